@@ -1,0 +1,53 @@
+"""What must be true before anything is served: each refusal names the setting and how to mend it.
+
+Web server and workers call `refuse_unsound_start` and do not start on a refusal. A missing or weak secret key and a
+database that is no PostgreSQL are refused earlier, in config/settings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+# An acknowledged judgement is on disk. A server that trades this for speed is refused.
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+OLDEST_POSTGRESQL = 150_000
+
+
+def refuse_unsound_start() -> None:
+    """Do nothing when everything is sound.
+
+    Raises:
+        ImproperlyConfigured: one line for each thing that is wrong.
+    """
+    wrong = list(refusals())
+    if wrong:
+        raise ImproperlyConfigured("Plumbline does not start:\n" + "\n".join(f"- {line}" for line in wrong))
+
+
+def refusals() -> Iterator[str]:
+    """A sentence for each thing that forbids the start."""
+    open_hosts = sorted(set(settings.ALLOWED_HOSTS) - set(settings.LOCAL_HOSTS))
+    if settings.DEBUG and open_hosts:
+        yield (
+            f"PLUMBLINE_DEBUG is on while PLUMBLINE_HOSTS names {', '.join(open_hosts)}: debug pages show secrets to "
+            f"everybody who can reach the server. Switch it off, or serve local hosts only."
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int")
+        (version,) = cursor.fetchone()
+        if version < OLDEST_POSTGRESQL:
+            yield f"DATABASE_URL names a PostgreSQL {version // 10_000}. Plumbline needs PostgreSQL 15 or newer."
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s) ORDER BY name", [list(DURABLE)])
+        for name, value in cursor.fetchall():
+            # `local`, `remote_write` and `remote_apply` flush to our disk before they answer, as `on` does.
+            if value == "off":
+                yield f"The database's setting {name} is off, so that judgements can be lost. Set {name} = on there."
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if pending:
+        yield f"{len(pending)} migrations are pending, {pending[0][0]} the first. Run `python manage.py migrate`."
