@@ -1,0 +1,248 @@
+"""What an answer is: as given on the screen, as stored, as a sentence; and whether it fits the project.
+
+On the screen stand A and B; stored are the pair's first and second candidate. `turned` and `sides` are the only place
+where one becomes the other. Nothing here touches the database.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from typing import TypeVar
+
+from annotation.errors import Refused
+from annotation.models import Flag, Project, SkipReason, Verdict
+
+LONGEST_TEXT = 20_000
+# PostgreSQL's integer; also a fortnight, longer than any page is open.
+LONGEST_MS = 2**31 - 1
+
+# What each control of the page says: the verdict, and its strength towards A.
+CONTROLS: dict[str, tuple[Verdict, int | None]] = {
+    "a3": (Verdict.PREFER, 3),
+    "a2": (Verdict.PREFER, 2),
+    "a1": (Verdict.PREFER, 1),
+    "same": (Verdict.TIE, 0),
+    "b1": (Verdict.PREFER, -1),
+    "b2": (Verdict.PREFER, -2),
+    "b3": (Verdict.PREFER, -3),
+    "bad": (Verdict.BOTH_BAD, None),
+    "skip": (Verdict.SKIP, None),
+}
+
+Side = TypeVar("Side")
+
+
+class Unfit(Refused):
+    """The answer does not fit the project's questions. `field` names the form's field that has to be mended."""
+
+    def __init__(self, text: str, *, field: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+# ---- A and B, first and second --------------------------------------------------------------------------------------
+
+
+def turned(strength: int | None, *, swapped: bool) -> int | None:
+    """A strength towards A as a strength towards the first candidate, and the other way round: it is its own inverse.
+
+    Positive means A on the screen and first in the database. When the second candidate stood as A (`swapped`), the sign
+    changes; nothing else does.
+    """
+    return -strength if swapped and strength is not None else strength
+
+
+def sides(one: Side, other: Side, *, swapped: bool) -> tuple[Side, Side]:
+    """What belongs to (first, second), as (A, B); and the other way round, for it is its own inverse."""
+    return (other, one) if swapped else (one, other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer as it is stored: `strength` is positive for the first candidate, -3..3, as in Judgement."""
+
+    assignment_id: int
+    key: uuid.UUID
+    verdict: str
+    strength: int | None = None
+    skip_reason: str = ""
+    flags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    active_ms: int | None = None
+    first_key_ms: int | None = None
+    coverage_first: float | None = None
+    coverage_second: float | None = None
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """An answer as it was given on the screen: `control` is one of CONTROLS, coverage is of A and B.
+
+    The page does not know which candidate is the first; the server learns it in the statement that stores the answer.
+    """
+
+    assignment_id: int
+    key: uuid.UUID
+    control: str
+    skip_reason: str = ""
+    flags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    active_ms: int | None = None
+    first_key_ms: int | None = None
+    coverage_a: float | None = None
+    coverage_b: float | None = None
+    client: str = ""
+
+    def stored(self, *, swapped: bool) -> Answer:
+        """The answer to store when the candidates stood like this."""
+        verdict, towards_a = CONTROLS[self.control]
+        first, second = sides(self.coverage_a, self.coverage_b, swapped=swapped)
+        return Answer(
+            assignment_id=self.assignment_id,
+            key=self.key,
+            verdict=verdict,
+            strength=turned(towards_a, swapped=swapped),
+            skip_reason=self.skip_reason if verdict == Verdict.SKIP else "",
+            flags=self.flags,
+            tags=self.tags,
+            text=self.text,
+            active_ms=self.active_ms,
+            first_key_ms=self.first_key_ms,
+            coverage_first=first,
+            coverage_second=second,
+            client=self.client,
+        )
+
+
+def control_of(*, verdict: str, strength: int | None, swapped: bool) -> str:
+    """The control that says this, on a screen where the candidates stand like this."""
+    towards_a = turned(strength, swapped=swapped)
+    return next(name for name, says in CONTROLS.items() if says == (verdict, towards_a))
+
+
+# ---- what a project accepts -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a project asks, as far as an answer must fit it. `version` names the project's row that it was read from."""
+
+    version: str
+    scale: int
+    strengths: tuple[int, ...]
+    allow_tie: bool
+    allow_both_bad: bool
+    rationale_policy: str
+    tags: tuple[str, ...]
+
+    def check(self, answer: Answer) -> None:
+        """Raises Unfit, with a sentence and the field's name, unless the answer fits."""
+        if answer.verdict == Verdict.PREFER:
+            if answer.strength is None or abs(answer.strength) not in self.strengths:
+                raise Unfit(
+                    "This project's scale has no such answer. Choose one of those on the page.", field="verdict"
+                )
+        elif answer.verdict == Verdict.TIE:
+            if not self.allow_tie:
+                raise Unfit(
+                    "This project asks for a decision: “about the same” is not offered. Choose A or B.", field="verdict"
+                )
+        elif answer.verdict == Verdict.BOTH_BAD:
+            if not self.allow_both_bad:
+                raise Unfit(
+                    "“Both bad” is not offered in this project. Choose one of those on the page.", field="verdict"
+                )
+        elif answer.verdict != Verdict.SKIP:
+            raise Unfit("Choose an answer first.", field="verdict")
+        if answer.verdict == Verdict.SKIP and answer.skip_reason not in SkipReason.values:
+            raise Unfit("Say why you skip this pair: choose one of the reasons.", field="skip_reason")
+        for flag in answer.flags:
+            if flag not in Flag.values:
+                raise Unfit(f"There is no flag “{flag[:60]}”. Choose one of those on the page.", field="flag")
+        for tag in answer.tags:
+            if tag not in self.tags:
+                raise Unfit(
+                    f"“{tag[:60]}” is not among this project's reasons any more. Take it off and send again.",
+                    field="tag",
+                )
+        if "\0" in answer.text:
+            raise Unfit(
+                "Your text contains a NUL character, which cannot be stored. Remove it and send again.", field="note"
+            )
+        if len(answer.text) > LONGEST_TEXT:
+            raise Unfit(
+                f"Your text has {len(answer.text):,} characters; {LONGEST_TEXT:,} is the most. Shorten it.",
+                field="note",
+            )
+        required = self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP
+        if required and not answer.text.strip() and not answer.tags:
+            raise Unfit(
+                "This project needs a reason for every verdict. Choose a tag or write a sentence.", field="note"
+            )
+
+
+# What a browser measured never stands in the way of an answer: an impossible number is unknown.
+
+
+def milliseconds(value: int | None) -> int | None:
+    return value if value is not None and 0 <= value <= LONGEST_MS else None
+
+
+def share(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and 0 <= value <= 1 else None
+
+
+# ---- an answer in words ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A judgement as it was stored, with its rationale."""
+
+    verdict: str
+    strength: int | None
+    swapped: bool
+    skip_reason: str
+    flags: list[str]
+    text: str
+    tags: list[str]
+
+
+def in_words(said: Said, *, scale: int) -> str:
+    """The stored row as the annotator saw it: “B slightly better · 12 words · flagged: personal data”."""
+    verdict = verdict_in_words(
+        verdict=said.verdict,
+        strength=said.strength,
+        swapped=said.swapped,
+        skip_reason=said.skip_reason,
+        scale=scale,
+    )
+    parts = [verdict]
+    if words := len(said.text.split()):
+        parts.append("1 word" if words == 1 else f"{words} words")
+    if said.tags:
+        parts.append("1 reason" if len(said.tags) == 1 else f"{len(said.tags)} reasons")
+    if said.flags:
+        parts.append("flagged: " + ", ".join(_lower(str(Flag(flag).label)) for flag in said.flags))
+    return " · ".join(parts)
+
+
+def verdict_in_words(*, verdict: str, strength: int | None, swapped: bool, skip_reason: str, scale: int) -> str:
+    """“B slightly better”, “About the same”, “Both bad”, “Skipped: I do not read this language”."""
+    if verdict == Verdict.SKIP:
+        return f"Skipped: {SkipReason(skip_reason).label}"
+    towards_a = turned(strength, swapped=swapped)
+    if not towards_a:
+        return str(Verdict(verdict).label)
+    # A scale of two points knows better only, not how much.
+    how = "" if scale == 2 else {1: "slightly ", 2: "", 3: "much "}[abs(towards_a)]
+    return f"{'A' if towards_a > 0 else 'B'} {how}better"
+
+
+def _lower(label: str) -> str:
+    return label[0].lower() + label[1:]

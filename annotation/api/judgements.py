@@ -1,0 +1,222 @@
+"""Judging over the API: take pairs, answer, take back, revise; and the judgements of a project for its leads.
+
+What an annotator is handed here is as blind as the page: the texts, the sides, nothing else.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import assigning, judging
+from annotation.access import account_of, assignment_for, membership_for, project_for
+from annotation.answering import CONTROLS, LONGEST_MS, Shown, sides
+from annotation.api.errors import ErrorOutput
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.prompts import MessageOutput
+from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason
+
+
+class AssignmentOutput(serializers.Serializer[Any]):
+    assignment = serializers.IntegerField()
+    lease_until = serializers.DateTimeField()
+    system = serializers.CharField(allow_blank=True)
+    prompt = MessageOutput(many=True)
+    a = MessageOutput(many=True)
+    b = MessageOutput(many=True)
+
+
+class AssignmentsOutput(serializers.Serializer[Any]):
+    assignments = AssignmentOutput(many=True)
+    why_empty = serializers.CharField(
+        allow_null=True, help_text="Why there is nothing to judge, when there is nothing."
+    )
+
+
+class AnswerInput(serializers.Serializer[Any]):
+    key = serializers.UUIDField(
+        required=False, help_text="Made by you for this answer; sending it again stores nothing twice."
+    )
+    verdict = serializers.ChoiceField(
+        choices=list(CONTROLS), help_text="a3 is “A much better”, b1 is “B slightly better”."
+    )
+    skip_reason = serializers.ChoiceField(choices=SkipReason.choices, required=False)
+    flags = serializers.ListField(child=serializers.ChoiceField(choices=Flag.choices), required=False, max_length=10)
+    tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=50)
+    text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False, max_length=20_000)
+    active_ms = serializers.IntegerField(required=False, min_value=0, max_value=LONGEST_MS)
+
+
+class SubmitInput(AnswerInput):
+    assignment = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY)
+
+
+class ReviseInput(AnswerInput):
+    revision = serializers.IntegerField(min_value=1, max_value=32767, help_text="The revision that you have read.")
+
+
+class StoredOutput(serializers.Serializer[Any]):
+    assignment = serializers.IntegerField()
+    stored = serializers.CharField(help_text="The stored answer, in words.")
+
+
+class RationaleOutput(serializers.ModelSerializer[Rationale]):
+    class Meta:
+        model = Rationale
+        fields = ["text", "tags", "source"]
+
+
+class VoteOutput(serializers.ModelSerializer[PrincipleVote]):
+    principle = serializers.CharField(source="principle.key")
+
+    class Meta:
+        model = PrincipleVote
+        fields = ["principle", "vote"]
+
+
+class JudgementOutput(serializers.ModelSerializer[Judgement]):
+    pair = serializers.IntegerField(source="assignment.pair_id")
+    annotator_kind = serializers.ChoiceField(source="annotator.kind", choices=Annotator.Kind.choices)
+    annotator_simulated = serializers.BooleanField(source="annotator.is_simulated")
+    guideline_version = serializers.IntegerField(source="guideline.version", default=None, allow_null=True)
+    rationales = RationaleOutput(many=True)
+    votes = VoteOutput(many=True)
+
+    class Meta:
+        model = Judgement
+        fields = [
+            "id",
+            "pair",
+            "annotator",
+            "annotator_kind",
+            "annotator_simulated",
+            "revision",
+            "is_current",
+            "verdict",
+            "strength",
+            "strength_known",
+            "skip_reason",
+            "flags",
+            "swapped",
+            "active_ms",
+            "guideline_version",
+            "rationales",
+            "votes",
+            "created_at",
+        ]
+
+
+class JudgementPage(serializers.Serializer[Any]):
+    results = JudgementOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class Assignments(APIView):
+    @extend_schema(operation_id="assignments_take", request=None, responses={200: AssignmentsOutput, 404: ErrorOutput})
+    def post(self, request: Request, slug: str) -> Response:
+        """Lease pairs to judge: those you hold, topped up to three. Leases run out; take again to renew them."""
+        me = membership_for(request.user, slug)
+        held = [one.assignment_id for one in assigning.hand_out(user_id=account_of(request).pk, slug=slug)]
+        rows = (
+            Assignment.objects.leased()
+            .filter(pk__in=held)
+            .select_related("pair__prompt", "pair__first", "pair__second")
+        )
+        by_id = {row.pk: row for row in rows}
+        items = [_shown(by_id[pk]) for pk in held if pk in by_id]
+        why = None if items else assigning.why_empty(project=me.project, annotator=me)["text"]
+        return Response(AssignmentsOutput({"assignments": items, "why_empty": why}).data)
+
+
+class Judgements(APIView):
+    @extend_schema(
+        operation_id="judgements_list", parameters=PAGE_PARAMETERS, responses={200: JudgementPage, 404: ErrorOutput}
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Every revision of every judgement, for leads; strengths are positive for the pair's first candidate."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"after", "limit"})
+        rows = Judgement.objects.filter(assignment__project=project).select_related(
+            "assignment", "annotator", "guideline"
+        )
+        return paged(request, rows.prefetch_related("rationales", "votes__principle"), JudgementOutput)
+
+    @extend_schema(
+        operation_id="judgements_submit",
+        request=SubmitInput,
+        responses={201: StoredOutput, 400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Answer a pair that is leased to you. Sides are those on which it was handed out."""
+        membership_for(request.user, slug)
+        given = SubmitInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        shown = _answer(given.validated_data, assignment_id=given.validated_data["assignment"])
+        outcome = judging.submit_shown(user_id=account_of(request).pk, slug=slug, shown=shown)
+        stored = {"assignment": outcome.assignment_id, "stored": outcome.echo}
+        return Response(StoredOutput(stored).data, status=status.HTTP_201_CREATED)
+
+
+class LastJudgement(APIView):
+    @extend_schema(
+        operation_id="judgements_undo", responses={200: AssignmentOutput, 400: ErrorOutput, 404: ErrorOutput}
+    )
+    def delete(self, request: Request, slug: str) -> Response:
+        """Take back your latest answer: it stays stored, but is not current, and the pair is leased to you again."""
+        reopened = judging.undo(annotator=membership_for(request.user, slug))
+        return Response(AssignmentOutput(_shown(assignment_for(request.user, slug, reopened.pk))).data)
+
+
+class OneAnswer(APIView):
+    @extend_schema(
+        operation_id="judgements_revise",
+        request=ReviseInput,
+        responses={200: StoredOutput, 400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput},
+    )
+    def put(self, request: Request, slug: str, assignment_id: int) -> Response:
+        """Change an answer of yours: a new revision, on the sides on which you saw the pair."""
+        assignment = assignment_for(request.user, slug, assignment_id)
+        given = ReviseInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        answer = _answer(given.validated_data, assignment_id=assignment.pk).stored(swapped=assignment.swapped)
+        revised = judging.revise(
+            annotator=membership_for(request.user, slug),
+            assignment=assignment,
+            answer=answer,
+            expected_revision=given.validated_data["revision"],
+        )
+        return Response(StoredOutput({"assignment": assignment.pk, "stored": judging.echo(revised)}).data)
+
+
+def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
+    return Shown(
+        assignment_id=assignment_id,
+        key=given.get("key") or uuid.uuid4(),
+        control=given["verdict"],
+        skip_reason=given.get("skip_reason", ""),
+        flags=tuple(given.get("flags", ())),
+        tags=tuple(given.get("tags", ())),
+        text=given.get("text", ""),
+        active_ms=given.get("active_ms"),
+        client="api",
+    )
+
+
+def _shown(assignment: Assignment) -> dict[str, Any]:
+    """What may be shown of a pair: the texts, and which side each stands on."""
+    pair = assignment.pair
+    a, b = sides(pair.first, pair.second, swapped=assignment.swapped)
+    return {
+        "assignment": assignment.pk,
+        "lease_until": assignment.lease_until,
+        "system": pair.prompt.system,
+        "prompt": pair.prompt.messages,
+        "a": a.messages,
+        "b": b.messages,
+    }

@@ -1,0 +1,146 @@
+"""Prompts and pairs of a project, for its leads: here candidates carry their origin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.access import pair_for, project_for, prompt_for
+from annotation.api.errors import ErrorOutput
+from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.models import Candidate, Pair, Prompt, Role
+
+
+class MessageOutput(serializers.Serializer[Any]):
+    role = serializers.CharField()
+    content = serializers.CharField(allow_blank=True)
+
+
+class PromptOutput(serializers.ModelSerializer[Prompt]):
+    messages = MessageOutput(many=True)
+    meta = serializers.DictField()
+
+    class Meta:
+        model = Prompt
+        fields = ["id", "messages", "system", "language", "tags", "source", "external_id", "meta", "created_at"]
+
+
+class PromptPage(serializers.Serializer[Any]):
+    results = PromptOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class CandidateOutput(serializers.ModelSerializer[Candidate]):
+    messages = MessageOutput(many=True)
+
+    class Meta:
+        model = Candidate
+        fields = [
+            "id",
+            "messages",
+            "run",
+            "index",
+            "model",
+            "revision",
+            "strategy",
+            "seed",
+            "language",
+            "characters",
+            "created_at",
+        ]
+
+
+class PairOutput(serializers.ModelSerializer[Pair]):
+    first = CandidateOutput()
+    second = CandidateOutput()
+    meta = serializers.DictField()
+
+    class Meta:
+        model = Pair
+        fields = [
+            "id",
+            "prompt",
+            "first",
+            "second",
+            "source",
+            "external_id",
+            "tags",
+            "marks",
+            "label",
+            "label_kind",
+            "label_strength",
+            "meta",
+            "excluded_at",
+            "created_at",
+        ]
+
+
+class PairPage(serializers.Serializer[Any]):
+    results = PairOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class Prompts(APIView):
+    @extend_schema(
+        operation_id="prompts_list",
+        parameters=[*PAGE_PARAMETERS, OpenApiParameter("source", str, description="Prompts of this source only.")],
+        responses={200: PromptPage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's prompts."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"after", "limit", "source"})
+        return paged(
+            request, Prompt.objects.filter(_equal(request, "source"), project=project).defer("html"), PromptOutput
+        )
+
+
+class OnePrompt(APIView):
+    @extend_schema(operation_id="prompts_read", responses={200: PromptOutput, 404: ErrorOutput})
+    def get(self, request: Request, slug: str, prompt_id: int) -> Response:
+        """One prompt."""
+        return Response(PromptOutput(prompt_for(request.user, slug, prompt_id)).data)
+
+
+class Pairs(APIView):
+    @extend_schema(
+        operation_id="pairs_list",
+        parameters=[
+            *PAGE_PARAMETERS,
+            OpenApiParameter("source", str, description="Pairs of this source only."),
+            OpenApiParameter("external_id", str, description="The pair with this identifier in its source."),
+        ],
+        responses={200: PairPage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's pairs, with both candidates and their origin."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"after", "limit", "source", "external_id"})
+        wanted = _equal(request, "source") & _equal(request, "external_id")
+        rows = (
+            Pair.objects.filter(wanted, project=project)
+            .select_related("first", "second")
+            .defer("first__html", "second__html")
+        )
+        return paged(request, rows, PairOutput)
+
+
+class OnePair(APIView):
+    @extend_schema(operation_id="pairs_read", responses={200: PairOutput, 404: ErrorOutput})
+    def get(self, request: Request, slug: str, pair_id: int) -> Response:
+        """One pair."""
+        return Response(PairOutput(pair_for(request.user, slug, pair_id)).data)
+
+
+def _equal(request: Request, field: str) -> Q:
+    """An allow-listed filter: the parameter of that name, for equality. NUL cannot be stored, so nothing has it."""
+    if field not in request.query_params:
+        return Q()
+    value = request.query_params[field]
+    return Q(pk=None) if "\0" in value else Q(**{field: value})

@@ -1,0 +1,22 @@
+"""The addresses of annotation's API."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
+from annotation.api.projects import OneProject, Projects
+from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
+
+urlpatterns = [
+    path("schema.json", SpectacularJSONAPIView.as_view(), name="api_schema"),
+    path("projects", Projects.as_view(), name="api_projects"),
+    path("projects/<slug:slug>", OneProject.as_view(), name="api_project"),
+    path("projects/<slug:slug>/prompts", Prompts.as_view(), name="api_prompts"),
+    path("projects/<slug:slug>/prompts/<key:prompt_id>", OnePrompt.as_view(), name="api_prompt"),
+    path("projects/<slug:slug>/pairs", Pairs.as_view(), name="api_pairs"),
+    path("projects/<slug:slug>/pairs/<key:pair_id>", OnePair.as_view(), name="api_pair"),
+    path("projects/<slug:slug>/assignments", Assignments.as_view(), name="api_assignments"),
+    path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),
+    path("projects/<slug:slug>/judgements", Judgements.as_view(), name="api_judgements"),
+    path("projects/<slug:slug>/judgements/last", LastJudgement.as_view(), name="api_last_judgement"),
+]

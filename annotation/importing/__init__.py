@@ -1,0 +1,28 @@
+"""Files -> prompts, candidates, pairs, judgements, votes. docs/importing.md says what is read and what is refused."""
+
+from annotation.importing.checking import Look, look, recognise
+from annotation.importing.judgements import import_judgements
+from annotation.importing.layouts import FIELDS, LAYOUTS, PairRow
+from annotation.importing.reasons import REASONS, Refusal, shown
+from annotation.importing.reporting import Report, report_lines, write_report
+from annotation.importing.storing import check, import_pairs
+from annotation.importing.votes import import_principle_votes
+
+__all__ = [
+    "FIELDS",
+    "LAYOUTS",
+    "REASONS",
+    "Look",
+    "PairRow",
+    "Refusal",
+    "Report",
+    "check",
+    "import_judgements",
+    "import_pairs",
+    "import_principle_votes",
+    "look",
+    "recognise",
+    "report_lines",
+    "shown",
+    "write_report",
+]

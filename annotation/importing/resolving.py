@@ -1,0 +1,71 @@
+"""What a file of judgements or votes speaks of: its items are pairs of the project, its names are annotators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from annotation.errors import Refused
+from annotation.models import Annotator, Project
+
+# The project's pairs by every id they have: their own, and those that were linked to them. `a` is the candidate that
+# the file called a. Pairs that did not come with a file have no such order: there a is the first candidate.
+ITEMS = """
+CREATE TEMP TABLE item ON COMMIT DROP AS
+SELECT id AS pair_id, source, external_id, coalesce(meta #>> '{imported,a}', 'first') AS a
+FROM pair WHERE project_id = %(project)s AND external_id <> ''
+UNION ALL
+SELECT pair.id, also ->> 'source', also ->> 'id', also ->> 'a'
+FROM pair, jsonb_array_elements(pair.meta #> '{imported,also}') AS also WHERE pair.project_id = %(project)s
+"""
+
+
+def make_table(cursor: CursorWrapper, name: str, columns: str) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
+    cursor.execute(f"CREATE TEMP TABLE {name} ({columns}) ON COMMIT DROP")
+
+
+def make_items(cursor: CursorWrapper, project: Project) -> None:
+    """The temporary table `item`."""
+    cursor.execute("DROP TABLE IF EXISTS pg_temp.item")
+    cursor.execute(ITEMS, {"project": str(project.pk)})
+    cursor.execute("CREATE INDEX ON item (external_id)")
+    cursor.execute("ANALYZE item")
+
+
+def check_judges(judges: Iterable[str], said: set[str], *, file: str) -> frozenset[str]:
+    """Raise `Refused` for a judge who says nothing in the file: the name is misspelt."""
+    wanted = frozenset(judges)
+    for judge in sorted(wanted - said):
+        names = ", ".join(sorted(said)[:20]) + (", …" if len(said) > 20 else "")
+        raise Refused(f"{file} has nothing by the judge {judge!r}. Its annotators are: {names or 'none'}.")
+    return wanted
+
+
+def ensure_annotators(*, project: Project, names: Iterable[str], judges: frozenset[str]) -> int:
+    """Make annotators without an account for names that are new. Returns how many.
+
+    Raises:
+        Refused: somebody named a judge is here as a person.
+    """
+    here = {a.external_id: a for a in Annotator.objects.filter(project=project).exclude(external_id="")}
+    new = []
+    for name in sorted(set(names)):
+        is_judge = name in judges
+        if name not in here:
+            kind = Annotator.Kind.JUDGE if is_judge else Annotator.Kind.PERSON
+            new.append(
+                Annotator(project=project, external_id=name, name=name[:120], kind=kind, model=name if is_judge else "")
+            )
+        elif is_judge and not here[name].is_judge:
+            raise Refused(f"{name!r} is here as a person already, not as a judge. Leave out --judge {name}.")
+    Annotator.objects.bulk_create(new)
+    return len(new)
+
+
+def copy(cursor: CursorWrapper, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    with cursor.copy(f"COPY {table} FROM STDIN") as lines:
+        for row in rows:
+            lines.write_row(row)

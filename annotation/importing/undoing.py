@@ -1,0 +1,96 @@
+"""Import -> nothing: what an import brought in goes again, as long as nobody has judged it."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+from annotation.errors import Refused
+from annotation.models import Pair, Run, User
+from annotation.recording import record
+
+# What people said of a pair. Any of it keeps the pair: what was said is never thrown away.
+_SAID = """
+SELECT EXISTS (SELECT 1 FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN pair p ON p.id = a.pair_id
+               WHERE p.imported_by_id = %(run)s)
+    OR EXISTS (SELECT 1 FROM principle_vote v JOIN pair p ON p.id = v.pair_id WHERE p.imported_by_id = %(run)s)
+    OR EXISTS (SELECT 1 FROM rationale r JOIN pair p ON p.id = r.pair_id WHERE p.imported_by_id = %(run)s)
+"""
+# A release is frozen: its rows must stay derivable from what is here.
+_RELEASED = "SELECT EXISTS (SELECT 1 FROM release WHERE project_id = %(project)s AND created_at >= %(since)s)"
+# Locking the slots first: whoever submits at this moment waits, and then finds that the pair is gone.
+_LOCK = """
+SELECT count(*) FROM (
+    SELECT 1 FROM assignment a JOIN pair p ON p.id = a.pair_id WHERE p.imported_by_id = %(run)s FOR UPDATE OF a
+) slots
+"""
+_DELETE = (
+    """
+    DELETE FROM draft d USING assignment a, pair p
+    WHERE a.id = d.assignment_id AND p.id = a.pair_id AND p.imported_by_id = %(run)s
+    """,
+    "DELETE FROM assignment a USING pair p WHERE p.id = a.pair_id AND p.imported_by_id = %(run)s",
+    "DELETE FROM measurement m USING pair p WHERE p.id = m.pair_id AND p.imported_by_id = %(run)s",
+    "DELETE FROM pair WHERE imported_by_id = %(run)s",
+    # Texts that another pair uses, or that something is said of, stay.
+    """
+    DELETE FROM candidate c WHERE c.imported_by_id = %(run)s
+    AND NOT EXISTS (SELECT 1 FROM pair p WHERE c.id IN (p.first_id, p.second_id))
+    AND NOT EXISTS (SELECT 1 FROM measurement m WHERE m.candidate_id = c.id)
+    """,
+    """
+    DELETE FROM prompt q WHERE q.imported_by_id = %(run)s
+    AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.prompt_id = q.id)
+    AND NOT EXISTS (SELECT 1 FROM pair p WHERE p.prompt_id = q.id)
+    """,
+)
+
+
+@transaction.atomic
+def undo_import(*, run: Run, actor: User) -> int:
+    """Delete the pairs that an import added, with their texts and open slots. Returns how many pairs.
+
+    Raises:
+        Refused: it is no finished import of pairs, was undone before, or somebody has judged one of its pairs.
+    """
+    run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
+    at = run.parameters
+    if at.get("phase") != "import" or at.get("holds") != "pairs" or run.state != Run.State.DONE:
+        raise Refused("Only a finished import of pairs can be undone.")
+    if run.result.get("undone"):
+        raise Refused("This import was undone before. Nothing of it is here any more.")
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, {"run": run.pk})
+        cursor.execute(_SAID, {"run": run.pk})
+        if cursor.fetchone()[0]:
+            raise Refused(
+                "Somebody has judged a pair of this import, so it stays: what people said is never thrown away."
+            )
+        cursor.execute(_RELEASED, {"project": run.project_id, "since": run.created_at})
+        if cursor.fetchone()[0]:
+            raise Refused("A release was made since, which may hold pairs of this import, so it cannot be undone.")
+        count = Pair.objects.filter(imported_by=run).count()
+        for statement in _DELETE:
+            cursor.execute(statement, {"run": run.pk})
+    run.result = {**run.result, "undone": True}
+    run.save(update_fields=["result"])
+    record(
+        act="import.undo",
+        subject=f"run {run.pk}: {at['file']}",
+        actor=actor,
+        project=run.project,
+        before={"pairs": count},
+    )
+    return count
+
+
+def can_undo(run: Run) -> bool:
+    """Whether `undo_import` would do it now."""
+    if run.parameters.get("phase") != "import" or run.parameters.get("holds") != "pairs" or run.state != Run.State.DONE:
+        return False
+    if run.result.get("undone") or not Pair.objects.filter(imported_by=run).exists():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_SAID, {"run": run.pk})
+        is_kept = cursor.fetchone()[0]
+        cursor.execute(_RELEASED, {"project": run.project_id, "since": run.created_at})
+        return not is_kept and not cursor.fetchone()[0]

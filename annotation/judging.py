@@ -1,0 +1,416 @@
+"""Assignments -> judgements: what annotators say becomes facts. Submitted, taken back, revised; drafts in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from annotation import assigning
+from annotation.answering import Answer, Said, Shown, Terms, Unfit, control_of, in_words, milliseconds, share
+from annotation.errors import Refused, Stale
+from annotation.models import Annotator, Assignment, Draft, Judgement, Project, Rationale
+from annotation.recording import record
+
+__all__ = [
+    "Answer",
+    "LeaseLost",
+    "Outcome",
+    "Shown",
+    "Unfit",
+    "revise",
+    "save_draft",
+    "submit",
+    "submit_and_next",
+    "undo",
+]
+
+LARGEST_DRAFT = 64 * 1024
+
+
+class LeaseLost(Stale):
+    """The assignment is not this annotator's to answer any more. What was sent was not stored; the page keeps it."""
+
+
+# ---- what a project accepts -----------------------------------------------------------------------------------------
+
+# Per process. A cached entry may be old; the statement that relies on it finds nobody then, and it is read again.
+_TERMS: dict[str, Terms] = {}
+
+
+def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
+    """The project's terms; None when there is no such project."""
+    if not fresh and slug in _TERMS:
+        return _TERMS[slug]
+    query = f"SELECT p.*, {assigning.VERSION} AS version FROM project p WHERE p.slug = %s"
+    row = next(iter(Project.objects.raw(query, [slug])), None)
+    if row is None:
+        _TERMS.pop(slug, None)
+        return None
+    _TERMS[slug] = Terms(
+        version=row.version,  # type: ignore[attr-defined]
+        scale=row.scale,
+        strengths=tuple(row.strengths),
+        allow_tie=row.allow_tie,
+        allow_both_bad=row.allow_both_bad,
+        rationale_policy=row.rationale_policy,
+        tags=tuple(tag["key"] for tag in row.tags),
+    )
+    return _TERMS[slug]
+
+
+def _terms_to_try(slug: str) -> Iterator[tuple[Terms, bool]]:
+    """The cached terms, then the current ones if they differ; with each, whether it is the last word."""
+    cached = _TERMS.get(slug)
+    if cached is not None:
+        yield cached, False
+    current = terms_of(slug, fresh=True)
+    if current is not None:
+        yield current, True
+
+
+# ---- submitting -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a submit: the stored answer in words, where the annotator stands, and the next item, if any."""
+
+    assignment_id: int
+    echo: str
+    annotator_id: int
+    today: int
+    # The place of the next item among today's: what is done, then what I hold.
+    position: int
+    next: assigning.Handed | None
+
+
+def submit_and_next(*, user_id: int, slug: str, shown: Shown, held: tuple[int, ...] = ()) -> Outcome:
+    """Store an answer to a leased assignment and lease the next one. Sending the same key again stores nothing twice.
+
+    `held` are assignments that the page shows or keeps ready; a repeated submit returns one that it does not know of.
+
+    Raises:
+        Unfit: the answer does not fit the project.
+        LeaseLost: the assignment is not mine to answer, or answered otherwise already.
+        Refused: the project does not take answers now.
+        Annotator.DoesNotExist: this account does not judge in this project.
+    """
+    straight, swapped = shown.stored(swapped=False), shown.stored(swapped=True)
+    return _submit(user_id=user_id, slug=slug, straight=straight, swapped=swapped, claim=True, held=held)
+
+
+def submit(*, user_id: int, project: Project, answer: Answer) -> Outcome:
+    """Store an answer told by first and second, and lease nothing. Raises what `submit_and_next` raises."""
+    return _submit(user_id=user_id, slug=project.slug, straight=answer, swapped=answer, claim=False, held=())
+
+
+def submit_shown(*, user_id: int, slug: str, shown: Shown) -> Outcome:
+    """Store an answer as it was given on the screen, and lease nothing. Raises what `submit_and_next` raises."""
+    straight, swapped = shown.stored(swapped=False), shown.stored(swapped=True)
+    return _submit(user_id=user_id, slug=slug, straight=straight, swapped=swapped, claim=False, held=())
+
+
+def _submit(
+    *, user_id: int, slug: str, straight: Answer, swapped: Answer, claim: bool, held: tuple[int, ...]
+) -> Outcome:
+    parameters = _parameters(straight, swapped)
+    for terms, last in _terms_to_try(slug):
+        try:
+            terms.check(straight)
+        except Unfit:
+            if last:
+                raise
+            continue
+        try:
+            done = assigning.submit(user_id=user_id, slug=slug, version=terms.version, answer=parameters, claim=claim)
+        except IntegrityError as error:
+            if assigning.constraint_of(error) != "once":
+                raise
+            return _answered_before(user_id=user_id, slug=slug, answer=straight, claim=claim, held=held)
+        if done.annotator_id is None:
+            continue
+        if done.said is None:
+            return _answered_before(user_id=user_id, slug=slug, answer=straight, claim=claim, held=held)
+        return Outcome(
+            assignment_id=straight.assignment_id,
+            echo=in_words(done.said, scale=terms.scale),
+            annotator_id=done.annotator_id,
+            today=done.today,
+            position=done.today + done.leases,
+            next=done.next,
+        )
+    raise Annotator.DoesNotExist
+
+
+def _parameters(straight: Answer, swapped: Answer) -> dict[str, Any]:
+    """The parameters of the statement, as text: for both ways in which the candidates may have stood."""
+    return {
+        "assignment": str(straight.assignment_id),
+        "key": str(straight.key),
+        "verdict": str(straight.verdict),
+        "strength": _text(straight.strength),
+        "swapped_strength": _text(swapped.strength),
+        "skip_reason": straight.skip_reason,
+        "flags": list(dict.fromkeys(straight.flags)),
+        "tags": list(dict.fromkeys(straight.tags)),
+        "text": straight.text,
+        "active_ms": _text(milliseconds(straight.active_ms)),
+        "first_key_ms": _text(milliseconds(straight.first_key_ms)),
+        "coverage_first": _text(share(straight.coverage_first)),
+        "coverage_second": _text(share(straight.coverage_second)),
+        "swapped_coverage_first": _text(share(swapped.coverage_first)),
+        "swapped_coverage_second": _text(share(swapped.coverage_second)),
+        "client": straight.client.replace("\0", "")[:60],
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _answered_before(*, user_id: int, slug: str, answer: Answer, claim: bool, held: tuple[int, ...]) -> Outcome:
+    """Nothing was stored. Either this very answer is stored already (its reply was lost), or the slot is not mine."""
+    me = Annotator.objects.active().select_related("project").get(user_id=user_id, project__slug=slug)
+    stored = Judgement.objects.filter(key=answer.key, annotator=me, assignment=answer.assignment_id).first()
+    if stored is None or not stored.is_current:
+        if me.project.state != Project.State.JUDGING:
+            closed = assigning.WORDS[me.project.state][0]
+            raise Refused(f"{closed} Your answer was not stored; what you wrote is kept on this page.")
+        raise LeaseLost(_why_lost(me=me, answer=answer, withdrawn=stored is not None))
+    following = None
+    if claim:
+        known = {answer.assignment_id, *held}
+        mine = assigning.hand_out(user_id=user_id, slug=slug)
+        unknown = [item for item in mine if item.assignment_id not in known]
+        following = unknown[-1] if unknown else None
+    counts = assigning.counts_of(annotator_id=me.pk)
+    return Outcome(
+        assignment_id=answer.assignment_id,
+        echo=echo(stored),
+        annotator_id=me.pk,
+        today=counts.today,
+        position=counts.today + counts.mine,
+        next=following,
+    )
+
+
+def _why_lost(*, me: Annotator, answer: Answer, withdrawn: bool) -> str:
+    if withdrawn:
+        return "This answer was taken back since. Send it again from the page that shows the pair now."
+    if Assignment.objects.filter(pk=answer.assignment_id, annotator=me, done_at__isnull=False).exists():
+        return "You have answered this pair already, in another window. It is stored; you can change it in My answers."
+    return "Your time for this pair ran out, and it went back to the queue. What you wrote is kept on this page."
+
+
+# ---- the stored answer, read again ----------------------------------------------------------------------------------
+
+
+def fields_of(judgement: Judgement) -> dict[str, Any]:
+    """A stored answer as the form's fields: the shape of a draft."""
+    why = judgement.rationales.filter(source=Rationale.Source.HUMAN).first()
+    return {
+        "verdict": control_of(verdict=judgement.verdict, strength=judgement.strength, swapped=judgement.swapped),
+        "skip_reason": judgement.skip_reason,
+        "tag": why.tags if why else [],
+        "note": why.text if why else "",
+        "flag": judgement.flags,
+    }
+
+
+def echo(judgement: Judgement) -> str:
+    """The stored row in words, by the sides on which the annotator saw the candidates."""
+    why = judgement.rationales.filter(source=Rationale.Source.HUMAN).first()
+    said = Said(
+        judgement.verdict,
+        judgement.strength,
+        judgement.swapped,
+        judgement.skip_reason,
+        judgement.flags,
+        text=why.text if why else "",
+        tags=why.tags if why else [],
+    )
+    return in_words(said, scale=judgement.assignment.project.scale)
+
+
+# ---- taking back and revising ---------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def undo(*, annotator: Annotator) -> Assignment:
+    """Take back my latest answer: it stays stored but is not current, and the pair is leased to me with it as a draft.
+
+    Raises:
+        Refused: the project takes no answers now, or there is nothing to take back.
+    """
+    me = _lock(annotator)
+    if me.project.state != Project.State.JUDGING:
+        raise Refused(f"{assigning.WORDS[me.project.state][0]} Answers cannot be taken back now.")
+    latest = (
+        Judgement.objects.current()
+        .filter(
+            annotator=me, assignment__annotator=me, assignment__done_at__isnull=False, assignment__slot__isnull=False
+        )
+        .select_related("assignment")
+        .order_by("-id")
+        .first()
+    )
+    if latest is None:
+        raise Refused("There is no answer to take back.")
+    now = timezone.now()
+    Judgement.objects.filter(pk=latest.pk).update(is_current=False)
+    assignment = latest.assignment
+    assignment.done_at, assignment.lease_until = None, now + timedelta(minutes=me.project.lease_minutes)
+    assignment.save(update_fields=["done_at", "lease_until"])
+    Draft.objects.update_or_create(
+        assignment=assignment, defaults={"body": fields_of(latest), "version": 0, "saved_at": now}
+    )
+    _record(act="judgement.undo", me=me, before=latest, after=None)
+    return assignment
+
+
+@transaction.atomic
+def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expected_revision: int) -> Judgement:
+    """Change an answer of mine: a new revision becomes the current one, the old one stays.
+
+    The new revision keeps the order that was seen when the pair was judged. Sending the same key again changes nothing.
+
+    Raises:
+        Unfit: the answer does not fit the project.
+        Stale: the answer has been changed since the page was opened.
+        Refused: the project is closed, or the answer was taken back.
+    """
+    me = _lock(annotator)
+    if me.project.state == Project.State.CLOSED:
+        raise Refused("This project is closed. Answers can no longer be changed.")
+    repeated = Judgement.objects.filter(key=answer.key).first()
+    if repeated is not None:
+        if (repeated.assignment_id, repeated.annotator_id) != (assignment.pk, me.pk):
+            raise Stale("This page is out of date. Open the answer again; what you wrote is kept here.")
+        return repeated
+    terms = terms_of(me.project.slug, fresh=True)
+    assert terms is not None
+    terms.check(answer)
+    current = (
+        Judgement.objects.current()
+        .select_for_update()
+        .filter(assignment=assignment, annotator=me, assignment__annotator=me, assignment__done_at__isnull=False)
+        .first()
+    )
+    if current is None:
+        raise Refused("This answer was taken back. Judge the pair again on the judging page.")
+    if current.revision != expected_revision:
+        raise Stale(
+            "You have changed this answer in another window since. That version is stored, and this one is kept here."
+        )
+    Judgement.objects.filter(pk=current.pk).update(is_current=False)
+    latest = Judgement.objects.filter(assignment=assignment).order_by("-revision").values_list("revision", flat=True)[0]
+    revised = Judgement.objects.create(
+        assignment=assignment,
+        annotator=me,
+        revision=latest + 1,
+        key=answer.key,
+        verdict=answer.verdict,
+        strength=answer.strength,
+        skip_reason=answer.skip_reason,
+        flags=list(dict.fromkeys(answer.flags)),
+        guideline_id=me.project.guideline_id,
+        swapped=current.swapped,
+        active_ms=milliseconds(answer.active_ms),
+        first_key_ms=milliseconds(answer.first_key_ms),
+        coverage_first=share(answer.coverage_first),
+        coverage_second=share(answer.coverage_second),
+        client=answer.client.replace("\0", "")[:60],
+    )
+    if answer.text or answer.tags:
+        tags = list(dict.fromkeys(answer.tags))
+        Rationale.objects.create(
+            pair_id=assignment.pair_id, annotator=me, judgement=revised, text=answer.text, tags=tags
+        )
+    _record(act="judgement.revise", me=me, before=current, after=revised)
+    return revised
+
+
+def _lock(annotator: Annotator) -> Annotator:
+    """The same lock as a claim takes: one act of one annotator at a time."""
+    return (
+        Annotator.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("project", "user")
+        .get(pk=annotator.pk)
+    )
+
+
+def _record(*, act: str, me: Annotator, before: Judgement, after: Judgement | None) -> None:
+    def facts(one: Judgement) -> dict[str, Any]:
+        return {"judgement": one.pk, "revision": one.revision, "verdict": one.verdict, "strength": one.strength}
+
+    record(
+        act=act,
+        subject=f"assignment {before.assignment_id}",
+        actor=me.user,
+        project=me.project,
+        before=facts(before),
+        after=facts(after) if after else None,
+    )
+
+
+# ---- drafts ---------------------------------------------------------------------------------------------------------
+
+# The lease is looked at under a lock that waits for a submit of the same slot: no draft outlives its judgement.
+SAVE_DRAFT = """
+WITH mine AS MATERIALIZED (
+  SELECT id FROM assignment
+  WHERE id = %(assignment)s::bigint AND annotator_id = %(me)s::bigint AND lease_until IS NOT NULL FOR SHARE),
+saved AS (
+  INSERT INTO draft (assignment_id, body, version, saved_at)
+  SELECT id, %(body)s::jsonb, %(version)s::bigint, now() FROM mine
+  ON CONFLICT (assignment_id) DO UPDATE
+  SET body = excluded.body, version = excluded.version, saved_at = excluded.saved_at
+  WHERE draft.version < excluded.version RETURNING 1)
+SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM saved)
+"""
+
+
+def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> bool:
+    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing (False).
+
+    Raises:
+        Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
+        LeaseLost: the assignment is not mine any more.
+    """
+    text = readable_draft(body)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SAVE_DRAFT,
+            {"assignment": str(assignment_id), "me": str(annotator.pk), "body": text, "version": str(version)},
+        )
+        mine, saved = cursor.fetchone()
+    if not mine:
+        raise LeaseLost("This pair is no longer open with you. What you wrote is kept on this page.")
+    return bool(saved)
+
+
+def readable_draft(body: str) -> str:
+    """The body as JSON that the database can hold; raises Unfit."""
+    if len(body) > LARGEST_DRAFT or len(body.encode(errors="surrogatepass")) > LARGEST_DRAFT:
+        raise Unfit(f"The draft is larger than {LARGEST_DRAFT // 1024} kB. Shorten your text.", field="body")
+    try:
+        fields = json.loads(body, parse_constant=_no_number)
+        text = json.dumps(fields, ensure_ascii=False)
+        text.encode()  # Half a character (a lone surrogate) cannot be stored.
+    except (ValueError, RecursionError):
+        raise Unfit("The draft is not JSON, or holds a character that cannot be stored.", field="body") from None
+    if not isinstance(fields, dict):
+        raise Unfit("The draft is not a JSON object.", field="body")
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise Unfit("Your text contains a NUL character, which cannot be stored. Remove it.", field="body")
+    return text
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON.")

@@ -1,0 +1,41 @@
+"""The data of annotation, one module per kind of thing, in the order in which data moves."""
+
+from annotation.models.assignments import Assignment, Draft
+from annotation.models.candidates import Candidate
+from annotation.models.events import Event
+from annotation.models.guidelines import Guideline, GuidelinePrinciple, GuidelineReading, Principle
+from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
+from annotation.models.pairs import Pair
+from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
+from annotation.models.projects import Project, Scale
+from annotation.models.prompts import Prompt
+from annotation.models.runs import Run, Worker
+
+__all__ = [
+    "Annotator",
+    "Assignment",
+    "Candidate",
+    "Draft",
+    "Event",
+    "Flag",
+    "Guideline",
+    "GuidelinePrinciple",
+    "GuidelineReading",
+    "Invitation",
+    "Judgement",
+    "Pair",
+    "Principle",
+    "PrincipleVote",
+    "Project",
+    "Prompt",
+    "Rationale",
+    "Role",
+    "Run",
+    "Scale",
+    "SignInLink",
+    "SkipReason",
+    "Span",
+    "User",
+    "Verdict",
+    "Worker",
+]

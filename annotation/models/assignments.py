@@ -1,0 +1,99 @@
+"""Who judges which pair: slots, leases, drafts. The schema and its reasons are in docs/design/0002-assigning.md."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def open(self) -> AssignmentQuerySet:
+        return self.filter(annotator=None)
+
+    def leased(self) -> AssignmentQuerySet:
+        return self.filter(lease_until__isnull=False)
+
+    def done(self) -> AssignmentQuerySet:
+        return self.filter(done_at__isnull=False)
+
+    def slots(self) -> AssignmentQuerySet:
+        """Those that count towards the overlap: judged here, by people."""
+        return self.filter(slot__isnull=False)
+
+
+class Assignment(models.Model):
+    """One slot of a pair: open, leased to an annotator, or done.
+
+    Slots 1..k are the overlap. An assignment without a slot carries a judgement that was not handed out here: imported,
+    or a judge's. The keys to pair, annotator and project have no index of their own: the constraints serve them, and an
+    index on annotator alone invites the planner to read everything that an annotator ever did.
+    """
+
+    # The pair's project, kept here for the claim's index. The key to the pair is checked by the database; checking this
+    # one too would cost a look-up for every slot of an import.
+    project = models.ForeignKey(
+        "annotation.Project", on_delete=models.CASCADE, related_name="assignments", db_index=False, db_constraint=False
+    )
+    pair = models.ForeignKey("annotation.Pair", on_delete=models.CASCADE, related_name="assignments", db_index=False)
+    slot = models.SmallIntegerField(null=True, blank=True)
+    priority = models.BigIntegerField()
+    annotator = models.ForeignKey(
+        "annotation.Annotator",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="assignments",
+        db_index=False,
+    )
+    # True: the second candidate stood left (as A).
+    swapped = models.BooleanField(default=False)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        db_table = "assignment"
+        constraints = [
+            models.UniqueConstraint(fields=["pair", "slot"], name="one_row_per_slot"),
+            models.UniqueConstraint(fields=["pair", "annotator"], name="never_twice"),
+            models.CheckConstraint(condition=Q(slot=None) | Q(slot__gte=1), name="slots_count_from_one"),
+            models.CheckConstraint(
+                condition=Q(annotator=None, lease_until=None, done_at=None)
+                | Q(annotator__isnull=False, lease_until=None, done_at__isnull=False)
+                | Q(annotator__isnull=False, lease_until__isnull=False, done_at=None),
+                name="open_leased_or_done",
+            ),
+            models.CheckConstraint(
+                condition=Q(slot__isnull=False) | Q(done_at__isnull=False), name="without_slot_is_done"
+            ),
+        ]
+        indexes = [
+            # The claim: the next open slot after the annotator's cursor.
+            models.Index(fields=["project", "priority"], condition=Q(annotator=None), name="slot_open"),
+            # "My open items."
+            models.Index(
+                fields=["annotator", "lease_until"], condition=Q(lease_until__isnull=False), name="slot_leased"
+            ),
+            # The sweeper.
+            models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="slot_expired"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Slot {self.slot} of pair {self.pair_id}"
+
+
+class Draft(models.Model):
+    """What an annotator has entered for a leased assignment and not submitted yet."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, primary_key=True, related_name="draft")
+    body = models.JSONField()
+    # Counts the saves of one page; an older save that arrives late is dropped.
+    version = models.BigIntegerField(default=0)
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "draft"
+
+    def __str__(self) -> str:
+        return f"Draft of {self.assignment_id}"

@@ -1,0 +1,55 @@
+"""The pages of annotation: entrances, judging, people, guidelines, imports."""
+
+from django.urls import URLPattern, path
+
+from annotation.views import entrances, guidelines, health, imports, judging, people, projects
+
+entrance_urls: list[URLPattern] = [
+    path("", entrances.home, name="home"),
+    path("enter/<str:token>/", entrances.enter, name="enter"),
+    path("join/<str:token>/", entrances.join, name="join"),
+    path("account", entrances.account, name="account"),
+    path("account/token", entrances.token, name="account_token"),
+    path("account/token/make", entrances.token_make, name="token_make"),
+    path("account/token/revoke", entrances.token_revoke, name="token_revoke"),
+    path("health", health.health, name="health"),
+    # What the sign-in library offers and this house does not have. These stand before its own patterns.
+    path("accounts/email/", entrances.not_here),
+    path("accounts/confirm-email/", entrances.not_here),
+    path("accounts/confirm-email/<str:key>/", entrances.not_here),
+    path("accounts/login/code/confirm/", entrances.not_here),
+]
+
+project_urls: list[URLPattern] = [
+    path("projects/new", projects.project_new, name="project_new"),
+    path("p/<slug:slug>/people", people.people, name="people"),
+    path("p/<slug:slug>/people/invite", people.invite_people, name="invite"),
+    path("p/<slug:slug>/people/invitations/<int:invitation_id>/withdraw", people.withdraw_invitation, name="withdraw"),
+    path("p/<slug:slug>/people/<int:annotator_id>/role", people.set_role, name="set_role"),
+    path("p/<slug:slug>/people/<int:annotator_id>/close", people.close_place, name="close_place"),
+    path("p/<slug:slug>/people/<int:annotator_id>/open", people.open_place, name="open_place"),
+    path("p/<slug:slug>/settings", projects.settings, name="settings"),
+    path("p/<slug:slug>/settings/state", projects.set_state, name="set_state"),
+    path("p/<slug:slug>/guideline", guidelines.guideline, name="guideline"),
+    path("p/<slug:slug>/guideline/new", guidelines.guideline_new, name="guideline_new"),
+    path("p/<slug:slug>/guideline/acknowledge", guidelines.acknowledge, name="acknowledge"),
+    path("p/<slug:slug>/guideline/<int:version>", guidelines.guideline_version, name="guideline_version"),
+]
+
+judging_urls: list[URLPattern] = [
+    path("p/<slug:slug>/judge", judging.judge, name="judge"),
+    path("p/<slug:slug>/judge/draft", judging.draft, name="draft"),
+    path("p/<slug:slug>/judge/undo", judging.undo, name="undo"),
+    path("p/<slug:slug>/judge/beat", judging.beat, name="beat"),
+    path("p/<slug:slug>/judge/guideline", judging.judge_guideline, name="judge_guideline"),
+    path("p/<slug:slug>/answers", judging.answers, name="answers"),
+    path("p/<slug:slug>/answers/<int:assignment_id>", judging.answer, name="answer"),
+]
+
+import_urls: list[URLPattern] = [
+    path("p/<slug:slug>/import", imports.imports, name="imports"),
+    path("p/<slug:slug>/import/<key:run_id>", imports.import_run, name="import_run"),
+    path("p/<slug:slug>/import/<key:run_id>/refused.csv", imports.refused_csv, name="import_refused"),
+]
+
+urlpatterns = entrance_urls + project_urls + judging_urls + import_urls

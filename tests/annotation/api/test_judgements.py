@@ -1,0 +1,122 @@
+"""Judging over the API: the same verbs, as blind as the page."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from annotation.answering import CONTROLS, turned
+from annotation.models import Assignment, Judgement
+
+HOME = "/api/v1/projects/everyday"
+
+
+def test_what_is_handed_out_is_blind(api, alice, make_pair):
+    for n in range(4):
+        make_pair(external_id=f"canary-id-{n}", source="canary-source", label="first", tags=["canary-tag"])
+    answer = api(alice).post(f"{HOME}/assignments")
+    assert len(answer.json()["assignments"]) == 3
+    assert "canary" not in answer.content.decode()
+    assert set(answer.json()["assignments"][0]) == {"assignment", "lease_until", "system", "prompt", "a", "b"}
+
+
+def test_the_sides_are_those_that_are_stored(api, alice, make_pair):
+    for n in range(3):
+        make_pair(first=f"The first of {n}.", second=f"The second of {n}.")
+    for item in api(alice).post(f"{HOME}/assignments").json()["assignments"]:
+        swapped = Assignment.objects.get(pk=item["assignment"]).swapped
+        assert item["a"][0]["content"].startswith("The second" if swapped else "The first")
+
+
+@pytest.mark.parametrize("control", [name for name in CONTROLS if name != "skip"])
+def test_the_stored_value_is_the_chosen_value(api, alice, make_pair, control):
+    make_pair()
+    client = api(alice)
+    for swapped in (False, True):
+        taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+        Assignment.objects.filter(pk=taken).update(swapped=swapped)
+        answer = client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": control}, format="json")
+        assert answer.status_code == 201, answer.json()
+        stored = Judgement.objects.current().get(assignment=taken)
+        verdict, towards_a = CONTROLS[control]
+        assert (stored.verdict, stored.strength) == (verdict, turned(towards_a, swapped=swapped))
+        assert client.delete(f"{HOME}/judgements/last").status_code == 200
+
+
+def test_sending_the_same_key_again_stores_nothing_twice(api, alice, make_pair):
+    make_pair()
+    client = api(alice)
+    taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    body = {"assignment": taken, "verdict": "a1", "key": str(uuid.uuid4()), "text": "It is right.", "tags": ["correct"]}
+    answers = [client.post(f"{HOME}/judgements", body, format="json") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert Judgement.objects.count() == 1
+
+
+def test_an_answer_to_a_pair_that_is_not_leased_is_refused(api, alice, bob, make_pair):
+    make_pair()
+    taken = api(bob).post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    answer = api(alice).post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a1"}, format="json")
+    assert answer.status_code == 409
+    assert answer.json()["detail"]
+    assert not Judgement.objects.exists()
+
+
+def test_undo_and_revise_keep_every_revision(api, alice, lead, make_pair):
+    make_pair()
+    client = api(alice)
+    taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a3"}, format="json")
+    assert client.delete(f"{HOME}/judgements/last").json()["assignment"] == taken
+    client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "b2"}, format="json")
+    stale = {"verdict": "b1", "revision": 1}
+    assert client.put(f"{HOME}/assignments/{taken}/judgement", stale, format="json").status_code == 409
+    revised = client.put(f"{HOME}/assignments/{taken}/judgement", {"verdict": "b1", "revision": 2}, format="json")
+    assert revised.json()["stored"] == "B slightly better"
+    rows = api(lead).get(f"{HOME}/judgements").json()["results"]
+    assert [(row["revision"], row["is_current"]) for row in rows] == [(1, False), (2, False), (3, True)]
+
+
+def test_what_the_project_does_not_offer_is_refused(api, alice, make_pair, project):
+    make_pair()
+    project.scale, project.allow_tie = 2, False
+    project.save()
+    client = api(alice)
+    taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    for verdict in ("a3", "same"):
+        answer = client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": verdict}, format="json")
+        assert answer.status_code == 400
+        assert answer.json()["detail"]
+    nul = client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a1", "text": "a\0b"}, format="json")
+    assert nul.status_code == 400
+    assert not Judgement.objects.exists()
+
+
+def test_an_empty_queue_says_why(api, alice):
+    answer = api(alice).post(f"{HOME}/assignments").json()
+    assert answer["assignments"] == []
+    assert answer["why_empty"]
+
+
+def test_strangers_and_leads_of_other_projects_get_404(api, stranger, make_pair):
+    make_pair()
+    assert api(stranger).post(f"{HOME}/assignments").status_code == 404
+    assert (
+        api(stranger).post(f"{HOME}/judgements", {"assignment": 1, "verdict": "a1"}, format="json").status_code == 404
+    )
+    assert api(stranger).delete(f"{HOME}/judgements/last").status_code == 404
+
+
+def test_the_number_of_queries_does_not_grow(api, alice, lead, make_pair, django_assert_max_num_queries):
+    client = api(alice)
+    for _ in range(12):
+        make_pair()
+    for _ in range(12):
+        taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+        client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a1", "text": "Yes."}, format="json")
+    leads = api(lead)
+    leads.get(f"{HOME}/judgements?limit=1")
+    with django_assert_max_num_queries(8):
+        assert len(leads.get(f"{HOME}/judgements").json()["results"]) == 12

@@ -1,0 +1,177 @@
+"""The demo project: loaded the real way, the same for the same seed, marked as simulated, with pairs left to judge."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import timedelta
+from io import StringIO
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from annotation import demonstrating
+from annotation.demonstrating import ANNOTATOR, LEAD, SLUG, load_demo
+from annotation.errors import Refused
+from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Rationale, Role, User
+
+
+@pytest.fixture
+def demo(db):
+    return load_demo()
+
+
+def said(project):
+    """What everybody said, without the numbers of rows."""
+    rows = Judgement.objects.filter(assignment__project=project).order_by("id")
+    return list(
+        rows.values_list(
+            "annotator__name", "assignment__pair__external_id", "verdict", "strength", "swapped", "active_ms", "key"
+        )
+    )
+
+
+def test_it_has_every_pair_a_guideline_and_two_doors(demo):
+    lines = (demonstrating.FOLDER / "pairs.jsonl").read_text().splitlines()
+    assert Pair.objects.filter(project=demo.project).count() == len(lines) >= 60
+    guideline = demo.project.guideline
+    assert guideline.version == 1
+    assert 6 <= guideline.principles.count() <= 10
+    roles = dict(Annotator.objects.filter(project=demo.project, user__isnull=False).values_list("user__email", "role"))
+    assert roles == {LEAD: Role.LEAD, ANNOTATOR: Role.ANNOTATOR}
+    assert not any(user.has_usable_password() for user in User.objects.filter(email__in=roles))
+
+
+def test_every_judgement_is_simulated_and_says_so(demo):
+    judgements = Judgement.objects.filter(assignment__project=demo.project)
+    assert judgements.count() > 150
+    assert set(judgements.values_list("annotator__is_simulated", "annotator__kind", "client")) == {
+        (True, "person", "simulation")
+    }
+    names = Annotator.objects.filter(project=demo.project, is_simulated=True).values_list("name", flat=True)
+    assert len(names) >= 5
+    assert all(name.startswith("Simulated ") for name in names)
+    # No person wrote these reasons for these judgements.
+    assert set(Rationale.objects.values_list("source", flat=True)) == {"imported"}
+
+
+def test_every_kind_of_answer_occurs_and_some_give_reasons(demo):
+    verdicts = Counter(Judgement.objects.values_list("verdict", flat=True))
+    assert set(verdicts) == {"prefer", "tie", "both_bad", "skip"}
+    assert verdicts["prefer"] > sum(verdicts.values()) / 2
+    assert {-3, -2, -1, 1, 2, 3} <= set(Judgement.objects.values_list("strength", flat=True))
+    assert Rationale.objects.exclude(text="").count() > 50
+    known = {tag["key"] for tag in demo.project.tags}
+    assert {tag for tags in Rationale.objects.values_list("tags", flat=True) for tag in tags} <= known
+
+
+def test_most_slots_are_judged_and_a_newcomer_has_pairs_left(demo):
+    slots = Assignment.objects.slots().filter(project=demo.project)
+    assert slots.count() == demo.project.overlap * Pair.objects.filter(project=demo.project).count()
+    done, left = slots.done().count(), slots.open().count()
+    assert done + left == slots.count()
+    assert 0.7 < done / slots.count() < 0.95
+    assert slots.open().values("pair").distinct().count() >= 20
+
+
+def test_times_lie_in_the_last_days_and_in_the_order_of_the_rows(demo):
+    times = list(Judgement.objects.order_by("id").values_list("created_at", flat=True))
+    assert times == sorted(times)
+    assert times[-1] < timezone.now()
+    assert times[0] > timezone.now() - timedelta(days=demonstrating.DAYS + 1)
+    assert len({moment.date() for moment in times}) >= 6
+    pairs = Judgement.objects.values_list("assignment__done_at", "created_at")
+    assert all(done == created for done, created in pairs)
+
+
+def test_skill_and_bias_of_the_cast_can_be_found_again(demo):
+    """The good annotator follows quality more often than the hasty one; the one who leans left prefers the left."""
+    lines = (demonstrating.FOLDER / "pairs.jsonl").read_text().splitlines()
+    latent = {row["item_id"]: row for row in map(json.loads, lines)}
+    better: dict[str, list[bool]] = {}
+    left: dict[str, list[bool]] = {}
+    rows = Judgement.objects.filter(verdict="prefer").select_related("annotator", "assignment__pair__first")
+    for judgement in rows:
+        pair = judgement.assignment.pair
+        row = latent[pair.external_id]
+        sign = 1 if pair.first.text == row["response_a"] else -1
+        difference = sign * (row["meta"]["quality_a"] - row["meta"]["quality_b"])
+        name = judgement.annotator.name
+        prefers_first = (judgement.strength or 0) > 0
+        better.setdefault(name, []).append((difference > 0) == prefers_first)
+        left.setdefault(name, []).append(prefers_first != judgement.swapped)
+    right = {name: float(np.mean(values)) for name, values in better.items()}
+    leaning = {name: float(np.mean(values)) for name, values in left.items()}
+    assert right["Simulated Ada"] > 0.8 > right["Simulated Emil"]
+    assert max(leaning, key=lambda name: leaning[name]) == "Simulated Chidi"
+
+
+def test_nothing_latent_is_in_what_annotators_see(demo):
+    """Models and qualities stay in the database: the rendered HTML holds none of them."""
+    models = {name for row in Pair.objects.values_list("meta", flat=True) for name in row.get("models", [])}
+    models |= set(Pair.objects.values_list("first__model", flat=True))
+    html = " ".join(
+        " ".join(texts) for texts in Pair.objects.values_list("prompt__html", "first__html", "second__html")
+    )
+    assert not [model for model in models if model and model in html]
+    assert "quality_" not in html
+
+
+def test_loading_twice_adds_nothing(demo):
+    before = said(demo.project)
+    again = load_demo()
+    assert (again.is_new, again.project, again.lead, again.annotator) == (
+        False,
+        demo.project,
+        demo.lead,
+        demo.annotator,
+    )
+    assert said(demo.project) == before
+    assert Project.objects.count() == 1
+
+
+def test_the_same_seed_says_the_same(db):
+    now = timezone.now()
+    first = load_demo(now=now)
+    before = said(first.project)
+    times = list(Judgement.objects.order_by("id").values_list("created_at", flat=True))
+    # Another demo beside it: the first one moves out of the way.
+    Project.objects.filter(pk=first.project.pk).update(slug="earlier")
+    Judgement.objects.filter(assignment__project=first.project).delete()
+    second = load_demo(now=now)
+    assert said(second.project) == before
+    assert list(Judgement.objects.order_by("id").values_list("created_at", flat=True)) == times
+
+
+def test_an_interrupted_load_leaves_nothing(db, monkeypatch):
+    def stumble(*args, **kwargs):
+        raise RuntimeError("the power went out")
+
+    monkeypatch.setattr(demonstrating, "_simulate", stumble)
+    with pytest.raises(RuntimeError, match="power"):
+        load_demo()
+    assert not Project.objects.exists()
+    assert not User.objects.exists()
+
+
+def test_another_project_at_its_address_is_left_alone(db):
+    Project.objects.create(slug=SLUG, name="Ours")
+    with pytest.raises(Refused, match="is not the demo"):
+        load_demo()
+    with pytest.raises(CommandError, match="is not the demo"):
+        call_command("load_demo")
+    assert Project.objects.get().name == "Ours"
+
+
+def test_the_command_loads_measures_and_says_what_it_did(db):
+    out = StringIO()
+    call_command("load_demo", stdout=out)
+    assert out.getvalue().startswith("Loaded: project 'demo'")
+    from annotation.models import Run
+
+    assert list(Run.objects.filter(kind="measurement").values_list("state", flat=True)) == ["done"]
+    call_command("load_demo", stdout=out)
+    assert "Already there: project 'demo'" in out.getvalue()
+    assert Run.objects.filter(kind="measurement").count() == 1

@@ -1,0 +1,591 @@
+"""The import page: upload, check, mapping, refused lines, import, undo. Through the pages and the worker's own task."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import running
+from annotation.errors import Refused
+from annotation.importing import receiving, undoing, uploads
+from annotation.importing.guessing import guess_columns
+from annotation.importing.receiving import ReportLines, Upload, path_of
+from annotation.models import Assignment, Candidate, Event, Judgement, Pair, Prompt, Run, Worker
+from tests.curation.test_progress import judge
+from workers import tasks
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
+    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
+
+
+def line(n: int, **fields: Any) -> str:
+    row = {"item_id": f"i{n}", "prompt": f"What is {n}?", "response_a": f"It is {n}.", "response_b": f"Not {n}."}
+    return json.dumps({**row, **fields})
+
+
+GOOD = "\n".join(line(n) for n in range(20)).encode()
+MIXED = "\n".join(
+    [
+        line(1),
+        line(2, response_a=""),
+        line(3, response_a="same", response_b="same"),
+        '{"item_id": "4", "prompt": "brok',
+        line(5, label="invoice\u202efdp.exe"),
+        line(6, prompt="<script>alert(1)</script>"),
+        line(7, response_a=["<img src=x onerror=alert(1)>\u202e"]),
+    ]
+).encode()
+COLUMNS = b"frage;antwort_1;antwort_2;besser\n" + b"".join(
+    f"Wie {n}?;So {n}.;Anders {n}.;{n % 3}\n".encode() for n in range(6)
+)
+
+
+def send(client: Client, project: Any, data: bytes, name: str = "round3.jsonl", **fields: str) -> Any:
+    file = SimpleUploadedFile(name, data)
+    return client.post(reverse("imports", args=[project.slug]), {"file": file, "holds": "pairs", **fields})
+
+
+def press(client: Client, run: Run, **fields: Any) -> Any:
+    assert run.project is not None
+    return client.post(reverse("import_run", args=[run.project.slug, run.pk]), fields)
+
+
+def page(client: Client, run: Run, **query: Any) -> str:
+    assert run.project is not None
+    answer = client.get(reverse("import_run", args=[run.project.slug, run.pk]), query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def newest() -> Run:
+    run = Run.objects.order_by("-id").first()
+    assert run is not None
+    return run
+
+
+def worked() -> Run:
+    """Let the worker's task do the newest run."""
+    tasks.run(newest().pk)
+    return newest()
+
+
+@pytest.fixture
+def client(lead: Any, sign_in: Any) -> Any:
+    return sign_in(lead)
+
+
+# ---- receiving -------------------------------------------------------------------------------------------------------
+
+
+def test_an_upload_gets_a_name_of_ours_and_its_digest(project, lead, client):
+    answer = send(client, project, GOOD, name="../../etc/pass wd.jsonl")
+    run = newest()
+    assert answer["Location"] == reverse("import_run", args=[project.slug, run.pk])
+    at = run.parameters
+    assert (at["phase"], at["size"], at["file"]) == ("check", len(GOOD), "pass wd.jsonl")
+    assert at["sha256"] == hashlib.sha256(GOOD).hexdigest()
+    assert at["upload"].isalnum()
+    assert [path.name for path in django_settings.UPLOADS.iterdir()] == [at["upload"]]
+    assert path_of(at["upload"]).read_bytes() == GOOD
+    assert run.started_by == lead.user
+
+
+def test_without_a_file_or_with_an_empty_one_nothing_is_kept(project, client):
+    answer = client.post(reverse("imports", args=[project.slug]), {"holds": "pairs"})
+    assert answer.status_code == 422
+    assert "No file was chosen" in answer.content.decode()
+    answer = send(client, project, b"")
+    assert answer.status_code == 422
+    assert not Run.objects.exists()
+    assert list(django_settings.UPLOADS.iterdir()) == []
+
+
+def test_an_unknown_kind_of_content_is_refused_and_the_file_deleted(project, client):
+    assert send(client, project, GOOD, holds="everything").status_code == 422
+    assert list(django_settings.UPLOADS.iterdir()) == []
+
+
+def test_a_file_over_the_limit_is_refused_before_it_is_read(project, client, settings):
+    settings.UPLOAD_MAX_BYTES = 10
+    answer = send(client, project, b"x" * (receiving.FORM_BYTES + 11))
+    assert answer.status_code == 413
+    assert "import_pairs" in answer.content.decode()
+    assert not settings.UPLOADS.exists()
+
+
+def test_without_its_token_a_form_leaves_no_file(project, lead):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(lead.user, backend="annotation.signing_in.Backend")
+    strict.get(reverse("imports", args=[project.slug]))
+    assert send(strict, project, GOOD, csrfmiddlewaretoken="wrong" * 8).status_code == 403
+    assert list(django_settings.UPLOADS.iterdir()) == []
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["alice", "adjudicator", "stranger"])
+def test_only_leads_come_in(project, client, sign_in, who, request):
+    send(client, project, MIXED)
+    run = worked()
+    other = sign_in(request.getfixturevalue(who))
+    before = sorted(django_settings.UPLOADS.iterdir())
+    assert other.get(reverse("imports", args=[project.slug])).status_code == 404
+    assert send(other, project, GOOD).status_code == 404
+    assert other.get(reverse("import_run", args=[project.slug, run.pk])).status_code == 404
+    assert press(other, run, do="import").status_code == 404
+    assert other.get(reverse("import_refused", args=[project.slug, run.pk])).status_code == 404
+    assert sorted(django_settings.UPLOADS.iterdir()) == before
+    assert not Pair.objects.filter(project=project).exists()
+
+
+def test_runs_of_other_kinds_and_projects_are_not_found(project, client, stranger):
+    other = Run.objects.create(project=project, kind="measurement", code_version="t")
+    theirs = Run.objects.create(project=stranger.project, kind="import", code_version="t")
+    for run in (other, theirs):
+        assert client.get(f"/p/{project.slug}/import/{run.pk}").status_code == 404
+    assert client.get(f"/p/{project.slug}/import/99999999999999999999999").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "", ".", "nothing", "a/b"])
+def test_only_files_of_the_folder_are_uploads(name, settings):
+    settings.UPLOADS.mkdir()
+    (settings.UPLOADS.parent / "secret").write_text("x")
+    with pytest.raises(Refused, match="not here any more"):
+        path_of(name)
+
+
+def test_old_files_go_when_a_new_one_comes(project, client, settings):
+    settings.UPLOADS.mkdir()
+    old, young = settings.UPLOADS / "old", settings.UPLOADS / "young"
+    for path, days in ((old, 31), (young, 29)):
+        path.write_text("x")
+        then = (timezone.now() - timedelta(days=days)).timestamp()
+        os.utime(path, (then, then))
+    send(client, project, GOOD)
+    assert not old.exists()
+    assert young.exists()
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_check_names_every_bad_line_and_keeps_nothing(project, client):
+    send(client, project, MIXED)
+    run = worked()
+    assert run.state == "done"
+    assert (run.result["good"], run.result["refused"], run.result["layout"]) == (2, 5, "plumbline")
+    assert not Pair.objects.exists()
+    text = page(client, run)
+    assert "<b>2</b> good, <b>5</b> refused" in text
+    assert "Import the 2 good ones" in text
+    assert "Import nothing" in text
+    assert [one["line"] for one in ReportLines(run.pk, 5)[0:5]] == [2, 3, 4, 5, 7]
+
+
+def test_hostile_text_is_escaped_and_what_hides_is_written_out(project, client):
+    send(client, project, MIXED, name="<img src=x onerror=alert(2)>.jsonl")
+    text = page(client, worked())
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "<mark>‹U+202E›</mark>" in text
+    assert "style=" not in text
+
+
+def test_the_mending_is_what_the_page_can_do(project, client):
+    send(client, project, MIXED)
+    text = page(client, worked())
+    assert "--allow" not in text
+    assert "let empty answers in" in text
+
+
+def test_the_refused_lines_come_as_csv_without_formulas(project, client):
+    bad = line(1, item_id="=cmd()", response_a="").encode() + b"\n" + line(2, response_a="").encode()
+    send(client, project, bad)
+    run = worked()
+    answer = client.get(reverse("import_refused", args=[project.slug, run.pk]))
+    assert answer["Content-Disposition"] == f'attachment; filename="refused-{run.pk}.csv"'
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert rows[0][:2] == ["line", "reason"]
+    assert [(row[0], row[1], row[3]) for row in rows[1:]] == [("1", "empty", "'=cmd()"), ("2", "empty", "i2")]
+
+
+def test_many_refused_lines_come_in_pages(project, client, django_assert_max_num_queries):
+    send(client, project, b"\n".join(line(n, response_a="").encode() for n in range(450)))
+    run = worked()
+    page(client, run)
+    with django_assert_max_num_queries(20):
+        text = page(client, run, page=3)
+    assert "401 to 450 of 450 refused lines" in text
+    assert text.count('data-l="Line"') == 50
+
+
+def test_lines_can_be_let_in(project, client):
+    send(client, project, MIXED)
+    first = worked()
+    press(client, first, do="again", layout="plumbline", allow=["empty", "identical"])
+    run = worked()
+    assert run.pk != first.pk
+    assert (run.result["good"], run.result["refused"]) == (4, 3)
+    assert run.parameters["allow"] == ["empty", "identical"]
+    press(client, run, do="import")
+    assert worked().state == "done"
+    assert sorted(mark for pair in Pair.objects.all() for mark in pair.marks) == ["empty", "identical"]
+
+
+def test_options_that_are_not_known_are_refused(project, client):
+    send(client, project, GOOD)
+    run = worked()
+    assert press(client, run, do="again", layout="plumbline", allow=["anything"]).status_code == 422
+    assert press(client, run, do="explode").status_code == 400
+    press(client, run, do="again", layout="nonsense")
+    run = worked()
+    assert run.state == "failed"
+    assert "There is no layout" in page(client, run)
+
+
+def test_a_file_that_cannot_be_read_says_why(project, client):
+    send(client, project, b"\x89PNG\r\n\x1a\n" + b"\0" * 400, name="picture.png")
+    run = worked()
+    assert run.state == "failed"
+    text = page(client, run)
+    assert "picture.png is an archive or a binary file" in text
+    assert "Choose another file" in text
+
+
+def test_a_file_of_broken_lines_only_is_named_line_by_line(project, client):
+    send(client, project, b'{"a": 1\n{"b": 2\n{"c"')
+    run = worked()
+    assert (run.result["good"], run.result["refused"]) == (0, 3)
+    assert "There is no good line in this file" in page(client, run)
+    assert press(client, run, do="import").status_code == 422
+
+
+# ---- mapping ---------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_columns_are_asked_for_with_guesses(project, client):
+    send(client, project, COLUMNS, name="vergleiche.csv")
+    run = worked()
+    assert run.result["layout"] == ""
+    text = page(client, run)
+    assert "Name the columns." in text
+    assert "<option selected>antwort_1</option>" in text
+    assert "Wie 0?" in text
+    assert 'value="import"' not in text
+
+
+def test_named_columns_are_checked_and_imported(project, client):
+    send(client, project, COLUMNS, name="vergleiche.csv")
+    named = {"prompt": "frage", "response_a": "antwort_1", "response_b": "antwort_2", "label": "besser"}
+    press(client, worked(), do="again", layout="mapping", **named)
+    run = worked()
+    assert (run.result["good"], run.result["refused"], run.result["is_mapped"]) == (6, 0, True)
+    assert "Import all 6 pairs" in page(client, run)
+    press(client, run, do="import")
+    assert worked().result["added"] == 6
+    assert sorted(Pair.objects.values_list("label", flat=True)) == ["first"] * 2 + ["second"] * 2 + ["tie"] * 2 or (
+        set(Pair.objects.values_list("label", flat=True)) == {"first", "second", "tie"}
+    )
+
+
+def test_one_column_twice_is_said_at_its_field(project, client):
+    send(client, project, COLUMNS)
+    run = worked()
+    answer = press(
+        client, run, do="again", layout="mapping", prompt="frage", response_a="antwort_1", response_b="antwort_1"
+    )
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert "First and second answer are the same column." in text
+    assert 'aria-invalid="true"' in text
+    assert newest().pk == run.pk
+
+
+def test_a_column_that_is_needed_is_asked_for_at_its_field(project, client):
+    send(client, project, COLUMNS)
+    run = worked()
+    answer = press(client, run, do="again", layout="mapping", response_a="antwort_1", response_b="antwort_2")
+    assert answer.status_code == 422
+    assert "Choose its column." in answer.content.decode()
+
+
+def test_columns_with_hostile_names_do_no_harm(project, client):
+    rows = b'{"<b>x</b>": "1", "nul\\u0000": "2", "\xe2\x80\xaeturn": "3"}\n'
+    send(client, project, rows * 2)
+    run = worked()
+    assert run.state == "done"
+    assert run.result["columns"] == ["<b>x</b>"]
+    assert "<b>x</b>" not in page(client, run)
+
+
+def test_guesses_take_no_column_twice():
+    assert guess_columns(["prompt", "chosen", "rejected"]) == {
+        "prompt": "prompt",
+        "response_a": "chosen",
+        "response_b": "rejected",
+    }
+    assert guess_columns(["text"]) == {}
+    found = guess_columns(["question", "answer", "model_a_answer", "model_b_answer"])
+    assert len(set(found.values())) == len(found)
+
+
+# ---- import ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_good_ones_come_in_once(project, client):
+    send(client, project, MIXED)
+    check = worked()
+    press(client, check, do="import")
+    again = press(client, check, do="import")
+    run = newest()
+    assert again["Location"] == reverse("import_run", args=[project.slug, run.pk])
+    assert Run.objects.count() == 2
+    assert run.parameters["on_error"] == "skip"
+    run = worked()
+    assert (run.state, run.result["added"], run.result["refused"]) == ("done", 2, 5)
+    assert Pair.objects.filter(project=project, imported_by=run).count() == 2
+    assert Assignment.objects.open().filter(project=project).count() == 2 * project.overlap
+    text = page(client, run)
+    assert "2 lines imported." in text
+    assert reverse("import_run", args=[project.slug, check.pk]) in text
+    assert "This file was imported from here." in page(client, check)
+
+
+def test_the_same_file_again_adds_nothing(project, client):
+    for _ in range(2):
+        send(client, project, GOOD)
+        press(client, worked(), do="import")
+        run = worked()
+    assert Pair.objects.count() == 20
+    assert (run.result["added"], run.result["already"]) == (0, 20)
+    assert "20 were already here" in page(client, run)
+
+
+def test_with_nothing_refused_a_changed_file_keeps_nothing(project, client):
+    send(client, project, GOOD)
+    check = worked()
+    press(client, check, do="import")
+    path_of(check.parameters["upload"]).write_bytes(MIXED)
+    run = worked()
+    assert run.state == "failed"
+    assert "Nothing was kept" in run.error
+    assert not Pair.objects.exists()
+    # A failed import does not stand in the way of another.
+    press(client, check, do="import")
+    assert newest().pk != run.pk
+
+
+def test_import_nothing_deletes_the_file_and_says_so(project, client):
+    send(client, project, MIXED)
+    check = worked()
+    answer = press(client, check, do="nothing")
+    assert answer["Location"] == reverse("imports", args=[project.slug])
+    assert not uploads.is_here(check)
+    assert not Pair.objects.exists()
+    assert Event.objects.filter(act="import.discard").count() == 1
+    assert "The file itself was deleted." in page(client, check)
+    assert press(client, check, do="import").status_code == 422
+    assert "refused lines" in page(client, check)
+
+
+def test_only_a_finished_check_can_be_imported(project, client):
+    send(client, project, GOOD)
+    assert press(client, newest(), do="import").status_code == 422
+    assert Run.objects.count() == 1
+
+
+def test_a_waiting_run_is_shown_polled_and_can_be_cancelled(project, client):
+    send(client, project, GOOD)
+    run = newest()
+    text = page(client, run)
+    assert 'hx-trigger="every 2s"' in text
+    assert "No worker is alive." in text
+    assert "<noscript>" in text
+    Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
+    assert "No worker is alive." not in page(client, run)
+    press(client, run, do="cancel")
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    text = page(client, run)
+    assert "hx-trigger" not in text
+    assert "Cancelled." in text
+
+
+def test_the_last_poll_carries_the_result_and_stops(project, client):
+    send(client, project, GOOD)
+    run = worked()
+    answer = client.get(reverse("import_run", args=[project.slug, run.pk]), headers={"HX-Request": "true"})
+    text = answer.content.decode()
+    assert "<html" not in text
+    assert "hx-trigger" not in text
+    assert "Import all 20 pairs" in text
+    assert 'role="status"' in text
+
+
+def test_the_list_shows_what_became_of_each_file(project, client, django_assert_max_num_queries):
+    for _ in range(3):
+        send(client, project, MIXED)
+        worked()
+    press(client, newest(), do="import")
+    worked()
+    client.get(reverse("imports", args=[project.slug]))
+    with django_assert_max_num_queries(12):
+        text = client.get(reverse("imports", args=[project.slug])).content.decode()
+    assert "Checked: 2 good, 5 refused" in text
+    assert "Imported: 2 new, 0 here before" in text
+
+
+def test_old_judgements_are_checked_and_imported_with_their_judges(project, client):
+    send(client, project, GOOD)
+    press(client, worked(), do="import")
+    worked()
+    rows = [
+        {"item_id": f"i{n}", "annotator_id": who, "task": "pairwise", "choice": "a"}
+        for n in range(3)
+        for who in ("ann", "gpt")
+    ]
+    said = "\n".join(json.dumps(row) for row in [*rows, {**rows[0], "item_id": "unknown"}]).encode()
+    send(client, project, said, name="judgements.jsonl", holds="judgements", judges="gpt")
+    check = worked()
+    assert check.state == "done", check.error
+    assert check.result["good"] == 6
+    assert not Judgement.objects.exists()
+    press(client, check, do="import")
+    run = worked()
+    assert run.result["added"] == 6
+    assert Judgement.objects.filter(annotator__kind="judge").count() == 3
+    assert "Undo" not in page(client, run)
+
+
+# ---- undo ------------------------------------------------------------------------------------------------------------
+
+
+def imported(client: Client, project: Any, data: bytes = GOOD) -> Run:
+    send(client, project, data)
+    press(client, worked(), do="import")
+    return worked()
+
+
+def test_undo_takes_away_what_the_import_brought_and_nothing_else(project, client, make_pair, alice):
+    mine = make_pair()
+    run = imported(client, project)
+    Assignment.objects.filter(pair__imported_by=run, slot=1).update(annotator=None)
+    assert "Undo this import: delete 20 pairs" in page(client, run)
+    press(client, run, do="undo")
+    assert list(Pair.objects.all()) == [mine]
+    assert (Candidate.objects.count(), Prompt.objects.count()) == (2, 1)
+    assert Assignment.objects.count() == project.overlap
+    assert Event.objects.filter(act="import.undo").count() == 1
+    text = page(client, run)
+    assert "Undone." in text
+    assert "Undo this import" not in text
+    assert press(client, run, do="undo").status_code == 422
+    assert imported(client, project).result["added"] == 20
+
+
+def test_what_somebody_judged_stays(project, client, alice):
+    run = imported(client, project)
+    judge(Pair.objects.order_by("id")[0], alice)
+    assert "Undo this import" not in page(client, run)
+    assert press(client, run, do="undo").status_code == 422
+    assert Pair.objects.count() == 20
+
+
+def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice):
+    run = imported(client, project)
+    row = Assignment.objects.filter(project=project).order_by("id")[0]
+    Assignment.objects.filter(pk=row.pk).update(annotator=alice, lease_until=timezone.now() + timedelta(minutes=5))
+    undoing.undo_import(run=run, actor=lead.user)
+    assert not Assignment.objects.exists()
+
+
+def test_texts_that_another_pair_uses_stay(project, client, lead):
+    imported(client, project, line(1).encode())
+    second = imported(
+        client, project, line(2, prompt="What is 1?", response_a="It is 1.", response_b="Something else.").encode()
+    )
+    undoing.undo_import(run=second, actor=lead.user)
+    assert Pair.objects.count() == 1
+    assert Candidate.objects.count() == 2
+    assert Prompt.objects.count() == 1
+
+
+def test_a_check_cannot_be_undone(project, client):
+    send(client, project, GOOD)
+    assert press(client, worked(), do="undo").status_code == 422
+
+
+# ---- progress and cancelling, on connections of their own ------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_progress_is_seen_from_outside_and_a_cancel_keeps_nothing(project, lead, monkeypatch):
+    """While the import's transaction is open, others see how far it is, and their cancel stops it."""
+    monkeypatch.setattr(uploads, "TELL_EVERY", 0.01)
+    django_settings.UPLOADS.mkdir(parents=True)
+    (django_settings.UPLOADS / "abc").write_bytes(GOOD)
+    upload = Upload(name="abc", file="round3.jsonl", size=len(GOOD), sha256="")
+    check = uploads.request_check(project=project, upload=upload, actor=lead.user)
+    check.refresh_from_db()
+    if check.state == "waiting":  # Where tasks run at once, it is done by now.
+        tasks.run(check.pk)
+        check.refresh_from_db()
+    assert check.result["good"] == 20
+    monkeypatch.setattr("annotation.running.ring", lambda *args, **kwargs: None)
+    run = uploads.request_import(run=check, actor=lead.user)
+    told, seen = threading.Event(), []
+    beat = running.Hold.beat
+
+    def told_beat(self: running.Hold, **changes: Any) -> None:
+        try:
+            beat(self, **changes)
+        finally:
+            if threading.current_thread() is not threading.main_thread() and changes.get("progress"):
+                seen.append(changes["progress"])
+                told.set()
+
+    monkeypatch.setattr(running.Hold, "beat", told_beat)
+    call = uploads._Telling.__call__
+
+    def slow(self: uploads._Telling, rows: int) -> None:
+        """The first call waits until the progress was told, then somebody cancels, and until that was heard."""
+        self.rows = rows
+        assert told.wait(10)
+        somebody = threading.Thread(target=cancel)
+        somebody.start()
+        somebody.join(10)
+        self._thread.join(10)
+        call(self, rows)
+
+    def cancel() -> None:
+        Run.objects.filter(pk=run.pk).update(cancel_requested=True)
+        connection.close()
+
+    monkeypatch.setattr(uploads._Telling, "__call__", slow)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert seen
+    assert seen[0] == 20
+    assert run.state == "cancelled"
+    assert not Pair.objects.exists()

@@ -1,0 +1,481 @@
+"""The judging page over HTTP: its protocol, its doors, and that it shows nothing but the pair."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from annotation import assigning
+from annotation.models import (
+    Annotator,
+    Assignment,
+    Draft,
+    Guideline,
+    GuidelineReading,
+    Judgement,
+    Pair,
+    Project,
+    Rationale,
+)
+
+pytestmark = pytest.mark.django_db
+
+MakePair = Callable[..., Pair]
+SignIn = Callable[[Any], Client]
+JUDGE = "/p/everyday/judge"
+FETCH = {"X-Plumbline": "1"}
+KEYS = {"assignment", "key", "prompt", "a", "b", "a_lang", "b_lang", "prompt_lang", "draft", "position"}
+
+
+@pytest.fixture
+def desk(sign_in: SignIn, alice: Annotator) -> Client:
+    return sign_in(alice)
+
+
+def post(client: Client, path: str, fields: dict[str, Any]) -> Any:
+    return client.post(path, fields, headers=FETCH)
+
+
+def fields(item: dict[str, Any], verdict: str = "a2", **more: Any) -> dict[str, Any]:
+    return {"assignment": item["assignment"], "key": item["key"], "verdict": verdict, **more}
+
+
+def opened(client: Client) -> list[dict[str, Any]]:
+    """What the page holds: the item on the screen and those kept ready."""
+    context = client.get(JUDGE).context
+    return [context["item"], *context["upcoming"]] if context["item"] else []
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_three_pairs_and_no_more_than_may_be_seen(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(5):
+        make_pair()
+    answer = desk.get(JUDGE)
+    assert answer.status_code == 200
+    assert [set(item) for item in (answer.context["item"], *answer.context["upcoming"])] == [KEYS] * 3
+    assert [item["position"] for item in opened(desk)] == [1, 2, 3]
+    counts = answer.context["counts"]
+    assert (counts["done_today"], counts["done"], counts["left"], counts["goal"]) == (0, 0, 5, 5)
+    assert answer.context["queue"] is None
+    assert Assignment.objects.leased().count() == 3
+
+
+def test_the_sides_on_the_page_are_the_sides_that_are_stored(make_pair: MakePair, desk: Client) -> None:
+    pair = make_pair(first="From the first.", second="From the second.")
+    item = opened(desk)[0]
+    for swapped in (False, True):
+        Assignment.objects.filter(pk=item["assignment"]).update(swapped=swapped)
+        again = opened(desk)[0]
+        first_stands = "b" if swapped else "a"
+        assert "From the first." in again[first_stands]
+    answered = post(desk, JUDGE, fields(item, "a3")).json()
+    assert answered["saved"]["text"] == "A much better"
+    assert Judgement.objects.get().strength == -3, "A was the second candidate."
+    assert pair.assignments.done().count() == 1
+
+
+def test_an_empty_queue_says_why(desk: Client, project: Project) -> None:
+    answer = desk.get(JUDGE)
+    assert answer.context["item"] is None
+    assert answer.context["queue"]["reason"] == "no_pairs"
+    Project.objects.update(state="paused")
+    assert desk.get(JUDGE).context["queue"]["title"] == "This project is paused."
+
+
+def test_the_queries_of_the_page_do_not_grow(
+    make_pair: MakePair, desk: Client, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(30):
+        make_pair()
+    for item in opened(desk):
+        post(desk, JUDGE, fields(item))
+    desk.get(JUDGE)
+    with django_assert_max_num_queries(8):
+        desk.get(JUDGE)
+
+
+# ---- submitting ------------------------------------------------------------------------------------------------------
+
+
+def test_a_submit_answers_with_the_stored_row_and_one_new_item(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(5):
+        make_pair()
+    held = opened(desk)
+    said = {"note": "B is shorter,\r\nand right.", "tag": ["tone", "clear"], "flag": "personal", "active_ms": "5100"}
+    sent = fields(held[0], "b1", **said)
+    answer = post(desk, JUDGE, sent)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"saved", "item", "counts", "queue"}
+    assert body["saved"]["assignment"] == held[0]["assignment"]
+    assert body["saved"]["text"] == "B slightly better · 5 words · 2 reasons · flagged: personal data"
+    assert set(body["item"]) == KEYS
+    assert body["item"]["assignment"] not in [item["assignment"] for item in held]
+    assert body["item"]["position"] == 4
+    assert body["counts"] == {"done_today": 1, "done": None, "left": None, "goal": None}
+    assert body["queue"] is None
+    assert Rationale.objects.get().text == "B is shorter,\nand right."
+    assert Judgement.objects.get().active_ms == 5100
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_the_hot_path_is_session_account_and_one_statement(
+    make_pair: MakePair, desk: Client, django_assert_num_queries: Any
+) -> None:
+    for _ in range(6):
+        make_pair()
+    one, two, _ = opened(desk)
+    post(desk, JUDGE, fields(one))  # Reads the project's terms, once per process and version.
+    with django_assert_num_queries(5) as queries:
+        post(desk, JUDGE, fields(two, note="why"))
+    savepoints = [query for query in queries.captured_queries if "SAVEPOINT" in query["sql"]]
+    assert len(savepoints) == 2, "Of the test's own transaction; outside it there is none."
+
+
+def test_the_last_submit_says_why_the_queue_is_empty(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    body = post(desk, JUDGE, fields(opened(desk)[0])).json()
+    assert body["item"] is None
+    assert body["queue"]["reason"] == "yours_done"
+    assert body["queue"]["facts"] == [[1, "answer is yours, and saved."]]
+
+
+def test_a_repeated_submit_is_saved_once(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(5):
+        make_pair()
+    held = opened(desk)
+    sent = fields(held[0], held=[item["assignment"] for item in held[1:]])
+    first, again = post(desk, JUDGE, sent).json(), post(desk, JUDGE, sent).json()
+    assert again["saved"] == first["saved"]
+    assert again["item"]["assignment"] == first["item"]["assignment"], "The very item whose message was lost."
+    assert Judgement.objects.count() == 1
+
+
+def test_a_lost_lease_is_409_and_brings_another_pair(make_pair: MakePair, desk: Client, bob: Annotator) -> None:
+    for _ in range(4):
+        make_pair(slots=1)
+    Project.objects.update(overlap=1)
+    held = opened(desk)
+    Assignment.objects.filter(pk=held[0]["assignment"]).update(lease_until=timezone.now() - timedelta(days=1))
+    assigning.sweep()
+    sent = fields(held[0], held=[item["assignment"] for item in held[1:]])
+    answer = post(desk, JUDGE, sent)
+    assert answer.status_code == 409
+    assert "ran out" in answer.json()["error"]
+    assert answer.json()["item"]["assignment"] == held[0]["assignment"], "Nobody has taken it: the same pair again."
+    assert answer.json()["item"]["key"] != held[0]["key"]
+    assert not Judgement.objects.exists()
+
+
+def test_a_pair_that_went_to_somebody_else_is_replaced(make_pair: MakePair, desk: Client, bob: Annotator) -> None:
+    for _ in range(4):
+        make_pair(slots=1)
+    Project.objects.update(overlap=1)
+    held = opened(desk)
+    lost = Assignment.objects.filter(pk=held[0]["assignment"])
+    lost.update(annotator=bob)
+    sent = fields(held[0], held=[item["assignment"] for item in held[1:]])
+    answer = post(desk, JUDGE, sent)
+    assert answer.status_code == 409
+    assert answer.json()["item"]["assignment"] not in [item["assignment"] for item in held]
+    assert lost.get().annotator_id == bob.pk
+
+
+def test_what_does_not_fit_is_422_with_its_field(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    item = opened(desk)[0]
+    for wrong, field in [
+        ({"verdict": ""}, "verdict"),
+        ({"verdict": "a9"}, "verdict"),
+        ({"verdict": "skip"}, "skip_reason"),
+        ({"key": "1"}, "key"),
+        ({"assignment": "one"}, "assignment"),
+        ({"assignment": "9" * 30}, "assignment"),
+        ({"note": "a\0b"}, "note"),
+        ({"tag": "wit"}, "tag"),
+        ({"flag": "rude"}, "flag"),
+    ]:
+        answer = post(desk, JUDGE, {**fields(item), **wrong})
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert answer.json()["error"].endswith(".") or "0" in answer.json()["error"]
+    assert not Judgement.objects.exists()
+    odd = {"active_ms": "soon", "first_key_ms": "1e9", "coverage_a": "all", "coverage_b": "NaN", "client": "v1"}
+    assert post(desk, JUDGE, fields(item, **odd)).status_code == 200
+
+
+def test_signed_out_the_script_gets_401_and_a_browser_the_sign_in_page(make_pair: MakePair, project: Project) -> None:
+    make_pair()
+    for path in (JUDGE, f"{JUDGE}/draft", f"{JUDGE}/undo", f"{JUDGE}/beat"):
+        answer = post(Client(), path, {})
+        assert answer.status_code == 401
+        assert answer.json()["sign_in"] == "/accounts/login/"
+        assert answer.json()["error"]
+    assert Client().get(JUDGE)["Location"] == f"/accounts/login/?next={JUDGE}"
+
+
+def test_strangers_and_admins_without_a_seat_get_404(
+    make_pair: MakePair, sign_in: SignIn, stranger: Annotator, admin: Any, alice: Annotator
+) -> None:
+    make_pair()
+    mine = assigning.hand_out(user_id=alice.user_id, slug="everyday")[0]  # type: ignore[arg-type]
+    for who in (stranger, admin):
+        client = sign_in(who)
+        for path in (JUDGE, "/p/everyday/answers", f"/p/everyday/answers/{mine.assignment_id}", f"{JUDGE}/guideline"):
+            assert client.get(path).status_code == 404
+        sent = {"assignment": mine.assignment_id, "key": uuid.uuid4(), "verdict": "a1", "version": 1, "body": "{}"}
+        for path in (JUDGE, f"{JUDGE}/draft", f"{JUDGE}/undo", f"{JUDGE}/beat"):
+            assert post(client, path, sent).status_code == 404
+            assert post(client, path, {}).status_code == 404
+            assert client.post(path, sent).status_code == 404
+    assert not Judgement.objects.exists()
+
+
+def test_a_membership_that_ends_counts_at_once(make_pair: MakePair, desk: Client, alice: Annotator) -> None:
+    make_pair()
+    item = opened(desk)[0]
+    Annotator.objects.filter(pk=alice.pk).update(is_active=False)
+    assert post(desk, JUDGE, fields(item)).status_code == 404
+    assert desk.get(JUDGE).status_code == 404
+
+
+# ---- without JavaScript ----------------------------------------------------------------------------------------------
+
+
+def test_a_plain_form_is_stored_and_leads_back(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    make_pair()
+    item = opened(desk)[0]
+    answer = desk.post(JUDGE, fields(item, "same"))
+    assert (answer.status_code, answer["Location"]) == (303, JUDGE)
+    page = desk.get(JUDGE)
+    assert "Saved: About the same" in page.content.decode()
+    assert page.context["item"]["assignment"] != item["assignment"]
+
+
+def test_a_refused_plain_form_keeps_everything_that_was_entered(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(3):
+        make_pair()
+    item = opened(desk)[2]
+    answer = desk.post(JUDGE, fields(item, "skip", note="too <hard>", tag=["tone"]))
+    assert answer.status_code == 422
+    assert answer.context["item"]["assignment"] == item["assignment"], "The pair that was answered stays on the page."
+    assert answer.context["error_field"] == "skip_reason"
+    assert answer.context["item"]["draft"]["note"] == "too <hard>"
+    html = answer.content.decode()
+    assert "too &lt;hard&gt;" in html
+    assert "Say why you skip this pair" in html
+
+
+def test_a_plain_form_after_a_lost_lease_says_so(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    item = opened(desk)[0]
+    post(desk, JUDGE, fields(item))
+    answer = desk.post(JUDGE, {**fields(item), "key": uuid.uuid4()})
+    assert answer.status_code == 303
+    assert "already" in desk.get(JUDGE).content.decode()
+
+
+# ---- while judging ---------------------------------------------------------------------------------------------------
+
+
+def test_drafts_come_back_with_the_page(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(4):
+        make_pair()
+    second = opened(desk)[1]
+    sent = {"assignment": second["assignment"], "version": 3, "body": json.dumps({"note": "half a thou"})}
+    assert post(desk, f"{JUDGE}/draft", sent).status_code == 204
+    assert post(desk, f"{JUDGE}/draft", {**sent, "version": 2, "body": '{"note": "older"}'}).status_code == 204
+    first = opened(desk)[0]
+    assert first["assignment"] == second["assignment"], "What was written in comes first."
+    assert first["draft"] == {"note": "half a thou", "version": 3}
+    assert post(desk, f"{JUDGE}/draft", {**sent, "version": 4, "body": "nonsense"}).status_code == 422
+    assert post(desk, f"{JUDGE}/draft", {**sent, "version": "x"}).status_code == 422
+    post(desk, JUDGE, fields(first))
+    assert post(desk, f"{JUDGE}/draft", {**sent, "version": 5}).status_code == 409
+
+
+def test_a_beat_renews_the_leases(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    item = opened(desk)[0]
+    Assignment.objects.leased().update(lease_until=timezone.now())
+    assert post(desk, f"{JUDGE}/beat", {}).status_code == 204
+    renewed = Assignment.objects.get(pk=item["assignment"]).lease_until
+    assert renewed
+    assert renewed > timezone.now() + timedelta(minutes=29)
+
+
+def test_undo_returns_the_item_with_its_answer(make_pair: MakePair, desk: Client) -> None:
+    for _ in range(5):
+        make_pair()
+    assert post(desk, f"{JUDGE}/undo", {}).status_code == 409
+    item = opened(desk)[0]
+    Assignment.objects.filter(pk=item["assignment"]).update(swapped=True)
+    post(desk, JUDGE, fields(item, "b2", note="why", tag="tone"))
+    body = post(desk, f"{JUDGE}/undo", {}).json()
+    assert body["item"]["assignment"] == item["assignment"]
+    assert body["item"]["key"] != item["key"]
+    draft = body["item"]["draft"]
+    assert (draft["verdict"], draft["note"], draft["tag"]) == ("b2", "why", ["tone"])
+    assert body["counts"]["done"] == 0
+    assert opened(desk)[0]["assignment"] == item["assignment"], "A reload shows it first, too."
+    assert post(desk, JUDGE, fields(body["item"], "a1")).json()["saved"]["text"] == "A slightly better"
+    assert desk.post(f"{JUDGE}/undo").status_code == 303
+
+
+def test_the_guideline_is_read_and_acknowledged(desk: Client, project: Project, alice: Annotator) -> None:
+    assert desk.get(f"{JUDGE}/guideline").status_code == 404
+    guideline = Guideline.objects.create(project=project, version=1, text="Be fair.", html="<p>Be fair.</p>")
+    Project.objects.update(guideline=guideline)
+    answer = desk.get(f"{JUDGE}/guideline")
+    assert "<p>Be fair.</p>" in answer.content.decode()
+    assert answer.context["read"] is False
+    assert post(desk, f"{JUDGE}/guideline", {}).status_code == 204
+    assert GuidelineReading.objects.filter(annotator=alice, guideline=guideline).exists()
+
+
+# ---- one's own answers -----------------------------------------------------------------------------------------------
+
+
+def answered(client: Client, *verdicts: str, **more: Any) -> list[int]:
+    made = []
+    for verdict in verdicts:
+        item = opened(client)[0]
+        post(client, JUDGE, fields(item, verdict, **more))
+        made.append(item["assignment"])
+    return made
+
+
+def test_my_answers_are_listed_searched_and_paged(
+    make_pair: MakePair, desk: Client, sign_in: SignIn, bob: Annotator, django_assert_max_num_queries: Any
+) -> None:
+    make_pair(prompt="Why is the sky blue?")
+    make_pair(prompt="How do tides work?")
+    make_pair(prompt="What is 2 + 2?")
+    answered(desk, "a1", "b3", "same", note="Rayleigh")
+    answered(sign_in(bob), "a3", note="bobs secret words")
+    page = desk.get("/p/everyday/answers")
+    rows = page.context["rows"]
+    assert [row["verdict"] for row in rows] == ["About the same", "B much better", "A slightly better"]
+    assert [row["prompt"] for row in rows][-1] == "Why is the sky blue?"
+    assert "bobs secret" not in page.content.decode()
+    assert len(desk.get("/p/everyday/answers?q=tides").context["rows"]) == 1
+    assert len(desk.get("/p/everyday/answers?q=rayLEIGH").context["rows"]) == 3
+    assert desk.get("/p/everyday/answers?q=bobs").context["rows"] == []
+    assert len(desk.get("/p/everyday/answers?verdict=tie").context["rows"]) == 1
+    assert desk.get("/p/everyday/answers?page=99").status_code == 200
+    with django_assert_max_num_queries(7):
+        desk.get("/p/everyday/answers")
+
+
+def test_an_answer_is_opened_and_changed(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    (mine,) = answered(desk, "b2", note="first thought")
+    path = f"/p/everyday/answers/{mine}"
+    page = desk.get(path)
+    assert page.context["editing"] is True
+    assert page.context["revision"] == 1
+    item = page.context["item"]
+    assert (item["draft"]["verdict"], item["draft"]["note"]) == ("b2", "first thought")
+    sent = {**fields(item, "a1"), "revision": 1, "note": "second thought"}
+    answer = desk.post(path, sent)
+    assert (answer.status_code, answer["Location"]) == (303, "/p/everyday/answers")
+    assert Judgement.objects.current().get().revision == 2
+    stale = desk.post(path, {**sent, "key": uuid.uuid4(), "note": "third thought"})
+    assert stale.status_code == 409
+    assert "third thought" in stale.content.decode(), "Both are kept: one stored, one on the page."
+    assert Judgement.objects.count() == 2
+    script = post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 2, "verdict": "bad"})
+    assert script.json()["saved"] == {"assignment": mine, "text": "Both bad · 2 words", "revision": 3}
+    assert post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 2}).status_code == 409
+    assert post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 3, "tag": "wit"}).status_code == 422
+
+
+def test_only_ones_own_judged_pairs_can_be_opened(
+    make_pair: MakePair, desk: Client, sign_in: SignIn, bob: Annotator
+) -> None:
+    make_pair()
+    make_pair()
+    (theirs,) = answered(sign_in(bob), "a1")
+    mine = opened(desk)[0]
+    for assignment in (theirs, mine["assignment"], 10**12):
+        path = f"/p/everyday/answers/{assignment}"
+        assert desk.get(path).status_code == 404
+        assert desk.post(path, {**fields(mine), "revision": 1}).status_code == 404
+
+
+# ---- blindness -------------------------------------------------------------------------------------------------------
+
+
+def test_no_byte_tells_what_an_annotator_must_not_know(
+    make_pair: MakePair, desk: Client, sign_in: SignIn, bob: Annotator, lead: Annotator
+) -> None:
+    """Canaries in everything that is not the pair: none reaches the page, the script, a header or the history."""
+    hidden = {
+        "external_id": "canary-external",
+        "source": "canary-source",
+        "tags": ["canary-tag"],
+        "marks": ["canary-mark"],
+        "label": "second",
+        "label_kind": "canary-kind",
+        "meta": {"canary": "canary-meta"},
+        "split": "canary-split",
+        "is_gold": True,
+    }
+    for n in range(8):
+        pair = make_pair(**{**hidden, "external_id": f"canary-external-{n}"})
+        pair.prompt.tags, pair.prompt.source = ["canary-prompt-tag"], "canary-prompt-source"
+        pair.prompt.external_id, pair.prompt.meta = "canary-prompt-id", {"x": "canary-prompt-meta"}
+        pair.prompt.save()
+        for candidate in (pair.first, pair.second):
+            candidate.strategy, candidate.polarity, candidate.revision = "canary-strategy", "worse", "canary-revision"
+            candidate.template_version, candidate.sampling = "canary-template", {"t": "canary-sampling"}
+            candidate.save()
+    Annotator.objects.filter(pk=bob.pk).update(name="canary-bob")
+    other = sign_in(bob)
+    answered(other, "a1", "b3", note="canary-rationale", tag=["tone"], flag="identity")
+    theirs = opened(other)[0]["assignment"]
+    post(other, f"{JUDGE}/draft", {"assignment": theirs, "version": 1, "body": '{"note": "canary-draft"}'})
+
+    seen = bytearray()
+
+    def see(answer: Any) -> Any:
+        seen.extend(answer.content + repr(sorted(answer.headers.items())).encode() + repr(answer.cookies).encode())
+        return answer
+
+    see(desk.get(JUDGE))
+    for verdict in ("a1", "bad", "b2"):
+        item = opened(desk)[0]
+        body = see(post(desk, JUDGE, fields(item, verdict, note="mine"))).json()
+        assert body["item"] is None or set(body["item"]) == KEYS
+    see(post(desk, f"{JUDGE}/undo", {}))
+    see(post(desk, JUDGE, {"verdict": "a1"}))
+    see(post(desk, JUDGE, fields(item, "a1", key="x")))
+    mine = answered(desk, "a2")[0]
+    see(desk.get("/p/everyday/answers"))
+    see(desk.get(f"/p/everyday/answers/{mine}"))
+    see(desk.post(f"/p/everyday/answers/{mine}", {"verdict": "a1", "revision": "7", "key": str(uuid.uuid4())}))
+    see(desk.get(JUDGE))
+    text = seen.decode()
+    assert "It is" in text, "The candidates themselves are there."
+    assert re.findall(r"canary[-\w]*", text) == []
+    for word in ("swapped", "is_gold", "priority", "excluded", "strength", "external"):
+        assert word not in text.replace("X-Frame", ""), word
+
+
+def test_the_number_of_an_assignment_does_not_tell_the_side(make_pair: MakePair, alice: Annotator) -> None:
+    """The side is drawn when the slot is claimed, so nothing made before (ids, priorities) can know it."""
+    for _ in range(3):
+        make_pair()
+    assert not Assignment.objects.open().filter(swapped=True).exists()
+    assert not Draft.objects.exists()

@@ -1,0 +1,50 @@
+"""The overlap is exact: 50 clients with bad connections, and the control that proves the harness can see a fault."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from bench.measuring import throw_away_database
+from bench.overlap import Plan, play, without_locks_and_constraints
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> None:
+    """The test database is copied, and nobody may be connected to it: not a live server's thread of an earlier test."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_the_overlap_is_exact_whatever_happens() -> None:
+    """1,000 pairs, k = 3, 10 % disconnects, leases that run out, answers that are lost: 3,000 judgements, no fault."""
+    plan = Plan(deadline=100.0)
+    with throw_away_database(template=connection.settings_dict["NAME"]):
+        found = play(plan)
+    log = found.log
+    assert log.faults == []
+    assert found.judgements == plan.pairs * plan.overlap
+    assert (found.over, found.under, found.same_annotator_twice, found.slot_twice) == (0, 0, 0, 0)
+    assert found.done_without_judgement == 0
+    assert (found.acknowledged_missing, found.stored_otherwise) == (0, 0)
+    # The day was bad enough to be worth surviving.
+    assert len(log.acknowledged) > 2900
+    assert log.disconnects > 50
+    assert log.swept > 20
+    assert log.repeated > 20
+    # Which candidate stands left is drawn evenly: chi-square with one degree of freedom, p > 0.001.
+    straight = found.judgements - found.swapped
+    assert (found.swapped - straight) ** 2 / found.judgements < 10.83
+
+
+def test_without_locks_and_constraints_the_same_harness_finds_faults() -> None:
+    plan = Plan(clients=16, pairs=200, deadline=12.0)
+    with throw_away_database(template=connection.settings_dict["NAME"]), without_locks_and_constraints():
+        found = play(plan)
+    assert found.over > 0
+    assert found.slot_twice > 0
