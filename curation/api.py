@@ -1,0 +1,180 @@
+"""The REST API of curation: agreement as measured, releases, and the runs that make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation.access import account_of, project_for, run_for
+from annotation.api.errors import ErrorOutput
+from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.models import Role, Run
+from annotation.running import request_run
+from curation.export.layouts import LAYOUTS
+from curation.measuring import AgreementRequest
+from curation.models import Measurement, Release
+from curation.releasing import ANNOTATORS, RULES, plan
+from curation.selecting import parse_all
+
+
+class RunOutput(serializers.ModelSerializer[Run]):
+    parameters = serializers.DictField()
+    result = serializers.DictField()
+
+    class Meta:
+        model = Run
+        fields = [
+            "id",
+            "kind",
+            "state",
+            "parameters",
+            "seed",
+            "code_version",
+            "progress",
+            "total",
+            "attempt",
+            "error",
+            "result",
+            "created_at",
+            "finished_at",
+        ]
+
+
+class MeasurementOutput(serializers.ModelSerializer[Measurement]):
+    class Meta:
+        model = Measurement
+        fields = [
+            "id",
+            "run",
+            "metric",
+            "pair",
+            "annotator",
+            "other",
+            "candidate",
+            "value",
+            "reason",
+            "low",
+            "high",
+            "n",
+        ]
+
+
+class MeasurementPage(serializers.Serializer[Any]):
+    results = MeasurementOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class ReleaseOutput(serializers.ModelSerializer[Release]):
+    manifest = serializers.DictField()
+
+    class Meta:
+        model = Release
+        fields = ["id", "version", "rule", "layout", "rows", "digest", "manifest", "run", "created_at"]
+
+
+class ReleasePage(serializers.Serializer[Any]):
+    results = ReleaseOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class ReleaseInput(serializers.Serializer[Any]):
+    version = serializers.CharField(max_length=60, help_text="The release's name.")
+    where = serializers.ListField(
+        child=serializers.CharField(max_length=300),
+        required=False,
+        max_length=50,
+        help_text='Criteria, as "agreement>=0.66".',
+    )
+    rule = serializers.ChoiceField(choices=sorted(RULES), default="majority")
+    layout = serializers.ChoiceField(choices=sorted(LAYOUTS), default="trl_dpo")
+    annotators = serializers.ChoiceField(choices=sorted(ANNOTATORS), default="people")
+    licence = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    limits = serializers.CharField(max_length=5000, required=False, allow_blank=True)
+
+
+class Agreement(APIView):
+    @extend_schema(operation_id="agreement_measure", request=None, responses={202: RunOutput, 404: ErrorOutput})
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask a worker to measure how far the project's people agree. Read the run to learn when it is done."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        asked = AgreementRequest().as_parameters()
+        run = request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=asked, actor=account_of(request))
+        return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class Measurements(APIView):
+    @extend_schema(
+        operation_id="measurements_list",
+        parameters=PAGE_PARAMETERS,
+        responses={200: MeasurementPage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str, run_id: int) -> Response:
+        """What a run measured: a value with its interval, or the reason why there is none."""
+        run = run_for(request.user, slug, run_id)
+        refuse_unknown(request, known={"after", "limit"})
+        return paged(request, Measurement.objects.filter(run=run), MeasurementOutput)
+
+
+class OneRun(APIView):
+    @extend_schema(operation_id="runs_read", responses={200: RunOutput, 404: ErrorOutput})
+    def get(self, request: Request, slug: str, run_id: int) -> Response:
+        """One run: its state, how far it is, and how it ended."""
+        return Response(RunOutput(run_for(request.user, slug, run_id)).data)
+
+
+class Releases(APIView):
+    @extend_schema(
+        operation_id="releases_list",
+        parameters=PAGE_PARAMETERS,
+        responses={200: ReleasePage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's releases, each with its manifest."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"after", "limit"})
+        return paged(request, Release.objects.filter(project=project), ReleaseOutput)
+
+    @extend_schema(
+        operation_id="releases_make",
+        request=ReleaseInput,
+        responses={202: RunOutput, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask a worker for a release into the server's folder of releases. Read the run to learn when it is done."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        given = ReleaseInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        asked = dict(given.validated_data)
+        where = parse_all(asked.pop("where", []))
+        plan(project=project, where=where, **asked)  # Refuses now what the worker would refuse later.
+        parameters = {**asked, "release": asked["version"], "where": [one.as_json() for one in where]}
+        del parameters["version"]
+        run = request_run(project=project, kind=Run.Kind.RELEASE, parameters=parameters, actor=account_of(request))
+        return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class OneRelease(APIView):
+    @extend_schema(operation_id="releases_read", responses={200: ReleaseOutput, 404: ErrorOutput})
+    def get(self, request: Request, slug: str, version: str) -> Response:
+        """One release."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        release = Release.objects.filter(project=project, version=version).first() if "\0" not in version else None
+        if release is None:
+            raise Http404
+        return Response(ReleaseOutput(release).data)
+
+
+urlpatterns = [
+    path("projects/<slug:slug>/agreement", Agreement.as_view(), name="api_agreement"),
+    path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),
+    path("projects/<slug:slug>/runs/<key:run_id>/measurements", Measurements.as_view(), name="api_measurements"),
+    path("projects/<slug:slug>/releases", Releases.as_view(), name="api_releases"),
+    path("projects/<slug:slug>/releases/<str:version>", OneRelease.as_view(), name="api_release"),
+]

@@ -1,0 +1,200 @@
+"""The dataset card of a release: README.md as the hub shows it and `datasets` reads it. Pure text from the manifest."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from curation.export.layouts import LAYOUTS, features
+
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+
+
+def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: int) -> str:
+    """The card of a release.
+
+    Args:
+        manifest: as it is written, with its `files`.
+        title: the project's name.
+        guideline: the text of the guideline that the manifest names; empty where there is none.
+        arrow_bytes: the size of the rows in memory, which `datasets` wants to know.
+    """
+    name = f"{title}, {manifest['version']}"
+    parts = [
+        _head(manifest, name=name, arrow_bytes=arrow_bytes),
+        f"# {_line(name)}",
+        *(_simulated(manifest)),
+        f"{manifest['rows']:,} preferences between two answers to one prompt, for preference training.",
+        _load(manifest),
+        "## How it was made",
+        _made(manifest),
+        _waterfall(manifest),
+        "## Annotators",
+        _annotators(manifest),
+        "## Agreement",
+        _agreement(manifest),
+        "## Columns",
+        _columns(manifest),
+        "## Guideline",
+        _guideline(manifest, guideline),
+        "## Known limits",
+        _limits(manifest),
+        "## Licence",
+        _line(manifest["licence"]) or "No licence was named. Ask the publisher before you use or pass on these data.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: int) -> str:
+    layout = manifest["layout"]
+    shards = [one for one in manifest["files"] if one["path"].startswith(f"{layout}/")]
+    split = {"name": "train", "num_bytes": arrow_bytes, "num_examples": manifest["rows"]}
+    head: dict[str, Any] = {
+        # One line: a line of its own with three dashes would end the head.
+        "pretty_name": " ".join(name.split()),
+        "license": manifest["licence"] or "unknown",
+        "tags": ["preference", "rlhf", "dpo", "trl", *(["simulated"] if manifest["annotators"]["simulated"] else [])],
+        "size_categories": [next((size for most, size in SIZES if manifest["rows"] < most), "n>10M")],
+        "configs": [
+            {
+                "config_name": layout,
+                "default": True,
+                "data_files": [{"split": "train", "path": f"{layout}/train-*.parquet"}],
+            }
+        ],
+        "dataset_info": [
+            {
+                "config_name": layout,
+                "features": features(LAYOUTS[layout].schema),
+                "splits": [split],
+                "download_size": sum(one["bytes"] for one in shards),
+                "dataset_size": arrow_bytes,
+            }
+        ],
+    }
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---"
+
+
+def _simulated(manifest: dict[str, Any]) -> list[str]:
+    count = manifest["annotators"]["simulated"]
+    if not count:
+        return []
+    every = manifest["annotators"]["people"] + manifest["annotators"]["judges"]
+    who = "All annotators are" if count == every else f"{count} of {every} annotators are"
+    return [f"> **Simulated judgements.** {who} simulated. These data say nothing about what people prefer."]
+
+
+def _load(manifest: dict[str, Any]) -> str:
+    layout = LAYOUTS[manifest["layout"]]
+    return (
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'rows = load_dataset("path/to/this/folder", "{layout.name}", split="train")\n```\n\n'
+        f"Layout `{layout.name}`: {layout.title}. Read by {layout.reads}."
+    )
+
+
+def _made(manifest: dict[str, Any]) -> str:
+    whose = {"people": "people", "judges": "judges (models)", "all": "people and judges (models) together"}[
+        manifest["voices"]
+    ]
+    rule = {
+        "majority": f"The chosen answer is the one that more than half of the judgements of {whose} prefer. "
+        "Skips do not count; ties and both bad count as judgements and never choose.",
+        "label": "The chosen answer is the one that the pair's source labelled as better.",
+    }[manifest["rule"]]
+    criteria = ", ".join(f"`{_code(one)}`" for one in manifest["criteria"])
+    return f"{rule}\n\nCriteria: {criteria or 'none besides those below'}."
+
+
+def _waterfall(manifest: dict[str, Any]) -> str:
+    lines = ["| Step | Removed | Left |", "|---|---:|---:|", f"| In the project | | {manifest['pairs']:,} |"]
+    lines += [f"| {_cell(step['name'])} | {step['removed']:,} | {step['left']:,} |" for step in manifest["steps"]]
+    return "\n".join([*lines, f"| **In this release** | | **{manifest['rows']:,}** |"])
+
+
+def _annotators(manifest: dict[str, Any]) -> str:
+    who = manifest["annotators"]
+    if not who["people"] + who["judges"]:
+        return "Nobody judged these pairs here."
+    each = who["judgements_each"]
+    counted = [f"{who['people']} people", f"{who['judges']} judges (models)"]
+    simulated = f", {who['simulated']} of them simulated" if who["simulated"] else ""
+    return (
+        f"{' and '.join(counted)}{simulated} made {who['judgements']:,} judgements of the released pairs; "
+        f"each between {each['least']:,} and {each['most']:,}, half of them at least {each['median']:g}. "
+        "No names are released."
+    )
+
+
+def _agreement(manifest: dict[str, Any]) -> str:
+    both = manifest["agreement"]
+    return (
+        "Krippendorff's alpha (nominal: first, second, tie, both bad), with the 95 % bootstrap interval over pairs.\n\n"
+        f"- All pairs that meet the criteria: {_estimate(both['selected'])}\n"
+        f"- The released pairs: {_estimate(both['released'])}\n\n"
+        "The rule prefers pairs on which annotators agree: the second figure is higher than the work deserves."
+    )
+
+
+def _estimate(found: dict[str, Any]) -> str:
+    if found["value"] is None:
+        return f"undefined. {found['reason']}"
+    interval = f" ({found['low']:.3f} to {found['high']:.3f})" if found["low"] is not None else ""
+    return f"{found['value']:.3f}{interval}, over {found['n']:,} pairs with two or more judgements"
+
+
+def _columns(manifest: dict[str, Any]) -> str:
+    layout = LAYOUTS[manifest["layout"]]
+    own = [name for name in layout.schema.names if name not in layout.side]
+    lines = [f"The layout's own: {', '.join(f'`{name}`' for name in own)}. Beside them, ignored by trainers:", ""]
+    return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in layout.side.items())])
+
+
+def _guideline(manifest: dict[str, Any], text: str) -> str:
+    versions = manifest["guideline"]["judged_under"]
+    under = "; ".join(
+        f"{count:,} {'without a guideline' if version == 'none' else f'under version {version}'}"
+        for version, count in versions.items()
+    )
+    lines = [f"Judgements of the released pairs: {under}."] if under else []
+    if manifest["guideline"]["version"] is None:
+        return "\n\n".join([*lines, "The project has no guideline in force."])
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    return "\n\n".join(
+        [
+            *lines,
+            f"Version {manifest['guideline']['version']}, in force at the release:",
+            f"{fence}markdown\n{text}\n{fence}",
+        ]
+    )
+
+
+def _limits(manifest: dict[str, Any]) -> str:
+    lines = [_line(manifest["limits"])] if manifest["limits"] else []
+    lines.append("A majority hides who disagreed: read `agreement` and the counts beside each row before you trust it.")
+    if manifest["annotators"]["simulated"]:
+        lines.append("Some judgements are simulated.")
+    if manifest["agreement"]["released"]["value"] is None:
+        lines.append("How far annotators agree on these pairs is not known.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _line(text: str) -> str:
+    """Text of a person, on one line, without the power to become markup."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    return _line(text)
+
+
+def _code(text: str) -> str:
+    return " ".join(text.split()).replace("`", "'")

@@ -1,0 +1,226 @@
+"""A folder of files that is there whole or not at all. Pure: paths, parquet, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FORMAT = "plumbline-release/1"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+SUMS = "SHA256SUMS"
+
+# Rows of one row group, and of one shard (a whole number of groups). Part of what makes a release byte-identical.
+GROUP_ROWS = 2_000
+SHARD_ROWS = 100_000
+
+# Seconds after which a half-written folder is nobody's any more.
+LEFTOVER_AFTER = 24 * 3600
+
+# Every setting that decides a byte is named: a changed default of the library must not change a release.
+WRITER: dict[str, Any] = {
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "compression": "snappy",
+    "use_dictionary": ["source", "language", "chosen_side", "chosen_model", "rejected_model"],
+    "write_statistics": False,
+    "store_schema": True,
+    "write_page_index": False,
+    "write_page_checksum": False,
+    "data_page_size": 1 << 20,
+}
+
+
+class Taken(Exception):
+    """The folder cannot be written. The text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a release as its manifest names it. `rows` is None for files that are no table."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def shard_names(rows: int, *, layout: str, split: str = "train") -> list[str]:
+    """The paths of the shards of `rows` rows; one empty shard where there is none."""
+    count = max(1, -(-rows // SHARD_ROWS))
+    return [f"{layout}/{split}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
+
+
+def write_shards(
+    batches: Iterator[pa.RecordBatch], *, folder: Path, names: list[str], schema: pa.Schema
+) -> list[FileEntry]:
+    """Write batches of at most GROUP_ROWS rows, each as one row group. Memory: two batches.
+
+    Only the last batch may have fewer rows than GROUP_ROWS, so that shards are cut at the same rows every time.
+    """
+    columns = [name for name in WRITER["use_dictionary"] if name in schema.names]
+    entries = []
+    upcoming = next(batches, None)
+    # Compressing leaves the interpreter free: the next batch is made meanwhile.
+    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as aside:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(exist_ok=True, parents=True)
+            rows = 0
+            with path.open("wb") as sink:
+                with pq.ParquetWriter(sink, schema, **{**WRITER, "use_dictionary": columns}) as writer:
+                    while upcoming is not None and rows < SHARD_ROWS:
+                        writing = aside.submit(
+                            writer.write_table, pa.Table.from_batches([upcoming]), row_group_size=GROUP_ROWS
+                        )
+                        rows += upcoming.num_rows
+                        try:
+                            upcoming = next(batches, None)
+                        finally:
+                            writing.result()
+                sink.flush()
+                os.fsync(sink.fileno())
+            entries.append(entry(folder, name, rows=rows))
+    return entries
+
+
+def write_text(folder: Path, name: str, text: str) -> FileEntry:
+    with (folder / name).open("w", encoding="utf-8", newline="\n") as sink:
+        sink.write(text)
+        sink.flush()
+        os.fsync(sink.fileno())
+    return entry(folder, name)
+
+
+def entry(folder: Path, name: str, *, rows: int | None = None) -> FileEntry:
+    path = folder / name
+    return FileEntry(path=name, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: keys sorted, no spaces to vary."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def digest_of(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def write_sums(folder: Path, entries: list[FileEntry]) -> None:
+    """SHA256SUMS, as `sha256sum -c` reads it."""
+    write_text(
+        folder, SUMS, "".join(f"{one.sha256}  {one.path}\n" for one in sorted(entries, key=lambda one: one.path))
+    )
+
+
+def manifest_in(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a release in this folder; None where there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+
+
+def check_place(folder: Path, *, project: str, version: str) -> None:
+    """A release goes into a new folder, an empty one, or one that holds the same version already.
+
+    Raises:
+        Taken: anything else lies there, or its parent is missing or cannot be written.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise Taken(f"{folder} is no folder. Name a folder that does not exist yet.")
+    if folder.is_dir() and any(folder.iterdir()):
+        there = manifest_in(folder)
+        if there is None:
+            raise Taken(
+                f"{folder} holds files that are no release of ours, and they are not overwritten. Name another folder."
+            )
+        if (there.get("project"), there.get("version")) != (project, version):
+            raise Taken(
+                f"{folder} holds the release {there.get('version')} of {there.get('project')}, which is final. "
+                "Name another folder."
+            )
+
+
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """A fresh folder beside `folder`, on the same file system; removed at the end if it is still there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for rest in folder.parent.glob(f".{folder.name}.writing-*"):
+        # A process that was killed could not tidy up.
+        if time.time() - rest.stat().st_mtime > LEFTOVER_AFTER:
+            shutil.rmtree(rest, ignore_errors=True)
+    temporary = folder.parent / f".{folder.name}.writing-{os.getpid()}-{os.urandom(4).hex()}"
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename the finished folder to its name. What lay there before is whole until the very last moment, then gone."""
+    _sync(temporary)
+    old = folder.parent / f"{temporary.name}-old"
+    was_there = folder.exists()
+    if was_there:
+        folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if was_there:
+            old.rename(folder)
+        raise
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def wrong_files(folder: Path) -> list[str]:
+    """What differs between a release's files and its manifest and sums, as sentences. Empty: nothing."""
+    manifest = manifest_in(folder)
+    if manifest is None:
+        return [f"{folder} holds no manifest of a release."]
+    named = {one["path"]: (one["sha256"], one["bytes"]) for one in manifest["files"]}
+    problems = []
+    for name, (digest, size) in sorted(named.items()):
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{name} is missing.")
+        elif path.stat().st_size != size or sha256_of(path) != digest:
+            problems.append(f"{name} was changed after the release.")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    problems += [f"{name} does not belong to the release." for name in sorted(there - {*named, MANIFEST, SUMS})]
+    sums = folder / SUMS
+    expected = f"{sha256_of(folder / MANIFEST)}  {MANIFEST}"
+    if not sums.is_file() or expected not in sums.read_text(encoding="utf-8").splitlines():
+        problems.append(f"{MANIFEST} does not fit {SUMS}.")
+    return problems

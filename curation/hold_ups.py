@@ -1,0 +1,148 @@
+"""What holds a project up: each with its cause and what to press. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from annotation.models import Assignment, Project, Role, Run, SkipReason
+from curation.progress import Counts
+
+# The sweeper comes every ten seconds; leases that lie longer tell that none runs.
+SWEEP_IS_LATE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A link: its text and the name of the page, which takes the project's slug."""
+
+    text: str
+    page: str
+
+
+@dataclass(frozen=True)
+class HoldUp:
+    title: str
+    cause: str
+    remedies: tuple[Remedy, ...] = ()
+
+
+def hold_ups(
+    *, project: Project, counts: Counts, pairs: int, people: int, impossible: int, is_worker_alive: bool, now: datetime
+) -> list[HoldUp]:
+    """Everything that keeps judgements from coming in, the most fundamental first. Empty: nothing does."""
+    found = [*_state(project), *_material(project, counts, pairs)]
+    if pairs:
+        found += [*_people(project, counts, people, impossible), *_leases(project, is_worker_alive, now)]
+        found += _skipped(project)
+    return found + _failed(project, now)
+
+
+def _state(project: Project) -> list[HoldUp]:
+    if project.state == Project.State.JUDGING:
+        return []
+    title, cause = {
+        Project.State.SETUP: ("The project is being set up", "Nobody is given pairs until judging is switched on."),
+        Project.State.PAUSED: (
+            "Judging is paused",
+            "Nobody is given new pairs. What is on a screen can still be submitted.",
+        ),
+        Project.State.CLOSED: ("The project is closed", "Nobody is given pairs any more."),
+    }[Project.State(project.state)]
+    return [HoldUp(title, cause, (Remedy("Open the settings", "settings"),))]
+
+
+def _material(project: Project, counts: Counts, pairs: int) -> list[HoldUp]:
+    if not pairs:
+        return [HoldUp("There are no pairs", "Annotators have nothing to judge.", (Remedy("Import pairs", "imports"),))]
+    if not counts.total:
+        return [
+            HoldUp(
+                f"None of the {pairs:,} pairs is in the queue",
+                "Their slots are opened when an import ends and when the settings are saved.",
+                (Remedy("Open the settings", "settings"),),
+            )
+        ]
+    return []
+
+
+def _people(project: Project, counts: Counts, people: int, impossible: int) -> list[HoldUp]:
+    if not counts.left:
+        return []
+    invite = (Remedy("Invite people", "people"),)
+    if not project.annotators.people().active().filter(user__is_active=True).exclude(role=Role.LEAD).exists():
+        return [
+            HoldUp("Nobody has been invited", "Only leads could judge here, and judging is not their work.", invite)
+        ]
+    if impossible:
+        return [
+            HoldUp(
+                f"Nobody can give {_n(impossible, 'judgement')}",
+                f"Each pair is to be judged by {project.overlap} different people, and {people} can judge here. "
+                "The forecast leaves these judgements out.",
+                (*invite, Remedy("Change the overlap", "settings")),
+            )
+        ]
+    return []
+
+
+def _leases(project: Project, is_worker_alive: bool, now: datetime) -> list[HoldUp]:
+    expired = Assignment.objects.filter(project=project, lease_until__lt=now - SWEEP_IS_LATE).count()
+    if not expired:
+        return []
+    cause = "Their leases ran out and they were not given back to the queue. "
+    cause += "The sweeper is behind." if is_worker_alive else "A worker does that, and none is alive."
+    return [HoldUp(f"{_n(expired, 'pair')} left open by somebody", cause)]
+
+
+def _skipped(project: Project) -> list[HoldUp]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH skip AS (
+                SELECT a.pair_id, j.skip_reason
+                FROM judgement j JOIN assignment a ON a.id = j.assignment_id
+                WHERE j.is_current AND j.verdict = 'skip' AND a.project_id = %s AND a.slot IS NOT NULL
+            ), lost AS (
+                SELECT pair_id FROM skip GROUP BY pair_id
+                HAVING count(*) = (
+                    SELECT count(*) FROM assignment s WHERE s.pair_id = skip.pair_id AND s.slot IS NOT NULL
+                )
+            )
+            SELECT skip_reason, count(*), (SELECT count(*) FROM lost)
+            FROM skip JOIN lost USING (pair_id) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
+            """,
+            [project.pk],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return []
+    reason, times, pairs = row
+    return [
+        HoldUp(
+            f"{_n(pairs, 'pair was', 'pairs were')} skipped by everybody",
+            f"Reason given most: “{SkipReason(reason).label}” ({times:,}). More people will not help.",
+        )
+    ]
+
+
+def _failed(project: Project, now: datetime) -> list[HoldUp]:
+    """Runs that failed in the last day and were not followed by one of their kind that did not."""
+    newest: dict[str, Run] = {}
+    for run in project.runs.filter(created_at__gt=now - timedelta(days=1)).order_by("-id").defer("log", "result")[:50]:
+        newest.setdefault(run.kind, run)
+    return [
+        HoldUp(
+            f"{run} failed",
+            run.error,
+            (Remedy("Look at the imports", "imports"),) if run.kind == Run.Kind.IMPORT else (),
+        )
+        for run in newest.values()
+        if run.state == Run.State.FAILED
+    ]
+
+
+def _n(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

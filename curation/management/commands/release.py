@@ -1,0 +1,84 @@
+"""manage.py release NAME --project SLUG --out DIR: write a release and say what it holds and what was dropped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.errors import Refused
+from annotation.models import Project
+from curation import releasing
+from curation.choosing import ANNOTATORS, RULES
+from curation.export.layouts import LAYOUTS
+from curation.selecting import FIELDS, parse_all
+
+
+class Command(BaseCommand):
+    help = "Release a dataset: parquet, card, manifest and checksums in one folder."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the release's name, unique in the project")
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="CRITERION",
+            help="only pairs that meet it, as agreement>=0.66 or tag=code; repeatable. "
+            f"Fields: {', '.join(FIELDS)}, meta.KEY",
+        )
+        parser.add_argument(
+            "--rule", default="majority", help=f"how judgements become a chosen answer: {', '.join(RULES)}"
+        )
+        parser.add_argument("--layout", default="trl_dpo", help=f"one of {', '.join(LAYOUTS)}")
+        parser.add_argument("--annotators", default="people", help=f"whose judgements count: {', '.join(ANNOTATORS)}")
+        parser.add_argument("--licence", default="", metavar="ID", help="for the card, as cc-by-4.0")
+        parser.add_argument("--limits", default="", metavar="TEXT", help="known limits, for the card")
+        parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            raise CommandError(f"There is no project {options['project']!r}.")
+        try:
+            done = releasing.release(
+                project=project,
+                version=options["name"],
+                where=parse_all(options["where"]),
+                rule=options["rule"],
+                layout=options["layout"],
+                annotators=options["annotators"],
+                licence=options["licence"],
+                limits=options["limits"],
+                out=options["out"],
+                command="release",
+            )
+        except Refused as error:
+            raise CommandError(str(error)) from error
+        release, manifest = done.release, done.release.manifest
+        if options["json"]:
+            said = {
+                "release": release.version,
+                "is_new": done.is_new,
+                "folder": str(options["out"]),
+                "digest": release.digest,
+            }
+            shown = {key: manifest[key] for key in ("pairs", "rows", "steps", "agreement", "files")}
+            self.stdout.write(json.dumps({**said, **shown}, ensure_ascii=False, indent=2))
+            return
+        steps = [f"  {step['removed']:>9,} removed: {step['name']}" for step in manifest["steps"] if step["removed"]]
+        lines = [
+            f"  {manifest['pairs']:>9,} pairs in the project",
+            *steps,
+            f"  {manifest['rows']:>9,} rows in {options['out']}",
+        ]
+        first = (
+            f"Released {release.version}."
+            if done.is_new
+            else f"{release.version} was released already, with the same content."
+        )
+        self.stdout.write("\n".join([first, *lines, f"Digest {release.digest}"]))

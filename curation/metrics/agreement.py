@@ -1,0 +1,492 @@
+"""How far annotators agree. Pure numbers: labels in, estimates out.
+
+Every function takes `Labels` first. Direction: higher is more agreement, except `item_entropy`, where higher is less.
+What is undefined is nan with a reason, never 0 or 1. Intervals are percentile intervals over resampled items: items
+are what a project draws, while the annotators are who they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.metrics.labels import Codes, Floats, Labels
+
+Level = Literal["nominal", "ordinal", "interval"]
+LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
+
+# The coincidences of a resample are a table of values x values; with more values than this it no longer fits.
+MOST_VALUES = 64
+# What the kinds of items add to it, in numbers: 400 MB.
+MOST_CELLS = 50_000_000
+# An interval from fewer defined resamples than this share would be one of the lucky resamples only.
+DEFINED_SHARE = 0.9
+
+NO_LABELS = "There are no labels."
+NO_OVERLAP = "No item has two labels."
+ONE_VALUE = "Only one value was given, so that agreement by chance is already complete."
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, or nan with the reason why it is undefined.
+
+    `n` is what the value rests on, as each function says. `low` and `high` bound the 95 % interval, where one was
+    asked for and enough resamples were defined.
+    """
+
+    value: float
+    reason: str | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value) != (self.reason is not None):
+            raise ValueError(f"An estimate has a value or a reason: {self.value}, {self.reason!r}.")
+
+    @classmethod
+    def undefined(cls, reason: str, *, n: int = 0) -> Estimate:
+        return cls(math.nan, reason, n=n)
+
+    @property
+    def is_defined(self) -> bool:
+        return self.reason is None
+
+    def as_json(self) -> dict[str, Any]:
+        """The parts that are there, for JSON output: value or reason, low, high, n."""
+        if not self.is_defined:
+            return {"value": None, "reason": self.reason, "n": self.n}
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+
+# ---- Krippendorff's alpha ------------------------------------------------------------------------------------------
+
+
+def krippendorff_alpha(
+    labels: Labels, *, level: Level = "nominal", rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
+    """Krippendorff's alpha: 1 - observed / expected disagreement, corrected for chance, any number of labels per item.
+
+    alpha = 1 - D_o / D_e with D_o = sum o_ab d2(a, b) / n and D_e = sum n_a n_b d2(a, b) / (n (n - 1)), where o_ab
+    counts the ordered pairs of labels within an item, each item weighted by 1 / (its labels - 1). The distance d2 is
+    [a != b] (nominal), (a - b)^2 (interval), or the squared difference of mid-ranks (ordinal), which equals the
+    published (sum of n_g from a to b - (n_a + n_b) / 2)^2.
+
+    Args:
+        labels: (n_labels,). For ordinal and interval the values are numbers.
+        level: the distance between values.
+        rng: where given, a 95 % percentile interval over resampled items is computed, unless there are more than 64
+            values, or too many kinds of items for the memory.
+        resamples: how many.
+
+    Returns:
+        An estimate without unit, at most 1; 0 is agreement by chance, below 0 is less than chance. Higher is better.
+        `n` counts the items with at least two labels. Undefined: no such item, or only one value among them.
+
+    Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"Unknown level {level!r}. Known are {', '.join(LEVELS)}.")
+    per_item = labels.per_item
+    met = per_item >= 2
+    n_items = int(met.sum())
+    if not n_items:
+        return Estimate.undefined(NO_OVERLAP if len(labels) else NO_LABELS)
+    rows = met[labels.item]
+    item, value = labels.item[rows], labels.value[rows]
+    marginals = np.bincount(value, minlength=labels.n_values).astype(np.float64)
+    if (marginals > 0).sum() < 2:
+        return Estimate.undefined(ONE_VALUE, n=n_items)
+    n = float(len(value))
+    size = np.where(met, per_item, 2).astype(np.float64)
+    if level == "nominal":
+        same = _squares_per_item(item, value, labels.n_items, labels.n_values)
+        observed = ((size**2 - same) / (size - 1))[met].sum() / n
+        expected = (n**2 - (marginals**2).sum()) / (n * (n - 1))
+    else:
+        scale = _scale(labels, level=level, marginals=marginals)
+        x = scale[value]
+        # Around the mean the sums of squares lose no digits.
+        x = x - x.mean()
+        sums = np.bincount(item, weights=x, minlength=labels.n_items)
+        squares = np.bincount(item, weights=x * x, minlength=labels.n_items)
+        observed = (2 * (size * squares - sums**2) / (size - 1))[met].sum() / n
+        expected = 2 * (n * squares.sum() - sums.sum() ** 2) / (n * (n - 1))
+    if expected <= 0:
+        return Estimate.undefined(ONE_VALUE, n=n_items)
+    estimate = Estimate(float(1 - observed / expected), n=n_items)
+    if rng is None or labels.n_values > MOST_VALUES:
+        return estimate
+    counts, weights = patterns(labels.counts()[met])
+    if len(counts) * labels.n_values ** (1 if level == "nominal" else 2) > MOST_CELLS:
+        return estimate
+    if level == "nominal":
+        statistic: Callable[[Floats], Floats] = _alpha_nominal
+        sums_of = _nominal_sums(counts)
+    else:
+        statistic = _AlphaOfCoincidences(k=labels.n_values, numbers=None if level == "ordinal" else labels.numbers)
+        sums_of = _coincidences(counts)
+    low, high = bootstrap_interval(sums_of, weights, statistic, rng=rng, resamples=resamples)
+    return replace(estimate, low=low, high=high)
+
+
+def _squares_per_item(item: Codes, value: Codes, n_items: int, n_values: int) -> Floats:
+    """sum over values of (how often this item got it)^2, shape (n_items,)."""
+    cell = item * n_values + value
+    if n_items * n_values <= max(1 << 20, 8 * len(item)):
+        counts = np.bincount(cell, minlength=n_items * n_values).reshape(n_items, n_values).astype(np.float64)
+        return np.asarray(np.einsum("iv,iv->i", counts, counts))
+    cells, times = np.unique(cell, return_counts=True)
+    sums = np.bincount(cells // n_values, weights=times.astype(np.float64) ** 2, minlength=n_items)
+    return sums.astype(np.float64)
+
+
+def _scale(labels: Labels, *, level: Level, marginals: Floats) -> Floats:
+    """Where each value stands on a line on which the distance is the plain difference: itself, or its mid-rank."""
+    numbers = labels.numbers  # Names are refused for ordinal too: their order would be the alphabet's.
+    return numbers if level == "interval" else np.cumsum(marginals) - marginals / 2
+
+
+def _nominal_sums(counts: Codes) -> Floats:
+    """Per pattern: disagreement, labels, and labels by value. Shape (n_patterns, 2 + n_values)."""
+    table = counts.astype(np.float64)
+    size = table.sum(axis=1)
+    disagreement = (size**2 - (table**2).sum(axis=1)) / (size - 1)
+    return np.column_stack([disagreement, size, table])
+
+
+def _alpha_nominal(totals: Floats) -> Floats:
+    disagreement, n, marginals = totals[:, 0], totals[:, 1], totals[:, 2:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(1 - (n - 1) * disagreement / (n**2 - (marginals**2).sum(axis=1)))
+
+
+def _coincidences(counts: Codes) -> Floats:
+    """Per pattern: its part of the coincidence table, flat. Shape (n_patterns, n_values ** 2)."""
+    table = counts.astype(np.float64)
+    k = table.shape[1]
+    ordered = table[:, :, None] * table[:, None, :]
+    ordered[:, np.arange(k), np.arange(k)] -= table
+    parts: Floats = (ordered / (table.sum(axis=1) - 1)[:, None, None]).reshape(len(table), k * k)
+    return parts
+
+
+@dataclass(frozen=True)
+class _AlphaOfCoincidences:
+    """Alpha of each resample from its coincidence table. `numbers` are the values; None: mid-ranks of each resample."""
+
+    k: int
+    numbers: Floats | None
+
+    def __call__(self, totals: Floats) -> Floats:
+        table = totals.reshape(len(totals), self.k, self.k)
+        marginals = table.sum(axis=2)
+        n = marginals.sum(axis=1)
+        if self.numbers is None:
+            scale = np.cumsum(marginals, axis=1) - marginals / 2
+        else:
+            scale = np.broadcast_to(self.numbers, marginals.shape)
+        distance = (scale[:, :, None] - scale[:, None, :]) ** 2
+        observed = np.einsum("bij,bij->b", table, distance)
+        expected = np.einsum("bi,bij,bj->b", marginals, distance, marginals)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(1 - (n - 1) * observed / expected)
+
+
+# ---- agreement of pairs of annotators ------------------------------------------------------------------------------
+
+
+def agreeing_pairs(labels: Labels, *, drop: tuple[Any, ...] = ()) -> tuple[int, int]:
+    """How many pairs of labels of one item agree, and how many there are: (agreeing, total).
+
+    `drop` names values, for example ("tie",): a pair with any of them is not counted. Without it this is setup S1 of
+    the MT-bench paper, with the tie dropped its setup S2.
+    """
+    counts = (labels.without(*drop) if drop else labels).counts()
+    size = counts.sum(axis=1)
+    return int((counts * (counts - 1) // 2).sum()), int((size * (size - 1) // 2).sum())
+
+
+def percent_agreement(
+    labels: Labels, *, drop: tuple[Any, ...] = (), rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
+    """The share of pairs of labels of one item that agree; not corrected for chance.
+
+    Args:
+        labels: (n_labels,), compared as names.
+        drop: values that take a pair out, as in `agreeing_pairs`.
+        rng, resamples: as in `krippendorff_alpha`.
+
+    Returns:
+        A share from 0 to 1; higher is better. `n` counts the pairs of labels. Undefined: no item has two labels.
+
+    Source: Zheng et al., Judging LLM-as-a-Judge with MT-bench and Chatbot Arena, section 4.2 (arXiv 2306.05685).
+    """
+    kept = labels.without(*drop) if drop else labels
+    agreeing, total = agreeing_pairs(kept)
+    if not total:
+        return Estimate.undefined(NO_OVERLAP if len(kept) else NO_LABELS)
+    estimate = Estimate(agreeing / total, n=total)
+    if rng is None:
+        return estimate
+    counts, weights = patterns(kept.counts())
+    size = counts.sum(axis=1)
+    sums = np.column_stack([(counts * (counts - 1) // 2).sum(axis=1), size * (size - 1) // 2]).astype(np.float64)
+    low, high = bootstrap_interval(sums, weights, _ratio, rng=rng, resamples=resamples)
+    return replace(estimate, low=low, high=high)
+
+
+def _ratio(totals: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(totals[:, 0] / totals[:, 1])
+
+
+def cohen_kappa(
+    labels: Labels,
+    *,
+    annotators: tuple[int, int] = (0, 1),
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
+) -> Estimate:
+    """Cohen's kappa of two annotators on the items that both labelled: (p_o - p_e) / (1 - p_e).
+
+    Args:
+        labels: (n_labels,), compared as names.
+        annotators: the codes of the two.
+        rng, resamples: as in `krippendorff_alpha`.
+
+    Returns:
+        An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the common items.
+        Undefined: there are no two annotators, no common item, or both gave one and the same value throughout.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, 1960.
+    """
+    one, other = annotators
+    if max(one, other) >= labels.n_annotators:
+        return Estimate.undefined("There are no two annotators.")
+    both = labels.keep((labels.annotator == one) | (labels.annotator == other))
+    for _, _, table in joint_tables(both):
+        return kappa_of_table(table, rng=rng, resamples=resamples)
+    return Estimate.undefined("The two annotators have no common item.")
+
+
+def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
+    """For every two annotators with a common item: their codes, and how often (value of one, of the other) occurred.
+
+    The table has the shape (n_values, n_values); one's code is the lower. In ascending order of the codes.
+    """
+    k = labels.n_values
+    cell = k * k
+    found: list[Codes] = []
+    times: list[Codes] = []
+    for left, right in labels.met():
+        a, b = labels.annotator[left], labels.annotator[right]
+        turned = a > b
+        one, other = np.where(turned, b, a), np.where(turned, a, b)
+        x, y = labels.value[left], labels.value[right]
+        first, second = np.where(turned, y, x), np.where(turned, x, y)
+        key = (one * labels.n_annotators + other) * cell + first * k + second
+        keys, count = np.unique(key[a != b], return_counts=True)
+        found.append(keys)
+        times.append(count)
+    if not found:
+        return
+    keys, place = np.unique(np.concatenate(found), return_inverse=True)
+    total = np.bincount(place, weights=np.concatenate(times)).astype(np.int64)
+    pair = keys // cell
+    starts = np.nonzero(np.diff(pair, prepend=-1))[0]
+    for start, end in zip(starts, [*starts[1:], len(pair)], strict=True):
+        table = np.zeros(cell, dtype=np.int64)
+        table[keys[start:end] % cell] = total[start:end]
+        yield int(pair[start] // labels.n_annotators), int(pair[start] % labels.n_annotators), table.reshape(k, k)
+
+
+def kappa_of_table(table: Codes, *, rng: np.random.Generator | None = None, resamples: int = 1000) -> Estimate:
+    """Cohen's kappa of a table of shape (n_values, n_values) as `joint_tables` gives it. As `cohen_kappa` otherwise."""
+    n = int(table.sum())
+    if not n:
+        return Estimate.undefined("The two annotators have no common item.")
+    cells = table.ravel()
+    kappas = _KappaOfCells(k=len(table))
+    value = float(kappas(cells[None, :].astype(np.float64))[0])
+    if math.isnan(value):
+        return Estimate.undefined(ONE_VALUE, n=n)
+    if rng is None:
+        return Estimate(value, n=n)
+    used = np.nonzero(cells)[0]
+    low, high = bootstrap_interval(np.eye(len(cells))[used], cells[used], kappas, rng=rng, resamples=resamples)
+    return Estimate(value, low=low, high=high, n=n)
+
+
+@dataclass(frozen=True)
+class _KappaOfCells:
+    k: int
+
+    def __call__(self, totals: Floats) -> Floats:
+        table = totals.reshape(len(totals), self.k, self.k)
+        n = table.sum(axis=(1, 2))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            seen = np.einsum("bii->b", table) / n
+            chance = (table.sum(axis=1) * table.sum(axis=2)).sum(axis=1) / n**2
+            return np.where(chance < 1, (seen - chance) / np.where(chance < 1, 1 - chance, 1), np.nan)
+
+
+def fleiss_kappa(labels: Labels, *, rng: np.random.Generator | None = None, resamples: int = 1000) -> Estimate:
+    """Fleiss' kappa: (mean P_i - sum p_c^2) / (1 - sum p_c^2), P_i as in `item_agreement`.
+
+    Args:
+        labels: (n_labels,), compared as names. Items without a label are left out.
+        rng, resamples: as in `krippendorff_alpha`.
+
+    Returns:
+        An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the items.
+        Undefined: items with different numbers of labels, fewer than two labels each, or only one value.
+
+    Source: Fleiss, Measuring nominal scale agreement among many raters, 1971.
+    """
+    counts = labels.counts()
+    counts = counts[counts.sum(axis=1) > 0]
+    if not len(counts):
+        return Estimate.undefined(NO_LABELS)
+    sizes = np.unique(counts.sum(axis=1))
+    if len(sizes) > 1:
+        return Estimate.undefined(
+            f"The items have from {sizes[0]} to {sizes[-1]} labels; this measure needs the same number on each.",
+            n=len(counts),
+        )
+    if sizes[0] < 2:
+        return Estimate.undefined(NO_OVERLAP, n=len(counts))
+    patterned, weights = patterns(counts)
+    sums = np.column_stack([_agreement_of_counts(patterned), np.ones(len(patterned)), patterned])
+    value = float(_fleiss((sums * weights[:, None]).sum(axis=0, keepdims=True))[0])
+    if math.isnan(value):
+        return Estimate.undefined(ONE_VALUE, n=len(counts))
+    if rng is None:
+        return Estimate(value, n=len(counts))
+    low, high = bootstrap_interval(sums, weights, _fleiss, rng=rng, resamples=resamples)
+    return Estimate(value, low=low, high=high, n=len(counts))
+
+
+def _fleiss(totals: Floats) -> Floats:
+    agreement = totals[:, 0] / totals[:, 1]
+    shares = totals[:, 2:] / totals[:, 2:].sum(axis=1, keepdims=True)
+    chance = (shares**2).sum(axis=1)
+    return np.where(chance < 1, (agreement - chance) / np.where(chance < 1, 1 - chance, 1), np.nan)
+
+
+# ---- agreement on each item ----------------------------------------------------------------------------------------
+
+
+def item_agreement(labels: Labels) -> Floats:
+    """P_i: the share of the pairs of labels of an item that agree, (sum n_c^2 - n) / (n (n - 1)).
+
+    Args:
+        labels: (n_labels,), compared as names.
+
+    Returns:
+        Shares from 0 to 1, shape (n_items,); higher is better. nan: the item has fewer than two labels.
+
+    Source: Fleiss, 1971, equation 2.
+    """
+    return _agreement_of_counts(labels.counts())
+
+
+def _agreement_of_counts(counts: Codes) -> Floats:
+    size = counts.sum(axis=1)
+    total = np.where(size >= 2, size * (size - 1), 1)
+    return np.where(size >= 2, (counts * (counts - 1)).sum(axis=1) / total, np.nan)
+
+
+def item_entropy(labels: Labels, *, normalised: bool = False) -> Floats:
+    """The entropy of an item's labels: - sum p ln p; normalised: divided by ln of how many `labels.values` there are.
+
+    Args:
+        labels: (n_labels,), compared as names.
+        normalised: from 0 to 1 instead of nats.
+
+    Returns:
+        Nats, or shares, shape (n_items,); higher is less agreement. nan: the item has fewer than two labels (a single
+        one says nothing of disagreement), or, normalised, there is only one value.
+
+    Source: Shannon, 1948.
+    """
+    counts = labels.counts().astype(np.float64)
+    size = counts.sum(axis=1)
+    shares = counts / np.maximum(size, 1)[:, None]
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    entropy = -(shares * logs).sum(axis=1) + 0.0
+    if normalised:
+        entropy = entropy / math.log(labels.n_values) if labels.n_values >= 2 else np.full_like(entropy, np.nan)
+    return np.where(size >= 2, entropy, np.nan)
+
+
+# ---- intervals -----------------------------------------------------------------------------------------------------
+
+
+def patterns(counts: Codes) -> tuple[Codes, Codes]:
+    """The different rows of `counts` in a fixed order, and how many items have each.
+
+    With k labels of c values there are few different rows whatever the number of items: resampling them by how often
+    they occur is the same as resampling the items, and costs the same for a thousand items and for a million.
+    """
+    if not counts.size:
+        return counts, np.zeros(len(counts), dtype=np.int64)
+    base = int(counts.max()) + 1
+    if base ** counts.shape[1] < 2**62:
+        # A row as one number in base (largest count + 1): sorting numbers is much faster than sorting rows.
+        key = counts @ (base ** np.arange(counts.shape[1], dtype=np.int64))
+        _, first, times = np.unique(key, return_index=True, return_counts=True)
+        return counts[first], times
+    rows, times = np.unique(counts, axis=0, return_counts=True)
+    return rows, times
+
+
+def bootstrap_interval(
+    sums: Floats,
+    weights: NDArray[Any],
+    statistic: Callable[[Floats], Floats],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> tuple[float | None, float | None]:
+    """The percentile bootstrap interval over items of a statistic of sums.
+
+    Args:
+        sums: what each item (or kind of item) adds to the totals, shape (n_kinds, n_sums).
+        weights: how many items there are of each kind, shape (n_kinds,).
+        statistic: totals of shape (resamples, n_sums) to values of shape (resamples,); nan where undefined.
+        rng: the same state gives the same interval.
+        resamples: how many times as many items are drawn with replacement as there are.
+        confidence: the share of the values that lie inside.
+
+    Returns:
+        The (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the values. (None, None): fewer than 90 % of
+        the resamples are defined, so that the others would be a choice.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+    """
+    n = int(weights.sum())
+    if resamples < 1 or n < 1:
+        return None, None
+    share = weights / n
+    # Pieces of at most 4 million draws keep memory flat when every item is a kind of its own.
+    piece = max(1, min(resamples, 4_000_000 // max(1, len(weights))))
+    values = np.concatenate(
+        [
+            statistic(rng.multinomial(n, share, size=min(piece, resamples - done)).astype(np.float64) @ sums)
+            for done in range(0, resamples, piece)
+        ]
+    )
+    defined = values[~np.isnan(values)]
+    if len(defined) < DEFINED_SHARE * resamples:
+        return None, None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,31 @@
+"""What left the house: frozen, checksummed, byte-identical when rebuilt."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class Release(models.Model):
+    """A selection and a rule, frozen. The files lie in `folder`; the manifest names their digests."""
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.PROTECT, related_name="releases")
+    version = models.CharField(max_length=60)
+    selection = models.ForeignKey("curation.Selection", on_delete=models.PROTECT, null=True, related_name="releases")
+    run = models.ForeignKey("annotation.Run", on_delete=models.PROTECT, null=True, related_name="releases")
+    rule = models.CharField(max_length=40)
+    layout = models.CharField(max_length=40)
+    manifest = models.JSONField()
+    # sha256 of the manifest's canonical form: the name of the whole.
+    digest = models.CharField(max_length=64)
+    rows = models.PositiveBigIntegerField()
+    folder = models.CharField(max_length=500)
+    released_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "release"
+        constraints = [models.UniqueConstraint(fields=["project", "version"], name="one_release_per_version")]
+
+    def __str__(self) -> str:
+        return f"{self.project}, {self.version}"

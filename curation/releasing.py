@@ -1,0 +1,370 @@
+"""What was chosen -> release: what leaves the house, frozen, explained, and byte-identical when rebuilt."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from annotation.errors import Refused
+from annotation.models import Project, Run, User
+from annotation.recording import record
+from annotation.running import Hold
+from curation.choosing import (
+    ANNOTATORS,
+    RULES,
+    Chosen,
+    InForce,
+    Plan,
+    choose,
+    lineage_of,
+    plan,
+    records,
+    snapshot,
+    tallies_digest,
+    title_and_guideline,
+    uncollected,
+)
+from curation.export import files
+from curation.export.card import card
+from curation.export.records import Broken
+from curation.inline import run_here
+from curation.metrics.agreement import krippendorff_alpha
+from curation.metrics.labels import Labels
+from curation.models import Release, Selection
+from curation.selecting import Criterion, from_json
+
+__all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
+
+# The card's intervals: the same judgements must give the same bytes.
+SEED = 0
+BEAT_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release, and whether it was there already with the same content."""
+
+    release: Release
+    is_new: bool
+
+    def as_result(self) -> dict[str, Any]:
+        """For the run that made it."""
+        made = self.release
+        return {"release": made.pk, "digest": made.digest, "rows": made.rows, "is_new": self.is_new}
+
+
+def release(
+    *,
+    project: Project,
+    version: str,
+    where: Sequence[Criterion] = (),
+    rule: str = "majority",
+    layout: str = "trl_dpo",
+    annotators: str = "people",
+    out: Path | None = None,
+    licence: str = "",
+    limits: str = "",
+    actor: User | None = None,
+    command: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> Released:
+    """Write a release: parquet, card, manifest and checksums in a folder that is there whole or not at all.
+
+    Everything is read in one snapshot on a connection of its own: a judgement that arrives meanwhile changes nothing.
+    The rows stand in the order of the pairs' ranks. Releasing the same version again with the same content is
+    harmless.
+
+    Args:
+        project: whose pairs.
+        version: the release's name, unique in the project.
+        where: which pairs; those taken out of play stay out unless a criterion speaks of them.
+        rule: how judgements become a chosen answer, a name of `RULES`. Ties and both bad never do.
+        layout: a name of `LAYOUTS`.
+        annotators: whose judgements count: people, judges or all.
+        out: the folder; by default one under the folder of releases.
+        licence, limits: for the card.
+        actor, command: who releases: an account, or the command's name.
+        progress: called with rows written and rows in all.
+
+    Raises:
+        Refused: an argument is not possible, the folder is taken, the version exists with other content, a row would
+            mislead a trainer (the pair is named), or the disk is full. Nothing was released, and what was there is
+            there.
+    """
+    asked = plan(
+        project=project,
+        version=version,
+        where=where,
+        rule=rule,
+        layout=layout,
+        annotators=annotators,
+        licence=licence,
+        limits=limits,
+    )
+    folder = Path(out).absolute() if out else usual_folder(asked)
+    _check_place(folder, asked)
+    parameters = {
+        "release": version,
+        "where": [one.as_json() for one in asked.where],
+        "rule": rule,
+        "layout": layout,
+        "annotators": annotators,
+        "licence": licence,
+        "limits": limits,
+        "folder": os.fspath(folder),
+    }
+    done: list[Released] = []
+
+    def execute_here(hold: Hold) -> dict[str, Any]:
+        done.append(_release(hold, asked, folder, command=command or "release", progress=progress))
+        return done[0].as_result()
+
+    run_here(
+        project=project,
+        kind=Run.Kind.RELEASE,
+        parameters=parameters,
+        actor=actor,
+        command=command or "release",
+        execute=execute_here,
+    )
+    done[0].release.refresh_from_db()
+    return done[0]
+
+
+def execute(hold: Hold) -> dict[str, Any]:
+    """Do the release that a run asks for. Returns the run's result.
+
+    Raises:
+        Refused: as `release`.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    project, parameters = hold.run.project, hold.run.parameters
+    if project is None or "release" not in parameters:
+        raise Refused(f"{hold.run} does not say what to release of which project.")
+    known = {key: parameters[key] for key in ("rule", "layout", "annotators", "licence", "limits") if key in parameters}
+    asked = plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
+    folder = Path(parameters.get("folder") or usual_folder(asked))
+    return _release(hold, asked, folder, command="release", progress=None).as_result()
+
+
+def usual_folder(asked: Plan) -> Path:
+    return Path(settings.RELEASES) / asked.project.slug / asked.version
+
+
+def _release(
+    hold: Hold, asked: Plan, folder: Path, *, command: str, progress: Callable[[int, int], None] | None
+) -> Released:
+    _check_place(folder, asked)
+    run = hold.run
+    try:
+        with files.beside(folder) as temporary:
+            manifest = _write(asked, temporary, code_version=run.code_version, progress=_beating(hold, progress))
+            return _publish(asked, manifest, temporary, folder, hold=hold, command=command)
+    except (Broken, files.Taken) as error:
+        raise Refused(str(error)) from error
+    except OSError as error:
+        raise Refused(_about_disk(error, folder)) from error
+
+
+def _check_place(folder: Path, asked: Plan) -> None:
+    try:
+        files.check_place(folder, project=asked.project.slug, version=asked.version)
+    except files.Taken as error:
+        raise Refused(str(error)) from error
+
+
+def _about_disk(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk of {folder.parent} is full. Nothing was released, and what was there is there. "
+            "Free space and release again."
+        )
+    return f"{folder} cannot be written: {error.strerror or error}. Nothing was released."
+
+
+def _beating(hold: Hold, progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
+    """Tell how far it is, and keep the run's lease while it takes long."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if progress is not None:
+            progress(done, total)
+        if time.monotonic() - last > BEAT_EVERY:
+            hold.beat(progress=done, total=total)
+            last = time.monotonic()
+
+    return tell
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------
+
+
+def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Write all files of the release into `folder` and return its manifest."""
+    with snapshot() as reader:
+        chosen = choose(asked, using=reader)
+        total = len(chosen.rows)
+        progress(0, total)
+        # Before the rows: reading these looks pairs up one by one, which is no way to count.
+        title, guideline = title_and_guideline(asked, using=reader)
+        manifest = _manifest(asked, chosen, guideline, using=reader, code_version=code_version)
+        size = 0
+
+        def batches() -> Generator[pa.RecordBatch, None, None]:
+            nonlocal size
+            done = 0
+            with closing(records(chosen, using=reader)) as made:
+                for batch in made:
+                    with uncollected():
+                        built = asked.layout.build(batch)
+                    size += built.nbytes
+                    done += built.num_rows
+                    yield built
+                    progress(done, total)
+
+        names = files.shard_names(total, layout=asked.layout.name)
+        # Closed before the snapshot is: after an error nobody may still be reading from it.
+        with closing(batches()) as rows:
+            shards = files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+    manifest["files"] = [one.as_json() for one in shards]
+    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=size)
+    readme = files.write_text(folder, files.CARD, text)
+    manifest["files"].append(readme.as_json())
+    described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
+    files.write_sums(folder, [*shards, readme, described])
+    return manifest
+
+
+def _manifest(
+    asked: Plan, chosen: Chosen, guideline: InForce, *, using: BaseDatabaseWrapper, code_version: str
+) -> dict[str, Any]:
+    """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
+    facts = chosen.facts
+    lineage = lineage_of(asked, facts.pair[chosen.rows], using=using)
+    return {
+        "format": files.FORMAT,
+        "project": asked.project.slug,
+        "version": asked.version,
+        "layout": asked.layout.name,
+        "rule": asked.rule,
+        "voices": asked.annotators,
+        "criteria": [one.text for one in asked.where],
+        "pairs": len(facts),
+        "rows": len(chosen.rows),
+        "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
+        "judgements": {
+            "counted": int(facts.judgements.sum()),
+            "through": lineage.through,
+            "sha256": tallies_digest(facts),
+        },
+        "annotators": lineage.annotators,
+        "agreement": {"selected": _alpha(facts.labels(chosen.selected)), "released": _alpha(facts.labels(chosen.rows))},
+        "guideline": {
+            "version": guideline.version,
+            "sha256": files.digest_of(guideline.text) if guideline.version else None,
+            "judged_under": lineage.guidelines,
+        },
+        "licence": asked.licence,
+        "limits": asked.limits,
+        "code_version": code_version,
+        "writer": {"pyarrow": pa.__version__, "group_rows": files.GROUP_ROWS, "shard_rows": files.SHARD_ROWS},
+        "schema": [{"name": field.name, "type": str(field.type)} for field in asked.layout.schema],
+    }
+
+
+def _alpha(labels: Labels) -> dict[str, Any]:
+    return krippendorff_alpha(labels, rng=np.random.default_rng(SEED)).as_json()
+
+
+# ---- publishing ----------------------------------------------------------------------------------------------------
+
+
+def _publish(
+    asked: Plan,
+    manifest: dict[str, Any],
+    temporary: Path,
+    folder: Path,
+    *,
+    hold: Hold,
+    command: str,
+) -> Released:
+    """Write the release's row and rename its folder: both, or neither."""
+    digest = files.digest_of(manifest)
+    project, actor = asked.project, hold.run.started_by
+    with hold.fenced():
+        # Two releases of one version at once: the second sees the first's row.
+        Project.objects.select_for_update().get(pk=project.pk)
+        there = Release.objects.filter(project=project, version=asked.version).first()
+        if there is not None and there.digest != digest:
+            raise files.Taken(
+                f"{asked.version} was released already with {there.rows} rows and other content, "
+                f"and a release is final: {_difference(there.manifest, manifest)}. Choose another name."
+            )
+        is_new = there is None
+        if there is None:
+            there = Release.objects.create(
+                project=project,
+                version=asked.version,
+                selection=_selection(asked, actor=actor),
+                run=hold.run,
+                rule=asked.rule,
+                layout=asked.layout.name,
+                manifest=manifest,
+                digest=digest,
+                rows=manifest["rows"],
+                folder=os.fspath(folder),
+                released_by=actor,
+            )
+            after = {"digest": digest, "rows": manifest["rows"], "rule": asked.rule, "layout": asked.layout.name}
+            record(
+                act="release",
+                subject=f"release {asked.version}",
+                actor=actor,
+                command=command,
+                project=project,
+                after=after,
+            )
+        files.check_place(folder, project=project.slug, version=asked.version)
+        files.put_in_place(temporary, folder)
+    return Released(release=there, is_new=is_new)
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What differs first, for a sentence."""
+    for key, words in (
+        ("criteria", "the criteria differ"),
+        ("rule", "the rule differs"),
+        ("layout", "the layout differs"),
+        ("voices", "other annotators count"),
+        ("judgements", "judgements have come or changed since"),
+        ("code_version", f"it was made by the code {old.get('code_version')}, this is {new['code_version']}"),
+    ):
+        if old.get(key) != new[key]:
+            return words
+    return "the texts, the guideline or the card's words differ"
+
+
+def _selection(asked: Plan, *, actor: User | None) -> Selection:
+    """The saved selection with these criteria, of this name; a new version of it when the criteria are new."""
+    criteria = [one.as_json() for one in asked.where]
+    same_name = Selection.objects.filter(project=asked.project, name=asked.version).order_by("-version")
+    for one in same_name:
+        if one.criteria == criteria:
+            return one
+    newest = same_name.first()
+    version = newest.version + 1 if newest else 1
+    return Selection.objects.create(
+        project=asked.project, name=asked.version, version=version, criteria=criteria, owner=actor
+    )

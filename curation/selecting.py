@@ -1,0 +1,313 @@
+"""Criteria -> pairs: typed conditions over an allow-list of fields and operators, as SQL with parameters.
+
+Nothing outside `FIELDS` and `OPERATORS` reaches the database: a field is looked up, never put together from what was
+typed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.errors import Refused
+
+Value = float | str | bool
+FieldKind = Literal["number", "text", "list", "choice", "flag"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """What can be asked of a pair. `sql` reads p (pair), q (prompt) and v (its tallies: null without judgements)."""
+
+    kind: FieldKind
+    sql: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+# Judgements that say something about the pair, by what they say. Skips say nothing.
+_N = "coalesce(v.n_first + v.n_second + v.n_tie + v.n_both_bad, 0)"
+_SQUARES = "v.n_first * v.n_first + v.n_second * v.n_second + v.n_tie * v.n_tie + v.n_both_bad * v.n_both_bad"
+
+FIELDS: dict[str, Field] = {
+    "agreement": Field(
+        "number",
+        f"CASE WHEN {_N} >= 2 THEN ({_SQUARES} - {_N})::float8 / ({_N} * ({_N} - 1)) END",
+        "item agreement: the share of pairs of judgements that agree, 0 to 1; undefined below two judgements",
+    ),
+    "share": Field(
+        "number",
+        f"CASE WHEN {_N} >= 1 THEN greatest(v.n_first, v.n_second, v.n_tie, v.n_both_bad)::float8 / {_N} END",
+        "the share of the most frequent verdict, 0 to 1; undefined without a judgement",
+    ),
+    "judgements": Field("number", _N, "how many judgements count, skips left out"),
+    "skips": Field("number", "coalesce(v.n_skip, 0)", "how many annotators skipped it"),
+    "strength": Field(
+        "number",
+        "CASE WHEN v.n_strength >= 1 THEN abs(v.strength_sum::float8 / v.n_strength) END",
+        "the mean strength without its sign, 0 to 3; undefined where no strength is known",
+    ),
+    "id": Field("text", "p.external_id", "the identifier in the file it came with"),
+    "pair": Field("number", "p.id", "the pair's number here"),
+    "source": Field("text", "p.source", "where it came from"),
+    "language": Field("text", "q.language", "the prompt's language"),
+    "tag": Field("list", "p.tags || q.tags", "a tag of the pair or of its prompt"),
+    "split": Field("text", "p.split", "the split of the file it came with"),
+    "label": Field(
+        "choice",
+        "coalesce(nullif(p.label, ''), 'none')",
+        "what its source said: first, second, tie or none",
+        choices=("first", "second", "tie", "none"),
+    ),
+    "marks": Field(
+        "list", "p.marks", "what the check let through on request: empty or identical", choices=("empty", "identical")
+    ),
+    "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
+    "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
+}
+# And any key of the pair's meta, compared as text: meta.turn=1
+META = re.compile(r"meta\.([A-Za-z0-9_-]{1,60})")
+
+_COMPARE = {"=": "=", "!=": "<>", ">=": ">=", "<=": "<=", ">": ">", "<": "<"}
+OPERATORS: dict[FieldKind, tuple[str, ...]] = {
+    "number": ("=", "!=", ">=", "<=", ">", "<"),
+    "text": ("=", "!=", "^=", "$=", "~="),
+    "list": ("=", "!="),
+    "choice": ("=", "!="),
+    "flag": ("=", "!="),
+}
+_SHAPE = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!=|\^=|\$=|~=|=|>|<)(.*)", re.DOTALL)
+_FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+LONGEST_VALUE = 300
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One condition. Made by `parse` or `from_json`, which check it; two that mean the same are equal."""
+
+    field: str
+    operator: str
+    value: Value
+
+    @property
+    def text(self) -> str:
+        """As it is typed: agreement>=0.66."""
+        value = self.value
+        if isinstance(value, bool):
+            shown = "yes" if value else "no"
+        else:
+            shown = f"{value:.15g}" if isinstance(value, float) else value
+        return f"{self.field}{self.operator}{shown}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"field": self.field, "operator": self.operator, "value": self.value}
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """A condition that is true or false, never null: what is undefined does not pass."""
+        what = _field(self.field)
+        expression, params = (what.sql, []) if what else _meta(self.field)
+        kind = what.kind if what else "text"
+        if kind == "list":
+            return f"{'NOT ' if self.operator == '!=' else ''}(%s = ANY({expression}))", [self.value, *params]
+        if self.operator == "^=":
+            return f"coalesce(starts_with({expression}, %s), false)", [*params, self.value]
+        if self.operator == "$=":
+            return f"coalesce(right({expression}, length(%s)) = %s, false)", [*params, self.value, self.value]
+        if self.operator == "~=":
+            return f"coalesce(strpos({expression}, %s) > 0, false)", [*params, self.value]
+        return f"coalesce(({expression}) {_COMPARE[self.operator]} %s, false)", [*params, self.value]
+
+
+def _field(name: str) -> Field | None:
+    return FIELDS.get(name)
+
+
+def _meta(name: str) -> tuple[str, list[Any]]:
+    return "(p.meta ->> %s)", [name.removeprefix("meta.")]
+
+
+def parse(text: str) -> Criterion:
+    """Read one criterion as it is typed: field, operator, value, for example agreement>=0.66 or tag=code.
+
+    Raises:
+        Refused: with the part that is wrong and what would be right.
+    """
+    found = _SHAPE.fullmatch(text)
+    if not found:
+        raise Refused(
+            f"{_shown(text)} is not a criterion. Write field, operator and value, "
+            "for example agreement>=0.66 or tag=code."
+        )
+    return _checked(found[1], found[2], found[3].strip())
+
+
+def parse_all(texts: Sequence[str]) -> list[Criterion]:
+    return [parse(text) for text in texts]
+
+
+def from_json(stored: Any) -> list[Criterion]:
+    """Read the criteria of a saved selection.
+
+    Raises:
+        Refused: as `parse`; also when `stored` is not a list of {"field", "operator", "value"}.
+    """
+    if not isinstance(stored, list) or not all(
+        isinstance(one, dict) and {*one} == {"field", "operator", "value"} for one in stored
+    ):
+        raise Refused('Criteria are a list of {"field", "operator", "value"}.')
+    criteria = []
+    for one in stored:
+        value = one["value"]
+        shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        criteria.append(_checked(str(one["field"]), str(one["operator"]), shown))
+    return criteria
+
+
+def _checked(name: str, operator: str, value: str) -> Criterion:
+    what = _field(name)
+    if what is None and not META.fullmatch(name):
+        raise Refused(
+            f"Unknown field {_shown(name)}. Known are {', '.join(FIELDS)}, and meta.KEY for a key of the pair's meta."
+        )
+    kind = what.kind if what else "text"
+    if operator not in OPERATORS[kind]:
+        raise Refused(
+            f"{name} cannot be compared with {_shown(operator)}. Known for it are {' '.join(OPERATORS[kind])}."
+        )
+    if len(value) > LONGEST_VALUE or "\0" in value:
+        raise Refused(
+            f"The value for {name} is too long or holds a NUL character. At most {LONGEST_VALUE} characters are taken."
+        )
+    if kind == "number":
+        return Criterion(name, operator, _number(name, value))
+    if kind == "flag":
+        if value.lower() not in _FLAGS:
+            raise Refused(f"{name} is yes or no, not {_shown(value)}.")
+        # excluded!=yes and excluded=no are the same; one form of it is kept.
+        return Criterion(name, "=", _FLAGS[value.lower()] == (operator == "="))
+    if what and what.choices and value not in what.choices:
+        raise Refused(f"{name} is one of {', '.join(what.choices)}, not {_shown(value)}.")
+    return Criterion(name, operator, value)
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise Refused(f"{name} is compared with a number, not {_shown(value)}.")
+    return number
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+# ---- SQL -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Voices:
+    """Whose current judgements count.
+
+    `kind`: "person", "judge" or "all". `prefixes`: only annotators whose name or external identifier begins with one of
+    them; empty for all. `through`: only judgements up to this number; None for all.
+    """
+
+    kind: Literal["person", "judge", "all"] = "person"
+    prefixes: tuple[str, ...] = ()
+    through: int | None = None
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """A condition over j (judgement) and n (annotator)."""
+        parts: list[str] = ["j.is_current"]
+        params: list[Any] = []
+        if self.kind != "all":
+            parts.append("n.kind = %s")
+            params.append(self.kind)
+        if self.prefixes:
+            each = "starts_with(n.name, %s) OR starts_with(n.external_id, %s)"
+            parts.append("(" + " OR ".join([each] * len(self.prefixes)) + ")")
+            params += [prefix for prefix in self.prefixes for _ in range(2)]
+        if self.through is not None:
+            parts.append("j.id <= %s")
+            params.append(self.through)
+        return " AND ".join(parts), params
+
+
+def tallies_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
+    """One row per judged pair: how often each verdict was given, and the strengths that are known."""
+    condition, params = voices.sql()
+    return (
+        f"""
+        SELECT a.pair_id,
+               count(*) FILTER (WHERE j.verdict = 'prefer' AND j.strength > 0) AS n_first,
+               count(*) FILTER (WHERE j.verdict = 'prefer' AND j.strength < 0) AS n_second,
+               count(*) FILTER (WHERE j.verdict = 'tie') AS n_tie,
+               count(*) FILTER (WHERE j.verdict = 'both_bad') AS n_both_bad,
+               count(*) FILTER (WHERE j.verdict = 'skip') AS n_skip,
+               count(j.strength) FILTER (WHERE j.strength_known) AS n_strength,
+               coalesce(sum(j.strength) FILTER (WHERE j.strength_known), 0) AS strength_sum
+        FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
+        WHERE a.project_id = %s AND {condition}
+        GROUP BY a.pair_id
+        """,
+        [project, *params],
+    )
+
+
+def pairs_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
+    """FROM and WHERE over all pairs of a project, with p, q and v as the fields read them."""
+    tallies, params = tallies_sql(project=project, voices=voices)
+    return (
+        f"FROM pair p JOIN prompt q ON q.id = p.prompt_id LEFT JOIN ({tallies}) v ON v.pair_id = p.id"
+        " WHERE p.project_id = %s",
+        [*params, project],
+    )
+
+
+def names_excluded(criteria: Sequence[Criterion]) -> bool:
+    """Whether the criteria themselves speak of pairs that were taken out of play; otherwise these stay out."""
+    return any(one.field == "excluded" for one in criteria)
+
+
+def in_play(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """`criteria`, led by excluded=no where they do not speak of it."""
+    return list(criteria) if names_excluded(criteria) else [Criterion("excluded", "=", False), *criteria]
+
+
+# ---- counting what each step removes -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step removed, and how many pairs were left after it."""
+
+    name: str
+    removed: int
+    left: int
+
+
+@dataclass
+class Sieve:
+    """Removes pairs step by step; each pair is counted at the first step that removes it.
+
+    `left` has the shape (n_pairs,).
+    """
+
+    left: NDArray[np.bool_]
+    steps: list[Step] = field(default_factory=list)
+
+    def keep(self, passing: NDArray[np.bool_], *, name: str) -> None:
+        """Keep those that pass, and remember under `name` how many do not, none included."""
+        before = int(self.left.sum())
+        self.left = self.left & passing
+        after = int(self.left.sum())
+        self.steps.append(Step(name=name, removed=before - after, left=after))

@@ -1,0 +1,18 @@
+"""The pages of curation: projects and their overview, releases."""
+
+from django.urls import URLPattern, path
+
+from curation.views import overview, projects, releases
+
+overview_urls: list[URLPattern] = [
+    path("projects", projects.projects, name="projects"),
+    path("p/<slug:slug>/", overview.overview, name="overview"),
+]
+
+release_urls: list[URLPattern] = [
+    path("p/<slug:slug>/releases", releases.releases, name="releases"),
+    path("p/<slug:slug>/releases/<str:version>", releases.release, name="release"),
+    path("p/<slug:slug>/releases/<str:version>/<path:name>", releases.release_file, name="release_file"),
+]
+
+urlpatterns = overview_urls + release_urls

@@ -1,0 +1,55 @@
+"""What left the house: the releases of a project, and their files."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from annotation import access
+from annotation.models import Role
+from annotation.rendering import render_text
+from curation import shelf
+
+
+@require_safe
+@login_required
+def releases(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    found = project.releases.select_related("released_by", "selection").defer("manifest").order_by("-created_at", "-id")
+    context = {"project": project, "section": "releases", "releases": found, "counted_at": timezone.now()}
+    return TemplateResponse(request, "releases/list.html", context)
+
+
+@require_safe
+@login_required
+def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    found = get_object_or_404(project.releases.select_related("released_by", "selection"), version=version)
+    card = shelf.card_of(found)
+    context = {
+        "project": project,
+        "section": "releases",
+        "release": found,
+        "files": shelf.files_of(found),
+        "card": render_text(card) if card else "",
+        "facts": shelf.facts_of(found),
+        "steps": shelf.steps_of(found),
+        "counted_at": timezone.now(),
+    }
+    return TemplateResponse(request, "releases/page.html", context)
+
+
+@require_safe
+@login_required
+def release_file(request: HttpRequest, slug: str, version: str, name: str) -> HttpResponseBase:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    found = get_object_or_404(project.releases, version=version)
+    path = shelf.path_of(found, name)
+    if path is None:
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)

@@ -1,0 +1,86 @@
+"""What the tests of curation need beside the cast: people who have said something."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def say() -> Callable[..., Any]:
+    """Let an annotator judge a pair: `say(alice, pair, "first")`, `say(bob, pair, "second", 3)`."""
+    from django.utils import timezone
+
+    from annotation.models import Assignment, Judgement
+
+    def judge(who: Any, pair: Any, what: str, strength: int | None = 1, **fields: Any) -> Any:
+        seat, _ = Assignment.objects.get_or_create(
+            pair=pair,
+            annotator=who,
+            defaults={"project_id": pair.project_id, "priority": 0, "done_at": timezone.now()},
+        )
+        known = strength is not None
+        verdict = {"first": "prefer", "second": "prefer"}.get(what, what)
+        signed = {"first": strength or 1, "second": -(strength or 1), "tie": 0}.get(what)
+        revision = seat.judgements.count() + 1
+        seat.judgements.filter(is_current=True).update(is_current=False)
+        return Judgement.objects.create(
+            assignment=seat,
+            annotator=who,
+            key=uuid.uuid4(),
+            revision=revision,
+            verdict=verdict,
+            strength=signed,
+            strength_known=known,
+            skip_reason="cannot_judge" if what == "skip" else "",
+            swapped=False,
+            **fields,
+        )
+
+    return judge
+
+
+@pytest.fixture
+def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a release read on the test's own connection, which alone sees what a test has not committed.
+
+    Such tests are many times faster than those that commit; what the snapshot itself promises is tested with real ones.
+    """
+    from django.db import connections
+
+    from curation import releasing, verifying
+
+    connection = connections["default"]
+
+    @contextmanager
+    def snapshot() -> Iterator[Any]:
+        yield connection
+
+    monkeypatch.setattr(releasing, "snapshot", snapshot)
+    monkeypatch.setattr(verifying, "snapshot", snapshot)
+    connection.inc_thread_sharing()
+    yield
+    connection.dec_thread_sharing()
+
+
+@pytest.fixture
+def robot(project: Any) -> Any:
+    """A judge: a model that judges."""
+    from annotation.models import Annotator
+
+    return Annotator.objects.create(project=project, kind="judge", name="robot-1", model="robot")
+
+
+@pytest.fixture
+def crowd(project: Any) -> list[Any]:
+    """Three people of files, without accounts."""
+    from annotation.models import Annotator
+
+    return [
+        Annotator.objects.create(project=project, name=name, external_id=name)
+        for name in ("expert_1", "expert_2", "author_1")
+    ]

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pyarrow as pa
+
+from curation.export.layouts import LAYOUTS, features
+
+
+def test_every_layout_builds_rows_of_its_own_schema(make_record):
+    for name, layout in LAYOUTS.items():
+        assert layout.name == name
+        assert layout.build([make_record()]).schema == layout.schema
+
+
+def test_a_schema_in_the_words_of_a_card():
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    schema = pa.schema(
+        [("prompt", pa.list_(message)), ("n", pa.int32()), ("x", pa.float64()), ("tags", pa.list_(pa.string()))]
+    )
+    assert features(schema) == [
+        {"name": "prompt", "list": [{"name": "role", "dtype": "string"}, {"name": "content", "dtype": "string"}]},
+        {"name": "n", "dtype": "int32"},
+        {"name": "x", "dtype": "float64"},
+        {"name": "tags", "list": "string"},
+    ]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from curation.export import trl
+from curation.export.layouts import LAYOUTS
+
+
+def test_records_become_rows_of_lists_of_messages(make_record):
+    rows = trl.dpo([make_record(), make_record(winner="second", system="Be brief.", first_model="")]).to_pylist()
+    assert rows[0]["prompt"] == [{"role": "user", "content": "What is two plus two?"}]
+    assert rows[0]["chosen"] == [{"role": "assistant", "content": "Four."}]
+    assert rows[0]["rejected"] == [{"role": "assistant", "content": "Five."}]
+    assert (rows[0]["chosen_side"], rows[0]["chosen_model"], rows[0]["rejected_model"]) == ("first", "right", "wrong")
+    assert rows[1]["prompt"][0] == {"role": "system", "content": "Be brief."}
+    assert rows[1]["chosen"] == [{"role": "assistant", "content": "Five."}]
+    assert (rows[1]["chosen_side"], rows[1]["chosen_model"], rows[1]["rejected_model"]) == ("second", "wrong", "")
+    assert {key: rows[0][key] for key in ("n_judgements", "n_first", "n_second", "n_tie", "n_both_bad")} == {
+        "n_judgements": 3,
+        "n_first": 2,
+        "n_second": 1,
+        "n_tie": 0,
+        "n_both_bad": 0,
+    }
+
+
+def test_the_mean_strength_is_positive_for_the_chosen_answer(make_record):
+    records = [
+        make_record(),
+        make_record(winner="second", strength_mean=-2.0),
+        make_record(strength_mean=None, agreement=None),
+    ]
+    rows = trl.dpo(records).to_pylist()
+    assert [row["strength_mean"] for row in rows] == [1.5, 2.0, None]
+    assert rows[2]["agreement"] is None
+
+
+def test_of_a_message_role_and_content_leave_and_nothing_else(make_record):
+    rows = trl.dpo([make_record(first=[{"role": "assistant", "content": "Four.", "logprobs": [1]}])]).to_pylist()
+    assert rows[0]["chosen"] == [{"role": "assistant", "content": "Four."}]
+
+
+def test_the_schema_does_not_depend_on_the_rows(make_record):
+    empty = trl.dpo([])
+    full = trl.dpo([make_record(tags=[], agreement=None, strength_mean=None)])
+    assert empty.schema == full.schema == trl.DPO
+    full.validate(full=True)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_no_side_column_has_a_name_that_means_something_to_trl(name):
+    layout = LAYOUTS[name]
+    assert not trl.FORBIDDEN & {*layout.side}
+    assert {*layout.side} < {*layout.schema.names}
+    assert len({*layout.schema.names}) == len(layout.schema.names)
+
+
+def test_in_the_dpo_layout_all_texts_have_one_type():
+    assert {str(trl.DPO.field(name).type) for name in ("prompt", "chosen", "rejected")} == {str(trl.MESSAGES)}
+    assert isinstance(trl.MESSAGES, pa.ListType)

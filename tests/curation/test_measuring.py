@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from annotation.errors import Refused
+from annotation.models import Event, Run
+from curation import arrays, measuring
+from curation.models import Measurement
+from curation.selecting import Voices, parse_all
+
+
+@pytest.fixture
+def judged(make_pair, say, alice, bob, robot):
+    """Forty pairs on which Alice and Bob agree but for ten; the robot always says the second is better."""
+    pairs = [make_pair(slots=0) for _ in range(40)]
+    for place, pair in enumerate(pairs):
+        say(alice, pair, "first" if place % 2 else "tie", 2)
+        say(bob, pair, "second" if place % 4 == 3 else "first" if place % 2 else "tie", 1)
+        say(robot, pair, "second", 3)
+    return pairs
+
+
+def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lead):
+    run = measuring.measure_agreement(project=project, actor=lead.user)
+    assert (run.kind, run.state, run.started_by) == (Run.Kind.MEASUREMENT, Run.State.DONE, lead.user)
+    assert run.result == {"pairs": 40, "judgements": 80, "counted": 2}
+    found = {row.metric: row for row in run.measurements.filter(pair=None)}
+    assert {*found} == {
+        "alpha_nominal",
+        "alpha_ordinal",
+        "percent_agreement",
+        "percent_agreement_without_ties",
+        "cohen_kappa",
+    }
+    assert found["percent_agreement"].value == 0.75
+    assert found["percent_agreement"].detail == {"agreeing": 30, "total": 40}
+    assert found["percent_agreement_without_ties"].value == 0.5
+    alpha = found["alpha_nominal"]
+    ends = [end for end in (alpha.low, alpha.value, alpha.high) if end is not None]
+    assert len(ends) == 3
+    assert ends == sorted(ends)
+    assert alpha.n == 40
+    per_pair = run.measurements.exclude(pair=None)
+    assert per_pair.filter(metric="item_agreement", value=1).count() == 30
+    assert per_pair.filter(metric="item_agreement", value=0).count() == 10
+    assert per_pair.filter(metric="item_entropy", value__gt=0.69).count() == 10
+    assert Event.objects.filter(act="measure", actor=lead.user.email).count() == 1
+
+
+def test_the_same_seed_measures_the_same_and_another_another(project, judged):
+    def figures(seed):
+        run = measuring.measure_agreement(project=project, seed=seed)
+        return list(run.measurements.order_by("metric", "pair").values_list("metric", "value", "low", "high", "n"))
+
+    assert figures(1) == figures(1)
+    assert figures(1) != figures(2)
+
+
+def test_kappa_below_the_least_number_of_common_pairs_is_undefined(project, judged):
+    run = measuring.measure_agreement(project=project, least_common=41)
+    kappa = run.measurements.get(metric="cohen_kappa")
+    assert (kappa.value, kappa.reason, kappa.n) == (None, "Fewer than 41 common pairs.", 40)
+
+
+def test_people_and_judges_are_counted_together_only_when_asked(project, judged):
+    run = measuring.measure_agreement(project=project, people_only=False)
+    assert run.result["counted"] == 3
+    assert run.measurements.filter(metric="cohen_kappa").count() == 3
+
+
+def test_strengths_that_nobody_knows_are_no_ordinal_agreement(project, make_pair, say, alice, bob):
+    for place in range(4):
+        pair = make_pair(slots=0)
+        say(alice, pair, "first" if place else "tie", None)
+        say(bob, pair, "first" if place else "tie", None)
+    run = measuring.measure_agreement(project=project)
+    assert run.measurements.get(metric="alpha_ordinal").reason == measuring.NO_STRENGTHS
+    assert run.measurements.get(metric="alpha_nominal").value == 1
+
+
+def test_a_project_without_judgements_is_measured_as_undefined(project):
+    run = measuring.measure_agreement(project=project)
+    found = measuring.report(run)
+    assert found["metrics"]["alpha_nominal"] == {"value": None, "reason": "There are no labels.", "n": 0}
+    assert found["cohen_kappa"] == []
+
+
+def test_the_latest_is_the_last_whole_measurement_and_no_part_of_it(project, judged, say, alice):
+    assert measuring.latest(project, "alpha_nominal") is None
+    first = measuring.measure_agreement(project=project)
+    measuring.measure_agreement(project=project, where=parse_all(["judgements>=9"]))
+    measuring.measure_agreement(project=project, voices=Voices(prefixes=("Al",)))
+    measuring.measure_agreement(project=project, people_only=False)
+    assert [row.run for row in [measuring.latest(project, "alpha_nominal")] if row] == [first]
+    again = measuring.measure_agreement(project=project)
+    assert [row.run for row in [measuring.latest(project, "alpha_nominal")] if row] == [again]
+    with pytest.raises(KeyError):
+        measuring.latest(project, "alpha")
+
+
+def test_what_a_run_asks_for_can_be_read_from_its_parameters():
+    asked = measuring.AgreementRequest(
+        voices=Voices(kind="all", prefixes=("e",)), where=tuple(parse_all(["tag=x"])), bootstrap=7, least_common=2
+    )
+    assert measuring.AgreementRequest.from_parameters(asked.as_parameters()) == asked
+    assert measuring.AgreementRequest.from_parameters({"measure": "agreement"}) == measuring.AgreementRequest()
+
+
+@pytest.mark.parametrize("option", [{"bootstrap": -1}, {"bootstrap": 100_001}, {"least_common": 0}, {"seed": -1}])
+def test_options_out_of_range_are_refused_before_anything_runs(project, option):
+    with pytest.raises(Refused):
+        measuring.measure_agreement(project=project, **option)
+    assert not Run.objects.exists()
+
+
+def test_an_unexpected_error_ends_the_run_as_failed_and_stores_nothing(project, judged, monkeypatch):
+    def break_down(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(arrays, "store_pair_values", break_down)
+    with pytest.raises(ZeroDivisionError):
+        measuring.measure_agreement(project=project)
+    run = Run.objects.get()
+    assert (run.state, run.error) == (Run.State.FAILED, "An unexpected error stopped the run: ZeroDivisionError.")
+    assert not Measurement.objects.exists()
+
+
+def test_a_run_that_is_done_again_after_its_worker_died_stores_its_values_once(project, judged):
+    from annotation.running import claim, request_run
+
+    asked = measuring.AgreementRequest(bootstrap=0).as_parameters()
+    run = request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=asked, actor=None)
+    hold = claim(run_id=run.pk, worker="first")
+    assert hold is not None
+    measuring.execute(hold)
+    before = run.measurements.count()
+    measuring.execute(hold)
+    assert run.measurements.count() == before > 80

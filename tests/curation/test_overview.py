@@ -1,0 +1,244 @@
+"""The overview: figures, forecast, what holds it up, and its buttons."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.models import Annotator, Assignment, Guideline, Judgement, Project, Run, Worker
+from curation.summary import duration, duration_range
+from curation.weekly import agreement_by_week
+from tests.curation.test_progress import judge
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client, project) -> str:
+    answer = client.get(reverse("overview", args=[project.slug]))
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def press(client, project, **fields):
+    return client.post(reverse("overview", args=[project.slug]), fields, follow=True)
+
+
+@pytest.mark.parametrize("who", ["alice", "adjudicator", "stranger"])
+def test_only_leads_come_in(project, sign_in, who, request):
+    client = sign_in(request.getfixturevalue(who))
+    assert client.get(reverse("overview", args=[project.slug])).status_code == 404
+    assert client.post(reverse("overview", args=[project.slug]), {"do": "pause"}).status_code == 404
+    project.refresh_from_db()
+    assert project.state == "judging"
+
+
+def test_an_empty_project_says_what_to_do(project, lead, sign_in):
+    text = page(sign_in(lead), project)
+    assert "There is nothing to judge yet." in text
+    assert "There are no pairs" in text
+    assert reverse("imports", args=[project.slug]) in text
+    assert "There is nothing to measure yet." in text
+
+
+def test_figures_and_bar_say_the_same(project, lead, alice, make_pair, sign_in):
+    judge(make_pair(), alice)
+    text = page(sign_in(lead), project)
+    assert "<b>1</b> of 3 judgements, 33 %" in text
+    assert "1 done, 0 leased, 2 left" in text
+
+
+def test_the_forecast_has_a_date_and_a_range(project, lead, alice, bob, adjudicator, make_pair, sign_in):
+    now = timezone.now()
+    for n in range(1, 8):
+        for _ in range(n % 3 + 1):
+            judge(make_pair(), alice, at=now - timedelta(days=n))
+    text = page(sign_in(lead), project)
+    assert "At the pace of the last 7 full days it is done on" in text
+    assert "80&nbsp;% probability" in text
+
+
+def test_a_young_project_says_why_there_is_no_forecast(project, lead, alice, bob, make_pair, sign_in):
+    judge(make_pair(), alice, at=timezone.now() - timedelta(days=1))
+    assert "judging has gone on for 1 full day, and a pace needs 5" in page(sign_in(lead), project)
+
+
+def test_what_holds_it_up(project, lead, alice, make_pair, sign_in):
+    pair = make_pair()
+    client = sign_in(lead)
+    text = page(client, project)
+    assert "Nobody can give 1 judgement" in text
+    # A lease that nobody gives back, with no worker alive.
+    Assignment.objects.filter(pair=pair, slot=1).update(
+        annotator=alice, lease_until=timezone.now() - timedelta(hours=1)
+    )
+    assert "A worker does that, and none is alive." in page(client, project)
+    Annotator.objects.filter(pk=alice.pk).update(is_active=False)
+    assert "Nobody has been invited" in page(client, project)
+    Project.objects.filter(pk=project.pk).update(state="paused")
+    text = page(client, project)
+    assert "Judging is paused" in text
+    assert "No forecast: the project is paused." in text
+    Run.objects.create(
+        project=project,
+        kind="import",
+        state="failed",
+        error="The disk is full.",
+        finished_at=timezone.now(),
+        code_version="t",
+    )
+    assert "The disk is full." in page(client, project)
+
+
+def test_pairs_skipped_by_everybody_are_counted_and_others_not(
+    project, lead, alice, bob, adjudicator, make_pair, sign_in
+):
+    lost, other = make_pair(), make_pair()
+    skip: dict[str, Any] = {"verdict": "skip", "strength": None}
+    for who in (alice, bob, adjudicator):
+        judge(lost, who, **skip, skip_reason="language")
+    judge(other, alice, **skip, skip_reason="broken")
+    judge(other, bob)
+    text = page(sign_in(lead), project)
+    assert "1 pair was skipped by everybody" in text
+    assert "I do not read this language" in text
+
+
+def test_nothing_holds_it_up(project, lead, alice, bob, make_pair, sign_in):
+    make_pair()
+    assert "Nothing: pairs are waiting and people can judge them." in page(sign_in(lead), project)
+
+
+def test_waiting_runs_without_a_worker_are_an_alert(project, lead, sign_in):
+    Run.objects.create(
+        project=project, kind="import", code_version="t", parameters={"file": "<img src=x onerror=alert(1)>.jsonl"}
+    )
+    client = sign_in(lead)
+    text = page(client, project)
+    assert "1 run waits and no worker is alive." in text
+    assert "<img src=x" not in text
+    Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
+    assert "no worker is alive" not in page(client, project)
+
+
+def test_polling_goes_on_while_something_runs_and_then_stops(project, lead, sign_in):
+    run = Run.objects.create(project=project, kind="import", code_version="t")
+    client = sign_in(lead)
+    assert 'hx-trigger="every 2s"' in page(client, project)
+    fragment = client.get(reverse("overview", args=[project.slug]), headers={"HX-Request": "true"}).content.decode()
+    assert 'hx-trigger="every 2s"' in fragment
+    assert "<html" not in fragment
+    Run.objects.filter(pk=run.pk).update(state="cancelled", finished_at=timezone.now())
+    fragment = client.get(reverse("overview", args=[project.slug]), headers={"HX-Request": "true"}).content.decode()
+    assert "hx-trigger" not in fragment
+    assert "All runs have ended." in fragment
+    assert "hx-trigger" not in page(client, project)
+
+
+def test_the_buttons_pause_and_resume(project, lead, make_pair, sign_in):
+    make_pair()
+    client = sign_in(lead)
+    press(client, project, do="pause")
+    project.refresh_from_db()
+    assert project.state == "paused"
+    answer = press(client, project, do="pause")
+    assert "is not possible while the project is paused" in answer.content.decode()
+    press(client, project, do="resume")
+    project.refresh_from_db()
+    assert project.state == "judging"
+
+
+def test_measure_now_asks_for_one_run(project, lead, sign_in):
+    client = sign_in(lead)
+    press(client, project, do="measure")
+    press(client, project, do="measure")
+    run = Run.objects.get(project=project)
+    assert (run.kind, run.parameters["measure"], run.parameters["whole"], run.started_by) == (
+        "measurement",
+        "agreement",
+        True,
+        lead.user,
+    )
+
+
+def test_a_run_can_be_cancelled_and_only_one_of_this_project(project, lead, stranger, sign_in):
+    mine = Run.objects.create(project=project, kind="import", code_version="t")
+    theirs = Run.objects.create(project=stranger.project, kind="import", code_version="t")
+    client = sign_in(lead)
+    press(client, project, do="cancel", run=mine.pk)
+    assert press(client, project, do="cancel", run=theirs.pk).status_code == 404
+    mine.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (mine.state, theirs.state) == ("cancelled", "waiting")
+
+
+def test_an_unknown_button_is_refused(project, lead, sign_in):
+    client = sign_in(lead)
+    assert press(client, project, do="explode").status_code == 400
+    assert press(client, project, do="cancel", run="; drop").status_code == 400
+
+
+def test_agreement_by_week_keeps_guidelines_apart(project, alice, bob, make_pair):
+    """Two pairs under guideline 1 without agreement, two under guideline 2 with it."""
+    old, new = (Guideline.objects.create(project=project, version=n, text="x", html="x") for n in (1, 2))
+    now = timezone.now()
+    for guideline, agrees, weeks in ((old, False, 2), (new, True, 0)):
+        at = now - timedelta(weeks=weeks)
+        for sign in (1, -1):
+            pair = make_pair()
+            judge(pair, alice, at=at, strength=sign, guideline=guideline)
+            judge(pair, bob, at=at, strength=sign if agrees else -sign, guideline=guideline)
+    found = agreement_by_week(project)
+    assert [(week.version, week.alpha.n) for week in found] == [(1, 2), (2, 2)]
+    assert found[0].alpha.value < 0
+    assert found[1].alpha.value == 1
+    assert found[0].monday.weekday() == 0
+    assert found[1].monday - found[0].monday == timedelta(weeks=2)
+
+
+def test_judges_and_withdrawn_judgements_are_not_in_the_weeks(project, alice, bob, make_pair):
+    pair = make_pair()
+    first = judge(pair, alice)
+    machine = Annotator.objects.create(project=project, kind="judge", name="gpt", external_id="gpt")
+    judge(pair, machine)
+    (week,) = agreement_by_week(project)
+    assert week.alpha.reason
+    Judgement.objects.filter(pk=first.pk).update(is_current=False)
+    assert agreement_by_week(project) == []
+
+
+def test_the_course_is_drawn_with_its_numbers(project, lead, alice, bob, make_pair, sign_in):
+    now = timezone.now()
+    for weeks in (0, 1):
+        for n in range(12):
+            pair = make_pair()
+            judge(pair, alice, at=now - timedelta(weeks=weeks), strength=1 if n % 2 else -1)
+            judge(pair, bob, at=now - timedelta(weeks=weeks), strength=1 if n % 2 or n == 4 else -1)
+    text = page(sign_in(lead), project)
+    assert 'class="band"' in text
+    assert "alpha per week by guideline version" in text
+    assert "No guideline" in text
+    assert text.count("The numbers") == 2
+    assert "style=" not in text
+
+
+def test_durations_in_words():
+    assert [duration(s) for s in (0.2, 40, 95, 960, 6720)] == ["1 s", "40 s", "2 min", "16 min", "1 h 52 min"]
+    assert duration_range(780, 1200) == "13 to 20 min"
+    assert duration_range(40, 1200) == "40 s to 20 min"
+
+
+def test_the_number_of_queries_does_not_grow_with_the_project(
+    project, lead, alice, bob, make_pair, sign_in, django_assert_max_num_queries
+):
+    for _ in range(30):
+        judge(make_pair(), alice)
+    for _ in range(10):
+        Run.objects.create(project=project, kind="import", code_version="t", started_by=lead.user)
+    client = sign_in(lead)
+    page(client, project)
+    with django_assert_max_num_queries(32):
+        page(client, project)
