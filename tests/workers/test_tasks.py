@@ -1,0 +1,416 @@
+"""Runs end: done once, refused with a sentence, handed on when a worker dies, failed after three attempts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from celery.worker import state as worker_state
+from django.db import connection
+from django.utils import timezone
+
+from annotation import running
+from annotation.errors import Refused
+from annotation.models import Run, Worker
+from annotation.running import Cancelled, Superseded
+from config.celery import CPU, app
+from workers import tasks
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def make_run(project):
+    def make(**fields):
+        fields = {"kind": Run.Kind.MEASUREMENT, "code_version": "test", "project": project} | fields
+        return Run.objects.create(**fields)
+
+    return make
+
+
+@pytest.fixture
+def handle(monkeypatch):
+    """Put a handler in the place of a kind's own, and count its calls."""
+    calls = []
+
+    def put(function, kind=Run.Kind.MEASUREMENT):
+        def handler(hold):
+            calls.append(hold.run.pk)
+            return function(hold)
+
+        monkeypatch.setitem(tasks.HANDLERS, kind, handler)
+        return calls
+
+    return put
+
+
+def raising(error):
+    def handler(hold):
+        raise error
+
+    return handler
+
+
+# ---- claim, load, call, record ---------------------------------------------------------------------------------------
+
+
+def test_a_run_is_done_and_its_result_recorded(make_run, handle):
+    run = make_run()
+    handle(lambda hold: {"pairs": 7})
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.result, run.attempt, run.lease_until) == ("done", {"pairs": 7}, 1, None)
+
+
+def test_a_message_that_comes_twice_does_nothing_the_second_time(make_run, handle):
+    run = make_run()
+    calls = handle(lambda hold: {})
+    tasks.run(run.pk)
+    tasks.run(run.pk)
+    tasks.run(run.pk + 1000)
+    assert calls == [run.pk]
+
+
+def test_a_refusal_ends_the_run_with_its_sentence(make_run, handle):
+    run = make_run()
+    handle(raising(Refused("Line 3 has no prompt.")))
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "Line 3 has no prompt.")
+
+
+def test_a_cancelled_run_ends_as_cancelled(make_run, handle):
+    run = make_run()
+    handle(raising(Cancelled()))
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+
+
+def test_a_superseded_worker_writes_nothing(make_run, handle):
+    run = make_run()
+
+    def lose_the_lease(hold):
+        Run.objects.filter(pk=hold.run.pk).update(token="00000000-0000-4000-8000-000000000000", worker="another")
+        return {"mine": True}
+
+    handle(lose_the_lease)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.worker, run.result) == ("running", "another", {})
+    Run.objects.filter(pk=run.pk).update(state="waiting", token=None, lease_until=None, attempt=0)
+    handle(raising(Superseded()))
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == "running"
+
+
+def test_an_unexpected_error_is_raised_and_the_run_waits_then_fails_after_three(make_run, handle):
+    run = make_run()
+    handle(raising(ValueError("the text of candidate 17")))
+    for attempt in (1, 2, 3):
+        Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
+        with pytest.raises(ValueError, match="candidate 17"):
+            tasks.run(run.pk)
+        run.refresh_from_db()
+        assert run.attempt == attempt
+        assert run.state == ("failed" if attempt == 3 else "waiting")
+        assert run.error == "An unexpected error stopped the run: ValueError. The worker's log says more."
+    assert run.due_at <= timezone.now()
+
+
+@pytest.mark.parametrize("kind", [Run.Kind.GENERATION, Run.Kind.JUDGING])
+def test_kinds_without_an_engine_say_so(make_run, kind):
+    run = make_run(kind=kind)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert "has no engine" in run.error
+
+
+def test_a_measurement_that_a_page_asks_for_is_done_by_the_worker(make_run):
+    run = make_run(parameters={"measure": "agreement", "bootstrap": 0})
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("done", "")
+    assert run.result["judgements"] == 0
+    assert run.measurements.filter(metric="alpha_nominal", value=None).exclude(reason=None).count() == 1
+
+
+def test_a_release_that_cannot_be_made_is_refused_with_a_sentence(make_run):
+    run = make_run(kind=Run.Kind.RELEASE)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert run.error.endswith(".")
+
+
+def test_every_kind_has_a_handler():
+    assert set(tasks.HANDLERS) == set(Run.Kind)
+
+
+def test_a_request_runs_at_once_in_tests_after_the_commit(project, lead, handle, django_capture_on_commit_callbacks):
+    calls = handle(lambda hold: {})
+    with django_capture_on_commit_callbacks(execute=True):
+        run = running.request_run(project=project, kind="measurement", parameters={}, actor=lead.user)
+        assert calls == []
+    assert calls == [run.pk]
+    run.refresh_from_db()
+    assert run.state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_lease_is_renewed_while_a_handler_is_busy(make_run, handle, monkeypatch):
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    run = make_run()
+    seen = []
+
+    def busy(hold):
+        first = Run.objects.get(pk=run.pk).lease_until
+        wait_for(lambda: Run.objects.get(pk=run.pk).lease_until != first)
+        seen.append(True)
+        return {}
+
+    handle(busy)
+    tasks.run(run.pk)
+    assert seen == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_request_reaches_a_handler_at_its_heartbeat(make_run, handle, lead, monkeypatch):
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    run = make_run()
+
+    def work(hold):
+        running.cancel_run(run=run, actor=lead.user)
+        hold.beat()
+        raise AssertionError("The heartbeat did not tell.")
+
+    handle(work)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+
+
+# ---- the sweep and the pulse -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bells(monkeypatch):
+    rung = []
+    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append((run_id, queue)))
+    return rung
+
+
+def test_a_sweep_hands_back_lost_runs_and_rings(make_run, bells):
+    run = make_run(
+        state="running",
+        token="00000000-0000-4000-8000-000000000000",
+        attempt=1,
+        lease_until=timezone.now() - timedelta(seconds=1),
+    )
+    tasks.sweep()
+    run.refresh_from_db()
+    assert run.state == "waiting"
+    assert bells == [(run.pk, CPU)]
+
+
+def test_a_busy_worker_does_not_ring(make_run, bells, monkeypatch):
+    make_run()
+    monkeypatch.setattr(worker_state, "reserved_requests", {"one"})
+    tasks.sweep()
+    assert bells == []
+
+
+def test_a_sweep_hands_back_expired_assignments(alice, make_pair):
+    pair = make_pair(slots=1)
+    pair.assignments.update(annotator=alice, lease_until=timezone.now() - timedelta(minutes=1))
+    tasks.sweep()
+    assert pair.assignments.get().annotator is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_pulse_tells_of_a_living_worker_survives_trouble_and_says_goodbye(monkeypatch):
+    troubles = iter([OSError("no folder"), RuntimeError("a fault of ours")])
+
+    def trouble():
+        for error in troubles:
+            raise error
+
+    monkeypatch.setattr(tasks, "make_folders", trouble)
+    pulse = tasks.Pulse(name="cpu@here", queues=[CPU], every=0.02)
+    pulse.start()
+    wait_for(lambda: Worker.objects.filter(name="cpu@here", queues=[CPU]).exists())
+    pulse.ended.set()
+    pulse.join(timeout=10)
+    assert not pulse.is_alive()
+    assert not Worker.objects.exists()
+
+
+# ---- real processes, the real broker ---------------------------------------------------------------------------------
+
+
+def wait_for(condition, *, patience=PATIENCE):
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "It did not happen in time."
+        time.sleep(0.05)
+
+
+def forget_connections():
+    """The app's pools belong to the broker that they were made for."""
+    app._pool = app.amqp._producer_pool = None
+
+
+@pytest.fixture
+def queue(tmp_path):
+    """The queue's folder: this process rings into it for real."""
+    conf = app.conf
+    was = conf.task_always_eager, conf.broker_transport_options
+    folder = tmp_path / "queue"
+    conf.task_always_eager = False
+    conf.broker_transport_options = {
+        "data_folder_in": str(folder / "messages"),
+        "data_folder_out": str(folder / "messages"),
+        "control_folder": str(folder / "control"),
+    }
+    forget_connections()
+    yield folder
+    conf.task_always_eager, conf.broker_transport_options = was
+    forget_connections()
+
+
+@dataclass
+class Started:
+    """A worker process with its children."""
+
+    process: subprocess.Popen[bytes]
+    name: str
+    log: Path
+
+    def kill_all(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def start_worker(transactional_db, queue, tmp_path):
+    started: list[Started] = []
+
+    def start():
+        name = f"cpu{len(started)}@test"
+        log = tmp_path / f"worker{len(started)}.log"
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.workers.worker_settings",
+            "TEST_DATABASE": connection.settings_dict["NAME"],
+            "TEST_QUEUE": str(queue),
+        }
+        command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", CPU]
+        command += [
+            "--include",
+            "tests.workers.engine",
+            "--hostname",
+            name,
+            "--concurrency",
+            "1",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        started.append(Started(process, name, log))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill_all()
+        print(worker.log.read_text())  # Shown when the test fails.
+
+
+def ask_for(project, tmp_path, do, **more):
+    """Request a run the way a page does. Returns it with the file in which its handler counts."""
+    file = tmp_path / f"{do}.txt"
+    run = running.request_run(
+        project=project, kind="measurement", parameters={"do": do, "file": str(file), **more}, actor=None
+    )
+    return run, file
+
+
+def attempts(file):
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def state_of(run):
+    run.refresh_from_db()
+    return run.state
+
+
+def expire_lease(run):
+    Run.objects.filter(pk=run.pk, state="running").update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_worker_does_a_run_tells_that_it_lives_and_says_goodbye(project, start_worker, queue, tmp_path):
+    worker = start_worker()
+    run, file = ask_for(project, tmp_path, "count")
+    wait_for(lambda: state_of(run) == "done")
+    assert attempts(file) == ["attempt 1"]
+    assert run.worker == worker.name
+    wait_for(lambda: running.living_workers().filter(name=worker.name, queues=[CPU]).exists())
+    worker.process.terminate()
+    assert worker.process.wait(timeout=PATIENCE) == 0
+    assert not Worker.objects.exists()
+
+
+def test_a_killed_worker_s_run_is_done_once_by_another(project, start_worker, queue, tmp_path):
+    gate = tmp_path / "gate"
+    first = start_worker()
+    run, file = ask_for(project, tmp_path, "wait", gate=str(gate))
+    wait_for(lambda: attempts(file) == ["attempt 1"])
+    first.kill_all()
+    # The killed worker had taken the message with it: nothing is left but the row.
+    expire_lease(run)
+    gate.touch()
+    start_worker()
+    wait_for(lambda: state_of(run) == "done")
+    assert attempts(file) == ["attempt 1", "attempt 2"]
+    assert run.result == {"attempt": 2}
+
+
+def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(project, start_worker, queue, tmp_path):
+    start_worker()
+    run, file = ask_for(project, tmp_path, "die")
+    for attempt in (1, 2, 3):
+        wait_for(lambda attempt=attempt: len(attempts(file)) == attempt)
+        expire_lease(run)
+    wait_for(lambda: state_of(run) == "failed")
+    assert attempts(file) == ["attempt 1", "attempt 2", "attempt 3"]
+    assert run.attempt == 3
+    assert "died 3 times" in run.error
+    # The worker itself is still there and does the next one.
+    other, _ = ask_for(project, tmp_path, "count")
+    wait_for(lambda: state_of(other) == "done")
+
+
+def test_a_lost_bell_is_rung_again_and_a_removed_folder_comes_back(project, start_worker, queue, tmp_path):
+    lost, _ = ask_for(project, tmp_path, "count")
+    shutil.rmtree(queue)
+    assert state_of(lost) == "waiting"
+    start_worker()
+    wait_for(lambda: state_of(lost) == "done")
+    # Once more, under a living worker.
+    shutil.rmtree(queue)
+    again, _ = ask_for(project, tmp_path, "count")
+    wait_for(lambda: state_of(again) == "done")

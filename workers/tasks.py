@@ -1,0 +1,184 @@
+"""The tasks: claim, load, call, record. And the pulse of a worker: it says that it is alive, and sweeps.
+
+A message carries the number of a run and nothing else. The row is the truth: a message that comes twice, late or for a
+run that somebody else holds finds nothing to claim and does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from celery import signals
+from celery.worker import state as worker_state
+from django.db import DatabaseError, connection
+
+from annotation import assigning, running
+from annotation.errors import Refused
+from annotation.models import Run
+from annotation.running import Cancelled, Hold, Superseded
+from config.celery import PULSE, RUN, app, make_folders
+
+log = structlog.get_logger("plumbline.worker")
+
+# The lease is renewed this often while a run works, in seconds: several times within running.LEASE.
+BEAT = 10.0
+# A run that has not ended after this many seconds is given up as hung: its lease is no longer renewed.
+LONGEST_RUN = 24 * 3600.0
+
+
+@app.task(name=RUN)
+def run(run_id: int) -> None:
+    """Do one run, unless there is nothing to claim. How it ended stands in its row."""
+    hold = running.claim(run_id=run_id, worker=_name())
+    if hold is None:
+        return
+    with _renewing(hold):
+        _work(hold)
+
+
+def _work(hold: Hold) -> None:
+    try:
+        result = HANDLERS[Run.Kind(hold.run.kind)](hold)
+        hold.finish(result=result)
+    except Cancelled:
+        hold.cancel()
+    except Superseded:
+        log.warning("run.superseded", run=hold.run.pk, why="The lease was lost; another worker has the run.")
+    except Refused as refusal:
+        hold.fail(error=str(refusal))
+    except Exception as error:
+        # The text of an unexpected error may hold the data it choked on: the log has it, the page gets its kind.
+        hold.give_back(
+            error=f"An unexpected error stopped the run: {type(error).__name__}. The worker's log says more."
+        )
+        raise
+
+
+# ---- one handler per kind: calls one verb and returns the result to record ------------------------------------------
+
+
+def _import(hold: Hold) -> dict[str, Any]:
+    from annotation.importing import uploads
+
+    return uploads.execute(hold)
+
+
+def _measure(hold: Hold) -> dict[str, Any]:
+    from curation import measuring
+
+    return measuring.execute(hold)
+
+
+def _release(hold: Hold) -> dict[str, Any]:
+    from curation import releasing
+
+    return releasing.execute(hold)
+
+
+def _no_engine(hold: Hold) -> dict[str, Any]:
+    raise Refused(f"This version of Plumbline has no engine for runs of the kind “{hold.run.get_kind_display()}” yet.")
+
+
+HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
+    Run.Kind.IMPORT: _import,
+    Run.Kind.MEASUREMENT: _measure,
+    Run.Kind.RELEASE: _release,
+    Run.Kind.GENERATION: _no_engine,
+    Run.Kind.JUDGING: _no_engine,
+}
+
+
+# ---- the lease of a run, while it works -----------------------------------------------------------------------------
+
+
+@contextmanager
+def _renewing(hold: Hold) -> Iterator[None]:
+    """Renew the lease in a thread of its own, so that a handler may be busy for longer than a lease lasts.
+
+    A cancel request or a lost lease is not the thread's to act on: the handler meets it at its own next heartbeat, and
+    a handler that never looks cannot write, because `finish` and `fenced` need the token.
+    """
+    ended = threading.Event()
+
+    def renew() -> None:
+        try:
+            for _ in range(int(LONGEST_RUN / BEAT)):
+                if ended.wait(BEAT):
+                    return
+                try:
+                    hold.beat()
+                except (Cancelled, Superseded):
+                    return
+                except DatabaseError:
+                    connection.close()  # The database is away. Try again at the next beat.
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name=f"lease of run {hold.run.pk}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+# ---- the pulse of a worker process ----------------------------------------------------------------------------------
+
+
+def sweep(queues: Collection[str] | None = None) -> None:
+    """Hand back what was lost (leases of runs and of assignments), and ring for runs that are due."""
+    # A worker that is busy does not ring: nobody would come, and the bells would pile up until it is free.
+    if not worker_state.reserved_requests:
+        running.sweep_runs(queues=queues)
+    assigning.sweep()
+
+
+class Pulse(threading.Thread):
+    """Every ten seconds: the worker is alive, and it sweeps. Lives in the worker's main process, beside its pool."""
+
+    def __init__(self, *, name: str, queues: list[str], every: float) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self.worker, self.queues, self.every = name, queues, every
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            try:
+                make_folders()
+                running.worker_seen(name=self.worker, queues=self.queues)
+                sweep(self.queues)
+            except (DatabaseError, OSError) as error:
+                log.warning("worker.pulse", error=str(error), why="The database or a folder is away; trying again.")
+                connection.close()
+            except Exception:
+                # A pulse that stops would leave a worker that looks dead and sweeps nothing.
+                log.exception("worker.pulse")
+            self.ended.wait(self.every)
+        running.worker_gone(name=self.worker)
+        connection.close()
+
+
+_pulse: Pulse | None = None
+
+
+def _name() -> str:
+    return str(getattr(app.current_worker_task and app.current_worker_task.request, "hostname", None) or "here")
+
+
+@signals.worker_ready.connect
+def start_pulse(sender: Any, **_: Any) -> None:
+    global _pulse
+    _pulse = Pulse(name=sender.hostname, queues=sorted(sender.app.amqp.queues.consume_from), every=PULSE)
+    _pulse.start()
+
+
+@signals.worker_shutdown.connect
+def stop_pulse(**_: Any) -> None:
+    if _pulse is not None:
+        _pulse.ended.set()
+        _pulse.join(timeout=5)
