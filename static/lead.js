@@ -1,0 +1,109 @@
+// Plumbline, the data lead's pages. Every form works without this file; it only answers sooner.
+'use strict';
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const say = text => { const place = $('#said'); if (place) place.textContent = text; };
+
+  // On narrow screens the sections scroll sideways: bring the current one into sight.
+  const here = $('.sections [aria-current]');
+  if (here) {
+    const row = here.parentElement;
+    row.scrollLeft = here.offsetLeft - row.clientWidth / 2 + here.offsetWidth / 2;
+  }
+
+  // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns.
+  let opener = null;
+  addEventListener('click', event => { const link = event.target.closest('a[href^="#log-"]'); if (link) opener = link; });
+  const atHash = () => {
+    const drawer = location.hash.startsWith('#log-') && $(location.hash);
+    if (drawer) $('h2', drawer).focus();
+    else if (opener) { opener.focus({ preventScroll: true }); opener = null; }
+  };
+  addEventListener('hashchange', atHash);
+  if (location.hash) atHash();
+  addEventListener('keydown', event => {
+    if (event.key === 'Escape' && location.hash.startsWith('#log-')) { const y = scrollY; location.hash = '#runs'; scrollTo(0, y); }
+  });
+
+  // Copy: the button is shown only where the script runs.
+  for (const button of $$('[data-copy]')) {
+    const label = button.textContent;
+    button.hidden = false;
+    button.addEventListener('click', async () => {
+      const text = button.dataset.copy.startsWith('#') ? $(button.dataset.copy).textContent : button.dataset.copy;
+      try { await navigator.clipboard.writeText(text); button.textContent = 'Copied'; say('Copied.'); }
+      catch { button.textContent = 'Copying is blocked here; select the text'; }
+      setTimeout(() => { button.textContent = label; }, 2500);
+    });
+  }
+
+  // Times are sent in UTC and shown in the reader's zone.
+  const localise = root => {
+    for (const time of $$('time[data-local]', root)) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.valueOf())) {
+        time.textContent = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: time.dataset.local === 'date' ? undefined : 'short' }).format(at);
+      }
+    }
+  };
+  localise(document);
+  document.addEventListener('htmx:load', event => localise(event.detail.elt));
+
+  // Uploads: a file may be dropped on the whole frame, and one that is too large is named before it is sent.
+  for (const form of $$('form[data-max-bytes]')) {
+    const field = $('input[type=file]', form), frame = $('.drop', form), fault = $('.err', form);
+    const check = () => {
+      const file = field.files[0], isTooLarge = file && file.size > Number(form.dataset.maxBytes);
+      fault.textContent = isTooLarge ? `${file.name} is larger than this page takes. Use the command import_pairs on the server.` : '';
+      field.setAttribute('aria-invalid', String(!!isTooLarge));
+      return !isTooLarge;
+    };
+    field.addEventListener('change', check);
+    form.addEventListener('submit', event => { if (!check()) { event.preventDefault(); field.focus(); } });
+    frame.addEventListener('dragover', event => event.preventDefault());
+    frame.addEventListener('drop', event => {
+      event.preventDefault();
+      if (event.dataTransfer.files.length) { field.files = event.dataTransfer.files; check(); }
+    });
+  }
+
+  // Forms: our own sentences instead of the browser's bubbles; a list on top, a sentence at each field.
+  for (const form of $$('form[data-check]')) {
+    form.noValidate = true;
+    const top = $('.errors', form);
+    const place = field => $('#' + field.getAttribute('aria-describedby').split(' ').find(id => id.endsWith('-err')));
+    const fault = field => {
+      const { valid, valueMissing } = field.validity;
+      return valid ? '' : (valueMissing ? field.dataset.missing : field.dataset.wrong) || field.validationMessage;
+    };
+    const mark = field => {
+      const text = fault(field);
+      field.setAttribute('aria-invalid', String(!!text));
+      place(field).textContent = text;
+      return text;
+    };
+    const fields = $$('[aria-describedby*="-err"]', form);
+    form.addEventListener('submit', event => {
+      const wrong = fields.filter(mark);
+      if (!wrong.length) return;
+      event.preventDefault();
+      if (top) {
+        top.hidden = false;
+        $('ul', top).replaceChildren(...wrong.map(field => {
+          const item = document.createElement('li'), link = document.createElement('a');
+          link.href = '#' + field.id;
+          link.textContent = fault(field);
+          item.append(link);
+          return item;
+        }));
+      }
+      wrong[0].focus();
+    });
+    for (const field of fields) {
+      field.addEventListener('input', () => {
+        if (field.getAttribute('aria-invalid') === 'true') { mark(field); if (top) top.hidden = !fields.some(fault); }
+      });
+    }
+  }
+})();

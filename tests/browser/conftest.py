@@ -1,0 +1,81 @@
+"""A real Chromium in front of a real server. Skipped, with a line that says so, where there is no Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+# The browser's driver runs an event loop in this thread; the tests use the database beside it, never inside it.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+# Nothing is timed here: a busy machine may take its time.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
+
+Enter = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM:
+        return
+    skip = pytest.mark.skip(
+        reason="Chromium is not here: browser tests are skipped. On Debian: apt-get install chromium"
+    )
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the pages of this test complained of: script errors, and everything that the content policy refused."""
+    return []
+
+
+def _refusal(line: str, complaints: list[str]) -> None:
+    if "Content Security Policy" in line:
+        complaints.append(line)
+
+
+@pytest.fixture
+def enter(chromium: Browser, live_server: Any, settings: Any, sign_in: Any, complaints: list[str]) -> Iterator[Enter]:
+    """Open a page as a member: `enter(alice, "/p/everyday/judge")`. Any further option goes to the browser context."""
+    contexts = []
+
+    def open_page(who: Any, path: str | None = None, *, watched: bool = True, **options: Any) -> Page:
+        options = {"viewport": {"width": 1440, "height": 900}, **options}
+        context = chromium.new_context(base_url=live_server.url, **options)
+        contexts.append(context)
+        if who is not None:
+            key = sign_in(who).session.session_key
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+        page: Page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        if watched:
+            page.on("pageerror", lambda error: complaints.append(f"script error: {error}"))
+            page.on("console", lambda line: _refusal(line.text, complaints))
+        if path is not None:
+            page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,149 @@
+"""The import page in its states, a release, and polling that stops: in a real browser, axe-core content with each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.models import Run
+from curation.models import Release
+from tests.browser.test_pages import LONG, LOOKS, faults
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    base = {"prompt": "Which is it?", "response_a": "This one.", "response_b": "That one."}
+    return "\n".join(json.dumps({**base, "item_id": str(n), **row}) for n, row in enumerate(rows)).encode()
+
+
+MIXED = lines(*({} for _ in range(5)), *({"response_a": ""} for _ in range(230)), {"label": "x\u202ey" + "w" * 300})
+COLUMNS = b"question;first answer;second answer;better\n" + b"Which?;This.;That.;1\n" * 3
+
+
+def upload(page: Any, name: str, data: bytes) -> None:
+    page.goto(reverse("imports", args=["everyday"]))
+    page.locator("#file").set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": data})
+    page.get_by_role("button", name="Read the file").click()
+    page.wait_for_url("**/import/*")
+
+
+def is_sound(page: Any) -> None:
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url}: {wide} px wider than the window"
+    assert page.locator("h1").count() == 1
+    assert faults(page) == [], page.url
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_file_comes_in_and_goes_again(enter: Any, lead: Any, complaints: list[str], look: str) -> None:
+    """Upload, report, import, undo: with the buttons, in one session. Tasks run at once in tests."""
+    page = enter(lead, **LOOKS[look])
+    upload(page, f"{LONG}.jsonl", MIXED)
+    page.get_by_role("heading", name="Decide").wait_for()
+    assert page.get_by_text("1 to 200 of 231 refused lines").is_visible()
+    is_sound(page)
+    page.get_by_role("button", name="Import the 5 good ones").click()
+    page.get_by_role("button", name="Undo this import").wait_for()
+    is_sound(page)
+    page.get_by_role("button", name="Undo this import").click()
+    page.get_by_text("Undone.", exact=True).wait_for()
+    is_sound(page)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_columns_are_named_and_unreadable_files_explained(
+    enter: Any, lead: Any, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, **LOOKS[look])
+    upload(page, "comparisons.csv", COLUMNS)
+    page.get_by_text("Name the columns.").wait_for()
+    is_sound(page)
+    page.get_by_label("First answer").select_option("second answer")
+    page.get_by_role("button", name="Check with these columns").click()
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_label("Second answer").get_attribute("aria-invalid") == "true"
+    is_sound(page)
+    upload(page, "picture.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 400)
+    page.get_by_text("The file could not be checked.").wait_for()
+    is_sound(page)
+    assert complaints == []
+
+
+def test_a_file_that_is_too_large_is_named_before_it_is_sent(enter: Any, lead: Any, settings: Any) -> None:
+    settings.UPLOAD_MAX_BYTES = 10
+    page = enter(lead, reverse("imports", args=["everyday"]))
+    page.locator("#file").set_input_files({"name": "big.jsonl", "mimeType": "text/plain", "buffer": MIXED})
+    assert "big.jsonl is larger" in page.locator("#file-err").inner_text()
+    page.get_by_role("button", name="Read the file").click()
+    assert page.url.endswith("/import")
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_polling_shows_the_end_and_stops(enter: Any, lead: Any, project: Any, complaints: list[str], look: str) -> None:
+    at = {
+        "phase": "check",
+        "file": "round3.jsonl",
+        "size": 9,
+        "holds": "pairs",
+        "upload": "x",
+        "allow": [],
+        "sha256": "",
+    }
+    run = Run.objects.create(project=project, kind="import", code_version="t", parameters=at)
+    page = enter(lead, reverse("import_run", args=["everyday", run.pk]), **LOOKS[look])
+    overview = enter(lead, reverse("overview", args=["everyday"]), **LOOKS[look])
+    for one in (page, overview):
+        assert one.locator("[hx-trigger]").count() == 1
+        is_sound(one)
+    Run.objects.filter(pk=run.pk).update(state="failed", error="The disk is full.", finished_at=timezone.now())
+    page.get_by_text("The disk is full.").first.wait_for()
+    overview.get_by_text("All runs have ended.").wait_for()
+    assert page.locator("#said").inner_text() == "Failed: The disk is full."
+    for one in (page, overview):
+        assert one.locator("[hx-trigger]").count() == 0
+        is_sound(one)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_release_is_sound(
+    enter: Any, lead: Any, project: Any, tmp_path: Any, complaints: list[str], look: str
+) -> None:
+    folder = tmp_path / "v1"
+    folder.mkdir()
+    (folder / "README.md").write_text(f"# {LONG}\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | {LONG} |\n")
+    (folder / "manifest.json").write_text("{}")
+    manifest = {
+        "pairs": 5,
+        "criteria": [LONG],
+        "steps": [{"name": "tie", "removed": 1, "left": 4}],
+        "files": [{"path": "README.md", "bytes": 1, "sha256": "ab" * 32}],
+    }
+    Release.objects.create(
+        project=project,
+        version="v1",
+        rule="majority",
+        layout="trl_dpo",
+        manifest=manifest,
+        digest="0" * 64,
+        rows=4,
+        folder=str(folder),
+    )
+    for url in (reverse("release", args=["everyday", "v1"]), reverse("releases", args=["everyday"])):
+        is_sound(enter(lead, url, **LOOKS[look]))
+    assert complaints == []
+
+
+def test_the_list_without_any_project_is_sound(enter: Any, db: None, admin: Any, alice: Any) -> None:
+    alice.project.delete()
+    for who in (admin, alice.user):
+        page = enter(who, reverse("projects"))
+        page.get_by_role("heading", name="No project yet").wait_for()
+        is_sound(page)

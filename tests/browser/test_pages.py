@@ -1,0 +1,209 @@
+"""Every page in a real browser: axe-core finds nothing, nothing overflows at 320 px, no script or policy complains.
+
+Add a page: one line in CASES, naming the URL, who looks, and the state of the project. A state is a function below.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.conftest import PASSWORD, ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+AXE = ROOT / "tests" / "browser" / "vendor" / "axe-4.14.1.min.js"
+LOOKS = {
+    "wide and light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "narrow and dark": {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"},
+}
+LONG = "A name without a single place to break it " + "x" * 60
+
+
+@dataclass(frozen=True)
+class Case:
+    """A page: the URL's name, who looks (nobody: not signed in), the project's state, further arguments of the URL."""
+
+    url: str
+    who: str = "lead"
+    state: str = "empty"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    query: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.url, self.who, self.state, self.query) if part)
+
+
+IN_A_PROJECT = {"slug": "everyday"}
+CASES = [
+    Case("account_login", "nobody"),
+    Case("account_signup", "nobody"),
+    Case("account_inactive", "nobody"),
+    Case("account_reset_password", "nobody"),
+    Case("account_reset_password_done", "nobody"),
+    Case("enter", "nobody", arguments={"token": "any"}),
+    Case("join", "nobody", arguments={"token": "no-such"}),
+    Case("join", "nobody", "invited", arguments={"token": "TOKEN"}),
+    Case("join", "stranger", "invited", arguments={"token": "TOKEN"}),
+    Case("account", "alice"),
+    Case("account_token", "alice"),
+    Case("account_logout", "alice"),
+    Case("account_change_password", "alice"),
+    Case("account_reauthenticate", "alice"),
+    Case("mfa_index", "alice"),
+    Case("project_new"),
+    Case("people", state="empty", arguments=IN_A_PROJECT),
+    Case("people", state="full", arguments=IN_A_PROJECT),
+    Case("people", state="full", arguments=IN_A_PROJECT, query="?q=nobody-is-called-so"),
+    Case("settings", state="empty", arguments=IN_A_PROJECT),
+    Case("settings", state="full", arguments=IN_A_PROJECT),
+    Case("guideline", state="empty", arguments=IN_A_PROJECT),
+    Case("guideline", "alice", "empty", arguments=IN_A_PROJECT),
+    Case("guideline", state="full", arguments=IN_A_PROJECT),
+    Case("guideline", "alice", "full", arguments=IN_A_PROJECT),
+    Case("guideline_version", state="full", arguments={**IN_A_PROJECT, "version": 2}),
+    Case("guideline_new", state="empty", arguments=IN_A_PROJECT),
+    Case("guideline_new", state="full", arguments=IN_A_PROJECT),
+    Case("guideline", "stranger", arguments=IN_A_PROJECT),
+    Case("projects", state="full"),
+    Case("overview", state="empty", arguments=IN_A_PROJECT),
+    Case("overview", state="full", arguments=IN_A_PROJECT),
+    Case("imports", state="empty", arguments=IN_A_PROJECT),
+    Case("releases", state="empty", arguments=IN_A_PROJECT),
+]
+
+
+def empty(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """A project with people and nothing else."""
+
+
+def invited(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """An open invitation whose token is TOKEN."""
+    from annotation.models import Invitation
+    from annotation.signing_in import digest_of
+
+    Invitation.objects.create(project=project, token_digest=digest_of("TOKEN"), expires_at="2999-01-01T00:00Z")
+
+
+def full(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """Pairs, judgements, many people with long names, judges, two versions of the guideline, open invitations."""
+    from annotation.guiding import Entry, publish_guideline
+    from annotation.inviting import invite
+    from annotation.models import Annotator, Assignment, Judgement, Project, User
+
+    lead = cast["lead"].user
+    entries = [Entry("Correct", "Claims are true."), Entry(LONG[:100], LONG * 3)]
+    publish_guideline(project=project, text="## Decide\n\nWhich is *better*?", principles=entries, actor=lead)
+    text = (
+        "## Decide\n\nWhich is better?\n\n| Answer | When |\n|---|---|\n| Much | Often |\n\n```python\nprint('"
+        + "x" * 200
+        + "')\n```"
+    )
+    publish_guideline(
+        project=project, text=text, principles=entries[:1], priority_rules=["Harm first"], change_note=LONG, actor=lead
+    )
+    Project.objects.filter(pk=project.pk).update(state="paused", description=LONG)
+    for n in range(55):
+        user = User.objects.create_user(
+            f"member-with-a-long-address-{n}@department.example.org", PASSWORD, name=f"{LONG[:80]} {n}"
+        )
+        Annotator.objects.create(project=project, user=user, name=user.name, is_active=n % 5 > 0)
+    Annotator.objects.create(project=project, name=LONG, external_id="a", is_simulated=True)
+    Annotator.objects.create(
+        project=project, name="GPT", kind="judge", model="m" * 80, prompt_version="2", external_id="b"
+    )
+    invite(project=project, places=40, actor=lead)
+    invite(project=project, role="adjudicator", email="somebody.with.a.long.address@department.example.org", actor=lead)
+    for _ in range(4):
+        pair = make_pair(into=project, prompt=LONG)
+        slot = pair.assignments.order_by("slot")[0]
+        Assignment.objects.filter(pk=slot.pk).update(annotator=cast["alice"], done_at=timezone.now())
+        Judgement.objects.create(
+            assignment=slot, annotator=cast["alice"], key=uuid.uuid4(), verdict="prefer", strength=2, swapped=False
+        )
+
+
+STATES: dict[str, Callable[..., None]] = {"empty": empty, "invited": invited, "full": full}
+
+
+@pytest.fixture
+def cast(lead: Any, alice: Any, stranger: Any) -> dict[str, Any]:
+    return {"lead": lead, "alice": alice, "stranger": stranger, "nobody": None}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_page_is_sound(case: Case, project: Any, cast: dict[str, Any], make_pair: Any, enter: Any) -> None:
+    STATES[case.state](project, cast, make_pair)
+    path = reverse(case.url, kwargs=case.arguments or None) + case.query
+    for look, options in LOOKS.items():
+        page = enter(cast[case.who], path, **options)
+        assert page.locator("h1").count() == 1, f"{path}, {look}: one heading of the first level"
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path}, {look}: {wide} px wider than the window"
+        assert faults(page) == [], f"{path}, {look}"
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core finds, one line for each element."""
+    page.evaluate(AXE.read_text())
+    rules = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(result => result.violations)")
+    return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in rules for node in rule["nodes"]]
+
+
+def test_the_second_factor_is_set_up_with_the_keyboard(enter: Any, lead: Any, settings: Any) -> None:
+    """From sign-in through password, set-up and codes to a lead's page; axe-core is content at every stop."""
+    import time
+
+    from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+
+    settings.LEADS_NEED_TOTP = True
+    page = enter(None, reverse("account_login"), viewport={"width": 390, "height": 800})
+    page.get_by_label("Email").focus()
+    page.keyboard.type(lead.user.email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Your password, please").wait_for()
+    assert faults(page) == []
+    page.get_by_label("Password").focus()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Set up an authenticator app").wait_for()
+    assert faults(page) == []
+    secret = page.locator("#secret").inner_text()
+    page.get_by_label("Authenticator code").focus()
+    page.keyboard.type(format_hotp_value(hotp_value(secret, int(time.time()) // 30)))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Recovery codes").wait_for()
+    assert page.locator(".codes li").count() == 10
+    assert faults(page) == []
+    page.goto(reverse("people", args=["everyday"]))
+    page.get_by_role("heading", name="People", exact=True).wait_for()
+
+
+def test_an_invitation_is_copied_and_used(enter: Any, lead: Any, project: Any) -> None:
+    page = enter(lead, reverse("people", args=["everyday"]))
+    page.get_by_role("button", name="Make the link").click()
+    link = page.locator("#link").inner_text()
+    assert page.get_by_role("button", name="Copy").is_visible()
+    assert faults(page) == []
+    other = enter(None, link)
+    other.get_by_label("Your name").fill("Nora Nil")
+    other.get_by_label("E-mail address").fill("nora@example.org")
+    other.get_by_label("Password").fill("short")
+    other.get_by_role("button", name="Create the account and join").click()
+    alert = other.get_by_role("alert")
+    alert.wait_for()
+    assert "at least 12 characters" in alert.inner_text()
+    assert faults(other) == []
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Create the account and join").click()
+    other.wait_for_url("**/p/everyday/judge")
+    page.reload()
+    assert project.annotators.filter(name="Nora Nil").exists()
