@@ -1,0 +1,192 @@
+"""How fast a release is written, against pyarrow writing the same rows from memory.
+
+    python -m bench.releasing [--quick] [--rows N]
+
+Both in one run: judged pairs in a scratch database of its own become a `trl_dpo` release; then pyarrow writes the very
+rows of that release, held as Python dictionaries, with the same settings. Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# About as long as the texts of public preference data: characters of a prompt and of an answer.
+PROMPT, ANSWER = 250, 600
+
+PASSAGES = 400
+
+
+def passages() -> list[str]:
+    """Texts of 900 to 1,000 characters of different words, always the same ones."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    words = ["".join(map(chr, rng.integers(97, 123, size=rng.integers(2, 10)))) for _ in range(5000)]
+    return [" ".join(words[place] for place in rng.integers(0, 5000, size=200))[:1000] for _ in range(PASSAGES)]
+
+
+def seed(project: int, *, rows: int) -> None:
+    """Fill the project with `rows` judged pairs: three people each, three of four pairs with a majority."""
+    from django.db import connection
+
+    text = "substr(p.t, (1 + (i * 37) %% 300)::int, {length}) || ' ' || i"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE passage (n int, t text)")
+        cursor.execute(
+            "INSERT INTO passage SELECT place, t FROM unnest(%s::text[]) WITH ORDINALITY AS given (t, place)",
+            [passages()],
+        )
+        cursor.execute(
+            f"""INSERT INTO prompt (project_id, messages, system, language, tags, source, external_id, meta, digest,
+                                    html, renderer, created_at)
+            SELECT %s, jsonb_build_array(jsonb_build_object('role', 'user', 'content', {text.format(length=PROMPT)})),
+                   '', 'en', '{{}}', '', '', '{{}}', sha256(i::text::bytea), '', 1, now()
+            FROM generate_series(1, %s) i JOIN passage p ON p.n = 1 + i %% {PASSAGES}""",
+            [project, rows],
+        )
+        cursor.execute(
+            f"""INSERT INTO candidate (prompt_id, messages, digest, "index", model, revision, strategy, polarity,
+                                       template_version, language, html, renderer, characters, created_at)
+            SELECT q.id,
+                   jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', {text.format(length=ANSWER)})),
+                   sha256((i * 2 + side)::text::bytea), side, 'model-' || side, '', '', '', '', 'en', '', 1, {ANSWER},
+                   now()
+            FROM (SELECT id, row_number() OVER (ORDER BY id) AS i FROM prompt WHERE project_id = %s) q,
+                 generate_series(0, 1) side, passage p
+            WHERE p.n = 1 + (i * 3 + side * 17) %% {PASSAGES}""",
+            [project],
+        )
+        cursor.execute(
+            """INSERT INTO pair (project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks,
+                                 label, label_kind, meta, is_gold, split, created_at)
+            SELECT %s, prompt_id, min(c.id), max(c.id), row_number() OVER (ORDER BY md5(prompt_id::text)), 'bench',
+                   'pair-' || prompt_id, '{general}', '{}', '', '', '{}', false, '', now()
+            FROM candidate c JOIN prompt q ON q.id = c.prompt_id WHERE q.project_id = %s GROUP BY prompt_id""",
+            [project, project],
+        )
+        cursor.execute(
+            """INSERT INTO annotator (project_id, kind, role, name, external_id, is_simulated, is_active, languages,
+                                      model, revision, prompt_version, cursor, created_at)
+            SELECT %s, 'person', 'annotator', 'a' || i, 'a' || i, true, true, '[]', '', '', '', -1, now()
+            FROM generate_series(1, 60) i""",
+            [project],
+        )
+        cursor.execute(
+            """INSERT INTO assignment (project_id, pair_id, slot, priority, annotator_id, swapped, done_at)
+            SELECT %s, p.id, slot, p.rank * 1000000 + slot, n.id, false, now()
+            FROM pair p CROSS JOIN generate_series(1, 3) slot
+            JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM annotator WHERE project_id = %s) n
+              ON n.place = (p.rank * 3 + slot) %% 60 WHERE p.project_id = %s""",
+            [project, project, project],
+        )
+        cursor.execute(
+            """INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength,
+                                      strength_known, skip_reason, flags, swapped, client, created_at)
+            SELECT id, annotator_id, 1, true, gen_random_uuid(), CASE WHEN draw < 0.1 THEN 'tie' ELSE 'prefer' END,
+                   CASE WHEN draw < 0.1 THEN 0 WHEN draw < 0.5 THEN -2 ELSE 1 END, true, '', '{}', false, '', now()
+            FROM (SELECT id, annotator_id, random() AS draw FROM assignment WHERE project_id = %s) a""",
+            [project],
+        )
+        cursor.execute("ANALYZE")
+
+
+@contextmanager
+def scratch_database() -> Iterator[None]:
+    """A migrated database of our own on the configured server, gone at the end."""
+    import os
+
+    import django
+
+    from config import embedded
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    embedded.ensure_running()
+    django.setup()
+    from django.db import connection
+
+    connection.settings_dict["TEST"]["NAME"] = "bench_releasing"
+    usual = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(usual, verbosity=0)
+
+
+def release(project: object, folder: Path, *, version: str) -> tuple[float, int]:
+    """Seconds and rows of one release."""
+    from curation.releasing import release as write
+
+    began = time.perf_counter()
+    done = write(project=project, version=version, out=folder, command="bench")  # type: ignore[arg-type]
+    return time.perf_counter() - began, done.release.rows
+
+
+def plain(folder: Path, rows: list[dict]) -> float:
+    """Seconds that pyarrow needs for the same rows, from Python dictionaries."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from curation.export.files import GROUP_ROWS, WRITER
+    from curation.export.trl import DPO
+
+    began = time.perf_counter()
+    with pq.ParquetWriter(folder / "plain.parquet", DPO, **WRITER) as writer:
+        for start in range(0, len(rows), GROUP_ROWS):
+            writer.write_table(pa.Table.from_pylist(rows[start : start + GROUP_ROWS], schema=DPO))
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rows; ends within 30 s")
+    parser.add_argument("--rows", type=int, help="how many pairs are judged")
+    options = parser.parse_args()
+    rows = options.rows or (20_000 if options.quick else 100_000)
+    with scratch_database(), tempfile.TemporaryDirectory() as place:
+        from annotation.models import Project
+
+        project = Project.objects.create(slug="bench", name="Bench")
+        seed(project.pk, rows=rows)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        folder = Path(place)
+        runs = [
+            release(project, folder / f"r{time_}", version=f"r{time_}") for time_ in range(1 if rows > 200_000 else 3)
+        ]
+        growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        seconds, written = statistics.median(took for took, _ in runs), runs[0][1]
+
+        import pyarrow.parquet as pq
+
+        held = pq.read_table(folder / "r0" / "trl_dpo").slice(0, 100_000).to_pylist()
+        alone = statistics.median(plain(folder, held) for _ in range(3))
+        size = sum(path.stat().st_size for path in (folder / "r0").rglob("*.parquet"))
+    ours, theirs = written / seconds, len(held) / alone
+    print(
+        json.dumps(
+            {
+                "name": "releasing",
+                "figure": round(ours),
+                "unit": "rows/s",
+                "ratio": round(ours / theirs, 3),
+                "compared_with": f"pyarrow writing the same rows from memory: {round(theirs)} rows/s",
+                "rows": written,
+                "pairs": rows,
+                "bytes_per_row": round(size / written),
+                "memory_growth_mb": round(growth),
+                "seconds": round(seconds, 2),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
