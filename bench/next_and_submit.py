@@ -32,7 +32,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.measuring import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
+from bench.harness import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
 
 SLUG = "bench"
 ROOT = Path(__file__).resolve().parent.parent

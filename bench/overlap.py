@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.measuring import report, set_up, throw_away_database
+from bench.harness import report, set_up, throw_away_database
 
 SLUG = "overlap"
 CHOICES = ["a3", "a2", "a1", "same", "b1", "b2", "b3", "bad", "skip"]

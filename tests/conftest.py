@@ -59,17 +59,29 @@ def _eager_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app.conf.task_always_eager, app.conf.task_eager_propagates = was
 
 
+def leave_alone(database: str) -> None:
+    """End every connection to a database but those of this thread, which are closed: threads of live servers stay on.
+
+    Asked for from another database, so that nothing here can end the connection that asks.
+    """
+    import psycopg
+    from django.db import connection, connections
+
+    parameters = connection.get_connection_params()
+    reach = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
+    connections.close_all()
+    with psycopg.connect(**reach, dbname="postgres", autocommit=True) as server:
+        server.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The test database is dropped at the end: threads of live servers must not hold on to it."""
     yield
     from django.db import connection
 
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    with django_db_blocker.unblock():
+        leave_alone(connection.settings_dict["NAME"])
 
 
 # ---- the cast: a lead, two annotators, an adjudicator, an admin, and a stranger who gets 404 -----------------------

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from django.db import connection
 
-from bench.measuring import throw_away_database
+from bench.harness import throw_away_database
 from bench.overlap import Plan, play, without_locks_and_constraints
-
-pytestmark = pytest.mark.django_db(transaction=True)
+from tests.conftest import leave_alone
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> None:
-    """The test database is copied, and nobody may be connected to it: not a live server's thread of an earlier test."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+def _alone(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database is only copied, and nobody may be connected to it: not even a live server's thread."""
+    with django_db_blocker.unblock():
+        leave_alone(connection.settings_dict["NAME"])
+        yield
+        connection.close()
 
 
 def test_the_overlap_is_exact_whatever_happens() -> None:
