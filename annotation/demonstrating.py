@@ -93,9 +93,10 @@ def load_demo(*, now: datetime | None = None) -> Demo:
     annotator = _account(ANNOTATOR, "Demo Annotator")
     Annotator.objects.create(project=project, user=annotator, role=Role.ANNOTATOR, name=str(annotator))
 
-    guideline = _publish(project, lead)
+    now = now or timezone.now()
+    guideline = _publish(project, lead, now)
     import_pairs(project=project, path=FOLDER / "pairs.jsonl", actor=lead)
-    _simulate(project, guideline, now or timezone.now())
+    _simulate(project, guideline, now)
     record(act="demo.load", subject=project.slug, command=COMMAND, project=project)
     project.refresh_from_db()
     return Demo(project, lead, annotator, is_new=True)
@@ -113,10 +114,13 @@ def _lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()]
 
 
-def _publish(project: Project, lead: User) -> Guideline:
+def _publish(project: Project, lead: User, now: datetime) -> Guideline:
+    """Older than the first simulated judgement: nobody judges by a guideline that is not written yet."""
     entries = [guiding.Entry(short=line["short"], text=line["text"]) for line in _lines("principles.jsonl")]
     text = (FOLDER / "guideline.md").read_text(encoding="utf-8")
-    return guiding.publish_guideline(project=project, text=text, principles=entries, actor=lead)
+    return guiding.publish_guideline(
+        project=project, text=text, principles=entries, actor=lead, at=now - timedelta(days=DAYS + 1)
+    )
 
 
 # ---- simulated judgements ------------------------------------------------------------------------------------------

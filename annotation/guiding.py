@@ -6,9 +6,11 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 from django.utils.text import slugify
 
 from annotation import rendering
@@ -38,8 +40,11 @@ def publish_guideline(
     change_note: str = "",
     actor: User | None = None,
     command: str = "",
+    at: datetime | None = None,
 ) -> Guideline:
     """Write the next version of the project's guideline and put it in force. Earlier versions stay as they are.
+
+    `at` dates a version that was in force before it was written here; by default it is now.
 
     A principle with the same name and text as one that the project has is that one; with another text it is a new
     principle, because votes and earlier versions stand by what was written.
@@ -64,6 +69,7 @@ def publish_guideline(
         change_note=change_note.strip(),
         priority_rules=[rule.strip() for rule in priority_rules if rule.strip()],
         created_by=actor,
+        created_at=at or timezone.now(),
     )
     GuidelinePrinciple.objects.bulk_create(
         GuidelinePrinciple(guideline=guideline, principle=principle, position=position)

@@ -81,6 +81,7 @@ def test_times_lie_in_the_last_days_and_in_the_order_of_the_rows(demo):
     assert times == sorted(times)
     assert times[-1] < timezone.now()
     assert times[0] > timezone.now() - timedelta(days=demonstrating.DAYS + 1)
+    assert demo.project.guideline.created_at < times[0]
     assert len({moment.date() for moment in times}) >= 6
     pairs = Judgement.objects.values_list("assignment__done_at", "created_at")
     assert all(done == created for done, created in pairs)

@@ -45,7 +45,7 @@ def test_members_imported_annotators_and_judges_stand_apart(
     for annotator in (alice, alice, expert):
         _judged(annotator, make_pair)
     shown = page()
-    members, rest = shown.split("Imported annotators", 1)
+    members, rest = shown.split("Annotators without an account", 1)
     imported, judges = rest.split('id="h-judges"', 1)
     row = re.search(r"<tr>(?:(?!<tr>).)*Alice.*?</tr>", members, re.DOTALL)
     assert row is not None
@@ -53,7 +53,8 @@ def test_members_imported_annotators_and_judges_stand_apart(
     assert "alice@example.org" in row.group()
     assert "expert_4" not in members
     assert "expert_4" in imported
-    assert "simulated" in imported
+    assert '<span class="mark">simulated</span>' in imported
+    assert '<span class="mark">imported</span>' not in imported
     assert re.search(r'data-l="Judgements">1<', imported)
     assert "gpt-4-0613, prompt pair-v2" in judges
     assert "expert_4" not in judges
