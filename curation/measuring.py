@@ -19,14 +19,8 @@ from annotation.running import Hold
 from curation import arrays
 from curation.inline import run_here
 from curation.metrics import METRICS
-from curation.metrics.agreement import (
-    Estimate,
-    agreeing_pairs,
-    item_agreement,
-    item_entropy,
-    joint_tables,
-    kappa_of_table,
-)
+from curation.metrics.agreement import agreeing_pairs, item_agreement, item_entropy, joint_tables, kappa_of_table
+from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 from curation.selecting import Criterion, Voices, from_json

@@ -13,7 +13,7 @@ from annotation.models import Project, Run
 from curation import charts, listing, progress, weekly
 from curation.forecasting import Forecast, NoForecast, day_in_words, forecast, range_in_words
 from curation.hold_ups import HoldUp, hold_ups
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate
 from curation.models import Measurement, Release
 
 CHART_DAYS = 28

@@ -10,7 +10,8 @@ from django.db import connection
 
 from annotation.models import Project
 from curation.arrays import VERDICTS
-from curation.metrics.agreement import Estimate, krippendorff_alpha
+from curation.metrics.agreement import krippendorff_alpha
+from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 
 # What the page compares on the spot; beyond it the measurement of the whole stands alone.

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from curation.metrics.estimates import NO_LABELS, NO_OVERLAP, ONE_VALUE, Estimate, bootstrap_interval, patterns, ratio
 from curation.metrics.labels import Codes, Floats, Labels
 
 Level = Literal["nominal", "ordinal", "interval"]
@@ -24,46 +24,6 @@ LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
 MOST_VALUES = 64
 # What the kinds of items add to it, in numbers: 400 MB.
 MOST_CELLS = 50_000_000
-# An interval from fewer defined resamples than this share would be one of the lucky resamples only.
-DEFINED_SHARE = 0.9
-
-NO_LABELS = "There are no labels."
-NO_OVERLAP = "No item has two labels."
-ONE_VALUE = "Only one value was given, so that agreement by chance is already complete."
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value, or nan with the reason why it is undefined.
-
-    `n` is what the value rests on, as each function says. `low` and `high` bound the 95 % interval, where one was
-    asked for and enough resamples were defined.
-    """
-
-    value: float
-    reason: str | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.value) != (self.reason is not None):
-            raise ValueError(f"An estimate has a value or a reason: {self.value}, {self.reason!r}.")
-
-    @classmethod
-    def undefined(cls, reason: str, *, n: int = 0) -> Estimate:
-        return cls(math.nan, reason, n=n)
-
-    @property
-    def is_defined(self) -> bool:
-        return self.reason is None
-
-    def as_json(self) -> dict[str, Any]:
-        """The parts that are there, for JSON output: value or reason, low, high, n."""
-        if not self.is_defined:
-            return {"value": None, "reason": self.reason, "n": self.n}
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
-
 
 # ---- Krippendorff's alpha ------------------------------------------------------------------------------------------
 
@@ -238,13 +198,8 @@ def percent_agreement(
     counts, weights = patterns(kept.counts())
     size = counts.sum(axis=1)
     sums = np.column_stack([(counts * (counts - 1) // 2).sum(axis=1), size * (size - 1) // 2]).astype(np.float64)
-    low, high = bootstrap_interval(sums, weights, _ratio, rng=rng, resamples=resamples)
+    low, high = bootstrap_interval(sums, weights, ratio, rng=rng, resamples=resamples)
     return replace(estimate, low=low, high=high)
-
-
-def _ratio(totals: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(totals[:, 0] / totals[:, 1])
 
 
 def cohen_kappa(
@@ -380,6 +335,68 @@ def _fleiss(totals: Floats) -> Floats:
     return np.where(chance < 1, (agreement - chance) / np.where(chance < 1, 1 - chance, 1), np.nan)
 
 
+def gwet_ac1(
+    labels: Labels,
+    *,
+    n_values: int | None = None,
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
+) -> Estimate:
+    """Gwet's AC1: (p_a - p_e) / (1 - p_e), which does not collapse where nearly all labels are the same.
+
+    p_a is the mean of P_i over the items with two labels; p_e = sum s_c (1 - s_c) / (q - 1), where s_c is the mean over
+    all items with a label of the share of c among the item's labels, and q how many values there are.
+
+    Args:
+        labels: (n_labels,), compared as names.
+        n_values: q, where the scale has values that nobody gave; by default how many different ones were given.
+        rng, resamples: as in `krippendorff_alpha`.
+
+    Returns:
+        An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the items with two
+        labels. Undefined: no such item, or only one value was given.
+
+    Raises:
+        ValueError: more different values were given than `n_values`.
+
+    Source: Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, 2008.
+    """
+    counts, weights = patterns(labels.counts())
+    size = counts.sum(axis=1)
+    met = size >= 2
+    n = int(weights[met].sum())
+    if not n:
+        return Estimate.undefined(NO_OVERLAP if len(labels) else NO_LABELS)
+    counts = counts[:, counts.any(axis=0)]
+    q = counts.shape[1] if n_values is None else n_values
+    if q < counts.shape[1]:
+        raise ValueError(f"There are {counts.shape[1]} different values, not {q}.")
+    if counts.shape[1] < 2:
+        return Estimate.undefined(ONE_VALUE, n=n)
+    agreement = np.where(met, _agreement_of_counts(counts), 0.0)
+    shares = counts / np.maximum(size, 1)[:, None]
+    sums = np.column_stack([agreement, met, size > 0, shares])
+    statistic = _Ac1(q)
+    value = float(statistic((weights @ sums)[None, :])[0])
+    if rng is None:
+        return Estimate(value, n=n)
+    low, high = bootstrap_interval(sums, weights, statistic, rng=rng, resamples=resamples)
+    return Estimate(value, low=low, high=high, n=n)
+
+
+@dataclass(frozen=True)
+class _Ac1:
+    q: int
+
+    def __call__(self, totals: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            agreement = totals[:, 0] / totals[:, 1]
+            shares = totals[:, 3:] / totals[:, 2:3]
+        # At most 1 / q: with two values or more, 1 - chance is never 0.
+        chance = (shares * (1 - shares)).sum(axis=1) / (self.q - 1)
+        return np.asarray((agreement - chance) / (1 - chance))
+
+
 # ---- agreement on each item ----------------------------------------------------------------------------------------
 
 
@@ -424,69 +441,3 @@ def item_entropy(labels: Labels, *, normalised: bool = False) -> Floats:
     if normalised:
         entropy = entropy / math.log(labels.n_values) if labels.n_values >= 2 else np.full_like(entropy, np.nan)
     return np.where(size >= 2, entropy, np.nan)
-
-
-# ---- intervals -----------------------------------------------------------------------------------------------------
-
-
-def patterns(counts: Codes) -> tuple[Codes, Codes]:
-    """The different rows of `counts` in a fixed order, and how many items have each.
-
-    With k labels of c values there are few different rows whatever the number of items: resampling them by how often
-    they occur is the same as resampling the items, and costs the same for a thousand items and for a million.
-    """
-    if not counts.size:
-        return counts, np.zeros(len(counts), dtype=np.int64)
-    base = int(counts.max()) + 1
-    if base ** counts.shape[1] < 2**62:
-        # A row as one number in base (largest count + 1): sorting numbers is much faster than sorting rows.
-        key = counts @ (base ** np.arange(counts.shape[1], dtype=np.int64))
-        _, first, times = np.unique(key, return_index=True, return_counts=True)
-        return counts[first], times
-    rows, times = np.unique(counts, axis=0, return_counts=True)
-    return rows, times
-
-
-def bootstrap_interval(
-    sums: Floats,
-    weights: NDArray[Any],
-    statistic: Callable[[Floats], Floats],
-    *,
-    rng: np.random.Generator,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-) -> tuple[float | None, float | None]:
-    """The percentile bootstrap interval over items of a statistic of sums.
-
-    Args:
-        sums: what each item (or kind of item) adds to the totals, shape (n_kinds, n_sums).
-        weights: how many items there are of each kind, shape (n_kinds,).
-        statistic: totals of shape (resamples, n_sums) to values of shape (resamples,); nan where undefined.
-        rng: the same state gives the same interval.
-        resamples: how many times as many items are drawn with replacement as there are.
-        confidence: the share of the values that lie inside.
-
-    Returns:
-        The (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of the values. (None, None): fewer than 90 % of
-        the resamples are defined, so that the others would be a choice.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
-    """
-    n = int(weights.sum())
-    if resamples < 1 or n < 1:
-        return None, None
-    share = weights / n
-    # Pieces of at most 4 million draws keep memory flat when every item is a kind of its own.
-    piece = max(1, min(resamples, 4_000_000 // max(1, len(weights))))
-    values = np.concatenate(
-        [
-            statistic(rng.multinomial(n, share, size=min(piece, resamples - done)).astype(np.float64) @ sums)
-            for done in range(0, resamples, piece)
-        ]
-    )
-    defined = values[~np.isnan(values)]
-    if len(defined) < DEFINED_SHARE * resamples:
-        return None, None
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)

@@ -10,18 +10,17 @@ import pytest
 
 from curation.metrics import agreement
 from curation.metrics.agreement import (
-    Estimate,
     agreeing_pairs,
-    bootstrap_interval,
     cohen_kappa,
     fleiss_kappa,
+    gwet_ac1,
     item_agreement,
     item_entropy,
     joint_tables,
     krippendorff_alpha,
-    patterns,
     percent_agreement,
 )
+from curation.metrics.estimates import ONE_VALUE, Estimate, bootstrap_interval, patterns
 from curation.metrics.labels import Labels
 
 NAN = float("nan")
@@ -125,6 +124,28 @@ def test_cohen_and_fleiss_have_their_golden_values():
     assert cohen_kappa(Labels.from_matrix(O), annotators=(0, 1)).value == pytest.approx(0.282051, abs=1e-6)
 
 
+def test_ac1_has_its_golden_value():
+    found = gwet_ac1(Labels.from_matrix(M), rng=np.random.default_rng(0))
+    assert found.value == pytest.approx(0.61722, abs=5e-6)
+    assert found.n == 10
+    # irrCAC's interval by a formula, on ten items: .267 to .968.
+    assert ends(found) == pytest.approx((0.267, 0.968), abs=0.12)
+    # irrCAC 0.4.4 takes a missing label for a fourth value, unless it is told the three.
+    assert gwet_ac1(Labels.from_matrix(M), n_values=4).value == pytest.approx(0.66574, abs=5e-6)
+
+
+def test_ac1_cannot_have_fewer_values_than_were_given():
+    with pytest.raises(ValueError, match="3 different values"):
+        gwet_ac1(Labels.from_matrix(M), n_values=2)
+
+
+def test_ac1_does_not_collapse_where_nearly_all_labels_are_the_same():
+    """The paradox that it was made for: 118 of 125 items agree, and kappa is below 0."""
+    labels = Labels.from_counts([[2, 0]] * 118 + [[1, 1]] * 7)
+    assert gwet_ac1(labels).value == pytest.approx(0.9408, abs=1e-4)
+    assert fleiss_kappa(labels).value < 0
+
+
 def test_kappa_does_not_care_which_of_the_two_is_named_first():
     labels = Labels.from_matrix(M)
     assert cohen_kappa(labels, annotators=(2, 0)).value == pytest.approx(cohen_kappa(labels, annotators=(0, 2)).value)
@@ -175,7 +196,7 @@ UNDEFINED = {
 
 
 @pytest.mark.parametrize("case", UNDEFINED)
-@pytest.mark.parametrize("measure", [krippendorff_alpha, percent_agreement, cohen_kappa, fleiss_kappa])
+@pytest.mark.parametrize("measure", [krippendorff_alpha, percent_agreement, cohen_kappa, fleiss_kappa, gwet_ac1])
 def test_what_is_undefined_has_a_reason_and_no_value(case, measure):
     labels, reason = UNDEFINED[case]
     found = measure(labels, rng=np.random.default_rng(0))
@@ -186,10 +207,10 @@ def test_what_is_undefined_has_a_reason_and_no_value(case, measure):
         assert found.reason == reason
 
 
-@pytest.mark.parametrize("measure", [krippendorff_alpha, cohen_kappa, fleiss_kappa])
+@pytest.mark.parametrize("measure", [krippendorff_alpha, cohen_kappa, fleiss_kappa, gwet_ac1])
 def test_one_value_throughout_is_no_perfect_agreement(measure):
     found = measure(Labels.from_matrix([[1, 1], [1, 1], [1, 1]]), rng=np.random.default_rng(0))
-    assert found.reason == agreement.ONE_VALUE
+    assert found.reason == ONE_VALUE
     assert found.n == 3
 
 
@@ -252,7 +273,7 @@ def test_the_interval_surrounds_the_value_and_narrows_with_more_items(level):
     assert np.ptp(ends(few)) > 5 * np.ptp(ends(many))
 
 
-@pytest.mark.parametrize("measure", [krippendorff_alpha, percent_agreement, cohen_kappa, fleiss_kappa])
+@pytest.mark.parametrize("measure", [krippendorff_alpha, percent_agreement, cohen_kappa, fleiss_kappa, gwet_ac1])
 def test_the_same_seed_gives_the_same_interval_in_whatever_order_the_labels_stand(measure):
     labels = noisy(60)
     order = np.random.default_rng(5).permutation(len(labels))

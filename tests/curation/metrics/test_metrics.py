@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.metrics import METRICS
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
