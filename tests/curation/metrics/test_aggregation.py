@@ -164,7 +164,7 @@ def test_glad_finds_the_hard_items_and_the_able():
 
 
 def crowdlab_example():
-    labels = Labels.from_matrix([[0, 0, 1], [1, 1, 1], [0, NAN, 0], [1, 0, 1], [0, 0, 0]])
+    labels = Labels.from_matrix(np.array([[0, 0, 1], [1, 1, 1], [0, NAN, 0], [1, 0, 1], [0, 0, 0]]))
     first = np.array([0.7, 0.2, 0.9, 0.4, 0.8])
     return labels, np.column_stack([first, 1 - first])
 

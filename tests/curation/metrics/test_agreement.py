@@ -22,6 +22,7 @@ from curation.metrics.agreement import (
 )
 from curation.metrics.estimates import ONE_VALUE, Estimate, bootstrap_interval, patterns
 from curation.metrics.labels import Labels
+from tests.curation.metrics.reading import ends
 
 NAN = float("nan")
 
@@ -234,12 +235,6 @@ def test_an_estimate_has_a_value_or_a_reason():
 
 
 # ---- intervals -----------------------------------------------------------------------------------------------------
-
-
-def ends(found):
-    assert found.low is not None
-    assert found.high is not None
-    return found.low, found.high
 
 
 def noisy(n_items, *, seed=0, right=0.8):

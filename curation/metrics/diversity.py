@@ -1,0 +1,267 @@
+"""How different candidates are from one another. Pure numbers: probabilities, tokens, texts and wins in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from curation.metrics.estimates import Estimate, mean_of
+from curation.metrics.labels import Codes, Floats
+
+# Up to this many tokens the mean entropy is used, above it the likelihood of the samples.
+SHORT = 50
+
+Regime = Literal["entropy", "likelihood"]
+
+
+# ---- how many ways on -----------------------------------------------------------------------------------------------
+
+
+def truncate(log_probabilities: ArrayLike, sampled: ArrayLike, *, top_p: float = 0.9) -> tuple[Floats, Floats]:
+    """Entropy and the sampled token's log-probability at every position, over the likeliest tokens only.
+
+    At each position the fewest tokens whose probabilities reach `top_p` are kept, and the sampled one always; what is
+    kept is made to add up to 1.
+
+    Args:
+        log_probabilities: (n_positions, n_tokens), in nats; -inf for tokens that were not stored.
+        sampled: (n_positions,), the token that was drawn.
+
+    Returns:
+        (entropies, log-probabilities), each (n_positions,), in nats.
+
+    Source: Yang and Holtzman, Branching factor, 2025 (arXiv 2506.17871), the authors' code.
+    """
+    logs = np.asarray(log_probabilities, dtype=np.float64)
+    drawn = np.asarray(sampled, dtype=np.int64)
+    if not 0 < top_p <= 1:
+        raise ValueError(f"top_p is above 0 and at most 1, not {top_p}.")
+    p = np.exp(logs)
+    order = np.argsort(-p, axis=1, kind="stable")
+    ordered = np.take_along_axis(p, order, axis=1)
+    # What stands before a token is not yet top_p: it is still needed. Rounding must not ask for one token more.
+    needed = np.cumsum(ordered, axis=1) - ordered < top_p - 1e-12
+    kept = np.zeros_like(needed)
+    np.put_along_axis(kept, order, needed, axis=1)
+    kept[np.arange(len(drawn)), drawn] = True
+    p = np.where(kept, p, 0.0)
+    p /= p.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropies = -np.where(p > 0, p * np.log(p), 0.0).sum(axis=1)
+        return entropies + 0.0, np.log(p[np.arange(len(drawn)), drawn])
+
+
+def regime(length: int) -> Regime:
+    """Which of the two estimators `branching_factor` uses for outputs of this many tokens."""
+    return "entropy" if length <= SHORT else "likelihood"
+
+
+def branching_factor(entropies: Sequence[ArrayLike], log_probabilities: Sequence[ArrayLike]) -> Estimate:
+    """Branching factor of a prompt: how many ways on a model sees at each token, by the two-regime estimator.
+
+    log BF = the mean over positions of the mean entropy of the samples there, for outputs of up to 50 tokens; above, it
+    is minus the mean log-probability by token of the samples, which tends to the same (`regime` says which). There are
+    other estimators of the same name: figures of this one compare with each other only.
+
+    Args:
+        entropies: for each of the sampled outputs, (its tokens,), as `truncate` gives them.
+        log_probabilities: the same of the sampled tokens.
+
+    Returns:
+        From 1, a single way, to the size of the vocabulary; higher is more diverse. `n` counts the samples. The figure
+        of a dataset is the mean over its prompts. Undefined: no sample has a token.
+
+    Source: Yang and Holtzman, 2025, the authors' code.
+    """
+    pairs = [
+        (np.asarray(h, dtype=np.float64), np.asarray(logs, dtype=np.float64))
+        for h, logs in zip(entropies, log_probabilities, strict=True)
+    ]
+    if any(h.shape != logs.shape for h, logs in pairs):
+        raise ValueError("Every token of a sample has an entropy and a log-probability.")
+    pairs = [pair for pair in pairs if len(pair[0])]
+    if not pairs:
+        return Estimate.undefined("No sample has a token.")
+    length = max(len(h) for h, _ in pairs)
+    if regime(length) == "entropy":
+        total, there = np.zeros(length), np.zeros(length)
+        for h, _ in pairs:
+            total[: len(h)] += h
+            there[: len(h)] += 1
+        log_factor = float((total / there).mean())
+    else:
+        log_factor = -float(np.mean([logs.mean() for _, logs in pairs]))
+    return Estimate(math.exp(log_factor), n=len(pairs))
+
+
+def mean_branching_factor(factors: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:
+    """The branching factor of a dataset: the mean over its prompts, (n_prompts,); nan is left out."""
+    return mean_of(np.asarray(factors, dtype=np.float64), none="No prompt has a branching factor.", rng=rng)
+
+
+# ---- words ----------------------------------------------------------------------------------------------------------
+
+
+def distinct_n(candidates: Sequence[Sequence[Hashable]], *, n: int = 2) -> Estimate:
+    """distinct-n: how many of the n-grams of all candidates are different, divided by how many there are.
+
+    Args:
+        candidates: for each its tokens or words.
+        n: the length of the n-grams.
+
+    Returns:
+        A share above 0, at most 1; higher is more diverse. It falls with length: compare like with like. `n` counts the
+        n-grams. Undefined: no candidate has n tokens.
+
+    Source: Li et al., A diversity-promoting objective function, 2016 (arXiv 1510.03055).
+    """
+    if n < 1:
+        raise ValueError(f"n-grams have at least one token, not {n}.")
+    seen: set[tuple[Hashable, ...]] = set()
+    total = 0
+    for tokens in candidates:
+        grams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
+        seen.update(grams)
+        total += len(grams)
+    if not total:
+        return Estimate.undefined(f"No candidate has {n} tokens.")
+    return Estimate(len(seen) / total, n=total)
+
+
+# ---- near duplicates ------------------------------------------------------------------------------------------------
+
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+def shingles(text: str, *, size: int = 5) -> NDArray[np.uint64]:
+    """The different runs of `size` characters of a text, as hashes that are the same in every process; ascending.
+
+    Case and the amount of white space are not looked at. A text shorter than `size` is one run.
+    """
+    plain = " ".join(text.casefold().split())
+    if not plain:
+        return np.empty(0, dtype=np.uint64)
+    points = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+    windows = np.lib.stride_tricks.sliding_window_view(points, min(size, len(points)))
+    found = np.zeros(len(windows), dtype=np.uint64)
+    for column in range(windows.shape[1]):
+        found = _mixed(found ^ (windows[:, column] + np.uint64(0x9E3779B97F4A7C15)))
+    return np.unique(found)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spreads every bit over the whole number (the finaliser of SplitMix64)."""
+    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
+    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
+    return x ^ (x >> np.uint64(31))
+
+
+def min_hashes(sets: Sequence[NDArray[np.uint64]], *, rng: np.random.Generator, n_hashes: int = 128) -> NDArray:
+    """MinHash signatures, (n_sets, n_hashes): two sets agree in a place as often as their Jaccard similarity.
+
+    Source: Broder, On the resemblance and containment of documents, 1997.
+    """
+    keys = rng.integers(0, 2**64, size=n_hashes, dtype=np.uint64)
+    signatures = np.full((len(sets), n_hashes), np.iinfo(np.uint64).max, dtype=np.uint64)
+    for place, one in enumerate(sets):
+        # A long text in pieces: the table of its runs and the hashes stays small.
+        for start in range(0, len(one), 4096):
+            piece = _mixed(one[start : start + 4096, None] ^ keys[None, :]).min(axis=0)
+            signatures[place] = np.minimum(signatures[place], piece)
+    return signatures
+
+
+def near_duplicates(
+    texts: Sequence[str],
+    *,
+    threshold: float = 0.8,
+    rng: np.random.Generator,
+    size: int = 5,
+    n_hashes: int = 128,
+    bands: int = 32,
+) -> list[tuple[int, int, float]]:
+    """Every two texts whose runs of characters have a Jaccard similarity of at least `threshold`.
+
+    MinHash signatures in bands find the candidates; their similarity is then computed exactly, so that nothing is
+    called a duplicate by chance. Two texts of similarity s are missed with probability (1 - s^rows)^bands, rows =
+    n_hashes / bands: at .8 with 32 bands of 4, 5 in 10 million.
+
+    Args:
+        texts: texts without a character other than white space match nothing.
+        rng: the same state gives the same candidates.
+
+    Returns:
+        (i, j, similarity) with i < j, ascending.
+
+    Source: Broder, 1997; bands: Leskovec, Rajaraman and Ullman, Mining of massive datasets, section 3.4.
+    """
+    if n_hashes % bands:
+        raise ValueError(f"{n_hashes} hashes do not divide into {bands} bands.")
+    sets = [shingles(text, size=size) for text in texts]
+    signatures = min_hashes(sets, rng=rng, n_hashes=n_hashes)
+    some = np.array([place for place, one in enumerate(sets) if len(one)], dtype=np.int64)
+    candidates: set[tuple[int, int]] = set()
+    for band in np.split(signatures[some], bands, axis=1):
+        candidates.update(_same_rows(band, some))
+    found = [(i, j, _jaccard(sets[i], sets[j])) for i, j in sorted(candidates)]
+    return [pair for pair in found if pair[2] >= threshold]
+
+
+def _same_rows(rows: NDArray, names: Codes) -> Iterator[tuple[int, int]]:
+    if not len(rows):
+        return
+    _, group = np.unique(rows, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    for members in np.split(names[order], np.nonzero(np.diff(group.ravel()[order]))[0] + 1):
+        for place, i in enumerate(members.tolist()):
+            yield from ((i, j) for j in members[place + 1 :].tolist())
+
+
+def _jaccard(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common / (len(one) + len(other) - common)
+
+
+def near_duplicate_share(texts: Sequence[str], *, rng: np.random.Generator, threshold: float = 0.8) -> Estimate:
+    """The share of texts with a near duplicate among the others; lower is more diverse. As `near_duplicates`.
+
+    `n` counts the texts. Undefined: fewer than two.
+    """
+    if len(texts) < 2:
+        return Estimate.undefined("There are fewer than two texts.", n=len(texts))
+    twins = {place for i, j, _ in near_duplicates(texts, rng=rng, threshold=threshold) for place in (i, j)}
+    return Estimate(len(twins) / len(texts), n=len(texts))
+
+
+# ---- circles --------------------------------------------------------------------------------------------------------
+
+
+def cycle_share(wins: Sequence[ArrayLike]) -> Estimate:
+    """The share of triples of candidates in a circle: a beats b, b beats c, c beats a.
+
+    Args:
+        wins: for each prompt how often candidate i beat j, (n_candidates, n_candidates).
+
+    Returns:
+        0 where preferences are in order; 1/4 where they are drawn at random. `n` counts the triples of which all three
+        pairs are decided; a pair with as many wins either way is not. Undefined: there is no such triple.
+
+    Source: Kendall and Babington Smith, On the method of paired comparisons, 1940; as a question about preferences
+        Wu et al., Multiplayer Nash preference optimization, 2025.
+    """
+    circles = decided = 0
+    for table in wins:
+        won = np.asarray(table, dtype=np.float64)
+        if won.ndim != 2 or won.shape[0] != won.shape[1]:
+            raise ValueError(f"Wins are a square table; this one has the shape {won.shape}.")
+        beats = (won > won.T).astype(np.int64)
+        met = beats + beats.T
+        circles += int(np.trace(beats @ beats @ beats)) // 3
+        decided += int(np.trace(met @ met @ met)) // 6
+    if not decided:
+        return Estimate.undefined("No three candidates of a prompt have all been compared and decided.")
+    return Estimate(circles / decided, n=decided)

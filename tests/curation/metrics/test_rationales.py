@@ -1,0 +1,224 @@
+"""Golden values: METHODS-CORE 5, from the benchmark's own program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curation.metrics import rationales
+from curation.metrics.rationales import (
+    aopc,
+    auprc,
+    comprehensiveness,
+    divergence,
+    entropy_change,
+    eraser_auprc,
+    eraser_iou_f1,
+    iou_f1,
+    perturbation_effect,
+    rationale_gain,
+    span_f1,
+    sufficiency,
+    token_f1,
+)
+from tests.curation.metrics.reading import ends
+
+NAN = float("nan")
+V1 = {"a1": [(2, 6)]}, {"a1": [(3, 7)]}
+V2 = {"a1": [(0, 4), (10, 12)], "a2": [(5, 10)]}, {"a1": [(0, 3), (11, 15)], "a2": [(5, 10), (20, 22)]}
+V3 = {"a1": [(0, 4)], "a2": [(0, 2)]}, {"a1": [(0, 4)], "a3": [(0, 5)]}
+V4 = {"a1": [(0, 10)]}, {"a1": [(0, 6), (4, 10)]}
+
+
+def figures(found):
+    return found.precision, found.recall, found.f1
+
+
+@pytest.mark.parametrize(
+    ("spans", "average", "expected"),
+    [
+        (V1, "micro", (0.75, 0.75, 0.75)),
+        (V1, "macro", (0.75, 0.75, 0.75)),
+        (V2, "micro", (0.642857, 0.818182, 0.72)),
+        (V2, "macro", (0.642857, 0.833333, 0.724359)),
+        (V3, "micro", (0.444444, 0.666667, 0.533333)),
+        (V3, "macro", (0.333333, 0.333333, 0.333333)),
+    ],
+)
+def test_tokens_have_their_golden_values(spans, average, expected):
+    assert figures(token_f1(*spans, average=average)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spans", "average", "f1"), [(V1, "micro", 0), (V2, "micro", 0.285714), (V2, "macro", 0.333333)]
+)
+def test_exact_spans_have_their_golden_values(spans, average, f1):
+    assert span_f1(*spans, average=average).f1 == pytest.approx(f1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spans", "average", "expected"),
+    [
+        (V1, "micro", (1, 1, 1)),
+        (V2, "micro", (0.5, 0.666667, 0.571429)),
+        (V2, "macro", (0.5, 0.75, 0.6)),
+        (V3, "micro", (0.5, 0.5, 0.5)),
+        (V3, "macro", (0.5, 0.5, 0.5)),
+        (V4, "micro", (1, 2, 1.333333)),
+    ],
+)
+def test_the_benchmarks_own_overlap_has_its_golden_values(spans, average, expected):
+    assert figures(eraser_iou_f1(*spans, average=average)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_overlap_at_the_threshold_matches():
+    assert eraser_iou_f1(*V1, threshold=0.6).f1 == 1
+    assert iou_f1(*V1, threshold=0.6).f1 == 1
+    assert iou_f1(*V1, threshold=0.61).f1 == 0
+
+
+def test_ours_matches_one_to_one_and_does_not_care_which_side_is_the_truth():
+    assert figures(iou_f1(*V4)) == pytest.approx((0.5, 1, 2 / 3))
+    truth, predicted = V4
+    assert iou_f1(predicted, truth).f1 == iou_f1(truth, predicted).f1
+    assert figures(iou_f1(*V2)) == pytest.approx((0.5, 2 / 3, 0.571429), abs=1e-6)
+
+
+def test_as_many_spans_match_as_can():
+    """Taking the best overlap first would leave the second span alone."""
+    truth, predicted = {"a": [(0, 10), (5, 15)]}, {"a": [(2, 12), (0, 8)]}
+    assert iou_f1(truth, predicted, threshold=0.4).f1 == 1
+
+
+def test_one_character_more_in_both_sides_changes_nothing():
+    truth, predicted = V2
+    moved = [{key: [(s + 7, e + 7) for s, e in spans] for key, spans in side.items()} for side in (truth, predicted)]
+    assert token_f1(*moved) == token_f1(truth, predicted)
+    assert iou_f1(*moved) == iou_f1(truth, predicted)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3, 5, 9, 10, 15])
+def test_spans_shifted_by_a_known_amount_have_the_known_figures(shift):
+    """Planted truth (d): of a span of 10, shifted by s, 10 - s tokens stay; together the two cover 10 + s."""
+    rng = np.random.default_rng(shift)
+    starts = {text: np.arange(1, 4) * 50 + rng.integers(0, 10, size=3) for text in range(40)}
+    truth = {text: [(int(s), int(s) + 10) for s in found] for text, found in starts.items()}
+    predicted = {text: [(s + shift, e + shift) for s, e in found] for text, found in truth.items()}
+    kept = max(0, 10 - shift)
+    for average in ("micro", "macro"):
+        assert token_f1(truth, predicted, average=average).f1 == pytest.approx(kept / 10)
+    assert iou_f1(truth, predicted).f1 == (1 if kept / (20 - kept) >= 0.5 else 0)
+    assert eraser_iou_f1(truth, predicted).f1 == iou_f1(truth, predicted).f1
+    assert span_f1(truth, predicted).f1 == (1 if shift == 0 else 0)
+
+
+def test_a_share_of_spans_shifted_away_is_found_as_that_share():
+    truth = {text: [(0, 20)] for text in range(100)}
+    predicted = {text: [(0, 20) if text % 4 else (30, 50)] for text in range(100)}
+    assert token_f1(truth, predicted).f1 == 0.75
+    assert iou_f1(truth, predicted).f1 == 0.75
+
+
+@pytest.mark.parametrize("measure", [token_f1, span_f1, iou_f1, eraser_iou_f1])
+@pytest.mark.parametrize(
+    ("truth", "predicted", "reason"),
+    [
+        ({}, {}, rationales.NO_SPANS),
+        ({"a": []}, {"a": []}, rationales.NO_SPANS),
+        ({"a": [(0, 1)]}, {}, rationales.ONE_SIDE),
+        ({"a": []}, {"a": [(0, 1)]}, rationales.ONE_SIDE),
+    ],
+)
+def test_a_side_that_marked_nothing_is_undefined(measure, truth, predicted, reason):
+    found = measure(truth, predicted)
+    assert found.reason == reason
+    assert np.isnan(figures(found)).all()
+    assert found.estimate.reason == reason
+
+
+def test_a_span_that_ends_before_it_starts_and_an_unknown_average_are_refused():
+    with pytest.raises(ValueError, match="ends after its start"):
+        token_f1({"a": [(3, 3)]}, {"a": [(0, 1)]})
+    for measure in (token_f1, eraser_iou_f1):
+        with pytest.raises(ValueError, match="micro"):
+            measure(*V1, average="weighted")
+
+
+# ---- soft scores ----------------------------------------------------------------------------------------------------
+
+SOFT = ([[1, 1, 0, 0, 0], [0, 1, 0, 1]], [[0.9, 0.8, 0.3, 0.2, 0.7], [0.1, 0.6, 0.4, 0.35]])
+
+
+def test_soft_scores_have_their_golden_area():
+    assert auprc(*SOFT).value == pytest.approx(0.895833, abs=1e-6)
+    assert eraser_auprc(*SOFT).value == pytest.approx(0.895833, abs=1e-6)
+
+
+def test_a_text_without_a_marked_token_counts_half_in_the_benchmark_and_nothing_here():
+    nothing = [[0, 0, 0]], [[0.1, 0.2, 0.3]]
+    assert eraser_auprc(*nothing).value == pytest.approx(0.5)
+    assert auprc(*nothing).reason == "No text has marked and unmarked tokens."
+    truth, scores = [*SOFT[0], *nothing[0]], [*SOFT[1], *nothing[1]]
+    assert auprc(truth, scores) == auprc(*SOFT)
+    assert eraser_auprc(truth, scores).value < auprc(truth, scores).value
+
+
+def test_the_area_is_that_of_its_definition():
+    """One threshold after the other; equal scores share one."""
+    rng = np.random.default_rng(3)
+    truth, scores = (rng.random(60) < 0.3).astype(int), rng.integers(0, 9, size=60) / 9
+    area, recall, precision = 0.0, 0.0, 1.0
+    for threshold in sorted(set(scores.tolist()), reverse=True):
+        found = truth[scores >= threshold]
+        area += (found.sum() / truth.sum() - recall) * (found.mean() + precision) / 2
+        recall, precision = found.sum() / truth.sum(), found.mean()
+    assert auprc([truth], [scores]).value == pytest.approx(area)
+
+
+def test_every_token_needs_a_score():
+    with pytest.raises(ValueError, match="one score for each token"):
+        auprc([[1, 0]], [[0.5]])
+
+
+# ---- probabilities --------------------------------------------------------------------------------------------------
+
+
+def test_faithfulness_has_its_golden_values():
+    full = [0.9, 0.7]
+    assert comprehensiveness(full, [0.4, 0.5]).value == pytest.approx(0.35)
+    assert sufficiency(full, [0.85, 0.8]).value == pytest.approx(-0.025)
+    assert aopc(full, [[0.8, 0.3], [0.65, 0.1]]).value == pytest.approx(0.3375)
+    assert aopc(full, [[0.5, 0.95], [0.4, 0.7]]).value == pytest.approx(0.1625)
+
+    def classes(p):
+        return np.column_stack([p, 1 - np.array(p)])
+
+    assert entropy_change(classes(full), classes([0.4, 0.5])).value == pytest.approx(-0.215106, abs=1e-6)
+    assert divergence(classes(full), classes([0.4, 0.5])).value == pytest.approx(0.418930, abs=1e-6)
+    assert entropy_change(classes(full), classes([0.85, 0.8])).value == pytest.approx(0.006418, abs=1e-6)
+    assert divergence(classes(full), classes([0.85, 0.8])).value == pytest.approx(0.018984, abs=1e-6)
+
+
+def test_what_is_missing_is_left_out_and_nothing_is_undefined():
+    assert comprehensiveness([0.9, NAN], [0.5, 0.5]).n == 1
+    for found in (comprehensiveness([], []), sufficiency([NAN], [0.5]), aopc([], np.empty((0, 2))), aopc([1], [[]])):
+        assert found.reason == rationales.NO_PROBABILITIES
+    with pytest.raises(ValueError, match="one row of thresholds"):
+        aopc([0.5], [0.5])
+
+
+def test_a_rationale_that_helps_has_a_gain_and_one_that_is_ignored_has_no_effect():
+    found = rationale_gain([-1.0, -2.0, NAN], [-3.0, -2.5, -1], rng=np.random.default_rng(0))
+    assert (found.value, found.n) == (1.25, 2)
+    assert perturbation_effect([0.8, 0.6], [[0.8, 0.8], [0.6, NAN]]).value == 0
+    assert perturbation_effect([0.9], [[0.5, 0.3, NAN]]).value == pytest.approx(0.5)
+    assert perturbation_effect([0.9], [[NAN]]).reason
+    assert rationale_gain([], []).reason
+
+
+def test_the_interval_of_a_mean_narrows():
+    rng = np.random.default_rng(0)
+    few, many = (rationale_gain(rng.normal(0.3, 1, size=n), np.zeros(n), rng=rng) for n in (50, 5000))
+    for found in (few, many):
+        assert ends(found)[0] < found.value < ends(found)[1]
+    assert np.ptp(ends(many)) < np.ptp(ends(few)) / 5
