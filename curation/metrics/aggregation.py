@@ -18,8 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from curation.metrics.comparisons import LEAST, CrowdScores, bradley_terry, crowd_bradley_terry
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP
 from curation.metrics.labels import Codes, Floats, Labels
+from curation.metrics.metric import PROBABILITY, Metric
 
 __all__ = [
+    "METRICS",
     "Abilities",
     "Aggregate",
     "Confusions",
@@ -410,3 +412,79 @@ def _weighed(labels: Labels, start: Floats, model_weight: float, weight: Floats,
         labels.item * k + labels.value, weights=voted * (p - other), minlength=labels.n_items * k
     ).reshape(labels.n_items, k)
     return np.asarray((start + cells + other * total[:, None]) / (model_weight + total)[:, None])
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+METRICS: dict[str, Metric] = {
+    "majority_vote": Metric(
+        "Majority vote",
+        majority_vote,
+        "pair",
+        "higher is likelier",
+        PROBABILITY,
+        "names",
+        "no label",
+        "Dawid and Skene, 1979, where it is the start",
+    ),
+    "dawid_skene": Metric(
+        "Dawid and Skene",
+        dawid_skene,
+        "pair",
+        "higher is likelier",
+        PROBABILITY,
+        "names",
+        "no label",
+        "Dawid and Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm, 1979",
+    ),
+    "one_coin": Metric(
+        "One coin",
+        one_coin,
+        "pair",
+        "higher is likelier",
+        PROBABILITY,
+        "names",
+        "no label",
+        "Zhang et al., arXiv 1406.3824",
+    ),
+    "glad": Metric(
+        "GLAD",
+        glad,
+        "pair",
+        "higher is likelier",
+        PROBABILITY,
+        "names",
+        "no label",
+        "Whitehill et al., Whose vote should count more, 2009",
+    ),
+    "crowdlab": Metric(
+        "CROWDLAB",
+        crowdlab,
+        "pair",
+        "higher is likelier",
+        PROBABILITY,
+        "names",
+        "no label; no item has two; only one value",
+        "Goh, Tkachenko and Mueller, arXiv 2210.06812",
+    ),
+    "bradley_terry": Metric(
+        "Bradley and Terry's scores",
+        bradley_terry,
+        "candidate",
+        "higher wins more often",
+        "log odds, mean 0",
+        "wins",
+        "never compared; without a ridge, a group that never loses",
+        "Bradley and Terry, Rank analysis of incomplete block designs, 1952; the ridge is ours",
+    ),
+    "crowd_bradley_terry": Metric(
+        "Scores by annotators of different reliability",
+        crowd_bradley_terry,
+        "candidate",
+        "higher wins more often",
+        "log odds",
+        "games",
+        "never compared",
+        "Chen et al., Pairwise ranking aggregation in a crowdsourced setting, 2013; our reading",
+    ),
+}

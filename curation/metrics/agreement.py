@@ -8,156 +8,33 @@ are what a project draws, while the annotators are who they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from curation.metrics.alpha import LEVELS, Level, krippendorff_alpha
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP, ONE_VALUE, Estimate, bootstrap_interval, patterns, ratio
 from curation.metrics.labels import Codes, Floats, Labels
+from curation.metrics.metric import MORE_AGREEMENT, Metric
 
-Level = Literal["nominal", "ordinal", "interval"]
-LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval")
-
-# The coincidences of a resample are a table of values x values; with more values than this it no longer fits.
-MOST_VALUES = 64
-# What the kinds of items add to it, in numbers: 400 MB.
-MOST_CELLS = 50_000_000
-
-# ---- Krippendorff's alpha ------------------------------------------------------------------------------------------
-
-
-def krippendorff_alpha(
-    labels: Labels, *, level: Level = "nominal", rng: np.random.Generator | None = None, resamples: int = 1000
-) -> Estimate:
-    """Krippendorff's alpha: 1 - observed / expected disagreement, corrected for chance, any number of labels per item.
-
-    alpha = 1 - D_o / D_e with D_o = sum o_ab d2(a, b) / n and D_e = sum n_a n_b d2(a, b) / (n (n - 1)), where o_ab
-    counts the ordered pairs of labels within an item, each item weighted by 1 / (its labels - 1). The distance d2 is
-    [a != b] (nominal), (a - b)^2 (interval), or the squared difference of mid-ranks (ordinal), which equals the
-    published (sum of n_g from a to b - (n_a + n_b) / 2)^2.
-
-    Args:
-        labels: (n_labels,). For ordinal and interval the values are numbers.
-        level: the distance between values.
-        rng: where given, a 95 % percentile interval over resampled items is computed, unless there are more than 64
-            values, or too many kinds of items for the memory.
-        resamples: how many.
-
-    Returns:
-        An estimate without unit, at most 1; 0 is agreement by chance, below 0 is less than chance. Higher is better.
-        `n` counts the items with at least two labels. Undefined: no such item, or only one value among them.
-
-    Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
-    """
-    if level not in LEVELS:
-        raise ValueError(f"Unknown level {level!r}. Known are {', '.join(LEVELS)}.")
-    per_item = labels.per_item
-    met = per_item >= 2
-    n_items = int(met.sum())
-    if not n_items:
-        return Estimate.undefined(NO_OVERLAP if len(labels) else NO_LABELS)
-    rows = met[labels.item]
-    item, value = labels.item[rows], labels.value[rows]
-    marginals = np.bincount(value, minlength=labels.n_values).astype(np.float64)
-    if (marginals > 0).sum() < 2:
-        return Estimate.undefined(ONE_VALUE, n=n_items)
-    n = float(len(value))
-    size = np.where(met, per_item, 2).astype(np.float64)
-    if level == "nominal":
-        same = _squares_per_item(item, value, labels.n_items, labels.n_values)
-        observed = ((size**2 - same) / (size - 1))[met].sum() / n
-        expected = (n**2 - (marginals**2).sum()) / (n * (n - 1))
-    else:
-        scale = _scale(labels, level=level, marginals=marginals)
-        x = scale[value]
-        # Around the mean the sums of squares lose no digits.
-        x = x - x.mean()
-        sums = np.bincount(item, weights=x, minlength=labels.n_items)
-        squares = np.bincount(item, weights=x * x, minlength=labels.n_items)
-        observed = (2 * (size * squares - sums**2) / (size - 1))[met].sum() / n
-        expected = 2 * (n * squares.sum() - sums.sum() ** 2) / (n * (n - 1))
-    if expected <= 0:
-        return Estimate.undefined(ONE_VALUE, n=n_items)
-    estimate = Estimate(float(1 - observed / expected), n=n_items)
-    if rng is None or labels.n_values > MOST_VALUES:
-        return estimate
-    counts, weights = patterns(labels.counts()[met])
-    if len(counts) * labels.n_values ** (1 if level == "nominal" else 2) > MOST_CELLS:
-        return estimate
-    if level == "nominal":
-        statistic: Callable[[Floats], Floats] = _alpha_nominal
-        sums_of = _nominal_sums(counts)
-    else:
-        statistic = _AlphaOfCoincidences(k=labels.n_values, numbers=None if level == "ordinal" else labels.numbers)
-        sums_of = _coincidences(counts)
-    low, high = bootstrap_interval(sums_of, weights, statistic, rng=rng, resamples=resamples)
-    return replace(estimate, low=low, high=high)
-
-
-def _squares_per_item(item: Codes, value: Codes, n_items: int, n_values: int) -> Floats:
-    """sum over values of (how often this item got it)^2, shape (n_items,)."""
-    cell = item * n_values + value
-    if n_items * n_values <= max(1 << 20, 8 * len(item)):
-        counts = np.bincount(cell, minlength=n_items * n_values).reshape(n_items, n_values).astype(np.float64)
-        return np.asarray(np.einsum("iv,iv->i", counts, counts))
-    cells, times = np.unique(cell, return_counts=True)
-    sums = np.bincount(cells // n_values, weights=times.astype(np.float64) ** 2, minlength=n_items)
-    return sums.astype(np.float64)
-
-
-def _scale(labels: Labels, *, level: Level, marginals: Floats) -> Floats:
-    """Where each value stands on a line on which the distance is the plain difference: itself, or its mid-rank."""
-    numbers = labels.numbers  # Names are refused for ordinal too: their order would be the alphabet's.
-    return numbers if level == "interval" else np.cumsum(marginals) - marginals / 2
-
-
-def _nominal_sums(counts: Codes) -> Floats:
-    """Per pattern: disagreement, labels, and labels by value. Shape (n_patterns, 2 + n_values)."""
-    table = counts.astype(np.float64)
-    size = table.sum(axis=1)
-    disagreement = (size**2 - (table**2).sum(axis=1)) / (size - 1)
-    return np.column_stack([disagreement, size, table])
-
-
-def _alpha_nominal(totals: Floats) -> Floats:
-    disagreement, n, marginals = totals[:, 0], totals[:, 1], totals[:, 2:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(1 - (n - 1) * disagreement / (n**2 - (marginals**2).sum(axis=1)))
-
-
-def _coincidences(counts: Codes) -> Floats:
-    """Per pattern: its part of the coincidence table, flat. Shape (n_patterns, n_values ** 2)."""
-    table = counts.astype(np.float64)
-    k = table.shape[1]
-    ordered = table[:, :, None] * table[:, None, :]
-    ordered[:, np.arange(k), np.arange(k)] -= table
-    parts: Floats = (ordered / (table.sum(axis=1) - 1)[:, None, None]).reshape(len(table), k * k)
-    return parts
-
-
-@dataclass(frozen=True)
-class _AlphaOfCoincidences:
-    """Alpha of each resample from its coincidence table. `numbers` are the values; None: mid-ranks of each resample."""
-
-    k: int
-    numbers: Floats | None
-
-    def __call__(self, totals: Floats) -> Floats:
-        table = totals.reshape(len(totals), self.k, self.k)
-        marginals = table.sum(axis=2)
-        n = marginals.sum(axis=1)
-        if self.numbers is None:
-            scale = np.cumsum(marginals, axis=1) - marginals / 2
-        else:
-            scale = np.broadcast_to(self.numbers, marginals.shape)
-        distance = (scale[:, :, None] - scale[:, None, :]) ** 2
-        observed = np.einsum("bij,bij->b", table, distance)
-        expected = np.einsum("bi,bij,bj->b", marginals, distance, marginals)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(1 - (n - 1) * observed / expected)
-
+__all__ = [
+    "LEVELS",
+    "METRICS",
+    "Level",
+    "agreeing_pairs",
+    "cohen_kappa",
+    "fleiss_kappa",
+    "gwet_ac1",
+    "item_agreement",
+    "item_entropy",
+    "joint_tables",
+    "kappa_of_table",
+    "krippendorff_alpha",
+    "percent_agreement",
+]
 
 # ---- agreement of pairs of annotators ------------------------------------------------------------------------------
 
@@ -441,3 +318,112 @@ def item_entropy(labels: Labels, *, normalised: bool = False) -> Floats:
     if normalised:
         entropy = entropy / math.log(labels.n_values) if labels.n_values >= 2 else np.full_like(entropy, np.nan)
     return np.where(size >= 2, entropy, np.nan)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+_KRIPPENDORFF = "Krippendorff, Content Analysis, 4th edition, chapter 12"
+_MT_BENCH = "Zheng et al., arXiv 2306.05685, section 4.2"
+
+METRICS: dict[str, Metric] = {
+    "alpha_nominal": Metric(
+        "Krippendorff's alpha, nominal",
+        partial(krippendorff_alpha, level="nominal"),
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "no item with two labels; only one value",
+        _KRIPPENDORFF,
+    ),
+    "alpha_ordinal": Metric(
+        "Krippendorff's alpha, ordinal",
+        partial(krippendorff_alpha, level="ordinal"),
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no item with two labels; only one value",
+        _KRIPPENDORFF,
+    ),
+    "alpha_interval": Metric(
+        "Krippendorff's alpha, interval",
+        partial(krippendorff_alpha, level="interval"),
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no item with two labels; only one value",
+        _KRIPPENDORFF,
+    ),
+    "percent_agreement": Metric(
+        "Percent agreement, ties kept",
+        percent_agreement,
+        "project",
+        MORE_AGREEMENT,
+        "share of pairs of labels, 0 to 1",
+        "names",
+        "no item with two labels",
+        f"{_MT_BENCH}, setup S1",
+    ),
+    "percent_agreement_without_ties": Metric(
+        "Percent agreement, ties dropped",
+        partial(percent_agreement, drop=("tie", "both_bad")),
+        "project",
+        MORE_AGREEMENT,
+        "share of pairs of labels, 0 to 1",
+        "names",
+        "no item with two labels that choose",
+        f"{_MT_BENCH}, setup S2; both bad counts as a tie",
+    ),
+    "cohen_kappa": Metric(
+        "Cohen's kappa",
+        cohen_kappa,
+        "two annotators",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "no common item; only one value",
+        "Cohen, A coefficient of agreement for nominal scales, 1960",
+    ),
+    "fleiss_kappa": Metric(
+        "Fleiss' kappa",
+        fleiss_kappa,
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "items with different numbers of labels; fewer than two; only one value",
+        "Fleiss, Measuring nominal scale agreement among many raters, 1971",
+    ),
+    "gwet_ac1": Metric(
+        "Gwet's AC1",
+        gwet_ac1,
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "no item with two labels; only one value",
+        "Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, 2008",
+    ),
+    "item_agreement": Metric(
+        "Item agreement",
+        item_agreement,
+        "pair",
+        MORE_AGREEMENT,
+        "share of pairs of labels, 0 to 1",
+        "names",
+        "fewer than two labels",
+        "Fleiss, 1971, equation 2",
+    ),
+    "item_entropy": Metric(
+        "Item entropy",
+        item_entropy,
+        "pair",
+        "higher is less agreement",
+        "nats",
+        "names",
+        "fewer than two labels",
+        "Shannon, 1948",
+    ),
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from curation.metrics.estimates import Estimate, Z, share_of
 from curation.metrics.labels import Codes, Floats
+from curation.metrics.metric import SHARE, Metric
 
 # The strength of DPO's pull to the reference model in all of the paper's recipes.
 BETA = 0.01
@@ -279,3 +281,112 @@ def chow_quantiles(token_log_probabilities: ArrayLike, *, alphas: ArrayLike = AL
     if not len(surprise):
         return Chow(math.nan, math.nan, np.full(len(wanted), np.nan), 0, "The candidate has no scored token.")
     return Chow(float(surprise.sum()), float(surprise.mean()), np.quantile(surprise, wanted), len(surprise))
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+_SELECTIVE = "Gao et al., arXiv 2502.09650"
+_DPO = "Rafailov et al., arXiv 2305.18290"
+
+METRICS: dict[str, Metric] = {
+    "held_out_loss": Metric(
+        "Difficulty: held-out DPO loss",
+        held_out_loss,
+        "pair",
+        "higher is harder",
+        "nats",
+        "losses",
+        "no held-out loss",
+        _SELECTIVE,
+    ),
+    "dpo_loss": Metric(
+        "DPO loss",
+        dpo_loss,
+        "pair",
+        "higher is harder",
+        "nats; ln 2 before training",
+        "log-probabilities",
+        "a log-probability is missing",
+        f"{_DPO}, equation 7",
+    ),
+    "learned_step": Metric(
+        "Learned step",
+        learned_step,
+        "pair",
+        "higher is harder",
+        "training steps",
+        "margins",
+        "not ranked right at the last checkpoint",
+        f"{_SELECTIVE}; the formula is our reading",
+    ),
+    "difficulty_percentile": Metric(
+        "Percentile of difficulty",
+        percentile,
+        "pair",
+        "higher is harder",
+        "percent",
+        "losses",
+        "the value is missing",
+        "none needed",
+    ),
+    "between_run_spearman": Metric(
+        "Trust in the difficulty: Spearman between runs",
+        between_run_spearman,
+        "column",
+        "higher is more to be trusted",
+        "correlation, -1 to 1",
+        "losses",
+        "fewer than two runs; fewer than three common items; all equal",
+        f"{_SELECTIVE}, the authors' check",
+    ),
+    "implicit_reward_margin": Metric(
+        "Implicit reward margin",
+        partial(implicit_reward_margin, beta=BETA),
+        "pair",
+        "higher is easier",
+        "nats times beta",
+        "log-probabilities",
+        "a log-probability is missing",
+        f"{_DPO}, section 4",
+    ),
+    "log_likelihood_margin": Metric(
+        "Log-likelihood margin",
+        log_likelihood_margin,
+        "pair",
+        "higher is easier",
+        "nats",
+        "log-probabilities",
+        "a log-probability is missing",
+        "ComPO, 2025; tagged noisy up to a gap of 3",
+    ),
+    "reward_margin": Metric(
+        "Reward-model margin",
+        reward_margin,
+        "pair",
+        "higher is easier",
+        "the reward model's own",
+        "rewards",
+        "a reward is missing",
+        "none needed",
+    ),
+    "assessment_misalignment": Metric(
+        "Assessment misalignment",
+        assessment_misalignment,
+        "project",
+        "lower is better",
+        SHARE,
+        "log-probabilities",
+        "no pair with both log-probabilities",
+        "Wang et al., AFT, 2023; the rate is ours",
+    ),
+    "chow_quantiles": Metric(
+        "Chow's quantiles",
+        chow_quantiles,
+        "candidate",
+        "higher is less sure",
+        "nats",
+        "log-probabilities",
+        "no scored token",
+        "Gupta et al., arXiv 2404.10136",
+    ),
+}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from curation.metrics.aggregation import bradley_terry
 from curation.metrics.estimates import Estimate, bootstrap_interval, not_enough, ratio, wilson_interval
 from curation.metrics.labels import Codes, Floats
+from curation.metrics.metric import SHARE, Metric
 
 CONSENSUS, CONFLICT, INDIFFERENCE = "consensus", "conflict", "indifference"
 CATEGORIES = (CONSENSUS, CONFLICT, INDIFFERENCE)
@@ -397,3 +399,91 @@ def _kendall_tau_b(a: Floats, b: Floats) -> float:
     sign_a, sign_b = above_a - above_a.T, above_b - above_b.T
     scale = math.sqrt(float((sign_a**2).sum()) * float((sign_b**2).sum()))
     return float((sign_a * sign_b).sum()) / scale if scale else math.nan
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+_DISCRETION = "Buyl et al., arXiv 2502.10441"
+
+METRICS: dict[str, Metric] = {
+    "discretion_category": Metric(
+        "Category of discretion",
+        categorise,
+        "pair",
+        "a name",
+        "consensus, conflict, indifference",
+        "principle votes",
+        "never: no relevant principle is indifference",
+        _DISCRETION,
+    ),
+    "consensus_share": Metric(
+        "Share of consensus",
+        partial(category_share, category="consensus"),
+        "project",
+        "higher is more often",
+        SHARE,
+        "principle votes",
+        "no rows",
+        _DISCRETION,
+    ),
+    "conflict_share": Metric(
+        "Share of conflict",
+        partial(category_share, category="conflict"),
+        "project",
+        "higher is more often",
+        SHARE,
+        "principle votes",
+        "no rows",
+        _DISCRETION,
+    ),
+    "indifference_share": Metric(
+        "Share of indifference",
+        partial(category_share, category="indifference"),
+        "project",
+        "higher is more often",
+        SHARE,
+        "principle votes",
+        "no rows",
+        _DISCRETION,
+    ),
+    "discretion_arbitrariness": Metric(
+        "Discretion arbitrariness",
+        arbitrariness,
+        "annotator",
+        "higher is more arbitrary",
+        SHARE,
+        "principle votes",
+        "no row of consensus in which the annotator chooses",
+        _DISCRETION,
+    ),
+    "principle_supremacy": Metric(
+        "Principle supremacy",
+        supremacy,
+        "two principles",
+        "higher goes first",
+        SHARE,
+        "principle votes",
+        "never in conflict",
+        _DISCRETION,
+    ),
+    "principle_priorities": Metric(
+        "Priority of principles",
+        priorities,
+        "principle",
+        "higher goes first",
+        "log odds, mean 0",
+        "principle conflicts",
+        "never in conflict",
+        f"{_DISCRETION}; the ridge is ours",
+    ),
+    "discretion_discrepancy": Metric(
+        "Discretion discrepancy",
+        discrepancy,
+        "two annotators",
+        "higher is further apart",
+        "0 same order, 1 reversed",
+        "principle weights",
+        "fewer than two common principles; all equal on one side",
+        _DISCRETION,
+    ),
+}

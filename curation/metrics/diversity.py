@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from curation.metrics.estimates import Estimate, mean_of
 from curation.metrics.labels import Codes, Floats
+from curation.metrics.metric import SHARE, Metric
 
 # Up to this many tokens the mean entropy is used, above it the likelihood of the samples.
 SHORT = 50
@@ -265,3 +267,49 @@ def cycle_share(wins: Sequence[ArrayLike]) -> Estimate:
     if not decided:
         return Estimate.undefined("No three candidates of a prompt have all been compared and decided.")
     return Estimate(circles / decided, n=decided)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+METRICS: dict[str, Metric] = {
+    "branching_factor": Metric(
+        "Branching factor, two regimes",
+        branching_factor,
+        "prompt",
+        "higher is more diverse",
+        "ways on at each token, from 1",
+        "samples",
+        "no sample with a token",
+        "Yang and Holtzman, arXiv 2506.17871",
+    ),
+    "distinct_2": Metric(
+        "distinct-2",
+        partial(distinct_n, n=2),
+        "prompt",
+        "higher is more diverse",
+        SHARE,
+        "tokens",
+        "no candidate with two tokens",
+        "Li et al., arXiv 1510.03055",
+    ),
+    "near_duplicate_share": Metric(
+        "Share of near duplicates",
+        near_duplicate_share,
+        "project",
+        "higher is less diverse",
+        SHARE,
+        "texts",
+        "fewer than two texts",
+        "Broder, On the resemblance and containment of documents, 1997",
+    ),
+    "cycle_share": Metric(
+        "Share of circular triples",
+        cycle_share,
+        "project",
+        "higher is more circular",
+        "share, 0 to 1; random is 1/4",
+        "wins",
+        "no triple with three decided pairs",
+        "Kendall and Babington Smith, On the method of paired comparisons, 1940",
+    ),
+}

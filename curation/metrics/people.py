@@ -7,6 +7,7 @@ is part of the reason, a figure is undefined: a habit seen in twenty judgements 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from curation.metrics import discretion
 from curation.metrics.estimates import NO_LABELS, Estimate, Z, mean_of, not_enough, share_of
 from curation.metrics.labels import Codes, Floats, Labels
+from curation.metrics.metric import SHARE, Metric
 
 # A share of 60 % is told from a half, at the 1 % level, with a chance of 81 % from 300 decided pairs on; with 100 of
 # them the chance is 24 %.
@@ -286,3 +288,79 @@ def priority_profiles(
         discretion.profile(votes, mine, ridge=ridge, least=least, rng=np.random.default_rng(seed), resamples=resamples)
         for mine in np.atleast_2d(np.asarray(preferences, dtype=np.float64))
     ]
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+METRICS: dict[str, Metric] = {
+    "leave_one_out_agreement": Metric(
+        "Agreement with the others",
+        leave_one_out_agreement,
+        "annotator",
+        "higher is more agreement",
+        SHARE,
+        "names",
+        f"fewer than {LEAST_MET} items with others",
+        "Goh, Tkachenko and Mueller, arXiv 2210.06812, averaged over items",
+    ),
+    "gold_accuracy": Metric(
+        "Gold accuracy",
+        gold_accuracy,
+        "annotator",
+        "higher is better",
+        SHARE,
+        "names",
+        f"fewer than {LEAST_GOLD} gold items",
+        "interval: Wilson, 1927",
+    ),
+    "left_rate": Metric(
+        "Left rate",
+        left_rate,
+        "annotator",
+        "half is no habit",
+        SHARE,
+        "judgements",
+        f"fewer than {LEAST_DECIDED} decided pairs",
+        "interval: Wilson, 1927",
+    ),
+    "tie_rate": Metric(
+        "Tie rate",
+        partial(verdict_rate, of="tie"),
+        "annotator",
+        "higher is more often",
+        SHARE,
+        "judgements",
+        f"fewer than {LEAST_JUDGEMENTS} judgements",
+        "interval: Wilson, 1927",
+    ),
+    "skip_rate": Metric(
+        "Skip rate",
+        partial(verdict_rate, of="skip"),
+        "annotator",
+        "higher is more often",
+        SHARE,
+        "judgements",
+        f"fewer than {LEAST_JUDGEMENTS} judgements",
+        "interval: Wilson, 1927",
+    ),
+    "active_time": Metric(
+        "Active time of a judgement",
+        active_time,
+        "annotator",
+        "higher is slower",
+        "seconds, median",
+        "judgements",
+        f"fewer than {LEAST_TIMED} timed judgements",
+        "interval: Conover, Practical nonparametric statistics",
+    ),
+    "length_slope": Metric(
+        "Length slope",
+        length_slope,
+        "annotator",
+        "0 is no habit",
+        "log odds for each doubling of the ratio of lengths",
+        "judgements",
+        f"fewer than {LEAST_DECIDED} decided pairs",
+        "logistic regression; after the style control of Chatbot Arena",
+    ),
+}

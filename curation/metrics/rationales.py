@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from curation.metrics.estimates import Estimate, mean_of
 from curation.metrics.labels import Floats
+from curation.metrics.metric import SHARE, Metric
 
 Spans = Mapping[Any, Sequence[tuple[int, int]]]
 
@@ -384,3 +385,131 @@ def perturbation_effect(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(there, table, 0).sum(axis=1) / there.sum(axis=1)
     return _mean_change(with_it, mean, rng)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+_ERASER = "DeYoung et al., arXiv 1911.03429"
+
+METRICS: dict[str, Metric] = {
+    "token_f1": Metric(
+        "Rationales: token F1",
+        token_f1,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "spans",
+        "a side marked nothing",
+        f"{_ERASER}, section 4.1",
+    ),
+    "span_f1": Metric(
+        "Rationales: exact span F1",
+        span_f1,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "spans",
+        "a side marked nothing",
+        f"{_ERASER}, section 4.1",
+    ),
+    "iou_f1": Metric(
+        "Rationales: IOU F1, one to one",
+        iou_f1,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "spans",
+        "a side marked nothing",
+        f"{_ERASER}, section 4.1; one to one is ours",
+    ),
+    "eraser_iou_f1": Metric(
+        "Rationales: IOU F1 as in ERASER",
+        eraser_iou_f1,
+        "two annotators",
+        "higher is more agreement",
+        "from 0; recall can be above 1",
+        "spans",
+        "a side marked nothing",
+        f"{_ERASER}, the benchmark's code",
+    ),
+    "auprc": Metric(
+        "Rationales: area under the precision-recall curve",
+        auprc,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "token scores",
+        "no text with marked and unmarked tokens",
+        f"{_ERASER}, section 4.1",
+    ),
+    "eraser_auprc": Metric(
+        "Rationales: the same area as in ERASER",
+        eraser_auprc,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "token scores",
+        "no text",
+        f"{_ERASER}, the benchmark's code",
+    ),
+    "comprehensiveness": Metric(
+        "Comprehensiveness",
+        comprehensiveness,
+        "annotator",
+        "higher is better",
+        "difference of probabilities, -1 to 1",
+        "probabilities",
+        "no instance with both probabilities",
+        f"{_ERASER}, equation 1",
+    ),
+    "sufficiency": Metric(
+        "Sufficiency",
+        sufficiency,
+        "annotator",
+        "lower is better",
+        "difference of probabilities, -1 to 1",
+        "probabilities",
+        "no instance with both probabilities",
+        f"{_ERASER}, equation 2",
+    ),
+    "aopc_comprehensiveness": Metric(
+        "Comprehensiveness over growing rationales",
+        aopc,
+        "annotator",
+        "higher is better",
+        "difference of probabilities, -1 to 1",
+        "probabilities",
+        "no instance with both probabilities",
+        f"{_ERASER}, section 4.2",
+    ),
+    "aopc_sufficiency": Metric(
+        "Sufficiency over growing rationales",
+        aopc,
+        "annotator",
+        "lower is better",
+        "difference of probabilities, -1 to 1",
+        "probabilities",
+        "no instance with both probabilities",
+        f"{_ERASER}, section 4.2",
+    ),
+    "rationale_gain": Metric(
+        "Rationale gain",
+        rationale_gain,
+        "annotator",
+        "higher is better",
+        "nats",
+        "log-probabilities",
+        "no rationale with both log-probabilities",
+        "Jiang et al., RATIONALYST, arXiv 2410.01044",
+    ),
+    "perturbation_effect": Metric(
+        "Effect of perturbing the rationale",
+        perturbation_effect,
+        "annotator",
+        "higher is better",
+        "difference of probabilities, -1 to 1",
+        "probabilities",
+        "no rationale with both probabilities",
+        "Wang et al., PINTO, arXiv 2211.01562",
+    ),
+}

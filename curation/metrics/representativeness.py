@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from curation.metrics.estimates import Estimate, wilson_interval
 from curation.metrics.labels import Codes, Floats, Labels
+from curation.metrics.metric import SHARE, Metric
 
 NO_POOL = "Nobody in the pool declared a group."
 NO_TARGET = "The target has no group."
@@ -246,3 +247,59 @@ def _winner(counts: Codes) -> Codes:
     top = counts.max(axis=1)
     clear = (top > 0) & ((counts == top[:, None]).sum(axis=1) == 1)
     return np.where(clear, counts.argmax(axis=1), -1)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+METRICS: dict[str, Metric] = {
+    "total_variation": Metric(
+        "Distance of the pool to the target",
+        total_variation,
+        "project",
+        "lower is better",
+        "share of the pool, 0 to 1",
+        "groups",
+        "nobody declared a group; no target",
+        "total-variation distance",
+    ),
+    "group_rates": Metric(
+        "Preference rate of a group",
+        group_rates,
+        "group",
+        "higher is more often",
+        SHARE,
+        "groups",
+        "nobody of the group decided a pair",
+        "interval: Wilson, 1927",
+    ),
+    "raked_rate": Metric(
+        "Preference rate of the target's population",
+        raked_rate,
+        "project",
+        "higher is more often",
+        SHARE,
+        "groups",
+        "a group of the target has nobody",
+        "Deming and Stephan, 1940",
+    ),
+    "flip_fraction": Metric(
+        "Firmness of the majority",
+        flip_fraction,
+        "pair",
+        "higher is firmer",
+        "share of labels to change, 0 to 1",
+        "names",
+        "no label",
+        "ours",
+    ),
+    "leave_one_group_out": Metric(
+        "Influence of a group on the majority",
+        leave_one_group_out,
+        "group",
+        "higher is more influence",
+        SHARE,
+        "names",
+        "no item of the group with a clear majority",
+        "ours",
+    ),
+}

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from curation.metrics import agreement
+from curation.metrics import agreement, alpha
 from curation.metrics.agreement import (
     agreeing_pairs,
     cohen_kappa,
@@ -101,10 +101,10 @@ def test_the_totals_of_the_resampling_give_the_same_alpha_as_the_direct_way(leve
     labels = Labels.from_matrix(K)
     counts, weights = patterns(labels.counts()[labels.per_item >= 2])
     if level == "nominal":
-        statistic, sums = agreement._alpha_nominal, agreement._nominal_sums(counts)
+        statistic, sums = alpha._alpha_nominal, alpha._nominal_sums(counts)
     else:
         numbers = None if level == "ordinal" else labels.numbers
-        statistic, sums = agreement._AlphaOfCoincidences(labels.n_values, numbers), agreement._coincidences(counts)
+        statistic, sums = alpha._AlphaOfCoincidences(labels.n_values, numbers), alpha._coincidences(counts)
     value = statistic((sums * weights[:, None]).sum(axis=0)[None, :])[0]
     assert value == pytest.approx(krippendorff_alpha(labels, level=level).value, abs=1e-12)
 

@@ -142,13 +142,13 @@ def test_any_text_has_hashes_that_are_the_same_every_time():
 
 def test_signatures_agree_as_often_as_the_sets_are_similar():
     rng = np.random.default_rng(5)
-    pool = rng.integers(0, 2**63, size=9000, dtype=np.uint64)
-    for common in (0, 3000, 6000):
-        one, other = pool[:6000], np.concatenate([pool[:common], pool[6000 : 12000 - common]])
+    pool = rng.integers(0, 2**63, size=2400, dtype=np.uint64)
+    for common in (0, 800, 1600):
+        one, other = pool[:1600], np.concatenate([pool[:common], pool[1600 : 3200 - common]])
         both = len(np.intersect1d(one, other))
         similarity = both / (len(one) + len(other) - both)
-        signatures = min_hashes([one, other], rng=np.random.default_rng(0), n_hashes=2048)
-        assert (signatures[0] == signatures[1]).mean() == pytest.approx(similarity, abs=0.04)
+        signatures = min_hashes([one, other], rng=np.random.default_rng(0), n_hashes=1024)
+        assert (signatures[0] == signatures[1]).mean() == pytest.approx(similarity, abs=0.05)
 
 
 def test_hashes_that_do_not_divide_into_bands_are_refused():
