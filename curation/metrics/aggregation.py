@@ -334,7 +334,8 @@ def crowdlab(labels: Labels, probabilities: ArrayLike) -> Crowdlab:
     posterior(i, c) is the mean of the model's probability, with weight w_M, and of P or (1 - P) / (K - 1) for each vote
     for c or for another, with weight w_j. P is how often votes agree with the consensus on items with two votes;
     w_j = 1 - (1 - how often j agrees with the others) / base, w_M = (1 - the model's error / base) sqrt(mean number of
-    votes), base = how often the commonest value is wrong; none below 1e-6. Ties of the vote go to the model.
+    votes), base = how often the commonest value is wrong; none below 1e-6. The consensus is the majority, ties going to
+    the model; then, once, the likeliest value of the posterior that this gives.
 
     Args:
         labels: (n_labels,), compared as names, with K values.
@@ -353,18 +354,27 @@ def crowdlab(labels: Labels, probabilities: ArrayLike) -> Crowdlab:
     if model.shape != (labels.n_items, k):
         raise ValueError(f"The model needs a probability for each of {labels.n_items} x {k} cells, not {model.shape}.")
     counts, per_item = labels.counts(), labels.per_item
-    several = per_item >= 2
-    if not several.any():
+    if not (per_item >= 2).any():
         return Crowdlab.undefined(labels, NO_OVERLAP if len(labels) else NO_LABELS)
     if k < 2:
         return Crowdlab.undefined(labels, "There is only one value.")
-    # The model breaks ties of the vote: what it adds is less than a vote.
-    consensus = np.argmax(counts + 0.5 * model, axis=1)
+    # The model breaks ties of the vote: what it adds is less than a vote. Then what is likeliest takes its place.
+    majority = np.argmax(counts + 0.5 * model, axis=1)
+    likeliest = _with_consensus(labels, model, majority).posterior
+    top = likeliest.max(axis=1, keepdims=True)
+    is_clear = (likeliest == top).sum(axis=1) == 1
+    return _with_consensus(labels, model, np.where(is_clear, np.argmax(likeliest, axis=1), majority))
+
+
+def _with_consensus(labels: Labels, model: Floats, consensus: Codes) -> Crowdlab:
+    """The posterior with weights from how far everyone agrees with this consensus. Some item has two labels."""
+    counts, per_item, k = labels.counts(), labels.per_item, labels.n_values
+    several = per_item >= 2
     agrees = labels.value == consensus[labels.item]
     in_several = several[labels.item]
     agreeing = np.bincount(labels.item[in_several], weights=agrees[in_several], minlength=labels.n_items)
     p = float((agreeing[several] / per_item[several]).mean())
-    commonest = np.bincount(consensus[per_item > 0], minlength=k).argmax()
+    commonest = np.bincount(consensus[several], minlength=k).argmax()
     base = max(1e-6, float((consensus[several] != commonest).mean()))
     others = (counts[labels.item, labels.value] - 1)[in_several]
     met = (per_item[labels.item] - 1)[in_several]

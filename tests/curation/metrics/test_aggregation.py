@@ -179,6 +179,23 @@ def test_crowdlab_has_its_golden_values():
     np.testing.assert_allclose(found.posterior.sum(axis=1), 1)
 
 
+def test_crowdlab_takes_the_likeliest_for_the_consensus_once():
+    """cleanlab's figures for these 200 items; on a few of them the likeliest value is not the majority's."""
+    rng = np.random.default_rng(7)
+    truth, skill = rng.integers(0, 3, 200), rng.uniform(0.4, 0.95, 8)
+    table = np.where(rng.random((200, 8)) < skill, truth[:, None], rng.integers(0, 3, (200, 8))).astype(float)
+    table[rng.random((200, 8)) < 0.5] = NAN
+    table[np.isnan(table).all(axis=1), 0] = 0
+    model = rng.dirichlet([1] * 3, 200) * 0.5
+    model[np.arange(200), truth] += 0.5
+    labels = Labels.from_matrix(table)
+    found = crowdlab(labels, model)
+    assert found.model_weight == pytest.approx(1.9748417658131499)
+    assert found.annotator_weight[:3] == pytest.approx([0.61931702, 0.58470948, 0.34891923], abs=1e-8)
+    clear = ~majority_vote(labels).is_tied
+    assert (found.consensus != majority_vote(labels).best)[clear].any()
+
+
 def test_crowdlab_needs_a_probability_for_every_cell():
     with pytest.raises(ValueError, match="5 x 2 cells"):
         crowdlab(crowdlab_example()[0], np.ones((5, 3)))
