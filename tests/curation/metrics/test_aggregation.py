@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from curation.metrics.aggregation import crowdlab, dawid_skene, glad, majority_vote, one_coin
+from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP
 from curation.metrics.labels import Labels
 
@@ -267,13 +268,13 @@ def test_a_million_labels_and_a_thousand_annotators_need_no_table_of_them():
 
 
 @pytest.mark.parametrize(
-    ("source", "majority", "between"),
+    ("source", "majority", "f1", "between", "alpha"),
     [
-        ("crowd_truth_infer/d_Duck Identification", 0.7593, (0.8889, 0.8982)),
-        ("crowd_truth_infer/d_jn-product", 0.8966, (0.9347, 0.9447)),
+        ("crowd_truth_infer/d_Duck Identification", 0.7593, 0.675, (0.8889, 0.8982), 0.1255),
+        ("crowd_truth_infer/d_jn-product", 0.8966, 0.5905, (0.9347, 0.9447), 0.1575),
     ],
 )
-def test_real_crowds_have_their_reference_accuracy(shared_data, source, majority, between):
+def test_real_crowds_have_their_reference_figures(shared_data, source, majority, f1, between, alpha):
     with (shared_data / "judgements.jsonl").open(encoding="utf-8") as lines:
         rows = [row for row in map(json.loads, lines) if row["source"] == source]
     with (shared_data / "items.jsonl").open(encoding="utf-8") as lines:
@@ -285,5 +286,9 @@ def test_real_crowds_have_their_reference_accuracy(shared_data, source, majority
         return float((labels.values[found.best] == truth).mean())
 
     assert accuracy(majority_vote(labels)) == pytest.approx(majority, abs=5e-5)
+    said = labels.values[majority_vote(labels).best] == 1
+    both = (said & (truth == 1)).sum()
+    assert 2 * both / (said.sum() + truth.sum()) == pytest.approx(f1, abs=5e-5)
+    assert krippendorff_alpha(labels).value == pytest.approx(alpha, abs=5e-5)
     low, high = between
     assert low - 5e-5 <= accuracy(dawid_skene(labels)) <= high

@@ -361,6 +361,24 @@ def test_mt_bench_experts_have_their_published_agreement(shared_data, turn, kept
     assert agreeing_pairs(labels, drop=("tie",)) == dropped
 
 
+@pytest.mark.parametrize(
+    ("turn", "kept", "dropped"), [("-t1", (458, 670), (378, 437)), ("-t2", (449, 663), (375, 434))]
+)
+def test_a_judge_beside_the_experts_has_its_published_agreement(shared_data, turn, kept, dropped):
+    """Pairs of the judge and an expert: all pairs less those of two experts."""
+    rows = [row for row in zip(*read(shared_data, "mt-bench-human"), strict=True) if row[0].endswith(turn)]
+    experts, everyone = (
+        Labels.from_columns(*map(list, zip(*chosen, strict=True)))
+        for chosen in (
+            [row for row in rows if row[1].startswith("expert_")],
+            [row for row in rows if row[1].startswith("expert_") or row[1] == "gpt4_pair"],
+        )
+    )
+    for drop, expected in (((), kept), (("tie",), dropped)):
+        found = np.subtract(agreeing_pairs(everyone, drop=drop), agreeing_pairs(experts, drop=drop))
+        assert tuple(found.tolist()) == expected
+
+
 def test_csc_has_its_interval_alpha(shared_data):
     items, annotators, values = read(shared_data, "lewidi/csc")
     labels = Labels.from_columns(items, annotators, [float(value) for value in values])
