@@ -300,6 +300,9 @@ def renew(*, annotator_id: int) -> int:
     )
 
 
+# Any number, the same in every process: whoever holds it, with a project's number, may open slots there.
+SLOTS_LOCK = 7_234_005
+
 # ---- slots and leases -----------------------------------------------------------------------------------------------
 
 
@@ -314,6 +317,12 @@ def open_slots(*, project: Project, pairs: Iterable[int] | None = None) -> int:
     Returns how many slots were added.
     """
     values = {"project": str(project.pk), "pairs": None if pairs is None else [int(pair) for pair in pairs]}
+    # One at a time, so that whoever comes second sees the slots of the first: ON CONFLICT would cost one more look at
+    # the index for every slot.
+    _do(
+        "SELECT pg_advisory_xact_lock(%(lock)s::int, (%(project)s::bigint %% 2147483647)::int)",
+        {**values, "lock": str(SLOTS_LOCK)},
+    )
     _do(REMOVE, values)
     added = _do(ADD, values)
     if added > 10_000:
@@ -336,7 +345,6 @@ WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL
   AND (%(pairs)s::bigint[] IS NULL OR p.id = ANY(%(pairs)s::bigint[]))
   AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.pair_id = p.id AND a.slot = k.slot)
 ORDER BY 4
-ON CONFLICT (pair_id, slot) DO NOTHING
 """
 
 # A slot that carries a judgement which was taken back stays; the claim passes it over.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SAMPLE_BYTES = 16 * 2**20
 
 _AFTER = {"user": ("assistant",), "assistant": ("user", "tool"), "tool": ("assistant", "tool")}
 _LENGTHS = {"item": 300, "prompt_item": 300, "source": 200, "model_a": 300, "model_b": 300, "label_kind": 60}
+_SHORT = attrgetter(*_LENGTHS)
 
 
 # ---- one pair ------------------------------------------------------------------------------------------------------
@@ -52,12 +54,10 @@ def check_pair(row: PairRow, allow: frozenset[str]) -> None:
         if "identical" not in allow:
             raise Bad("identical", "Both answers are the same text.", row.a[-1]["content"])
         row.marks = [*row.marks, "identical"]
-    for name, longest in _LENGTHS.items():
-        value = getattr(row, name)
-        if value:
+    for name, longest, value in zip(_LENGTHS, _LENGTHS.values(), _SHORT(row), strict=True):
+        if value and ("\x00" in value or len(value) > longest):
             check_text(value, name)
-            if len(value) > longest:
-                raise Bad("bad_value", f"{name} has {len(value):,} characters; the limit is {longest}.", value)
+            raise Bad("bad_value", f"{name} has {len(value):,} characters; the limit is {longest}.", value)
     for tag in row.tags:
         check_text(tag, "A tag")
         if not 0 < len(tag) <= 60:

@@ -68,7 +68,10 @@ def written(value: object) -> str:
 
 def some_text(row: Value, key: str) -> str:
     """Text that may be missing or null."""
-    return "" if row.get(key) is None else text(row, key)
+    value = row.get(key)
+    if value is None:
+        return ""
+    return value if type(value) is str else text(row, key)
 
 
 def identifier(row: Value, key: str) -> str:
@@ -76,8 +79,8 @@ def identifier(row: Value, key: str) -> str:
     value = row.get(key)
     if type(value) is int:
         return str(value)
-    found = text(row, key)
-    if not found.strip():
+    found = value if type(value) is str else text(row, key)
+    if not found or found.isspace():
         raise Bad("bad_value", f"{key} is empty.", key)
     return found
 

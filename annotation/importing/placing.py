@@ -1,4 +1,8 @@
-"""Batches -> their places in the database: temporary tables by COPY, and INSERT … SELECT from there.
+"""Batches -> their places in the database, by binary COPY.
+
+What is new gets its ids here, drawn from the sequences for a whole batch, so that no row is looked up again: prompts
+and candidates go straight to their tables. Pairs wait in a temporary table until the file has ended, because their
+order is drawn over all of them.
 
 Everything here runs inside the import's transaction. What concerns the whole file (ids that stand in it twice, the same
 two answers under two ids, the order of the pairs) is answered here, by the database, not in Python's memory.
@@ -6,14 +10,16 @@ two answers under two ids, the order of the pairs) is answered here, by the data
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from annotation.assigning import open_slots
-from annotation.importing.batching import Batch
+from annotation.importing import binary
+from annotation.importing.batching import CANDIDATE, INCOMING, PROMPT, STAGED, Batch
+from annotation.importing.batching import SEEN as SEEN_COLUMNS
 from annotation.importing.reasons import Bad, Refusal, refusal
 from annotation.importing.reporting import Report
 from annotation.models import Pair, Project
@@ -23,23 +29,24 @@ Connection = psycopg.Connection[Any]
 
 # From so many new pairs on, the planner must hear of them at once.
 MANY = 1_000
-FEW = 100
+# How often a batch starts anew because somebody else made one of its texts at the same moment.
+TRIES = 3
 # Any number, the same in every process: whoever holds it, with a project's number, may import there.
 IMPORT_LOCK = 7_234_004
 
 TABLES = {
-    "incoming_prompt": "digest bytea, messages text, system text, language text, external_id text, source text",
-    "incoming_candidate": "prompt bytea, digest bytea, messages text, model text, language text, characters int",
-    "incoming_pair": (
-        "no bigint, line bigint, source text, external_id text, prompt bytea, a bytea, b bytea, shuffle bigint, "
-        "label text, label_kind text, strength smallint, tags text[], marks text[], meta text"
+    # The rows of a batch, while they are compared with what is here.
+    "incoming": (
+        "no bigint, line bigint, key bigint, prompt bytea, a bytea, b bytea, source text, external_id text, label text"
     ),
-    # The ids of this file, to find those that stand in it twice.
-    "seen": "source text, external_id text, no bigint, line bigint, PRIMARY KEY (source, external_id)",
+    # The ids of this file, to find those that stand in it twice. The key is made of source and id; should two ids ever
+    # have the same one, `one_pair_per_external_id` still holds.
+    "seen": "no bigint, line bigint, key bigint PRIMARY KEY, source text, external_id text",
     # Pairs whose prompt and candidates are in their places; label and strength as first and second see them.
     "staged": (
-        "no bigint, line bigint, source text, external_id text, prompt_id bigint, first_id bigint, second_id bigint, "
-        "a text, shuffle bigint, label text, label_kind text, strength smallint, tags text[], marks text[], meta text"
+        "no bigint, line bigint, shuffle bigint, prompt_id bigint, first_id bigint, second_id bigint, a text, "
+        "label text, strength smallint, source text, external_id text, label_kind text, tags text[], marks text[], "
+        "meta text"
     ),
     # Ids that were linked to a pair which is here under another id.
     "alias": "pair_id bigint, source text, external_id text, label text",
@@ -51,24 +58,26 @@ FROM pair, jsonb_array_elements(pair.meta #> '{imported,also}') AS also WHERE pa
 """
 
 SEEN = """
-INSERT INTO seen SELECT source, external_id, no, line FROM incoming_pair WHERE external_id <> '' ORDER BY no
+INSERT INTO seen SELECT no, line, key, source, external_id FROM incoming WHERE external_id <> '' ORDER BY no
 ON CONFLICT DO NOTHING
 """
 
 TWICE = """
-DELETE FROM incoming_pair i USING seen
-WHERE seen.source = i.source AND seen.external_id = i.external_id AND seen.no <> i.no
-RETURNING i.line, i.external_id, seen.line
+DELETE FROM incoming i USING seen
+WHERE seen.key = i.key AND seen.source = i.source AND seen.external_id = i.external_id AND seen.no <> i.no
+RETURNING i.no, i.line, i.external_id, seen.line
 """
 
 # Rows whose id is here already: are the texts and the label the same? The digests know.
 KNOWN = """
-DELETE FROM incoming_pair i USING (
-  SELECT i.no,
+SELECT no, line, external_id, CASE WHEN first_is IS NULL THEN 'other_text'
+  WHEN known_label <> CASE label WHEN 'tie' THEN 'tie' WHEN '' THEN '' WHEN first_is THEN 'first' ELSE 'second' END
+  THEN 'other_label' ELSE '' END
+FROM (
+  SELECT i.no, i.line, i.external_id, i.label, known.label AS known_label,
     CASE WHEN prompt.digest = i.prompt AND f.digest = i.a AND s.digest = i.b THEN 'a'
-         WHEN prompt.digest = i.prompt AND f.digest = i.b AND s.digest = i.a THEN 'b' END AS first_is,
-    known.label
-  FROM incoming_pair i
+         WHEN prompt.digest = i.prompt AND f.digest = i.b AND s.digest = i.a THEN 'b' END AS first_is
+  FROM incoming i
   JOIN (
     SELECT id, source, external_id, label FROM pair WHERE project_id = %(project)s AND external_id <> ''
     UNION ALL SELECT pair_id, source, external_id, label FROM alias
@@ -76,56 +85,27 @@ DELETE FROM incoming_pair i USING (
   JOIN pair ON pair.id = known.id JOIN prompt ON prompt.id = pair.prompt_id
   JOIN candidate f ON f.id = pair.first_id JOIN candidate s ON s.id = pair.second_id
   WHERE i.external_id <> ''
-) AS found WHERE found.no = i.no
-RETURNING i.line, i.external_id, CASE WHEN first_is IS NULL THEN 'other_text'
-  WHEN found.label <> CASE i.label WHEN 'tie' THEN 'tie' WHEN '' THEN '' WHEN first_is THEN 'first' ELSE 'second' END
-  THEN 'other_label' ELSE '' END
+) AS found
 """
 
+# The digests come as one value, 32 bytes each: a batch is one statement, and each of them one look at the constraint's
+# index. OFFSET 0 keeps it so, whatever the statistics say.
 PROMPTS = """
-INSERT INTO prompt (project_id, messages, system, language, tags, source, external_id, meta, digest, html, renderer,
-  imported_by_id, created_at)
-SELECT %(project)s, messages::jsonb, system, language, '{}', source, external_id, '{}', digest, '', 0, %(run)s, %(now)s
-FROM incoming_prompt i WHERE NOT %(some)s OR digest IN (SELECT prompt FROM incoming_pair)
-ON CONFLICT (project_id, digest) DO NOTHING RETURNING digest, id
-"""
-
-# Candidates of a prompt that was just made cannot be here yet, and nobody else can see it: they go straight to their
-# table.
-FRESH = """
-COPY candidate (prompt_id, messages, digest, index, model, revision, strategy, polarity, template_version, language,
-  html, renderer, characters, imported_by_id, created_at) FROM STDIN
-"""
-
-# Those of older prompts may be here.
-CANDIDATES = """
-INSERT INTO candidate (prompt_id, messages, digest, index, model, revision, strategy, polarity, template_version,
-  language, html, renderer, characters, imported_by_id, created_at)
-SELECT (SELECT id FROM prompt WHERE project_id = %(project)s AND digest = i.prompt), messages::jsonb, digest, 0, model,
-  '', '', '', '', language, '', 0, characters, %(run)s, %(now)s
-FROM incoming_candidate i
-WHERE NOT %(some)s OR (prompt, digest) IN (
-  SELECT prompt, a FROM incoming_pair UNION ALL SELECT prompt, b FROM incoming_pair)
-ON CONFLICT (prompt_id, digest) DO NOTHING
-"""
-
-STAGED = """
-INSERT INTO staged
-SELECT no, line, source, external_id, prompt_id, least(a_id, b_id), greatest(a_id, b_id),
-  CASE WHEN a_id < b_id THEN 'first' ELSE 'second' END, shuffle,
-  CASE label WHEN 'a' THEN CASE WHEN a_id < b_id THEN 'first' ELSE 'second' END
-             WHEN 'b' THEN CASE WHEN a_id < b_id THEN 'second' ELSE 'first' END ELSE label END,
-  label_kind, CASE WHEN a_id < b_id THEN strength ELSE -strength END, tags, marks, meta
-FROM (
-  SELECT i.no, i.line, i.source, i.external_id, p.id AS prompt_id, i.shuffle, i.label, i.label_kind, i.strength, i.tags,
-    i.marks, i.meta,
-    (SELECT id FROM candidate WHERE prompt_id = p.id AND digest = i.a) AS a_id,
-    (SELECT id FROM candidate WHERE prompt_id = p.id AND digest = i.b) AS b_id
-  FROM incoming_pair i
-  CROSS JOIN LATERAL (SELECT id FROM prompt WHERE project_id = %(project)s AND digest = i.prompt OFFSET 0) AS p
+SELECT n, p.id FROM generate_series(0, length(%(digests)s) / 32 - 1) AS n CROSS JOIN LATERAL (
+  SELECT id FROM prompt WHERE project_id = %(project)s AND digest = substring(%(digests)s FROM n * 32 + 1 FOR 32)
   OFFSET 0
-) AS placed
+) AS p
 """
+
+CANDIDATES = """
+SELECT one.n - 1, c.id FROM unnest(%(prompts)s::bigint[]) WITH ORDINALITY AS one(prompt_id, n) CROSS JOIN LATERAL (
+  SELECT id FROM candidate
+  WHERE prompt_id = one.prompt_id AND digest = substring(%(digests)s FROM (one.n::int - 1) * 32 + 1 FOR 32)
+  OFFSET 0
+) AS c
+"""
+
+NUMBERS = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
 
 # The same two candidates as a pair that is here, or as an earlier row of the file.
 TWINS = """
@@ -137,14 +117,20 @@ WHERE leader <> no OR %(full)s AND EXISTS (
   SELECT 1 FROM pair WHERE pair.first_id = w.first_id AND pair.second_id = w.second_id)
 """
 
+# Ids follow the drawn order; the rows are written in the file's, in which their candidates lie beside each other: each
+# key is checked by looking at a candidate, and in the drawn order every one would be on another page.
 PAIRS = """
-INSERT INTO pair (project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label, label_kind,
-  label_strength, meta, is_gold, split, imported_by_id, created_at)
-SELECT %(project)s, prompt_id, first_id, second_id, %(rank)s + row_number() OVER (ORDER BY shuffle, no) - 1, source,
-  external_id, tags, marks, label, label_kind, strength, ('{"imported":{"a":"' || a || '"}' || meta)::jsonb, false, '',
-  %(run)s, %(now)s
-FROM staged WHERE NOT %(some)s OR no NOT IN (SELECT no FROM twin)
-ORDER BY shuffle, no
+INSERT INTO pair (id, project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label,
+  label_kind, label_strength, meta, is_gold, split, imported_by_id, created_at)
+SELECT id, %(project)s, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label, label_kind,
+  strength, ('{"imported":{"a":"' || a || '"}' || meta)::jsonb, false, '', %(run)s, %(now)s
+FROM (
+  SELECT staged.*, nextval(%(sequence)s::regclass) AS id,
+    %(rank)s + row_number() OVER (ORDER BY shuffle, no) - 1 AS rank
+  FROM staged WHERE NOT %(some)s OR no NOT IN (SELECT no FROM twin)
+  ORDER BY shuffle, no OFFSET 0
+) AS placed
+ORDER BY no
 """
 
 LINKS = """
@@ -188,48 +174,104 @@ def begin(raw: Connection, values: dict[str, Any], *, is_full: bool) -> bool:
     return is_full
 
 
-def load(
-    raw: Connection, batch: Batch, values: dict[str, Any], *, store: bool, has_pairs: bool, is_first: bool
-) -> Outcome:
+def load(raw: Connection, batch: Batch, values: Mapping[str, Any], *, store: bool, has_pairs: bool) -> Outcome:
     """One batch into its place. Runs beside the reader, which does not touch the connection meanwhile."""
     outcome = Outcome(batch.refusals)
-    values["some"] = False
     with raw.cursor() as cursor:
-        cursor.execute("TRUNCATE incoming_prompt, incoming_candidate, incoming_pair")
-        _copy(cursor, "incoming_pair", batch.pairs)
-        if batch.with_item and cursor.execute(SEEN).rowcount < batch.with_item:
-            for line, item, before in cursor.execute(TWICE).fetchall():
-                bad = Bad("duplicate_id", f"The id {item!r} stands in line {before:,} already.", item)
-                outcome.refusals.append(refusal(line, bad, item))
-                values["some"] = True
-        if batch.with_item and has_pairs:
-            for line, item, reason in cursor.execute(KNOWN, values).fetchall():
-                values["some"] = True
-                if reason:
-                    what = "another label" if reason == "other_label" else "other text"
-                    bad = Bad(reason, f"The id {item!r} is already here with {what}.", item)
-                    outcome.refusals.append(refusal(line, bad, item))
-                else:
-                    outcome.already += 1
-        if store and not (values["some"] and len(batch.pairs) == outcome.already):
-            _copy(cursor, "incoming_prompt", batch.prompts.values())
-            new = dict(cursor.execute(PROMPTS, values).fetchall())
-            if is_first and len(new) > FEW:
-                # A new project has no statistics: the planner would read all of its prompts to find one.
-                cursor.execute("ANALYZE prompt (project_id, digest)")
-            fresh, others = batch.candidates_in_order(new, values)
-            _copy(cursor, "incoming_candidate", others)
-            _copy(cursor, FRESH, fresh)
-            if others:
-                cursor.execute(CANDIDATES, values)
-            cursor.execute(STAGED, values)
+        if has_pairs or not _all_new(raw, cursor, batch):
+            batch.drop(_compare(cursor, batch, values, outcome, has_pairs=has_pairs))
+    for left in reversed(range(TRIES)):
+        try:
+            if store and batch.pairs:
+                with raw.transaction(), raw.cursor() as cursor:
+                    _place(cursor, batch, values)
+            return outcome
+        except psycopg.errors.UniqueViolation:
+            # Another transaction has made one of the prompts or candidates since they were looked for. Now it is there.
+            if not left:
+                raise
     return outcome
 
 
-def _copy(cursor: psycopg.Cursor[Any], into: str, lines: Iterable[bytes]) -> None:
-    statement = into if "COPY" in into else f"COPY {into} FROM STDIN"
-    with cursor.copy(statement.encode()) as copy:
-        copy.write(b"".join(lines))
+def _all_new(raw: Connection, cursor: psycopg.Cursor[Any], batch: Batch) -> bool:
+    """Keep the ids of a batch in mind. False, and nothing kept, when one of them stood in the file before."""
+    try:
+        with raw.transaction():
+            _copy(cursor, "seen", SEEN_COLUMNS, batch.seen())
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _compare(
+    cursor: psycopg.Cursor[Any], batch: Batch, values: Mapping[str, Any], outcome: Outcome, *, has_pairs: bool
+) -> set[int]:
+    """Set aside rows whose id stood in the file before, or is here already. Returns their numbers."""
+    cursor.execute("TRUNCATE incoming")
+    _copy(cursor, "incoming", INCOMING, batch.incoming())
+    gone: set[int] = set()
+    with_item = sum(pair.has_item for pair in batch.pairs)
+    if with_item and cursor.execute(SEEN).rowcount < with_item:
+        for no, line, item, before in cursor.execute(TWICE).fetchall():
+            bad = Bad("duplicate_id", f"The id {item!r} stands in line {before:,} already.", item)
+            outcome.refusals.append(refusal(line, bad, item))
+            gone.add(no)
+    if with_item and has_pairs:
+        for no, line, item, reason in cursor.execute(KNOWN, values).fetchall():
+            gone.add(no)
+            if reason:
+                what = "another label" if reason == "other_label" else "other text"
+                bad = Bad(reason, f"The id {item!r} is already here with {what}.", item)
+                outcome.refusals.append(refusal(line, bad, item))
+            else:
+                outcome.already += 1
+    return gone
+
+
+def _place(cursor: psycopg.Cursor[Any], batch: Batch, values: Mapping[str, Any]) -> None:
+    """Find the prompts and candidates of a batch, make those that are new, and stage the pairs."""
+    wanted = list(batch.prompts)
+    found = cursor.execute(PROMPTS, {**values, "digests": b"".join(wanted)}, binary=True).fetchall()
+    known = {wanted[n]: number for n, number in found}
+    new = [digest for digest in wanted if digest not in known]
+    prompts = dict(zip(new, _numbers(cursor, "prompt", len(new)), strict=True))
+    _copy(cursor, "prompt", PROMPT, batch.prompt_rows(prompts, values))
+    prompts |= known
+    # Within a prompt the candidates get their numbers by digest: the order says nothing about the file's sides.
+    keys = sorted((prompts[prompt], prompt, digest) for prompt, digest in batch.candidates)
+    candidates: dict[tuple[bytes, bytes], int] = {}
+    # Those of a prompt that was just made cannot be here.
+    if known and (older := [key for key in keys if key[1] in known]):
+        lookup = {"prompts": [parent for parent, _, _ in older], "digests": b"".join(digest for _, _, digest in older)}
+        for n, number in cursor.execute(CANDIDATES, lookup, binary=True).fetchall():
+            candidates[older[n][1:]] = number
+        keys = [key for key in keys if key[1:] not in candidates]
+    numbers = _numbers(cursor, "candidate", len(keys))
+    _copy(cursor, "candidate", CANDIDATE, batch.candidate_rows(keys, numbers, values))
+    candidates |= {key[1:]: number for key, number in zip(keys, numbers, strict=True)}
+    _copy(cursor, "staged", STAGED, batch.staged(prompts, candidates))
+
+
+def _numbers(cursor: psycopg.Cursor[Any], table: str, count: int) -> list[int]:
+    """So many ids for new rows of a table, in ascending order. What is not used leaves a gap."""
+    if not count:
+        return []
+    drawn = cursor.execute(NUMBERS, [_sequence(cursor, table), count], binary=True).fetchall()
+    return sorted(number for (number,) in drawn)
+
+
+def _sequence(cursor: psycopg.Cursor[Any], table: str) -> str:
+    """The name of the sequence from which a table's ids are drawn."""
+    row = cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, rows: Iterable[bytes]) -> None:
+    whole = b"".join(rows)
+    if whole:
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
+            copy.write(b"".join((binary.HEADER, whole, binary.END)))
 
 
 def finish(raw: Connection, report: Report, values: dict[str, Any], *, project: Project, is_full: bool) -> None:
@@ -239,6 +281,7 @@ def finish(raw: Connection, report: Report, values: dict[str, Any], *, project: 
         cursor.execute("DROP TABLE IF EXISTS pg_temp.twin")
         twins = cursor.execute(TWINS, values).rowcount
         values["some"] = twins > 0
+        values["sequence"] = _sequence(cursor, "pair")
         report.added = cursor.execute(PAIRS, values).rowcount
         if twins:
             cursor.execute(LINKS, values)

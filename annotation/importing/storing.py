@@ -258,10 +258,7 @@ def _run(job: _Job, *, store: bool, stop: bool, progress: Progress | None, run: 
 
         for batch in job.batches():
             settle()
-            is_first = waiting is None
-            waiting = database.submit(
-                placing.load, raw, batch, dict(values), store=store, has_pairs=has_pairs, is_first=is_first
-            )
+            waiting = database.submit(placing.load, raw, batch, values, store=store, has_pairs=has_pairs)
         settle()
         if job.only_source and report.read and report.left_out == report.read:
             have = ", ".join(job.sources_seen)

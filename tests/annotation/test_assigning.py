@@ -532,6 +532,27 @@ def test_two_tabs_of_one_annotator_get_two_pairs(make_pair: MakePair, alice: Ann
     assert len(set(pairs)) == 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_slots_that_two_open_at_once_are_opened_once(project: Project, make_pair: MakePair) -> None:
+    for _ in range(3):
+        make_pair()
+    Assignment.objects.all().delete()
+    opened: list[int] = []
+
+    def second() -> None:
+        opened.append(assigning.open_slots(project=project))
+        connection.close()
+
+    with transaction.atomic():
+        opened.append(assigning.open_slots(project=project))
+        other = threading.Thread(target=second)
+        other.start()
+        while not _somebody_waits_for_a_lock():
+            pass
+    other.join()
+    assert opened == [9, 0]
+
+
 def _somebody_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.db import transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annotation.models import Project
-from annotation.pairing import as_json, candidate_digest, next_rank, prompt_digest, shuffle_key
+from annotation.pairing import as_json, candidate_digest, messages_json, next_rank, prompt_digest, shuffle_key
 
 
 def test_the_same_conversation_is_one_prompt() -> None:
@@ -15,6 +17,17 @@ def test_the_same_conversation_is_one_prompt() -> None:
     assert prompt_digest(one) == prompt_digest(one)
     assert len(prompt_digest(one)) == 32
     assert len({prompt_digest(one), prompt_digest(one, "s"), prompt_digest(as_json([]), "s")}) == 3
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8")) | st.text('"\\\n\r\t\b\x00\x1f/é'), max_size=3))
+def test_messages_are_written_as_json_writes_them(contents: list[str]) -> None:
+    messages = [{"role": "user", "content": content} for content in contents]
+    assert messages_json(messages) == as_json(messages).encode()
+
+
+def test_half_a_character_cannot_be_written() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        messages_json([{"role": "user", "content": "half \ud83d"}])
 
 
 def test_text_model_and_ordinal_tell_candidates_apart() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from django.db import connection
 
 from annotation import rendering
 from annotation.errors import Refused
-from annotation.importing import batching, check, import_pairs, storing
+from annotation.importing import batching, check, import_pairs, placing, storing
 from annotation.models import Assignment, Candidate, Event, Pair, Project, Prompt, Run
+from annotation.pairing import as_json, prompt_digest
 from annotation.recording import broken_links
 
 pytestmark = pytest.mark.django_db
@@ -370,6 +372,45 @@ def test_the_settings_of_the_surrounding_transaction_come_back(project: Project,
         # Keys are checked at the end of the transaction again: a pair may come before its candidates.
         cursor.execute("INSERT INTO guideline_reading (annotator_id, guideline_id, read_at) VALUES (-1, -1, now())")
         cursor.execute("DELETE FROM guideline_reading WHERE annotator_id = -1")
+
+
+# ---- others at the same moment -------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_prompt_that_somebody_makes_meanwhile_is_found(
+    project: Project, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for a batch's prompts and their COPY another transaction commits one of them."""
+    usual, tries = placing._numbers, []
+
+    def meanwhile(cursor: Any, table: str, count: int) -> list[int]:
+        if table == "prompt":
+            tries.append(count)
+        if tries == [2]:
+            with closing(connection.copy()) as other, other.cursor() as elsewhere:
+                elsewhere.execute(
+                    "INSERT INTO prompt (project_id, messages, system, language, tags, source, external_id, meta, "
+                    "digest, html, renderer, created_at) VALUES (%s, %s, '', '', '{}', '', '', '{}', %s, '', 0, now())",
+                    [project.pk, json.dumps(asked), prompt_digest(as_json(asked))],
+                )
+        return usual(cursor, table, count)
+
+    asked = [{"role": "user", "content": "Question 1?"}]
+    monkeypatch.setattr(placing, "_numbers", meanwhile)
+    report = import_pairs(project=project, path=write(row(1), row(2)))
+    assert (report.added, tries) == (2, [2, 1])
+    assert counted()[:3] == [2, 4, 2]
+
+
+def test_ids_that_share_a_key_are_still_two(project: Project, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key by which an id is found is a digest: where two ids have the same one, the ids themselves decide."""
+    monkeypatch.setattr(batching, "shuffle_key", lambda *parts: 7)
+    monkeypatch.setattr(batching, "BATCH_ROWS", 2)
+    path = write(row(1), row(2), row(3), row(1, prompt="Else?"))
+    report = import_pairs(project=project, path=path, on_error="skip")
+    assert (report.added, report.counts) == (3, {"duplicate_id": 1})
+    assert [(refusal.line, refusal.reason) for refusal in report.refusals] == [(4, "duplicate_id")]
 
 
 # ---- memory, and the end of the process ----------------------------------------------------------------------------
