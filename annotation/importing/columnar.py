@@ -26,24 +26,44 @@ MOST_COLUMNS = 1_000
 # A column chunk that claims to unpack to more than this, or to so many times its size, is not read.
 MOST_UNPACKED = 2**30
 MOST_TIMES = 1_000
+# What all of it may unpack to: so many times its size, once more than the free part came out (as in sources.py).
+MOST_TIMES_IN_ALL = 100
+FREE = 64 * 2**20
 
 
 class Unfit(Exception):
     """The file cannot be read as what it says it is."""
 
 
-def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+class Worth:
+    """What came out of a file against what was taken from it so far: each part must be worth its bytes.
+
+    A dictionary unpacks to far more than the header says; so a file that does stops at the free part, however long it
+    goes on.
+    """
+
+    def __init__(self) -> None:
+        self.taken = self.out = 0
+
+    def add(self, out: int) -> None:
+        self.out += out
+        check_unpacked(self.taken, self.out)
+
+
+def parquet_rows(path: Path, worth: Worth) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     size = path.stat().st_size
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20, memory_map=False) as file:
         check_parquet(file.metadata, size)
         told, read = file.metadata.num_rows, 0
-        for batch in file.iter_batches(batch_size=ROWS, use_threads=False):
-            read += batch.num_rows
-            if read > told:
-                raise Unfit(f"its header says {told:,} rows, and there are more")
-            yield from rows_of(batch)
+        for g in range(file.metadata.num_row_groups):
+            worth.taken += packed_size(file.metadata.row_group(g))
+            for batch in file.iter_batches(batch_size=ROWS, row_groups=[g], use_threads=False):
+                read += batch.num_rows
+                if read > told:
+                    raise Unfit(f"its header says {told:,} rows, and there are more")
+                yield from rows_of(batch)
         if read != told:
             raise Unfit(f"its header says {told:,} rows, and there are {read:,}")
 
@@ -52,7 +72,7 @@ def check_parquet(metadata: Any, size: int) -> None:
     """Refuse what the header alone shows to be wrong."""
     if metadata.num_columns > MOST_COLUMNS:
         raise Unfit(f"it has {metadata.num_columns:,} columns; the limit is {MOST_COLUMNS:,}")
-    counted = 0
+    counted = all_unpacked = 0
     for g in range(metadata.num_row_groups):
         group = metadata.row_group(g)
         counted += group.num_rows
@@ -64,8 +84,19 @@ def check_parquet(metadata: Any, size: int) -> None:
                 raise Unfit(f"its header places the column {column.path_in_schema} outside the file")
             if unpacked > MOST_UNPACKED or unpacked > MOST_TIMES * max(packed, 4096):
                 raise Unfit(f"its column {column.path_in_schema} would unpack {packed:,} bytes to {unpacked:,}")
+            all_unpacked += unpacked
     if counted != metadata.num_rows:
         raise Unfit(f"its header says {metadata.num_rows:,} rows, and its parts say {counted:,}")
+    check_unpacked(size, all_unpacked)
+
+
+def packed_size(group: Any) -> int:
+    return sum(group.column(c).total_compressed_size for c in range(group.num_columns))
+
+
+def check_unpacked(packed: int, unpacked: int) -> None:
+    if unpacked > FREE and unpacked > MOST_TIMES_IN_ALL * packed:
+        raise Unfit(f"it unpacks to more than {MOST_TIMES_IN_ALL} times its size, and no text does that")
 
 
 def arrow_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -138,8 +169,12 @@ def main(paths: list[str]) -> int:
             path = Path(name)
             with path.open("rb") as handle:
                 is_parquet = handle.read(4) == b"PAR1"
-            for row in parquet_rows(path) if is_parquet else arrow_rows(path):
-                write(encode(row) + "\n")
+            worth = Worth()
+            for row in parquet_rows(path, worth) if is_parquet else arrow_rows(path):
+                line = encode(row)
+                if is_parquet:
+                    worth.add(len(line))
+                write(line + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough.

@@ -55,7 +55,7 @@ class Source:
 
 
 def check_unpacked(name: str, size: int, out: int) -> None:
-    """Raise `Refused` when `size` bytes of a file became far more than text does."""
+    """Raise `Refused` when `size` bytes of a file became `out`, which is far more than text does."""
     if out > FREE and out > MOST_TIMES * size:
         raise Refused(
             f"{name} unpacks to more than {MOST_TIMES} times its size. No text does that; "
@@ -68,7 +68,6 @@ class Bounded:
 
     def __init__(self, path: Path, name: str, *, is_gzip: bool) -> None:
         self.name = name
-        self.size = path.stat().st_size
         self.out = 0
         self.raw: BinaryIO = path.open("rb")
         self.stream: Any = gzip.GzipFile(fileobj=self.raw) if is_gzip else self.raw
@@ -84,7 +83,8 @@ class Bounded:
             ) from error
         self.out += len(block)
         if self.is_gzip:
-            check_unpacked(self.name, self.size, self.out)
+            # Against what was taken from the file so far: a bomb stops at the free part, however large it is.
+            check_unpacked(self.name, self.raw.tell(), self.out)
         if self.is_first:
             self.is_first = False
             block = block.removeprefix(BOM)

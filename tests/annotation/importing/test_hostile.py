@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import os
 import struct
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,14 @@ def good(n: int) -> dict[str, str]:
     return {"item_id": f"i{n}", "prompt": f"question {n}", "response_a": "yes", "response_b": "no"}
 
 
+def rows_before_the_end(path: Path) -> int:
+    """How many rows came out of a file before it was refused as a bomb."""
+    read = itertools.count()
+    with pytest.raises(Refused, match="unpacks to more than 100 times"):
+        deque(zip(rows(sources.open_source(path)), read, strict=False), maxlen=0)
+    return next(read)
+
+
 def test_a_gzip_bomb_is_stopped_early(tmp_path: Path) -> None:
     path = tmp_path / "bomb.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=9) as out:
@@ -29,6 +40,21 @@ def test_a_gzip_bomb_is_stopped_early(tmp_path: Path) -> None:
     source = sources.open_source(path)
     with pytest.raises(Refused, match="unpacks to more than 100 times"):
         list(rows(source))
+
+
+def test_a_large_gzip_bomb_stops_where_a_small_one_does(tmp_path: Path) -> None:
+    """What counts is what was taken from the file so far, not how long the file goes on."""
+    path = tmp_path / "bomb.jsonl.gz"
+    line = json.dumps(good(1) | {"response_a": "yes " * 250_000}).encode() + b"\n"
+    with gzip.open(path, "wb", compresslevel=9) as out:
+        for _ in range(100):
+            out.write(line)
+    padded = path.read_bytes() + gzip.compress(os.urandom(2**20), 1)
+    path.write_bytes(padded)
+    read = rows_before_the_end(path)
+    # 100 MB are less than 100 times the whole file, and more than the part of it that they came from is worth.
+    assert 100 * len(line) < 100 * len(padded)
+    assert read <= 66 * 2**20 // len(line)
 
 
 def test_a_gzip_file_that_breaks_off_is_refused_whole(tmp_path: Path) -> None:
@@ -123,6 +149,21 @@ def test_a_parquet_bomb_is_stopped_early(tmp_path: Path) -> None:
         list(found)
 
 
+def test_a_parquet_bomb_in_parts_stops_where_one_in_a_piece_does(tmp_path: Path) -> None:
+    """A dictionary unpacks to far more than the header says; the rest of the file does not make up for it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    many = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), ["x" * 1_000])
+    noise = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), [os.urandom(2**20).hex()])
+    with pq.ParquetWriter(tmp_path / "bomb", pa.schema([("prompt", many.type)]), compression="zstd") as out:
+        out.write_table(pa.table({"prompt": many}))
+        out.write_table(pa.table({"prompt": noise}))
+    assert 100 * (tmp_path / "bomb").stat().st_size > 100_000_000
+    read = rows_before_the_end(tmp_path / "bomb")
+    assert read <= 66 * 2**20 // 1_000
+
+
 def test_parquet_that_says_it_has_other_rows_is_refused() -> None:
     from types import SimpleNamespace
 
@@ -144,6 +185,10 @@ def test_parquet_that_says_it_has_other_rows_is_refused() -> None:
         columnar.check_parquet(metadata(), 1_000)
     with pytest.raises(columnar.Unfit, match="outside the file"):
         columnar.check_parquet(metadata(total_compressed_size=10**9), 1_000)
+    # Each column as the limit for one wants it, and far too much together: nothing is decoded to find out.
+    half = metadata(total_compressed_size=2**20, total_uncompressed_size=2**29)
+    with pytest.raises(columnar.Unfit, match="unpacks to more than 100 times its size"):
+        columnar.check_parquet(half, 2**21)
     honest = metadata(total_uncompressed_size=150)
     columnar.check_parquet(honest, 1_000)
     honest.num_rows = 11
