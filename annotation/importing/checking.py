@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from annotation.errors import Refused
+from annotation.errors import Mendable, Refused
 from annotation.importing import layouts
 from annotation.importing.layouts import LAYOUTS, Messages, PairRow
 from annotation.importing.mapping import read_mapping
@@ -126,12 +126,18 @@ def check_mapping(mapping: Mapping[str, str], columns: list[str]) -> None:
         raise Refused(f"{unknown[0]!r} cannot be mapped. Known are: {', '.join(layouts.FIELDS)}.")
     missing = [name for name in layouts.NEEDED if not mapping.get(name)]
     if missing:
-        raise Refused(f"The mapping lacks {' and '.join(missing)}. Name its column, as --map {missing[0]}=COLUMN.")
+        raise Mendable(
+            f"The mapping lacks {' and '.join(missing)}.",
+            by_command=f"Name its column, as --map {missing[0]}=COLUMN.",
+            on_page="Choose its column.",
+        )
     for name, column in mapping.items():
         if name.startswith("label."):
             if "label" not in mapping:
-                raise Refused(
-                    f"{name} says what a value means, but no column is mapped to label. Add --map label=COLUMN."
+                raise Mendable(
+                    f"{name} says what a value means, but no column is mapped to label.",
+                    by_command="Add --map label=COLUMN.",
+                    on_page="Choose its column under “Which is better”, or empty the values.",
                 )
             continue
         for one in [part.strip() for part in column.split(",")] if name == "meta" else [column]:
@@ -216,14 +222,20 @@ def reader_for(
         layout = MAPPING
     if layout == MAPPING:
         if not mapping:
-            raise Refused(
-                "The layout mapping needs --map FIELD=COLUMN, at least for prompt, response_a and response_b."
+            raise Mendable(
+                "The layout mapping needs columns, at least for the prompt and both answers.",
+                by_command="Name them with --map FIELD=COLUMN (prompt, response_a, response_b).",
+                on_page="Choose them.",
             )
         seen = look_at(source)
         check_mapping(mapping, seen.columns)
         return MAPPING, read_mapping(mapping)
     if mapping:
-        raise Refused(f"The layout {layout} names its columns itself. Leave out --map, or use the layout mapping.")
+        raise Mendable(
+            f"The layout {layout} names its columns itself.",
+            by_command="Leave out --map, or use the layout mapping.",
+            on_page="Choose columns named by hand instead.",
+        )
     if layout == AUTO:
         layout = _sure(look_at(source))
     if layout not in LAYOUTS:
@@ -247,7 +259,9 @@ def _sure(seen: Look) -> str:
         best = f"{LAYOUTS[name].title} fits {fit:.0%} of the rows looked at, which is not enough to be sure"
     else:
         best = "No known layout fits"
-    raise Refused(
-        f"{best}. The columns are: {have}. Name the layout with --layout ({', '.join(LAYOUTS)}), "
-        f"or the columns with --layout mapping --map prompt=COLUMN --map response_a=COLUMN --map response_b=COLUMN."
+    raise Mendable(
+        f"{best}. The columns are: {have}.",
+        by_command=f"Name the layout with --layout ({', '.join(LAYOUTS)}), or the columns with "
+        f"--layout mapping --map prompt=COLUMN --map response_a=COLUMN --map response_b=COLUMN.",
+        on_page="Choose a layout, or name the columns.",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation.errors import Refused
+from annotation.errors import Mendable, Refused
 from annotation.importing import checking, layouts, resolving
 from annotation.importing.layouts import PairRow, Value, identifier, integer, some_text, text
 from annotation.importing.reading import Row, rows
@@ -115,7 +115,11 @@ def _layout_of(source: Source, layout: str) -> str:
         if set(known.keys) <= set(seen.columns):
             return name
     have = ", ".join(seen.columns[:12]) or "none that can be read"
-    raise Refused(f"No layout of judgements fits {source.name}. Its columns are: {have}. See docs/importing.md.")
+    raise Mendable(
+        f"No layout of judgements fits {source.name}. Its columns are: {have}.",
+        by_command="See docs/importing.md.",
+        on_page="Our own layout has item_id, annotator_id, task and choice.",
+    )
 
 
 # ---- the database --------------------------------------------------------------------------------------------------

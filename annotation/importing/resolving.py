@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from annotation.errors import Refused
+from annotation.errors import Mendable, Refused
 from annotation.models import Annotator, Project
 
 # The project's pairs by every id they have: their own, and those that were linked to them. `a` is the candidate that
@@ -60,7 +60,11 @@ def ensure_annotators(*, project: Project, names: Iterable[str], judges: frozens
                 Annotator(project=project, external_id=name, name=name[:120], kind=kind, model=name if is_judge else "")
             )
         elif is_judge and not here[name].is_judge:
-            raise Refused(f"{name!r} is here as a person already, not as a judge. Leave out --judge {name}.")
+            raise Mendable(
+                f"{name!r} is here as a person already, not as a judge.",
+                by_command=f"Leave out --judge {name}.",
+                on_page="Take the name out of the judges.",
+            )
     Annotator.objects.bulk_create(new)
     return len(new)
 

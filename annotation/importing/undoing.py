@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import connection, transaction
+from django.utils import timezone
 
 from annotation.errors import Refused
 from annotation.models import Pair, Run, User
 from annotation.recording import record
+
+# How long what an import brought can be taken back.
+UNDO_WITHIN = timedelta(days=30)
 
 # What people said of a pair. Any of it keeps the pair: what was said is never thrown away.
 _SAID = """
@@ -50,7 +56,8 @@ def undo_import(*, run: Run, actor: User) -> int:
     """Delete the pairs that an import added, with their texts and open slots. Returns how many pairs.
 
     Raises:
-        Refused: it is no finished import of pairs, was undone before, or somebody has judged one of its pairs.
+        Refused: it is no finished import of pairs, is too old, was undone before, or somebody has judged one of its
+            pairs.
     """
     run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
     at = run.parameters
@@ -58,6 +65,8 @@ def undo_import(*, run: Run, actor: User) -> int:
         raise Refused("Only a finished import of pairs can be undone.")
     if run.result.get("undone"):
         raise Refused("This import was undone before. Nothing of it is here any more.")
+    if _is_too_old(run):
+        raise Refused(f"This import is older than {UNDO_WITHIN.days} days, so it cannot be undone any more.")
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, {"run": run.pk})
         cursor.execute(_SAID, {"run": run.pk})
@@ -87,10 +96,14 @@ def can_undo(run: Run) -> bool:
     """Whether `undo_import` would do it now."""
     if run.parameters.get("phase") != "import" or run.parameters.get("holds") != "pairs" or run.state != Run.State.DONE:
         return False
-    if run.result.get("undone") or not Pair.objects.filter(imported_by=run).exists():
+    if run.result.get("undone") or _is_too_old(run) or not Pair.objects.filter(imported_by=run).exists():
         return False
     with connection.cursor() as cursor:
         cursor.execute(_SAID, {"run": run.pk})
         is_kept = cursor.fetchone()[0]
         cursor.execute(_RELEASED, {"project": run.project_id, "since": run.created_at})
         return not is_kept and not cursor.fetchone()[0]
+
+
+def _is_too_old(run: Run) -> bool:
+    return (run.finished_at or run.created_at) < timezone.now() - UNDO_WITHIN

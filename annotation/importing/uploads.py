@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from django.db import DatabaseError, connection, transaction
 
-from annotation.errors import Refused
+from annotation.errors import Mendable, Refused
 from annotation.importing import checking, judgements, layouts, receiving, storing
 from annotation.importing.guessing import ASKED, SIDES, guess_columns
 from annotation.importing.reasons import REASONS, Refusal, shown
@@ -92,7 +93,8 @@ def check_again(
         mapping = {}
     elif run.result.get("columns"):
         _check_form(mapping)
-        checking.check_mapping(mapping, run.result["columns"])
+        with _in_words_of_the_page():
+            checking.check_mapping(mapping, run.result["columns"])
     return request_check(
         project=run.project,
         upload=upload,
@@ -177,7 +179,16 @@ def execute(hold: Hold) -> dict[str, Any]:
         Refused: the file is gone or cannot be read; with `on_error` stop, a line of it is bad.
         Cancelled, Superseded: as of the run's heartbeat.
     """
-    return _check(hold) if hold.run.parameters["phase"] == "check" else _import(hold)
+    with _in_words_of_the_page():
+        return _check(hold) if hold.run.parameters["phase"] == "check" else _import(hold)
+
+
+@contextmanager
+def _in_words_of_the_page() -> Iterator[None]:
+    try:
+        yield
+    except Mendable as refusal:
+        raise Refused(refusal.on_page) from refusal
 
 
 def _check(hold: Hold) -> dict[str, Any]:
@@ -404,12 +415,15 @@ def import_of(run: Run) -> Run | None:
 def mapping_fields(run: Run, *, chosen: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The form in which a person names the columns: what is asked, what was chosen or guessed, and the first value."""
     columns: list[str] = run.result["columns"]
-    said = chosen or run.parameters["mapping"] or guess_columns(columns)
+    before = None if chosen or run.parameters["mapping"] else _named_before(run)
+    said = chosen or run.parameters["mapping"] or (before.parameters["mapping"] if before else guess_columns(columns))
     first = dict(zip(columns, run.result["first"], strict=True))
     errors = {name: "Choose its column." for name in layouts.NEEDED if chosen is not None and not said.get(name)}
     if said.get("response_a") and said.get("response_a") == said.get("response_b"):
         errors["response_b"] = "First and second answer are the same column."
     return {
+        # The file for which these columns were named so, where they are not new to the project.
+        "as_for": before.parameters["file"] if before else "",
         "columns": [
             {
                 "name": name,
@@ -432,3 +446,11 @@ def mapping_fields(run: Run, *, chosen: Mapping[str, str] | None = None) -> dict
             for side, (title, usual) in SIDES.items()
         ],
     }
+
+
+def _named_before(run: Run) -> Run | None:
+    """The last check in this project in which the same columns were named by hand, and lines were good."""
+    columns = run.result["columns"]
+    checks = Run.objects.filter(project=run.project_id, kind=Run.Kind.IMPORT, parameters__phase="check", pk__lt=run.pk)
+    same = checks.filter(result__columns__contains=columns, result__columns__contained_by=columns, result__good__gt=0)
+    return same.exclude(parameters__mapping={}).order_by("-pk").first()

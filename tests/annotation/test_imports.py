@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from annotation import running
 from annotation.errors import Refused
-from annotation.importing import receiving, undoing, uploads
+from annotation.importing import REASONS, check, receiving, undoing, uploads
 from annotation.importing.guessing import guess_columns
 from annotation.importing.receiving import ReportLines, Upload, path_of
 from annotation.models import Assignment, Candidate, Event, Judgement, Pair, Prompt, Run, Worker
@@ -309,6 +309,47 @@ def test_named_columns_are_checked_and_imported(project, client):
     )
 
 
+def test_columns_named_before_are_offered_again(project, client):
+    named = {"prompt": "besser", "response_a": "antwort_2", "response_b": "antwort_1"}
+    send(client, project, COLUMNS, name="first.csv")
+    assert "as for" not in page(client, worked())
+    press(client, newest(), do="again", layout="mapping", **named)
+    assert worked().result["good"] == 6
+    send(client, project, COLUMNS, name="second.csv")
+    text = page(client, worked())
+    assert "as for <bdi>first.csv</bdi>" in text
+    assert text.count("<option selected>besser</option>") == 1
+    assert "<option selected>frage</option>" not in text
+    # Other columns are guessed.
+    send(client, project, COLUMNS.replace(b"besser", b"winner"), name="third.csv")
+    text = page(client, worked())
+    assert "as for" not in text
+    assert "<option selected>frage</option>" in text
+
+
+def test_refusals_of_the_engine_speak_of_what_the_page_offers(project, client, lead):
+    """What the command mends by an option is mended on the page by a choice; what is wrong is said alike."""
+    send(client, project, GOOD)
+    upload = uploads.upload_of(worked())
+    for asked, wrong, option in (
+        ({"layout": "mapping"}, "The layout mapping needs columns", "--map FIELD=COLUMN"),
+        ({"layout": "mapping", "mapping": {"prompt": "prompt"}}, "The mapping lacks response_a", "--map response_a="),
+        ({"layout": "trl", "mapping": {"prompt": "prompt"}}, "The layout trl names its columns itself.", "--map"),
+    ):
+        uploads.request_check(project=project, upload=upload, actor=lead.user, **asked)
+        text = page(client, worked())
+        assert wrong in text
+        assert "--map" not in text
+        with pytest.raises(Refused, match=wrong) as refused:
+            check(path_of(upload.name), asked["layout"], asked.get("mapping"))
+        assert option in str(refused.value)
+
+
+@pytest.mark.parametrize("reason", [reason for reason, (_, mend) in REASONS.items() if "--" in mend])
+def test_every_line_that_an_option_mends_is_mended_on_the_page(reason):
+    assert "--" not in uploads.MEND_HERE[reason]
+
+
 def test_one_column_twice_is_said_at_its_field(project, client):
     send(client, project, COLUMNS)
     run = worked()
@@ -510,6 +551,20 @@ def test_what_somebody_judged_stays(project, client, alice):
     assert "Undo this import" not in page(client, run)
     assert press(client, run, do="undo").status_code == 422
     assert Pair.objects.count() == 20
+
+
+def test_undo_ends_after_thirty_days(project, client):
+    run = imported(client, project)
+    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=30, minutes=1))
+    assert "Undo this import" not in page(client, run)
+    answer = press(client, run, do="undo")
+    assert answer.status_code == 422
+    assert "older than 30 days" in answer.content.decode()
+    assert Pair.objects.count() == 20
+    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=29))
+    assert "Undo is possible for 30 days" in page(client, run)
+    press(client, run, do="undo")
+    assert Pair.objects.count() == 0
 
 
 def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice):
