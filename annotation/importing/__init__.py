@@ -1,8 +1,9 @@
-"""Files -> prompts, candidates, pairs, judgements, votes. docs/importing.md says what is read and what is refused."""
+"""Files -> prompts, candidates, pairs, judgements, votes, rationales. docs/importing.md says what is refused."""
 
 from annotation.importing.checking import Look, look, recognise
 from annotation.importing.judgements import import_judgements
 from annotation.importing.layouts import FIELDS, LAYOUTS, PairRow
+from annotation.importing.rationales import Reasoned, import_rationales, read_rationales
 from annotation.importing.reasons import REASONS, Refusal, shown
 from annotation.importing.reporting import Report, report_lines, write_report
 from annotation.importing.storing import check, import_pairs
@@ -14,13 +15,16 @@ __all__ = [
     "REASONS",
     "Look",
     "PairRow",
+    "Reasoned",
     "Refusal",
     "Report",
     "check",
     "import_judgements",
     "import_pairs",
     "import_principle_votes",
+    "import_rationales",
     "look",
+    "read_rationales",
     "recognise",
     "report_lines",
     "shown",

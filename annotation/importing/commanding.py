@@ -1,4 +1,4 @@
-"""What the three import commands have in common: options, and how they say what they did."""
+"""What the import commands have in common: options, and how they say what they did."""
 
 from __future__ import annotations
 

@@ -73,6 +73,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "Give the file that holds this list.",
     ),
     "vote_count": ("another number of votes than principles", "Give one vote per principle, in their order."),
+    "text_not_here": ("a text that no pair of its item has", "Import the pairs with this very text first."),
+    "explained_otherwise": (
+        "already explained otherwise",
+        "Rationales are never changed by an import: leave the row out.",
+    ),
     "voted_otherwise": ("already voted otherwise", "Votes are never changed by an import: leave the row out."),
 }
 

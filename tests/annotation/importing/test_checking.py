@@ -165,7 +165,7 @@ def test_a_file_of_two_layouts_is_not_guessed(tmp_path: Path) -> None:
 
 def test_mapping_needs_a_mapping_and_others_take_none(tmp_path: Path) -> None:
     source = file(tmp_path, {"a": 1})
-    with pytest.raises(Refused, match="needs columns, .* --map FIELD=COLUMN"):
+    with pytest.raises(Refused, match=r"needs columns, .* --map FIELD=COLUMN"):
         reader_for(source, "mapping", None)
     with pytest.raises(Refused, match="Leave out --map"):
         reader_for(source, "hh", MAPPING)
