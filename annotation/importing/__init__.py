@@ -2,11 +2,12 @@
 
 from annotation.importing.checking import Look, look, recognise
 from annotation.importing.judgements import import_judgements
-from annotation.importing.layouts import FIELDS, LAYOUTS, PairRow
+from annotation.importing.layouts import FIELDS, LAYOUTS
 from annotation.importing.rationales import Reasoned, import_rationales, read_rationales
 from annotation.importing.reasons import REASONS, Refusal, shown
 from annotation.importing.reporting import Report, report_lines, write_report
 from annotation.importing.storing import check, import_pairs
+from annotation.importing.values import PairRow
 from annotation.importing.votes import import_principle_votes
 
 __all__ = [

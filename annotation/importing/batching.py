@@ -10,8 +10,8 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from annotation.importing import binary, checking
-from annotation.importing.layouts import PairRow
 from annotation.importing.reasons import LONGEST_TEXT, Bad, Refusal
+from annotation.importing.values import PairRow
 from annotation.pairing import as_json, candidate_digest, messages_json, prompt_digest, shuffle_key
 
 # A batch ends after so many rows or characters.

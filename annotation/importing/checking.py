@@ -10,11 +10,12 @@ from typing import Any
 
 from annotation.errors import Mendable, Refused
 from annotation.importing import layouts
-from annotation.importing.layouts import LAYOUTS, Messages, PairRow
+from annotation.importing.layouts import LAYOUTS
 from annotation.importing.mapping import read_mapping
 from annotation.importing.reading import rows
 from annotation.importing.reasons import LONGEST_TEXT, Bad
 from annotation.importing.sources import Source, open_source
+from annotation.importing.values import Messages, PairRow, Value
 
 # Kinds of rows that may be let in on request; the pair carries the kind as a mark.
 ALLOWABLE = frozenset({"empty", "identical"})
@@ -88,6 +89,22 @@ def check_text(value: str, name: str) -> None:
         raise Bad("nul", f"{name} holds a NUL character.", value[max(0, value.index("\x00") - 60) :])
     if len(value) > LONGEST_TEXT:
         raise Bad("text_too_long", f"{name} has {len(value):,} characters.", value)
+
+
+def check_names(*named: tuple[str, str, int], broken: str) -> None:
+    """Raise `Bad` for texts of a row (each with its name and its limit, 0 for none) that the database cannot keep.
+
+    `broken` is the reason for half characters (Source.broken_text).
+    """
+    for value, name, longest in named:
+        check_text(value, name)
+        if longest and len(value) > longest:
+            raise Bad("bad_value", f"{name} has {len(value):,} characters; the limit is {longest}.", value)
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise Bad(broken, "A text holds what no character is.", value) from error
 
 
 def check_json(value: Any) -> None:
@@ -212,7 +229,7 @@ def recognise(path: Path | str, *, name: str = "", split: str = "") -> list[tupl
 
 def reader_for(
     source: Source, layout: str, mapping: Mapping[str, str] | None
-) -> tuple[str, Callable[[layouts.Value], PairRow]]:
+) -> tuple[str, Callable[[Value], PairRow]]:
     """The layout's name and its reader; `auto` recognises it.
 
     Raises:

@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from annotation.errors import Mendable, Refused
 from annotation.importing import checking, layouts, resolving
-from annotation.importing.layouts import PairRow, Value, identifier, integer, some_text, text
-from annotation.importing.reading import Row, rows
-from annotation.importing.reasons import Bad, Refusal, refusal
+from annotation.importing.reading import Row
+from annotation.importing.reasons import Bad, refusal
 from annotation.importing.reporting import Progress, Report
 from annotation.importing.sources import Source, open_source
+from annotation.importing.values import PairRow, Value, identifier, integer, some_text, text
 from annotation.models import Project, Run, User
 from annotation.pairing import as_json, candidate_digest, prompt_digest
 from annotation.recording import record
@@ -245,8 +245,12 @@ def import_judgements(
     with transaction.atomic(), connection.cursor() as cursor:
         resolving.make_table(cursor, "said", SAID)
         resolving.make_items(cursor, project)
-        for batch in _batches(source, layout, report):
-            resolving.copy(cursor, "said", batch)
+
+        def read(row: Row) -> Iterator[tuple[Any, ...]]:
+            return (_columns(said, source) for said in _read(row, layout, report))
+
+        for batch in resolving.batches(source, report, read, size=BATCH, item=resolving.item_of):
+            resolving.copy(cursor, "said", ((no, line, *columns) for no, line, columns in batch))
             if progress:
                 progress(report.read)
         cursor.execute("SELECT DISTINCT annotator FROM said")
@@ -269,30 +273,6 @@ def import_judgements(
     return report
 
 
-def _batches(source: Source, layout: str, report: Report) -> Iterator[list[tuple[Any, ...]]]:
-    batch: list[tuple[Any, ...]] = []
-    refused: list[Refusal] = []
-    for row in rows(source):
-        try:
-            for said in _read(row, layout, report):
-                report.read += 1
-                batch.append((report.read, row.line, *_columns(said, source)))
-        except Bad as bad:
-            report.read += 1
-            refused.append(refusal(row.line, bad, _item_of(row)))
-        if len(batch) + len(refused) >= BATCH:
-            report.refusals.add(refused)
-            yield batch
-            batch, refused = [], []
-    report.refusals.add(refused)
-    yield batch
-
-
-def _item_of(row: Row) -> str:
-    value = row.value or {}
-    return next((str(value[key]) for key in ("item_id", "idx") if type(value.get(key)) in (str, int)), "")
-
-
 def _read(row: Row, layout: str, report: Report) -> list[Said]:
     if row.bad is not None:
         raise row.bad
@@ -310,20 +290,13 @@ def _read(row: Row, layout: str, report: Report) -> list[Said]:
 
 
 def _columns(said: Said, source: Source) -> tuple[Any, ...]:
-    for value, name, longest in (
+    checking.check_names(
         (said.annotator, "annotator", 200),
         (said.item, "item", 300),
         (said.source, "source", 200),
         (said.reason, "reasoning", 0),
-    ):
-        checking.check_text(value, name)
-        if longest and len(value) > longest:
-            raise Bad("bad_value", f"{name} has {len(value):,} characters; the limit is {longest}.", value)
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise Bad(source.broken_text, "A text holds what no character is.", value) from error
+        broken=source.broken_text,
+    )
     try:
         digests = _digests(said.pair) if said.pair else (None, None, None)
     except UnicodeEncodeError as error:
@@ -348,10 +321,8 @@ def _resolve(cursor: Any, values: dict[str, Any], report: Report) -> None:
         cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
     # Without statistics the planner would take these tables for small, and compare all with all.
     cursor.execute("ANALYZE said")
-    # A table that was just filled may count as empty: the planner would read all of it for every row.
-    cursor.execute("SET LOCAL enable_seqscan = off")
-    cursor.execute(FOUND, values)
-    cursor.execute("SET LOCAL enable_seqscan = on")
+    with resolving.by_index(cursor):
+        cursor.execute(FOUND, values)
     cursor.execute("ANALYZE found")
     cursor.execute("SELECT count(*) FROM said WHERE no NOT IN (SELECT no FROM found)")
     if missing := cursor.fetchone()[0]:
@@ -369,8 +340,10 @@ def _resolve(cursor: Any, values: dict[str, Any], report: Report) -> None:
             refused.append(refusal(line, Bad(reason, what, item), item))
         else:
             report.already += 1
-    cursor.execute(KNOWN, values)
-    for line, item, is_same in cursor.fetchall():
+    with resolving.by_index(cursor):
+        cursor.execute(KNOWN, values)
+        here = cursor.fetchall()
+    for line, item, is_same in here:
         if is_same:
             report.already += 1
         else:

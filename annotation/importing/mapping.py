@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from annotation.importing.layouts import (
+from annotation.importing.reasons import Bad
+from annotation.importing.values import (
     Messages,
     PairRow,
     Value,
@@ -17,7 +18,6 @@ from annotation.importing.layouts import (
     text,
     written,
 )
-from annotation.importing.reasons import Bad
 
 _USUAL = {"a": "a", "first": "a", "1": "a", "b": "b", "second": "b", "2": "b", "tie": "tie", "same": "tie", "0": "tie"}
 

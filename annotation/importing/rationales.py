@@ -18,11 +18,11 @@ from django.db.models import Q
 
 from annotation.errors import Refused
 from annotation.importing import checking, resolving
-from annotation.importing.layouts import Value, identifier, some_text, text
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, Refusal, refusal
 from annotation.importing.reporting import Progress, Report
 from annotation.importing.sources import Source, open_source
+from annotation.importing.values import Value, identifier, some_text, text
 from annotation.models import Annotator, Candidate, Pair, Project, Rationale, Run, Span, User
 from annotation.recording import record
 
@@ -71,7 +71,12 @@ def read_rationales(path: Path | str, *, name: str = "") -> Iterator[Reasoned | 
     Raises:
         Refused: the file cannot be read, or is no file of rationales.
     """
-    return _rows_of(_opened(path, name))
+    source = _opened(path, name)
+    for row in rows(source):
+        try:
+            yield _read(row, source)
+        except Bad as bad:
+            yield refusal(row.line, bad, resolving.item_of(row))
 
 
 def _opened(path: Path | str, name: str) -> Source:
@@ -84,15 +89,6 @@ def _opened(path: Path | str, name: str) -> Source:
             f"See docs/importing.md."
         )
     return source
-
-
-def _rows_of(source: Source) -> Iterator[Reasoned | Refusal]:
-    for row in rows(source):
-        try:
-            yield _read(row, source)
-        except Bad as bad:
-            item = (row.value or {}).get("item_id")
-            yield refusal(row.line, bad, item if type(item) is str else "")
 
 
 def _read(row: Row, source: Source) -> Reasoned:
@@ -109,16 +105,15 @@ def _read(row: Row, source: Source) -> Reasoned:
         _marked(row.value),
         some_text(row.value, "explanation"),
     )
-    named = {"item_id": (said.item, 300), "annotator_id": (said.annotator, 200), "target": (said.target, 60)}
-    named |= {"source": (said.source, 200), "text": (said.text or "", 0), "explanation": (said.words, 0)}
-    for what, (value, longest) in named.items():
-        checking.check_text(value, what)
-        if longest and len(value) > longest:
-            raise Bad("bad_value", f"{what} has {len(value):,} characters; the limit is {longest}.", value)
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise Bad(source.broken_text, "A text holds what no character is.", value) from error
+    checking.check_names(
+        (said.item, "item_id", 300),
+        (said.annotator, "annotator_id", 200),
+        (said.target, "target", 60),
+        (said.source, "source", 200),
+        (said.text or "", "text", 0),
+        (said.words, "explanation", 0),
+        broken=source.broken_text,
+    )
     if not said.target.strip():
         raise Bad("bad_value", "target is empty.", "target")
     if said.marked and said.text is None:
@@ -198,7 +193,12 @@ def import_rationales(
     with transaction.atomic():
         with connection.cursor() as cursor:
             resolving.make_items(cursor, project)
-        for batch in _batches(source, report):
+
+        def read(row: Row) -> list[Reasoned]:
+            return [_read(row, source)]
+
+        for numbered in resolving.batches(source, report, read, size=BATCH, item=resolving.item_of):
+            batch = [said for _, _, said in numbered]
             seen |= {said.annotator for said in batch}
             placed = _placed(batch, report, project)
             names = {said.annotator for said, _ in placed}
@@ -225,23 +225,6 @@ def import_rationales(
         report.added = 0
     report.seconds = time.monotonic() - began
     return report
-
-
-def _batches(source: Source, report: Report) -> Iterator[list[Reasoned]]:
-    batch: list[Reasoned] = []
-    refused: list[Refusal] = []
-    for one in _rows_of(source):
-        report.read += 1
-        if isinstance(one, Refusal):
-            refused.append(one)
-        else:
-            batch.append(one)
-        if len(batch) + len(refused) >= BATCH:
-            report.refusals.add(refused)
-            yield batch
-            batch, refused = [], []
-    report.refusals.add(refused)
-    yield batch
 
 
 def _placed(batch: list[Reasoned], report: Report, project: Project) -> list[tuple[Reasoned, Place]]:

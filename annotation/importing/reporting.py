@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from annotation.errors import Refused
-from annotation.importing.layouts import PairRow
 from annotation.importing.reasons import REASONS, Refusal
+from annotation.importing.values import PairRow
 
 # So many refusals are kept at hand; all of them lie in a temporary file.
 AT_HAND = 1_000

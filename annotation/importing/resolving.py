@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from django.db.backends.utils import CursorWrapper
 
 from annotation.errors import Mendable, Refused
+from annotation.importing.reading import Row, rows
+from annotation.importing.reasons import Bad, Refusal, refusal
+from annotation.importing.reporting import Report
+from annotation.importing.sources import Source
 from annotation.models import Annotator, Project
+
+One = TypeVar("One")
 
 # The project's pairs by every id they have: their own, and those that were linked to them. `a` is the candidate that
 # the file called a. Pairs that did not come with a file have no such order: there a is the first candidate.
@@ -20,6 +27,45 @@ UNION ALL
 SELECT pair.id, also ->> 'source', also ->> 'id', also ->> 'a'
 FROM pair, jsonb_array_elements(pair.meta #> '{imported,also}') AS also WHERE pair.project_id = %(project)s
 """
+
+
+def batches(
+    source: Source, report: Report, read: Callable[[Row], Iterable[One]], *, size: int, item: Callable[[Row], str]
+) -> Iterator[list[tuple[int, int, One]]]:
+    """What `read` finds in the rows, in batches of (number in the file, line, found); the refused go to the report.
+
+    A row is taken in whole or refused whole. `item` is the id that a refusal names.
+    """
+    batch: list[tuple[int, int, One]] = []
+    refused: list[Refusal] = []
+    for row in rows(source):
+        try:
+            for one in list(read(row)):
+                report.read += 1
+                batch.append((report.read, row.line, one))
+        except Bad as bad:
+            report.read += 1
+            refused.append(refusal(row.line, bad, item(row)))
+        if len(batch) + len(refused) >= size:
+            report.refusals.add(refused)
+            yield batch
+            batch, refused = [], []
+    report.refusals.add(refused)
+    yield batch
+
+
+def item_of(row: Row) -> str:
+    """The id that a row gives its item, where it can be read."""
+    value = row.value or {}
+    return next((str(value[key]) for key in ("item_id", "idx") if type(value.get(key)) in (str, int)), "")
+
+
+@contextmanager
+def by_index(cursor: CursorWrapper) -> Iterator[None]:
+    """A table that was just filled may count as empty: the planner would read all of it for every row."""
+    cursor.execute("SET LOCAL enable_seqscan = off")
+    yield
+    cursor.execute("SET LOCAL enable_seqscan = on")
 
 
 def make_table(cursor: CursorWrapper, name: str, columns: str) -> None:

@@ -22,11 +22,11 @@ from annotation import typesetting
 from annotation.errors import Refused
 from annotation.importing import checking, layouts, placing
 from annotation.importing.batching import Batch
-from annotation.importing.layouts import PairRow
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, refusal
 from annotation.importing.reporting import Progress, Report
 from annotation.importing.sources import Source, open_source
+from annotation.importing.values import PairRow, Value
 from annotation.models import Project, Run, User
 from annotation.recording import record
 
@@ -34,7 +34,7 @@ PREVIEW = 5
 # Pairs whose texts an import sets itself; the rest of a big file is set afterwards, along the queue.
 SET_AT_ONCE = 2_000
 
-Reader = Callable[[layouts.Value], PairRow]
+Reader = Callable[[Value], PairRow]
 
 
 def check(
@@ -208,7 +208,7 @@ class _Job:
         if self.rng is not None:
             self._draw(row.line, pair)
 
-    def _is_elsewhere(self, value: layouts.Value) -> bool:
+    def _is_elsewhere(self, value: Value) -> bool:
         named = value.get(self.source_column)
         named = named if type(named) is str and named else self.source.stem
         if named == self.only_source:

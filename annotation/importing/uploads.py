@@ -21,6 +21,7 @@ from annotation.importing.guessing import ASKED, SIDES, guess_columns
 from annotation.importing.reasons import REASONS, Refusal, shown
 from annotation.importing.receiving import Upload
 from annotation.importing.reporting import Progress, Report
+from annotation.importing.values import PairRow
 from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.running import Cancelled, Hold, Superseded, request_run
@@ -346,7 +347,7 @@ def _is_allowable(report: Report, allow: list[str]) -> bool:
     return bool(allow) or any(kind in report.counts for kind in checking.ALLOWABLE)
 
 
-def _previewed(line: int, pair: layouts.PairRow) -> dict[str, Any]:
+def _previewed(line: int, pair: PairRow) -> dict[str, Any]:
     return {
         "line": line,
         "turns": len(pair.prompt),

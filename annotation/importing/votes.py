@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from django.utils import timezone
 
 from annotation.errors import Refused
 from annotation.importing import checking, resolving
-from annotation.importing.layouts import Value, identifier, some_text, text
 from annotation.importing.reading import Row, rows
-from annotation.importing.reasons import Bad, Refusal, refusal
+from annotation.importing.reasons import Bad, refusal
 from annotation.importing.reporting import Progress, Report
 from annotation.importing.sources import Source, open_source
+from annotation.importing.values import Value, identifier, some_text, text
 from annotation.models import Principle, Project, Run, User
 from annotation.recording import record
 
@@ -113,8 +112,12 @@ def import_principle_votes(
         resolving.make_table(cursor, "voted", VOTED)
         resolving.make_table(cursor, "order_of_principles", "list text, place int, key text")
         resolving.make_items(cursor, project)
-        for batch in _batches(source, lists, report):
-            resolving.copy(cursor, "voted", batch)
+
+        def read(row: Row) -> list[tuple[Any, ...]]:
+            return [_read(row, lists, source)]
+
+        for batch in resolving.batches(source, report, read, size=BATCH, item=resolving.item_of):
+            resolving.copy(cursor, "voted", ((no, line, *columns) for no, line, columns in batch))
             if progress:
                 progress(report.read)
         cursor.execute("SELECT DISTINCT annotator FROM voted")
@@ -213,38 +216,15 @@ def _ensure_principles(project: Project, used: dict[str, list[Listed]]) -> int:
 # ---- votes ---------------------------------------------------------------------------------------------------------
 
 
-def _batches(source: Source, lists: dict[str, list[Listed]], report: Report) -> Iterator[list[tuple[Any, ...]]]:
-    batch: list[tuple[Any, ...]] = []
-    refused: list[Refusal] = []
-    for row in rows(source):
-        report.read += 1
-        try:
-            batch.append((report.read, row.line, *_read(row, lists, source)))
-        except Bad as bad:
-            item = (row.value or {}).get("item_id")
-            refused.append(refusal(row.line, bad, item if type(item) is str else ""))
-        if len(batch) + len(refused) >= BATCH:
-            report.refusals.add(refused)
-            yield batch
-            batch, refused = [], []
-    report.refusals.add(refused)
-    yield batch
-
-
 def _read(row: Row, lists: dict[str, list[Listed]], source: Source) -> tuple[Any, ...]:
     if row.bad is not None:
         raise row.bad
     assert row.value is not None
     item, oracle = identifier(row.value, "item_id"), identifier(row.value, "oracle")
     name, named_source = text(row.value, "principle_list"), some_text(row.value, "source")
-    for value, what, longest in ((item, "item_id", 300), (oracle, "oracle", 200), (named_source, "source", 200)):
-        checking.check_text(value, what)
-        if len(value) > longest:
-            raise Bad("bad_value", f"{what} has {len(value):,} characters; the limit is {longest}.", value)
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise Bad(source.broken_text, "A text holds what no character is.", value) from error
+    checking.check_names(
+        (item, "item_id", 300), (oracle, "oracle", 200), (named_source, "source", 200), broken=source.broken_text
+    )
     if name not in lists:
         raise Bad("unknown_principles", f"The list {name[:60]!r} is not in the file of principles.", name)
     votes = _votes(row.value)
@@ -289,11 +269,15 @@ def _resolve(
     for line, item in cursor.fetchall():
         bad = Bad("duplicate_judgement", "An earlier row has votes of the same oracle on the same pair.", item)
         refused.append(refusal(line, bad, item))
-    cursor.execute(READY, values)
+    if made:
+        cursor.execute("ANALYZE principle")
+    with resolving.by_index(cursor):
+        cursor.execute(READY, values)
     # Without statistics the planner would take these tables for small, and compare all with all.
     cursor.execute("ANALYZE ready")
-    cursor.execute(KNOWN, values)
-    here = cursor.fetchall()
+    with resolving.by_index(cursor):
+        cursor.execute(KNOWN, values)
+        here = cursor.fetchall()
     for _, line, item, is_same, _ in here:
         if is_same:
             report.already += 1

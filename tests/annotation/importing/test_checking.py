@@ -10,10 +10,10 @@ import pytest
 
 from annotation.errors import Refused
 from annotation.importing.checking import check_allow, check_mapping, check_on_error, check_pair, reader_for
-from annotation.importing.layouts import PairRow
 from annotation.importing.mapping import read_mapping
 from annotation.importing.reasons import Bad
 from annotation.importing.sources import open_source
+from annotation.importing.values import PairRow
 
 NOTHING: frozenset[str] = frozenset()
 

@@ -12,10 +12,10 @@ import pytest
 
 from annotation.importing import LAYOUTS, recognise
 from annotation.importing.checking import check_pair, look, reader_for
-from annotation.importing.layouts import PairRow, common_prompt
 from annotation.importing.reading import rows
 from annotation.importing.reasons import Bad
 from annotation.importing.sources import open_source
+from annotation.importing.values import PairRow, common_prompt
 
 USER = {"role": "user", "content": "Why is the sky blue?"}
 MORE = {"role": "user", "content": "Shorter, please."}
