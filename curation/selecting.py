@@ -225,9 +225,12 @@ class Voices:
     prefixes: tuple[str, ...] = ()
     through: int | None = None
 
-    def sql(self) -> tuple[str, list[Any]]:
-        """A condition over j (judgement) and n (annotator)."""
-        parts: list[str] = ["j.is_current"]
+    def sql(self, *, is_without_too: bool = False) -> tuple[str, list[Any]]:
+        """A condition over j (judgement) and n (annotator).
+
+        `is_without_too`: what stands without a judgement counts too: votes that were imported or that a judge gave.
+        """
+        parts: list[str] = ["coalesce(j.is_current, true)" if is_without_too else "j.is_current"]
         params: list[Any] = []
         if self.kind != "all":
             parts.append("n.kind = %s")
@@ -237,7 +240,7 @@ class Voices:
             parts.append("(" + " OR ".join([each] * len(self.prefixes)) + ")")
             params += [prefix for prefix in self.prefixes for _ in range(2)]
         if self.through is not None:
-            parts.append("j.id <= %s")
+            parts.append("coalesce(j.id, 0) <= %s" if is_without_too else "j.id <= %s")
             params.append(self.through)
         return " AND ".join(parts), params
 

@@ -1,0 +1,140 @@
+"""Judgements -> measurements: runs that measure, and what they found. One module per measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.errors import Refused
+from annotation.models import Project, Run, User
+from annotation.running import Hold
+from curation.inline import run_here
+from curation.measuring import agreement
+from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
+from curation.measuring.request import Request, parse_settings
+from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
+from curation.selecting import Criterion, Voices
+
+__all__ = [
+    "LEAST_COMMON",
+    "MEASURES",
+    "NO_STRENGTHS",
+    "AgreementRequest",
+    "Request",
+    "as_json",
+    "as_shown",
+    "as_text",
+    "estimate_of",
+    "execute",
+    "latest",
+    "measure",
+    "measure_agreement",
+    "parse_settings",
+    "report",
+    "whole_runs",
+]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What `measure` can be asked for. `execute` stores and returns the run's result; `report` reads it back."""
+
+    says: str
+    request: type[Request]
+    execute: Callable[[Hold, Project, Any], dict[str, Any]]
+    report: Callable[[Run], dict[str, Any]]
+    as_text: Callable[[dict[str, Any]], str]
+
+
+MEASURES: dict[str, Measure] = {
+    "agreement": Measure(
+        "how far annotators agree", AgreementRequest, agreement.execute, agreement.report, agreement.as_text
+    ),
+}
+
+
+def measure(
+    *, project: Project, asked: Request, actor: User | None = None, command: str = "measure", seed: int = 0
+) -> Run:
+    """Measure now, and store what was found as measurements of a finished run.
+
+    Args:
+        project: whose judgements.
+        asked: what, whose, of which pairs, and how.
+        actor, command: who asks: an account, or the command's name.
+        seed: of the resampling; the same judgements and seed give the same intervals.
+
+    Raises:
+        Refused: an option is out of range.
+    """
+    if seed < 0:
+        raise Refused(f"The seed is not negative; {seed} is.")
+    return run_here(
+        project=project,
+        kind=Run.Kind.MEASUREMENT,
+        parameters=asked.as_parameters(),
+        actor=actor,
+        command=command,
+        execute=execute,
+        seed=seed,
+    )
+
+
+def measure_agreement(
+    *,
+    project: Project,
+    actor: User | None = None,
+    command: str = "measure",
+    people_only: bool = True,
+    voices: Voices | None = None,
+    where: Sequence[Criterion] = (),
+    bootstrap: int = 1000,
+    seed: int = 0,
+    least_common: int = LEAST_COMMON,
+) -> Run:
+    """`measure` for agreement. `people_only` false counts people and judges together; `voices` replaces it in full."""
+    asked = AgreementRequest(
+        voices=voices or Voices(kind="person" if people_only else "all"),
+        where=tuple(where),
+        bootstrap=bootstrap,
+        least_common=least_common,
+    )
+    return measure(project=project, asked=asked, actor=actor, command=command, seed=seed)
+
+
+def _measure_of(run: Run) -> Measure:
+    # Runs of the first days did not say what they measure.
+    name = run.parameters.get("measure", "agreement")
+    if name not in MEASURES:
+        raise Refused(f"{run} asks for the measure {name!r}. Known are {', '.join(MEASURES)}.")
+    return MEASURES[name]
+
+
+def execute(hold: Hold) -> dict[str, Any]:
+    """Do the measurement that a run asks for, and store what was found. Returns the run's result.
+
+    Raises:
+        Refused: its parameters are not possible.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    run, project = hold.run, hold.run.project
+    if project is None:
+        raise Refused(f"{run} does not say what to measure of which project.")
+    found = _measure_of(run)
+    return found.execute(hold, project, found.request.from_parameters(run.parameters))
+
+
+def report(run: Run) -> dict[str, Any]:
+    """What a run found, as JSON values; its shape is the measure's."""
+    return _measure_of(run).report(run)
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """`report` as lines for a terminal."""
+    return MEASURES[found["measure"]].as_text(found)
+
+
+def as_json(found: dict[str, Any]) -> str:
+    return json.dumps(found, ensure_ascii=False, indent=2)

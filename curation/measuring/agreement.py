@@ -1,0 +1,149 @@
+"""How far annotators agree: alpha, percent agreement, kappas, and every pair's own agreement and entropy."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from annotation.errors import Refused
+from annotation.models import Annotator, Project, Run
+from annotation.running import Hold
+from curation import arrays
+from curation.measuring.request import Request, setting
+from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
+from curation.metrics import METRICS
+from curation.metrics.agreement import (
+    Estimate,
+    agreeing_pairs,
+    item_agreement,
+    item_entropy,
+    joint_tables,
+    kappa_of_table,
+)
+from curation.metrics.labels import Labels
+from curation.models import Measurement
+
+# Below this many common pairs, kappa is left undefined: its interval would span most of the scale.
+LEAST_COMMON = 30
+BEAT_EVERY = 5.0
+
+_NOMINAL = ("alpha_nominal", "percent_agreement", "percent_agreement_without_ties")
+NO_STRENGTHS = "The strength of no preference is known: the scale had none, or the file did not say."
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementRequest(Request):
+    """By default what people said."""
+
+    measure: ClassVar[str] = "agreement"
+
+    least_common: int = setting(LEAST_COMMON, says="common pairs that kappa needs")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.least_common < 1:
+            raise Refused(f"Kappa needs at least 1 common pair, not {self.least_common}.")
+
+
+def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, Any]:
+    """Measure how far annotators agree and store it. Returns the run's result.
+
+    Stored are alpha (nominal; ordinal where strengths are known), percent agreement with ties kept and dropped, Cohen's
+    kappa for every two annotators with a common pair, and for every judged pair its agreement and entropy.
+
+    Raises:
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    run = hold.run
+    rng = np.random.default_rng(run.seed)
+    resampling = rng if asked.bootstrap else None
+    labels = arrays.judgement_labels(project=project, voices=asked.voices, where=asked.where)
+    strengths = arrays.judgement_labels(project=project, level="ordinal", voices=asked.voices, where=asked.where)
+    last_beat = time.monotonic()
+    found: list[Measurement] = []
+
+    def note(metric: str, estimate: Estimate, **more: Any) -> None:
+        found.append(as_row(run, metric, estimate, **more))
+
+    for name in _NOMINAL:
+        estimate = METRICS[name].function(labels, rng=resampling, resamples=asked.bootstrap)
+        drop = ("tie", "both_bad") if name == "percent_agreement_without_ties" else ()
+        agreeing, total = agreeing_pairs(labels, drop=drop)
+        note(name, estimate, detail={"agreeing": agreeing, "total": total} if name.startswith("percent") else {})
+    note("alpha_ordinal", _alpha_of_strengths(strengths, rng=resampling, resamples=asked.bootstrap))
+    for one, other, table in joint_tables(labels):
+        if time.monotonic() - last_beat > BEAT_EVERY:
+            hold.beat()
+            last_beat = time.monotonic()
+        estimate = kappa_of_table(table)
+        if estimate.n < asked.least_common:
+            estimate = Estimate.undefined(f"Fewer than {asked.least_common} common pairs.", n=estimate.n)
+        elif estimate.is_defined:
+            estimate = kappa_of_table(table, rng=resampling, resamples=asked.bootstrap)
+        note("cohen_kappa", estimate, annotator_id=int(labels.annotators[one]), other_id=int(labels.annotators[other]))
+    hold.beat()
+    with hold.fenced():
+        replace_all(hold, found)
+        for metric, values in (("item_agreement", item_agreement(labels)), ("item_entropy", item_entropy(labels))):
+            arrays.store_pair_values(
+                run=run,
+                metric=metric,
+                pairs=labels.items,
+                values=values,
+                n=labels.per_item,
+                undefined="Fewer than two judgements.",
+            )
+    return {"pairs": labels.n_items, "judgements": len(labels), "counted": labels.n_annotators}
+
+
+def _alpha_of_strengths(strengths: Labels, *, rng: np.random.Generator | None, resamples: int) -> Estimate:
+    # Ties have a strength on every scale. Alone they say nothing about how strong preferences are.
+    if not (strengths.numbers[strengths.value] != 0).any():
+        return Estimate.undefined(NO_STRENGTHS)
+    estimate: Estimate = METRICS["alpha_ordinal"].function(strengths, rng=rng, resamples=resamples)
+    return estimate
+
+
+def report(run: Run) -> dict[str, Any]:
+    """What a run found, as JSON values: `metrics` by name; `cohen_kappa` a list, one entry for every two annotators."""
+    rows = run.measurements.filter(pair=None, candidate=None)
+    names = dict(Annotator.objects.filter(project=run.project_id).values_list("pk", "name"))
+    metrics: dict[str, Any] = {}
+    kappas: list[dict[str, Any]] = []
+    for row in rows.order_by("id"):
+        shown = as_shown(row)
+        if row.annotator_id is None:
+            metrics[row.metric] = shown
+        else:
+            kappas.append({"first": names[row.annotator_id], "second": names[row.other_id or 0], **shown})
+    kappas.sort(key=lambda entry: (entry["first"], entry["second"]))
+    return {**asked_of(run), "metrics": metrics, "cohen_kappa": kappas}
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """`report` as lines for a terminal."""
+    lines = [
+        f"{found['judgements']} judgements of {found['pairs']} pairs by {found['counted']} annotators "
+        f"(run {found['run']})."
+    ]
+    lines += [f"{METRICS[name].title}: {_line(entry)}" for name, entry in found["metrics"].items()]
+    kappas = found["cohen_kappa"]
+    defined = [one for one in kappas if one["value"] is not None]
+    lines += [f"Cohen's kappa, {one['first']} and {one['second']}: {_line(one)}" for one in defined]
+    reasons = Counter(one["reason"] for one in kappas if one["value"] is None)
+    lines += [
+        f"Cohen's kappa, undefined for {count} pairs of annotators: {why}" for why, count in sorted(reasons.items())
+    ]
+    return "\n".join(lines)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    if entry["value"] is None:
+        return f"undefined. {entry['reason']} (n {entry['n']})"
+    interval = f" ({entry['low']:.4f} to {entry['high']:.4f})" if entry["low"] is not None else ""
+    counted = f", {entry['agreeing']} of {entry['total']} agree" if "total" in entry else ""
+    return f"{entry['value']:.4f}{interval}, n {entry['n']}{counted}"
