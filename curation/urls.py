@@ -1,8 +1,8 @@
-"""The pages of curation: projects and their overview, releases."""
+"""The pages of curation: projects and their overview, releases, reports."""
 
 from django.urls import URLPattern, path
 
-from curation.views import overview, projects, releases
+from curation.views import overview, projects, releases, reports
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -15,4 +15,8 @@ release_urls: list[URLPattern] = [
     path("p/<slug:slug>/releases/<str:version>/<path:name>", releases.release_file, name="release_file"),
 ]
 
-urlpatterns = overview_urls + release_urls
+report_urls: list[URLPattern] = [
+    path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
+]
+
+urlpatterns = overview_urls + release_urls + report_urls

@@ -11,8 +11,9 @@ from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.running import Hold
 from curation.inline import run_here
-from curation.measuring import agreement
+from curation.measuring import agreement, discretion
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
+from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.request import Request, parse_settings
 from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
 from curation.selecting import Criterion, Voices
@@ -22,6 +23,7 @@ __all__ = [
     "MEASURES",
     "NO_STRENGTHS",
     "AgreementRequest",
+    "DiscretionRequest",
     "Request",
     "as_json",
     "as_shown",
@@ -51,6 +53,13 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "agreement": Measure(
         "how far annotators agree", AgreementRequest, agreement.execute, agreement.report, agreement.as_text
+    ),
+    "discretion": Measure(
+        "where principles leave a choice, and what annotators do with it",
+        DiscretionRequest,
+        discretion.execute,
+        discretion.report,
+        discretion.as_text,
     ),
 }
 

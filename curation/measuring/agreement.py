@@ -17,13 +17,13 @@ from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS
 from curation.metrics.agreement import (
-    Estimate,
     agreeing_pairs,
     item_agreement,
     item_entropy,
     joint_tables,
     kappa_of_table,
 )
+from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 

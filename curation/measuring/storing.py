@@ -11,7 +11,7 @@ from annotation.models import Project, Run
 from annotation.recording import record
 from annotation.running import Hold
 from curation.metrics import METRICS
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate
 from curation.models import Measurement
 
 

@@ -1,0 +1,1 @@
+"""What the report pages show, read from finished measurements: sentences, rows, and the geometry of their charts."""
