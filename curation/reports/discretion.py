@@ -107,7 +107,8 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
     order = supremacy.column_order(orders)
     shown = orders.get(None if chosen == PEOPLE else int(chosen)) if chosen else None
     picked = picked if 0 <= picked < len(principles) else 0
-    pin = pin or (supremacy.most_often(shown, order) if shown else None)
+    if pin is None or pin[0] == pin[1] or not all(0 <= place < len(principles) for place in pin):
+        pin = supremacy.most_often(shown, order) if shown else None
     grid = supremacy.grid(shown, order, principles, pin) if shown else []
     gaps = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "discrepancy"}
     return Report(
@@ -207,7 +208,7 @@ def _placed(one: Choice, widest: int) -> Choice:
 def _widest(found: dict[int | None, dict[str, Any]], minimum: int) -> int:
     """The end of the axis in percent: the next ten above everything that is drawn."""
     ends = [
-        at["high"] if at["high"] is not None else at["value"] for at in (_at(one, minimum) for one in found.values())
+        at["value"] if at.get("high") is None else at["high"] for at in (_at(one, minimum) for one in found.values())
     ]
     return max(10, min(100, math.ceil(10 * max((end for end in ends if end is not None), default=0)) * 10))
 

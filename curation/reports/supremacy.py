@@ -67,7 +67,7 @@ def column_order(orders: dict[int | None, dict[str, Any]]) -> list[int]:
     for entry in [orders.get(None), *orders.values()]:
         if entry and entry["value"] is not None:
             weights = entry["weights"]
-            return sorted(range(len(weights)), key=lambda i: -math.inf if weights[i] is None else -weights[i])
+            return sorted(range(len(weights)), key=lambda i: math.inf if weights[i] is None else -weights[i])
     width = max((len(one["weights"]) for one in orders.values()), default=0)
     return list(range(width))
 
@@ -144,9 +144,7 @@ def pinned(
     pin: tuple[int, int],
     subject: str,
     subjects: dict[str, str],
-) -> Pinned | None:
-    if not all(0 <= place < len(order) for place in pin) or pin[0] == pin[1]:
-        return None
+) -> Pinned:
     i, j = order[pin[0]], order[pin[1]]
     n, wins = shown["n"][i][j], shown["wins"][i][j]
     # The sentence names the winner, never the row.
