@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
 from annotation.models import Pair, Project, Run
+from curation.metrics.discretion import majority_of_votes
 from curation.metrics.labels import Labels
 from curation.selecting import Criterion, Voices, in_play, pairs_sql
 
@@ -182,30 +183,20 @@ def principle_votes(
     whose, whose_params = voices.sql(is_without_too=True)
     found = columns(
         f"""
-        SELECT x.pair_id, x.principle_id,
-               count(*) FILTER (WHERE x.vote = 'first') AS n_first,
-               count(*) FILTER (WHERE x.vote = 'second') AS n_second, count(*) AS n
+        SELECT x.pair_id, x.principle_id, CASE x.vote WHEN 'first' THEN 1 WHEN 'second' THEN -1 ELSE 0 END AS vote
         FROM principle_vote x JOIN annotator n ON n.id = x.annotator_id
         LEFT JOIN judgement j ON j.id = x.judgement_id
         JOIN (SELECT p.id {source} AND {conditions}) w ON w.id = x.pair_id
         WHERE {whose}
-        GROUP BY x.pair_id, x.principle_id
         """,
         [*source_params, *where_params, *whose_params],
-        {name: pa.int64() for name in ("pair", "principle", "first", "second", "n")},
+        {"pair": pa.int64(), "principle": pa.int64(), "vote": pa.int8()},
         using=using,
     )
     pairs, row = np.unique(found["pair"], return_inverse=True)
     principles, column = np.unique(found["principle"], return_inverse=True)
-    first, second = found["first"], found["second"]
-    neither = found["n"] - first - second
-    votes = np.full((len(pairs), len(principles)), np.nan)
-    votes[row, column] = np.where(
-        (first > second) & (first > neither),
-        1.0,
-        np.where((second > first) & (second > neither), -1.0, np.nan),
-    )
-    return PrincipleVotes(pairs, principles, votes)
+    size = {"n_rows": len(pairs), "n_principles": len(principles)}
+    return PrincipleVotes(pairs, principles, majority_of_votes(row, column, found["vote"], **size))
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def execute(hold: Hold, project: Project, asked: DiscretionRequest) -> dict[str,
     rows = discretion.rows(votes.votes)
     everybody = list(subjects(votes, arrays.preferences(project=project, voices=asked.voices, where=asked.where)))
     found = [
-        as_row(run, f"share_{category}", discretion.category_share(votes.votes, category=category))
+        as_row(run, f"{category}_share", discretion.category_share(votes.votes, category=category))
         for category in discretion.CATEGORIES
     ]
     for subject in everybody:
@@ -138,7 +138,7 @@ def execute(hold: Hold, project: Project, asked: DiscretionRequest) -> dict[str,
     for number, profile in profiles.items():
         if number is not None and people is not None:
             gap = discretion.discrepancy_of_profiles(profile, people)
-            found.append(as_row(run, "discrepancy", gap, annotator_id=number))
+            found.append(as_row(run, "discretion_discrepancy", gap, annotator_id=number))
     with hold.fenced():
         replace_all(hold, found)
         _store_rows(run, votes, rows, everybody)
@@ -170,7 +170,7 @@ def _arbitrariness(run: Run, votes: PrincipleVotes, subject: Subject, asked: Dis
         "choices": len(subject.value),
         "by_minimum": [at(minimum).as_json() for minimum in MINIMA],
     }
-    return as_row(run, "arbitrariness", found, annotator_id=subject.annotator, detail=detail)
+    return as_row(run, "discretion_arbitrariness", found, annotator_id=subject.annotator, detail=detail)
 
 
 def _profiled(everybody: list[Subject]) -> list[Subject]:
@@ -205,7 +205,7 @@ def _priorities(
         "ranks": _ranks(profile),
     }
     found = Estimate(float(conflicts), n=conflicts) if profile.is_defined else Estimate.undefined(profile.reason or "")
-    return profile, as_row(run, "conflicts", found, annotator_id=subject.annotator, detail=detail)
+    return profile, as_row(run, "principle_priorities", found, annotator_id=subject.annotator, detail=detail)
 
 
 def _plain(values: NDArray[np.float64]) -> list[float | None]:
@@ -277,8 +277,8 @@ def report(run: Run) -> dict[str, Any]:
     shares: dict[str, Any] = {}
     entries: dict[int | None, dict[str, Any]] = {}
     for row in run.measurements.filter(pair=None, candidate=None).order_by("id"):
-        if row.metric.startswith("share_"):
-            shares[row.metric.removeprefix("share_")] = as_shown(row)
+        if row.metric.endswith("_share"):
+            shares[row.metric.removesuffix("_share")] = as_shown(row)
             continue
         entry = entries.setdefault(
             row.annotator_id,
@@ -296,13 +296,13 @@ def as_text(found: dict[str, Any]) -> str:
     shares = ", ".join(f"{name} {100 * one['value']:.1f} %" for name, one in found["shares"].items())
     lines = [f"{found['pairs']} pairs, {len(found['principles'])} principles (run {found['run']}): {shares}."]
     for entry in found["annotators"]:
-        one = entry["arbitrariness"]
+        one = entry["discretion_arbitrariness"]
         if one["value"] is None:
             said = f"undefined. {one['reason']} (n {one['n']})"
         else:
             ends = f" ({one['low']:.4f} to {one['high']:.4f})" if one["low"] is not None else ""
             said = f"{one['value']:.4f}{ends}, n {one['n']}, coverage {100 * one['coverage']:.0f} %"
-        gap = entry.get("discrepancy", {})
+        gap = entry.get("discretion_discrepancy", {})
         apart = f"; discrepancy to people {gap['value']:.3f}" if gap.get("value") is not None else ""
         lines.append(f"Arbitrariness of {entry['annotator']}: {said}{apart}")
     return "\n".join(lines)

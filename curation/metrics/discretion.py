@@ -194,6 +194,7 @@ def arbitrariness(
     *,
     min_relevant_principles: int = 1,
     least: int = 1,
+    groups: ArrayLike | None = None,
     rng: np.random.Generator | None = None,
     resamples: int = 1000,
 ) -> Estimate:
@@ -206,8 +207,10 @@ def arbitrariness(
         preferences: (n_rows,) in {1, -1, 0, nan}.
         min_relevant_principles: rows of consensus count from this many relevant principles on. 1 is the paper's.
         least: fewer rows than this are not enough data.
+        groups: codes, (n_rows,): rows of one group are drawn together. Where several people judge a pair, each is a
+            row and the pair is the group. By default every row is its own.
         rng: where given, the interval is the percentile bootstrap over rows of consensus, as in the paper; without it,
-            Wilson's.
+            Wilson's, which knows no groups.
         resamples: how many.
 
     Returns:
@@ -217,7 +220,8 @@ def arbitrariness(
     """
     said = rows(votes)
     counted = said.n_relevant >= min_relevant_principles
-    flags = said.arbitrary(preferences)[counted & (said.category == CONSENSUS)]
+    counted &= said.category == CONSENSUS
+    flags = said.arbitrary(preferences)[counted]
     judged = ~np.isnan(flags)
     n, hits = int(judged.sum()), int(np.nansum(flags))
     if not n:
@@ -227,8 +231,10 @@ def arbitrariness(
     if rng is None:
         low, high = wilson_interval(hits, n)
     else:
-        kinds = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
-        weights = np.array([hits, n - hits, len(flags) - n])
+        each = np.arange(len(flags)) if groups is None else np.asarray(groups)[counted]
+        group = np.unique(each, return_inverse=True)[1]
+        of_group = np.column_stack([np.bincount(group, flags == 1), np.bincount(group, judged)])
+        kinds, weights = np.unique(of_group.astype(np.float64), axis=0, return_counts=True)
         low, high = bootstrap_interval(kinds, weights, ratio, rng=rng, resamples=resamples)
     return Estimate(hits / n, low=low, high=high, n=n)
 
@@ -302,14 +308,20 @@ def priorities(n: ArrayLike, ps: ArrayLike, *, ridge: float = 0.01) -> Floats:
 class Profile:
     """An annotator's priorities with their 95 % intervals; all arrays have the shape (n_principles,).
 
-    `n` counts the conflicts that each principle was part of. `reason` says why there is no profile.
+    `n` counts the conflicts that each principle was part of. `reason` says why there is no profile. `drawn` are the
+    weights of each resample, shape (n_resamples, n_principles): two profiles of one seed drew the same rows.
     """
 
     weights: Floats
     low: Floats
     high: Floats
     n: Codes
+    drawn: Floats
     reason: str | None = None
+
+    @property
+    def is_defined(self) -> bool:
+        return self.reason is None
 
 
 def profile(
@@ -318,6 +330,8 @@ def profile(
     *,
     ridge: float = 0.01,
     least: int = 1,
+    groups: ArrayLike | None = None,
+    n_groups: int | None = None,
     rng: np.random.Generator,
     resamples: int = 100,
 ) -> Profile:
@@ -327,6 +341,8 @@ def profile(
         votes, preferences: as in `supremacy`.
         ridge: as in `priorities`.
         least: with fewer conflicts between principles than this in all, there is no profile.
+        groups: codes below `n_groups`, (n_rows,): rows of one group are drawn together, as in `arbitrariness`.
+        n_groups: how many groups are drawn from; those without a row of this annotator count too.
         rng: give every annotator a generator of the same seed: then the resamples are the same rows for all.
         resamples: how many; the paper draws 100.
 
@@ -338,9 +354,10 @@ def profile(
     n = (wins + wins.T).sum(axis=1).astype(np.int64)
     nothing = np.full(k, np.nan)
     if not wins.sum():
-        return Profile(nothing, nothing, nothing, n, NO_CONFLICT)
+        return Profile(nothing, nothing, nothing, n, nothing[None, :0], NO_CONFLICT)
     if wins.sum() < least:
-        return Profile(nothing, nothing, nothing, n, not_enough(int(wins.sum()), least, "conflicts of two principles"))
+        why = not_enough(int(wins.sum()), least, "conflicts of two principles")
+        return Profile(nothing, nothing, nothing, n, nothing[None, :0], why)
     weights = bradley_terry(wins, ridge=ridge)
     drawn = np.full((resamples, k), np.nan)
     # Rows are drawn from all of them, so that the same seed draws the same rows for every annotator; only those with a
@@ -348,11 +365,13 @@ def profile(
     sided = table * _valid(preferences, len(table))[:, None]
     matters = (sided > 0).any(axis=1) & (sided < 0).any(axis=1)
     conflicts, everyone = sided[matters], np.ones(int(matters.sum()))
+    group = np.arange(len(table)) if groups is None else np.asarray(groups)
+    size = n_groups or (int(group.max()) + 1)
     for place in range(resamples):
-        times = np.bincount(rng.integers(0, len(table), size=len(table)), minlength=len(table))
-        drawn[place] = bradley_terry(_wins(conflicts, everyone, times[matters]), ridge=ridge)
+        times = np.bincount(rng.integers(0, size, size=size), minlength=size)[group[matters]]
+        drawn[place] = bradley_terry(_wins(conflicts, everyone, times), ridge=ridge)
     low, high = _quantiles(drawn)
-    return Profile(weights, low, high, n)
+    return Profile(weights, low, high, n, drawn)
 
 
 def _quantiles(drawn: Floats) -> tuple[Floats, Floats]:
@@ -487,3 +506,24 @@ METRICS: dict[str, Metric] = {
         _DISCRETION,
     ),
 }
+
+
+def discrepancy_of_profiles(a: Profile, b: Profile) -> Estimate:
+    """`discrepancy` of two profiles, with the percentile interval over their resamples, which drew the same rows.
+
+    Returns:
+        As `discrepancy`. Undefined where either profile is.
+
+    Source: Buyl et al., 2025, section 4: 100 paired resamples.
+    """
+    for one in (a, b):
+        if one.reason is not None:
+            return Estimate.undefined(one.reason)
+    found = discrepancy(a.weights, b.weights)
+    if not found.is_defined:
+        return found
+    drawn = [discrepancy(one, other).value for one, other in zip(a.drawn, b.drawn, strict=True)]
+    low, high = _quantiles(np.array(drawn)[:, None])
+    if math.isnan(low[0]):
+        return found
+    return Estimate(found.value, low=float(low[0]), high=float(high[0]), n=found.n)

@@ -92,13 +92,14 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
     """
     names = {one.pk: one for one in Annotator.objects.filter(project=run.project_id)}
     rows = {(row.metric, row.annotator_id): row for row in run.measurements.filter(pair=None, candidate=None)}
-    shares = {name: as_shown(rows[f"share_{name}", None]) for name in CATEGORIES}
+    shares = {name: as_shown(rows[f"{name}_share", None]) for name in CATEGORIES}
     counts = {name: round(one["value"] * one["n"]) for name, one in shares.items()}
-    found = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "arbitrariness"}
+    found = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "discretion_arbitrariness"}
     people = found.get(None)
     choices = sorted(_choices(found, names, minimum), key=_order)
     widest = _widest(found, minimum)
-    orders = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "conflicts"}
+    priorities_of = {who or 0: row for (metric, who), row in rows.items() if metric == "principle_priorities"}
+    orders = {who or None: as_shown(priorities_of[who]) for who in sorted(priorities_of)}
     principles = [one["short"] for one in run.result["principles"]]
     subjects = [
         (PEOPLE if who is None else str(who), "All people" if who is None else names[who].name) for who in orders
@@ -110,7 +111,7 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
     if pin is None or pin[0] == pin[1] or not all(0 <= place < len(principles) for place in pin):
         pin = supremacy.most_often(shown, order) if shown else None
     grid = supremacy.grid(shown, order, principles, pin) if shown else []
-    gaps = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "discrepancy"}
+    gaps = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "discretion_discrepancy"}
     return Report(
         run=run,
         shares=shares,

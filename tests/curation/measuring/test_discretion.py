@@ -18,16 +18,16 @@ from curation.selecting import Voices
 
 @pytest.fixture
 def decided(make_pair, say, vote, robot, alice, bob):
-    """40 pairs of consensus, 40 of conflict, 10 on which no principle is relevant; the robot voted.
+    """32 pairs of consensus, 32 of conflict, 4 on which no principle is relevant; the robot voted.
 
-    Alice goes against 10 of 40 agreements and Bob against all; in conflict Alice sides with the first principle.
+    Alice goes against 8 of 32 agreements and Bob against all; in conflict Alice sides with the first principle.
     """
     pairs = []
-    for place in range(90):
+    for place in range(68):
         pair = make_pair(slots=0)
-        vote(robot, pair, "+.+" if place < 40 else "+-." if place < 80 else "..=")
-        say(alice, pair, "second" if place < 10 else "first")
-        say(bob, pair, "second" if place < 40 else "tie")
+        vote(robot, pair, "+.+" if place < 32 else "+-." if place < 64 else "..=")
+        say(alice, pair, "second" if place < 8 else "first")
+        say(bob, pair, "second" if place < 32 else "tie")
         pairs.append(pair)
     return pairs
 
@@ -41,21 +41,29 @@ def of(run, metric, annotator=None):
     return run.measurements.get(metric=metric, pair=None, annotator=annotator)
 
 
+def arbitrary(run, annotator=None):
+    found = of(run, "discretion_arbitrariness", annotator)
+    return found.value, found.n
+
+
 def test_people_and_judges_are_measured_by_the_same_votes(project, decided, alice, bob, robot, say):
     for pair in decided:
         say(robot, pair, "first")
     run = measured(project)
-    assert (run.state, run.result["pairs"], run.result["relevant"]) == (Run.State.DONE, 90, pytest.approx(160 / 90))
-    assert [of(run, f"share_{name}").value for name in ("consensus", "conflict", "indifference")] == pytest.approx(
-        [40 / 90, 40 / 90, 10 / 90]
+    assert (run.state, run.result["pairs"], run.result["relevant"]) == (Run.State.DONE, 68, pytest.approx(128 / 68))
+    assert [of(run, f"{name}_share").value for name in ("consensus", "conflict", "indifference")] == pytest.approx(
+        [32 / 68, 32 / 68, 4 / 68]
     )
-    assert (of(run, "arbitrariness", alice).value, of(run, "arbitrariness", alice).n) == (0.25, 40)
-    assert (of(run, "arbitrariness", bob).value, of(run, "arbitrariness", bob).n) == (1.0, 40)
-    assert (of(run, "arbitrariness", robot).value, of(run, "arbitrariness", robot).n) == (0.0, 40)
-    everybody = of(run, "arbitrariness")
-    assert (everybody.value, everybody.n) == (50 / 80, 80)
+    assert arbitrary(run, alice) == (
+        0.25,
+        32,
+    )
+    assert arbitrary(run, bob) == (1.0, 32)
+    assert arbitrary(run, robot) == (0.0, 32)
+    everybody = of(run, "discretion_arbitrariness")
+    assert (everybody.value, everybody.n) == (40 / 64, 64)
     assert everybody.low < everybody.value < everybody.high
-    assert everybody.detail["coverage"] == pytest.approx(130 / 180)
+    assert everybody.detail["coverage"] == pytest.approx(100 / 136)
     # Both judged the same pairs: an interval over choices would be too narrow.
     assert everybody.high - everybody.low > 0.12
 
@@ -66,25 +74,31 @@ def test_a_least_number_of_relevant_principles_leaves_pairs_out(project, make_pa
         vote(robot, pair, "+.." if place % 2 else "++.")
         say(alice, pair, "second" if place % 2 else "first")
     by_one, by_two = measured(project), measured(project, min_relevant_principles=2)
-    assert (of(by_one, "arbitrariness", alice).value, of(by_one, "arbitrariness", alice).n) == (0.5, 80)
-    assert (of(by_two, "arbitrariness", alice).value, of(by_two, "arbitrariness", alice).n) == (0.0, 40)
-    offered = of(by_one, "arbitrariness", alice).detail["by_minimum"]
+    assert arbitrary(by_one, alice) == (
+        0.5,
+        80,
+    )
+    assert arbitrary(by_two, alice) == (
+        0.0,
+        40,
+    )
+    offered = of(by_one, "discretion_arbitrariness", alice).detail["by_minimum"]
     assert [one["n"] for one in offered] == [80, 40, 0, 0, 0]
     assert offered[2]["value"] is None
 
 
 def test_which_principle_wins_and_how_far_a_judge_is_from_people(project, decided, robot, say):
     for place, pair in enumerate(decided):
-        say(robot, pair, "second" if place >= 40 else "first")
+        say(robot, pair, "second" if place >= 32 else "first")
     run = measured(project)
-    people, judge = of(run, "conflicts"), of(run, "conflicts", robot)
-    assert people.detail["n"][0][1] == people.detail["wins"][0][1] == 40
-    assert judge.detail["wins"][1][0] == 40
+    people, judge = of(run, "principle_priorities"), of(run, "principle_priorities", robot)
+    assert people.detail["n"][0][1] == people.detail["wins"][0][1] == 32
+    assert judge.detail["wins"][1][0] == 32
     # The third principle met no conflict: no weight, no rank.
     assert people.detail["weights"][0] > 0 > people.detail["weights"][1]
     assert people.detail["weights"][2] is None
     assert [one and one[0] for one in people.detail["ranks"]] == [1, 2, None]
-    assert of(run, "discrepancy", robot).value == 1.0
+    assert of(run, "discretion_discrepancy", robot).value == 1.0
 
 
 def test_few_choices_are_not_enough_data(project, make_pair, say, vote, robot, alice):
@@ -92,7 +106,7 @@ def test_few_choices_are_not_enough_data(project, make_pair, say, vote, robot, a
         pair = make_pair(slots=0)
         vote(robot, pair, "+..")
         say(alice, pair, "second")
-    found = of(measured(project), "arbitrariness", alice)
+    found = of(measured(project), "discretion_arbitrariness", alice)
     assert (found.value, found.n) == (None, 29)
     assert "30" in found.reason
 
@@ -100,7 +114,7 @@ def test_few_choices_are_not_enough_data(project, make_pair, say, vote, robot, a
 def test_the_fields_of_every_pair_are_stored(project, decided):
     run = measured(project)
     stored = run.measurements.exclude(pair=None)
-    conflict = stored.filter(pair=decided[50])
+    conflict = stored.filter(pair=decided[40])
     assert {row.metric: row.value for row in conflict} == {
         "n_relevant_principles": 2,
         "discretion_category": 1,
@@ -128,9 +142,9 @@ def test_votes_of_people_count_where_they_are_asked_for(project, make_pair, say,
         vote(robot, pair, "+..")
         vote(bob, pair, "-..")
         say(alice, pair, "first")
-    assert of(measured(project), "arbitrariness", alice).value == 0
-    assert of(measured(project, votes_of="people"), "arbitrariness", alice).value == 1
-    assert of(measured(project, votes_of="rob"), "arbitrariness", alice).value == 0
+    assert of(measured(project), "discretion_arbitrariness", alice).value == 0
+    assert of(measured(project, votes_of="people"), "discretion_arbitrariness", alice).value == 1
+    assert of(measured(project, votes_of="rob"), "discretion_arbitrariness", alice).value == 0
 
 
 def test_several_voters_of_a_cell_are_joined_by_majority(project, make_pair, vote, alice, bob, lead):
@@ -162,7 +176,7 @@ def test_measuring_again_replaces_nothing_and_the_same_seed_says_the_same(projec
 def test_the_command_reports_it_and_refuses_unknown_settings(project, decided, capsys):
     call_command("measure", "discretion", "--project", "everyday", "--set", "resamples=10", "--json")
     found = json.loads(capsys.readouterr().out)
-    assert found["shares"]["conflict"]["value"] == pytest.approx(40 / 90)
+    assert found["shares"]["conflict"]["value"] == pytest.approx(32 / 68)
     assert {one["annotator"] for one in found["annotators"]} == {"people", "Alice", "Bob"}
     call_command("measure", "discretion", "--project", "everyday", "--set", "resamples=10")
     assert "Arbitrariness of Alice: 0.2500" in capsys.readouterr().out
@@ -193,15 +207,15 @@ def test_the_published_study_is_found_again(project, shared_data, tmp_path):
     import_judgements(project=project, path=shared_data / "judgements.jsonl", judges=judges)
     run = measured(project, bootstrap=0, resamples=2)
     for name, count in reference["counts"].items():
-        share = of(run, f"share_{name}")
+        share = of(run, f"{name}_share")
         assert round(share.value * share.n) == count
-    people = of(run, "arbitrariness")
+    people = of(run, "discretion_arbitrariness")
     assert (round(people.value * people.n), people.n) == (179, 612)
     for name, expected in reference["annotators"].items():
-        found = of(run, "arbitrariness", Annotator.objects.get(project=project, external_id=name))
+        found = of(run, "discretion_arbitrariness", Annotator.objects.get(project=project, external_id=name))
         assert found.value == pytest.approx(expected["DA"], abs=1e-6), name
         assert found.n == expected["consensus_items_judged"]
-    weights = of(run, "conflicts").detail["weights"]
+    weights = of(run, "principle_priorities").detail["weights"]
     best_first = sorted(range(21), key=lambda place: -weights[place])
     assert best_first[:5] == reference["annotators"]["human"]["priority_order_best_first"][:5]
     assert best_first[-3:] == reference["annotators"]["human"]["priority_order_best_first"][-3:]

@@ -13,6 +13,7 @@ from curation.metrics.discretion import (
     arbitrariness,
     categorise,
     discrepancy,
+    discrepancy_of_profiles,
     majority_of_votes,
     preferences_from_probabilities,
     preferences_from_scores,
@@ -277,6 +278,36 @@ def test_the_intervals_of_arbitrariness_agree_with_each_other():
     drawn = arbitrariness(votes, preferences, rng=np.random.default_rng(0))
     assert wilson.value == drawn.value
     assert ends(wilson) == pytest.approx(ends(drawn), abs=0.01)
+
+
+def test_rows_of_one_group_are_drawn_together():
+    """Three people who say the same of each pair know no more than one."""
+    votes, preferences = planted(np.random.default_rng(1), n=300, weights=np.zeros(4), arbitrary=0.3)
+    pair = np.repeat(np.arange(300), 3)
+    alone = arbitrariness(votes, preferences, rng=np.random.default_rng(0))
+    grouped = arbitrariness(votes[pair], preferences[pair], groups=pair, rng=np.random.default_rng(0))
+    apart = arbitrariness(votes[pair], preferences[pair], rng=np.random.default_rng(0))
+    assert (grouped.value, grouped.n) == (alone.value, 3 * alone.n)
+    assert ends(grouped) == pytest.approx(ends(alone), abs=0.01)
+    assert ends(apart)[1] - ends(apart)[0] < 0.7 * (ends(alone)[1] - ends(alone)[0])
+    one = profile(votes, preferences, rng=np.random.default_rng(0), resamples=20)
+    three = profile(votes[pair], preferences[pair], groups=pair, rng=np.random.default_rng(0), resamples=20, ridge=0.03)
+    np.testing.assert_allclose(one.drawn, three.drawn, atol=1e-6)
+
+
+def test_two_profiles_of_one_seed_have_a_discrepancy_with_an_interval():
+    rng = np.random.default_rng(8)
+    votes, preferences = planted(rng, n=600, weights=np.linspace(-1.5, 1.5, 6), arbitrary=0.1)
+    people, same, turned = (
+        profile(votes, choice, rng=np.random.default_rng(0), resamples=30)
+        for choice in (preferences, preferences, -preferences)
+    )
+    assert ends(discrepancy_of_profiles(people, same)) == (0.0, 0.0)
+    found = discrepancy_of_profiles(people, turned)
+    assert found.value == 1.0
+    assert ends(found)[0] > 0.9
+    nothing = profile(votes[:0], preferences[:0], rng=rng)
+    assert discrepancy_of_profiles(people, nothing).reason == nothing.reason
 
 
 def test_the_cells_of_supremacy_have_intervals():
