@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import json
 import re
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +20,9 @@ from annotation.models import Project
 from curation import arrays
 from curation.export import files
 from curation.export.layouts import LAYOUTS, Layout
-from curation.export.records import Record, check
+from curation.export.records import Rows
 from curation.selecting import Criterion, Sieve, Voices, in_play
+from curation.texts import rows_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}|")
@@ -67,6 +66,7 @@ class Chosen:
     """Which pairs a plan takes. `rows` are places in `facts`, in the order of the release."""
 
     facts: arrays.PairFacts
+    said: arrays.Voiced
     sieve: Sieve
     selected: NDArray[np.bool_]
     rows: NDArray[np.int64]
@@ -128,6 +128,8 @@ def snapshot() -> Iterator[BaseDatabaseWrapper]:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             # Counting a million judgements in 4 MB would spill to disk again and again.
             cursor.execute("SET LOCAL work_mem = '64MB'")
+            # Compiling takes longer than any of these queries for a batch.
+            cursor.execute("SET LOCAL jit = off")
         # The next batch is read by a thread of its own; never two at once.
         reader.inc_thread_sharing()
         yield reader
@@ -138,7 +140,8 @@ def snapshot() -> Iterator[BaseDatabaseWrapper]:
 
 def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     """Which pairs the plan takes, and what each step removes."""
-    facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using)
+    said = arrays.voiced(project=asked.project, voices=asked.voices, using=using)
+    facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using, said=said)
     sieve = Sieve(left=np.ones(len(facts), dtype=bool))
     for criterion, passes in zip(asked.criteria, facts.passes, strict=True):
         sieve.keep(passes, name=f"{criterion.text}")
@@ -157,103 +160,40 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         sieve.keep(facts.label != arrays.LABELS["tie"], name="tie")
         first_wins = facts.label == arrays.LABELS["first"]
     rows = np.nonzero(sieve.left)[0]
-    return Chosen(facts=facts, sieve=sieve, selected=selected, rows=rows, first_wins=first_wins[rows])
+    return Chosen(facts=facts, said=said, sieve=sieve, selected=selected, rows=rows, first_wins=first_wins[rows])
 
 
-_TEXTS = """
-    SELECT p.id, p.external_id, p.source, q.language, p.tags || q.tags, q.system,
-           q.messages::text, f.messages::text, s.messages::text, f.model, s.model
-    FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, place)
-    JOIN pair p ON p.id = wanted.id JOIN prompt q ON q.id = p.prompt_id
-    JOIN candidate f ON f.id = p.first_id JOIN candidate s ON s.id = p.second_id
-    ORDER BY wanted.place
-"""
+def texts(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Generator[Rows, None, None]:
+    """The chosen pairs with their texts, checked, in batches of GROUP_ROWS. Memory: three batches.
 
-
-def records(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Generator[list[Record], None, None]:
-    """The chosen pairs with their texts, checked, in batches of GROUP_ROWS. Memory: two batches.
-
-    While one batch is turned and written, the database already works on the next.
+    While one batch is turned and written, the next is read.
     """
     facts = chosen.facts
-    pieces = [chosen.rows[start : start + files.GROUP_ROWS] for start in range(0, len(chosen.rows), files.GROUP_ROWS)]
-    first_wins = np.zeros(len(facts), dtype=bool)
-    first_wins[chosen.rows] = chosen.first_wins
+    pieces = [slice(start, start + files.GROUP_ROWS) for start in range(0, len(chosen.rows), files.GROUP_ROWS)]
 
-    def fetch(rows: NDArray[np.int64]) -> list[tuple[Any, ...]]:
-        with using.cursor() as cursor:
-            cursor.execute(_TEXTS, [facts.pair[rows].tolist()])
-            rows_of: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows_of
+    def fetch(piece: slice) -> Rows:
+        rows = chosen.rows[piece]
+        return rows_of(facts.pair[rows], first_wins=chosen.first_wins[piece], **_numbers(facts, rows), using=using)
 
     with using.cursor() as cursor:
         # Two thousand pairs of a million: look them up, do not read all pairs for each batch.
-        cursor.execute("SET LOCAL enable_hashjoin = off")
-        cursor.execute("SET LOCAL enable_mergejoin = off")
+        cursor.execute("SET LOCAL enable_seqscan = off")
     with ThreadPoolExecutor(1, thread_name_prefix="release") as ahead:
-        coming = ahead.submit(fetch, pieces[0]) if pieces else None
-        for place, rows in enumerate(pieces):
-            assert coming is not None
-            texts = coming.result()
-            coming = ahead.submit(fetch, pieces[place + 1]) if place + 1 < len(pieces) else None
-            with uncollected():
-                made = [_record(*both) for both in zip(texts, _numbers(facts, rows, first_wins[rows]), strict=True)]
-            yield made
+        coming = [ahead.submit(fetch, piece) for piece in pieces[:1]]
+        for place in range(len(pieces)):
+            found = coming.pop().result()
+            coming += [ahead.submit(fetch, piece) for piece in pieces[place + 1 : place + 2]]
+            yield found
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the garbage collector: records hold no cycles, and walking them again and again took half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _numbers(
-    facts: arrays.PairFacts, rows: NDArray[np.int64], first_wins: NDArray[np.bool_]
-) -> Iterator[tuple[Any, ...]]:
-    """Of each row: whether the first wins, its counts, its agreement, its mean strength."""
+def _numbers(facts: arrays.PairFacts, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Of each row: its counts, its agreement, its mean strength; nan where they are undefined."""
     counts = facts.counts[rows].astype(np.int64)
     n = counts.sum(axis=1)
     agreement = np.where(n >= 2, ((counts**2).sum(axis=1) - n) / np.maximum(n * (n - 1), 1), np.nan)
     known = facts.n_strength[rows]
     strength = np.where(known > 0, facts.strength_sum[rows] / np.maximum(known, 1), np.nan)
-    return zip(first_wins.tolist(), counts.tolist(), _or_none(agreement), _or_none(strength), strict=True)
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
-def _record(texts: tuple[Any, ...], numbers: tuple[Any, ...]) -> Record:
-    pair, external_id, source, language, tags, system, prompt, first, second, first_model, second_model = texts
-    wins, counts, agreement, strength = numbers
-    return check(
-        Record(
-            pair_id=pair,
-            external_id=external_id,
-            source=source,
-            language=language,
-            tags=list(dict.fromkeys(tags)),
-            system=system,
-            prompt=_decode(prompt)[0],
-            first=_decode(first)[0],
-            second=_decode(second)[0],
-            first_model=first_model,
-            second_model=second_model,
-            winner="first" if wins else "second",
-            counts=counts,
-            agreement=agreement,
-            strength_mean=strength,
-        )
-    )
-
-
-def _or_none(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
+    return {"counts": counts, "agreement": agreement, "strength_mean": strength}
 
 
 # ---- where it comes from -------------------------------------------------------------------------------------------
@@ -303,37 +243,39 @@ class Lineage:
     guidelines: dict[str, int]
 
 
-def lineage_of(asked: Plan, pairs: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> Lineage:
-    """One pass over the judgements. No names: how many annotators, of which kind, and how much each judged."""
-    whose, params = asked.voices.sql()
+def lineage_of(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Lineage:
+    """Who judged the released pairs. No names: how many annotators, of which kind, and how much each judged."""
+    said = chosen.said
+    through = int(said.judgement[-1]) if len(said) else 0
+    is_released = np.zeros(len(chosen.facts), dtype=bool)
+    is_released[chosen.rows] = True
+    counts = (said.says != arrays.SKIP) & is_released[arrays.places_in(chosen.facts.pair, said.pair)]
+    numbers, each = np.unique(said.annotator[counts], return_counts=True)
+    guidelines, under = np.unique(said.guideline[counts], return_counts=True)
     with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT n.id, n.kind, n.is_simulated, g.version, max(j.id),"
-            " count(released.id) FILTER (WHERE j.verdict <> 'skip')"
-            " FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id"
-            " LEFT JOIN unnest(%s::bigint[]) AS released (id) ON released.id = a.pair_id"
-            f" LEFT JOIN guideline g ON g.id = j.guideline_id WHERE a.project_id = %s AND {whose}"
-            " GROUP BY n.id, g.version ORDER BY g.version NULLS LAST, n.id",
-            [pairs.tolist(), asked.project.pk, *params],
-        )
-        found = cursor.fetchall()
-    each: dict[tuple[int, str, bool], int] = {}
-    guidelines: dict[str, int] = {}
-    for number, kind, is_simulated, version, _, count in found:
-        if count:
-            each[number, kind, is_simulated] = each.get((number, kind, is_simulated), 0) + count
-            shown = "none" if version is None else str(version)
-            guidelines[shown] = guidelines.get(shown, 0) + count
-    counts = sorted(each.values())
+        cursor.execute("SELECT kind, is_simulated FROM annotator WHERE id = ANY(%s)", [numbers.tolist()])
+        kinds = cursor.fetchall()
+        cursor.execute("SELECT id, version FROM guideline WHERE id = ANY(%s)", [guidelines.tolist()])
+        versions = dict(cursor.fetchall())
     annotators = {
-        "people": sum(kind == "person" for _, kind, _ in each),
-        "judges": sum(kind == "judge" for _, kind, _ in each),
-        "simulated": sum(is_simulated for _, _, is_simulated in each),
-        "judgements": sum(counts),
-        "judgements_each": {"least": counts[0], "median": float(np.median(counts)), "most": counts[-1]}
-        if counts
+        "people": sum(kind == "person" for kind, _ in kinds),
+        "judges": sum(kind == "judge" for kind, _ in kinds),
+        "simulated": sum(is_simulated for _, is_simulated in kinds),
+        "judgements": int(each.sum()),
+        "judgements_each": {
+            "least": int(each.min()),
+            "median": float(np.median(each)),
+            "most": int(each.max()),
+        }
+        if len(each)
         else {},
     }
+    shown = {versions.get(number): count for number, count in zip(guidelines.tolist(), under.tolist(), strict=True)}
     return Lineage(
-        through=max((last for *_, last, _ in found), default=0), annotators=annotators, guidelines=guidelines
+        through=through,
+        annotators=annotators,
+        guidelines={
+            "none" if version is None else str(version): shown[version]
+            for version in sorted(shown, key=lambda version: (version is None, version))
+        },
     )

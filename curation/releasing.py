@@ -29,11 +29,10 @@ from curation.choosing import (
     choose,
     lineage_of,
     plan,
-    records,
     snapshot,
     tallies_digest,
+    texts,
     title_and_guideline,
-    uncollected,
 )
 from curation.export import files
 from curation.export.card import card
@@ -82,7 +81,7 @@ def release(
     """Write a release: parquet, card, manifest and checksums in a folder that is there whole or not at all.
 
     Everything is read in one snapshot on a connection of its own: a judgement that arrives meanwhile changes nothing.
-    The rows stand in the order of the pairs' ranks. Releasing the same version again with the same content is
+    The rows stand in the order of the pairs' numbers. Releasing the same version again with the same content is
     harmless.
 
     Args:
@@ -225,10 +224,9 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
         def batches() -> Generator[pa.RecordBatch, None, None]:
             nonlocal size
             done = 0
-            with closing(records(chosen, using=reader)) as made:
-                for batch in made:
-                    with uncollected():
-                        built = asked.layout.build(batch)
+            with closing(texts(chosen, using=reader)) as found:
+                for rows in found:
+                    built = asked.layout.build(rows)
                     size += built.nbytes
                     done += built.num_rows
                     yield built
@@ -252,7 +250,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
     facts = chosen.facts
-    lineage = lineage_of(asked, facts.pair[chosen.rows], using=using)
+    lineage = lineage_of(chosen, using=using)
     return {
         "format": files.FORMAT,
         "project": asked.project.slug,

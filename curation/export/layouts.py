@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from curation.export import trl
-from curation.export.records import Record
+from curation.export.records import Rows
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`build` turns checked records into rows of `schema`. `reads` says who can train on them."""
+    """`build` turns checked rows into a batch of `schema`. `reads` says who can train on them."""
 
     name: str
     title: str
     reads: str
     schema: pa.Schema
-    build: Callable[[Sequence[Record]], pa.RecordBatch]
+    build: Callable[[Rows], pa.RecordBatch]
     # Names of columns that are not in the layout itself, with what they say.
     side: dict[str, str]
 

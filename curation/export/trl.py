@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import numpy as np
 import pyarrow as pa
 
-from curation.export.records import Message, Record
-
-MESSAGE = pa.struct([pa.field("role", pa.string(), nullable=False), pa.field("content", pa.string(), nullable=False)])
-MESSAGES = pa.list_(pa.field("element", MESSAGE, nullable=False))
+from curation.export.records import MESSAGES, TAGS, Rows
 
 # TRL gives these a meaning of its own; a side column must not carry one of them by accident.
 FORBIDDEN = frozenset(
@@ -35,7 +31,7 @@ SIDE = pa.schema(
         pa.field("external_id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
-        pa.field("tags", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False),
+        pa.field("tags", TAGS, nullable=False),
         pa.field("chosen_side", pa.string(), nullable=False),
         pa.field("chosen_model", pa.string(), nullable=False),
         pa.field("rejected_model", pa.string(), nullable=False),
@@ -77,46 +73,29 @@ DPO = pa.schema(
 )
 
 
-def dpo(records: Sequence[Record]) -> pa.RecordBatch:
-    """Records that were checked, as rows for TRL's DPOTrainer: explicit prompt, conversational, never mixed types."""
-    texts = [
-        messages_array([record.asked for record in records]),
-        messages_array([record.chosen for record in records]),
-        messages_array([record.rejected for record in records]),
-    ]
-    return pa.RecordBatch.from_arrays([*texts, *_side(records)], schema=DPO)
+def dpo(rows: Rows) -> pa.RecordBatch:
+    """Rows for TRL's DPOTrainer: explicit prompt, conversational, never mixed types."""
+    return pa.RecordBatch.from_arrays([rows.prompt, rows.chosen, rows.rejected, *side(rows)], schema=DPO)
 
 
-def messages_array(lists: Sequence[list[Message]]) -> pa.ListArray:
-    """Lists of messages as one array; of each message its role and content, and nothing else that it may carry."""
-    return pa.array(lists, MESSAGES)
-
-
-def _side(records: Sequence[Record]) -> list[pa.Array]:
-    firsts = [record.winner == "first" for record in records]
-    columns: dict[str, list[object]] = {
-        "pair_id": [record.pair_id for record in records],
-        "external_id": [record.external_id for record in records],
-        "source": [record.source for record in records],
-        "language": [record.language for record in records],
-        "tags": [record.tags for record in records],
-        "chosen_side": [record.winner for record in records],
-        "chosen_model": [r.first_model if first else r.second_model for r, first in zip(records, firsts, strict=True)],
-        "rejected_model": [
-            r.second_model if first else r.first_model for r, first in zip(records, firsts, strict=True)
-        ],
-        "n_judgements": [sum(record.counts) for record in records],
-        "n_first": [record.counts[0] for record in records],
-        "n_second": [record.counts[1] for record in records],
-        "n_tie": [record.counts[2] for record in records],
-        "n_both_bad": [record.counts[3] for record in records],
-        "agreement": [record.agreement for record in records],
-        "strength_mean": [_towards_chosen(record) for record in records],
+def side(rows: Rows) -> list[pa.Array]:
+    """The columns of SIDE."""
+    towards = np.where(rows.first_wins, rows.strength_mean, 0.0 - rows.strength_mean)
+    columns: dict[str, pa.Array] = {
+        "pair_id": pa.array(rows.pair_id),
+        "external_id": rows.external_id,
+        "source": rows.source,
+        "language": rows.language,
+        "tags": rows.tags,
+        "chosen_side": pa.array(np.where(rows.first_wins, "first", "second"), pa.string()),
+        "chosen_model": rows.models.take(pa.array(rows.chosen_at)),
+        "rejected_model": rows.models.take(pa.array(rows.rejected_at)),
+        "n_judgements": pa.array(rows.counts.sum(axis=1).astype(np.int32)),
+        **{
+            name: pa.array(rows.counts[:, place].astype(np.int32))
+            for place, name in enumerate(("n_first", "n_second", "n_tie", "n_both_bad"))
+        },
+        "agreement": pa.array(rows.agreement, from_pandas=True),
+        "strength_mean": pa.array(towards, from_pandas=True),
     }
-    return [pa.array(columns[column.name], column.type) for column in SIDE]
-
-
-def _towards_chosen(record: Record) -> float | None:
-    if record.strength_mean is None:
-        return None
-    return record.strength_mean if record.winner == "first" else 0.0 - record.strength_mean
+    return [columns[column.name] for column in SIDE]

@@ -99,12 +99,12 @@ def test_what_a_majority_prefers_is_chosen_and_everything_else_is_dropped_with_i
 
 
 @uncommitted
-def test_the_rows_stand_in_the_order_of_the_ranks(project, make_pair, say, alice, tmp_path):
+def test_the_rows_stand_in_the_order_of_the_pairs_numbers(project, make_pair, say, alice, tmp_path):
     ranks = [5, 3, 9, 1]
     for rank in ranks:
         say(alice, make_pair(slots=0, rank=rank, external_id=str(rank)), "first")
     release(project=project, version="v1", out=tmp_path / "out")
-    assert [row["external_id"] for row in read(tmp_path / "out")] == ["1", "3", "5", "9"]
+    assert [row["external_id"] for row in read(tmp_path / "out")] == ["5", "3", "9", "1"]
 
 
 @uncommitted

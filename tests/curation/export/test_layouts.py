@@ -3,12 +3,13 @@ from __future__ import annotations
 import pyarrow as pa
 
 from curation.export.layouts import LAYOUTS, features
+from curation.export.records import Rows
 
 
 def test_every_layout_builds_rows_of_its_own_schema(make_record):
     for name, layout in LAYOUTS.items():
         assert layout.name == name
-        assert layout.build([make_record()]).schema == layout.schema
+        assert layout.build(Rows.of([make_record()])).schema == layout.schema
 
 
 def test_a_schema_in_the_words_of_a_card():

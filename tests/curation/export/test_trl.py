@@ -5,10 +5,13 @@ import pytest
 
 from curation.export import trl
 from curation.export.layouts import LAYOUTS
+from curation.export.records import MESSAGES, Rows
 
 
 def test_records_become_rows_of_lists_of_messages(make_record):
-    rows = trl.dpo([make_record(), make_record(winner="second", system="Be brief.", first_model="")]).to_pylist()
+    rows = trl.dpo(
+        Rows.of([make_record(), make_record(winner="second", system="Be brief.", first_model="")])
+    ).to_pylist()
     assert rows[0]["prompt"] == [{"role": "user", "content": "What is two plus two?"}]
     assert rows[0]["chosen"] == [{"role": "assistant", "content": "Four."}]
     assert rows[0]["rejected"] == [{"role": "assistant", "content": "Five."}]
@@ -31,19 +34,21 @@ def test_the_mean_strength_is_positive_for_the_chosen_answer(make_record):
         make_record(winner="second", strength_mean=-2.0),
         make_record(strength_mean=None, agreement=None),
     ]
-    rows = trl.dpo(records).to_pylist()
+    rows = trl.dpo(Rows.of(records)).to_pylist()
     assert [row["strength_mean"] for row in rows] == [1.5, 2.0, None]
     assert rows[2]["agreement"] is None
 
 
 def test_of_a_message_role_and_content_leave_and_nothing_else(make_record):
-    rows = trl.dpo([make_record(first=[{"role": "assistant", "content": "Four.", "logprobs": [1]}])]).to_pylist()
+    rows = trl.dpo(
+        Rows.of([make_record(first=[{"role": "assistant", "content": "Four.", "logprobs": [1]}])])
+    ).to_pylist()
     assert rows[0]["chosen"] == [{"role": "assistant", "content": "Four."}]
 
 
 def test_the_schema_does_not_depend_on_the_rows(make_record):
-    empty = trl.dpo([])
-    full = trl.dpo([make_record(tags=[], agreement=None, strength_mean=None)])
+    empty = trl.dpo(Rows.of([]))
+    full = trl.dpo(Rows.of([make_record(tags=[], agreement=None, strength_mean=None)]))
     assert empty.schema == full.schema == trl.DPO
     full.validate(full=True)
 
@@ -57,5 +62,5 @@ def test_no_side_column_has_a_name_that_means_something_to_trl(name):
 
 
 def test_in_the_dpo_layout_all_texts_have_one_type():
-    assert {str(trl.DPO.field(name).type) for name in ("prompt", "chosen", "rejected")} == {str(trl.MESSAGES)}
-    assert isinstance(trl.MESSAGES, pa.ListType)
+    assert {str(trl.DPO.field(name).type) for name in ("prompt", "chosen", "rejected")} == {str(MESSAGES)}
+    assert isinstance(MESSAGES, pa.ListType)
