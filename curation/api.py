@@ -95,6 +95,11 @@ class ReleaseInput(serializers.Serializer[Any]):
     rule = serializers.ChoiceField(choices=sorted(RULES), default="majority")
     layout = serializers.ChoiceField(choices=sorted(LAYOUTS), default="trl_dpo")
     annotators = serializers.ChoiceField(choices=sorted(ANNOTATORS), default="people")
+    test_share = serializers.FloatField(
+        min_value=0, max_value=0.5, default=0.0, help_text="The share of prompts whose pairs go into the split test."
+    )
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0, help_text="Of the draw of that split.")
+    names = serializers.BooleanField(default=False, help_text="Tell annotators by their names, not by pseudonyms.")
     licence = serializers.CharField(max_length=60, required=False, allow_blank=True)
     limits = serializers.CharField(max_length=5000, required=False, allow_blank=True)
 

@@ -153,6 +153,7 @@ class PairFacts:
     """
 
     pair: NDArray[np.int64]
+    prompt: NDArray[np.int64]
     counts: NDArray[np.int32]
     skips: NDArray[np.int32]
     n_strength: NDArray[np.int32]
@@ -248,10 +249,10 @@ def pair_facts(
     source, source_params = pairs_sql(project=project.pk, voices=voices)
     tried = [one.sql() for one in where]
     label = "CASE p.label " + " ".join(f"WHEN '{name}' THEN {code}" for name, code in LABELS.items()) + " END"
-    types: dict[str, pa.DataType] = {"pair": pa.int64(), "label": pa.int8()}
+    types: dict[str, pa.DataType] = {"pair": pa.int64(), "prompt": pa.int64(), "label": pa.int8()}
     types |= {name: pa.bool_() for name in ("empty", "identical", "turned")}
     types |= {f"passes_{place}": pa.bool_() for place in range(len(tried))}
-    wanted = ["p.id", label, "'empty' = ANY(p.marks)", "'identical' = ANY(p.marks)", TURNED]
+    wanted = ["p.id", "p.prompt_id", label, "'empty' = ANY(p.marks)", "'identical' = ANY(p.marks)", TURNED]
     found = columns(
         # Where no criterion speaks of the tallies, the database leaves their counting out by itself.
         f"SELECT {', '.join([*wanted, *(sql for sql, _ in tried)])} {source}",
@@ -265,6 +266,7 @@ def pair_facts(
     passes = [found[f"passes_{place}"] for place in range(len(tried))]
     return PairFacts(
         pair=pairs,
+        prompt=found["prompt"],
         **_tallies(pairs, said),
         label=found["label"],
         empty=found["empty"],

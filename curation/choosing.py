@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,22 @@ from annotation.errors import Refused
 from annotation.models import Project
 from curation import arrays
 from curation.export import files
-from curation.export.layouts import LAYOUTS, Layout
+from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout
 from curation.export.records import Rows
 from curation.selecting import Criterion, Sieve, Voices, in_play
-from curation.texts import rows_of
+from curation.texts import rows_of, said_of, with_reason
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}|")
 RULES = {
     "majority": "the answer that more than half of the judgements prefer",
     "label": "the answer that the pair's source labelled as better",
+    "strength": "the answer to which the mean of the known strengths points",
+    "soft": "none: every pair with a judgement that says something, and how its judgements are distributed",
+    "votes": "none: every pair that anybody judged or skipped",
 }
+# Those after which a pair has a chosen answer.
+CHOOSING = ("majority", "label", "strength")
 ANNOTATORS: dict[str, Voices] = {
     "people": Voices(kind="person"),
     "judges": Voices(kind="judge"),
@@ -50,6 +56,12 @@ class Plan:
     annotators: str
     licence: str = ""
     limits: str = ""
+    # The share of prompts whose pairs go into the split test, and what it is drawn by.
+    test_share: float = 0.0
+    seed: int = 0
+    # Annotators are told by their names. Otherwise by pseudonyms, which this salt makes the release's own.
+    names: bool = False
+    salt: str = field(default="", repr=False)
     through: int | None = None
 
     @property
@@ -63,7 +75,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which pairs a plan takes. `rows` are places in `facts`, in the order of the release."""
+    """Which pairs a plan takes. `rows` are places in `facts`, ascending; `first_wins` has the shape of `rows`.
+
+    `splits` says by name which of `rows` are in which split, in the order of the release.
+    """
 
     facts: arrays.PairFacts
     said: arrays.Voiced
@@ -71,6 +86,7 @@ class Chosen:
     selected: NDArray[np.bool_]
     rows: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
+    splits: dict[str, NDArray[np.int64]]
 
 
 def plan(
@@ -83,6 +99,9 @@ def plan(
     annotators: str = "people",
     licence: str = "",
     limits: str = "",
+    test_share: float = 0.0,
+    seed: int = 0,
+    names: bool = False,
 ) -> Plan:
     """Check what was asked for.
 
@@ -96,8 +115,17 @@ def plan(
         )
     if rule not in RULES:
         raise Refused(f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
+    if layout in IMPOSSIBLE:
+        raise Refused(f"The layout {layout} cannot be made here: {IMPOSSIBLE[layout]}.")
     if layout not in LAYOUTS:
         raise Refused(f"Unknown layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
+    if LAYOUTS[layout].chooses and rule not in CHOOSING:
+        raise Refused(
+            f"The layout {layout} has a chosen answer, and the rule {rule} chooses none. "
+            f"Take one of the rules {', '.join(CHOOSING)}, or another layout."
+        )
+    if not 0 <= test_share <= 0.5:
+        raise Refused(f"The share of the split test is 0 to 0.5, not {test_share:g}.")
     if annotators not in ANNOTATORS:
         raise Refused(f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
     if not LICENCE.fullmatch(licence):
@@ -111,6 +139,9 @@ def plan(
         annotators=annotators,
         licence=licence,
         limits=limits,
+        test_share=float(test_share),
+        seed=int(seed),
+        names=names,
     )
 
 
@@ -148,42 +179,149 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
-    if asked.rule == "majority":
-        most = facts.counts.astype(np.int64) * 2 > facts.judgements[:, None]
-        sieve.keep(facts.judgements > 0, name="no judgement")
-        sieve.keep(~most[:, TIE], name="tie")
-        sieve.keep(~most[:, BOTH_BAD], name="both bad")
-        sieve.keep(most[:, FIRST] | most[:, SECOND], name="no majority")
-        first_wins = most[:, FIRST]
-    else:
-        sieve.keep(facts.label != arrays.LABELS[""], name="no label")
-        sieve.keep(facts.label != arrays.LABELS["tie"], name="tie")
-        first_wins = facts.label == arrays.LABELS["first"]
+    first_wins = _RULES[asked.rule](facts, sieve)
+    if asked.layout.reasons:
+        _keep_reasoned(asked, facts, sieve, first_wins, using=using)
     rows = np.nonzero(sieve.left)[0]
-    return Chosen(facts=facts, said=said, sieve=sieve, selected=selected, rows=rows, first_wins=first_wins[rows])
+    return Chosen(
+        facts=facts,
+        said=said,
+        sieve=sieve,
+        selected=selected,
+        rows=rows,
+        first_wins=first_wins[rows],
+        splits=_splits(asked, facts.prompt[rows]),
+    )
 
 
-def texts(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Generator[Rows, None, None]:
-    """The chosen pairs with their texts, checked, in batches of GROUP_ROWS. Memory: three batches.
+# ---- rules: each says for every pair whether the first wins, and sieves out those for which it cannot say ------------
+
+
+def _majority(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
+    most = facts.counts.astype(np.int64) * 2 > facts.judgements[:, None]
+    sieve.keep(facts.judgements > 0, name="no judgement")
+    sieve.keep(~most[:, TIE], name="tie")
+    sieve.keep(~most[:, BOTH_BAD], name="both bad")
+    sieve.keep(most[:, FIRST] | most[:, SECOND], name="no majority")
+    return np.asarray(most[:, FIRST])
+
+
+def _label(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
+    sieve.keep(facts.label != arrays.LABELS[""], name="no label")
+    sieve.keep(facts.label != arrays.LABELS["tie"], name="tie")
+    return np.asarray(facts.label == arrays.LABELS["first"])
+
+
+def _strength(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
+    sieve.keep(facts.judgements > 0, name="no judgement")
+    sieve.keep(facts.n_strength > 0, name="no known strength")
+    sieve.keep(facts.counts[:, BOTH_BAD] * 2 <= facts.judgements, name="both bad")
+    sieve.keep(facts.strength_sum != 0, name="tie")
+    return np.asarray(facts.strength_sum > 0)
+
+
+def _soft(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
+    sieve.keep(facts.judgements > 0, name="no judgement")
+    return np.asarray(facts.counts[:, FIRST] > facts.counts[:, SECOND])
+
+
+def _votes(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
+    sieve.keep(facts.judgements + facts.skips > 0, name="no judgement")
+    return np.asarray(facts.counts[:, FIRST] > facts.counts[:, SECOND])
+
+
+_RULES = {"majority": _majority, "label": _label, "strength": _strength, "soft": _soft, "votes": _votes}
+
+
+def _keep_reasoned(
+    asked: Plan,
+    facts: arrays.PairFacts,
+    sieve: Sieve,
+    first_wins: NDArray[np.bool_],
+    *,
+    using: BaseDatabaseWrapper,
+) -> None:
+    for_first, for_second = with_reason(project=asked.project, voices=asked.voices, using=using)
+    has = np.where(first_wins, np.isin(facts.pair, for_first), np.isin(facts.pair, for_second))
+    sieve.keep(has, name="no reason for the chosen answer")
+
+
+def _splits(asked: Plan, prompts: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """All pairs of a prompt are on one side, and a prompt's side does not depend on which others are there."""
+    is_test = uniform(prompts, seed=asked.seed) < asked.test_share
+    order = np.argsort(prompts, kind="stable") if asked.layout.by_prompt else np.arange(len(prompts))
+    parts = {"train": order[~is_test[order]]}
+    return parts | {"test": order[is_test[order]]} if asked.test_share else parts
+
+
+def uniform(numbers: NDArray[np.int64], *, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each number, the same for the same number and seed everywhere (splitmix64)."""
+    with np.errstate(over="ignore"):
+        mixed = numbers.astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed ^= mixed >> np.uint64(31)
+    shares: NDArray[np.float64] = (mixed >> np.uint64(11)) / np.float64(2**53)
+    return shares
+
+
+# ---- texts ---------------------------------------------------------------------------------------------------------
+
+
+def pieces_of(asked: Plan, chosen: Chosen, split: str) -> list[NDArray[np.int64]]:
+    """The rows of a split in batches of GROUP_ROWS, cut at the same places every time; a prompt's are not parted."""
+    rows = chosen.splits[split]
+    cuts = np.arange(files.GROUP_ROWS, len(rows), files.GROUP_ROWS)
+    if asked.layout.by_prompt:
+        prompts = chosen.facts.prompt[chosen.rows[rows]]
+        cuts = np.unique(np.searchsorted(prompts, prompts[cuts], side="left"))
+        cuts = cuts[cuts > 0]
+    return np.split(rows, cuts) if len(rows) else []
+
+
+def texts(
+    asked: Plan, chosen: Chosen, pieces: Sequence[NDArray[np.int64]], *, using: BaseDatabaseWrapper
+) -> Generator[Rows, None, None]:
+    """Batches of chosen pairs with their texts, checked. Memory: three batches.
 
     While one batch is turned and written, the next is read.
     """
     facts = chosen.facts
-    pieces = [slice(start, start + files.GROUP_ROWS) for start in range(0, len(chosen.rows), files.GROUP_ROWS)]
+    shown = shown_annotators(asked, chosen.said, using=using) if asked.layout.tells else {}
 
-    def fetch(piece: slice) -> Rows:
+    def fetch(piece: NDArray[np.int64]) -> Rows:
         rows = chosen.rows[piece]
-        return rows_of(facts.pair[rows], first_wins=chosen.first_wins[piece], **_numbers(facts, rows), using=using)
+        pairs = facts.pair[rows]
+        said = said_of(pairs, voices=asked.voices, shown=shown.__getitem__, using=using) if asked.layout.tells else ()
+        wins = chosen.first_wins[piece]
+        return rows_of(pairs, first_wins=wins, **_numbers(facts, rows), said=said, using=using)
 
     with using.cursor() as cursor:
-        # Two thousand pairs of a million: look them up, do not read all pairs for each batch.
+        # Two thousand pairs of a million: look them up, do not read all pairs for each batch; and read the pages that
+        # they lie on together, not one by one.
         cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_indexscan = off")
     with ThreadPoolExecutor(1, thread_name_prefix="release") as ahead:
         coming = [ahead.submit(fetch, piece) for piece in pieces[:1]]
         for place in range(len(pieces)):
             found = coming.pop().result()
             coming += [ahead.submit(fetch, piece) for piece in pieces[place + 1 : place + 2]]
             yield found
+
+
+def shown_annotators(asked: Plan, said: arrays.Voiced, *, using: BaseDatabaseWrapper) -> dict[int, str]:
+    """What a release tells of each annotator: a pseudonym that is the same throughout it and in no other."""
+    numbers = np.unique(said.annotator).tolist()
+    if not asked.names:
+        return {number: pseudonym(number, salt=asked.salt) for number in numbers}
+    with using.cursor() as cursor:
+        cursor.execute("SELECT id, name FROM annotator WHERE id = ANY(%s)", [numbers])
+        return dict(cursor.fetchall())
+
+
+def pseudonym(annotator: int, *, salt: str) -> str:
+    """Without the salt, which never leaves the database, nobody can say whose it is."""
+    return f"annotator-{hmac.new(bytes.fromhex(salt), str(annotator).encode(), hashlib.sha256).hexdigest()[:12]}"
 
 
 def _numbers(facts: arrays.PairFacts, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
+from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
@@ -28,6 +29,7 @@ from curation.choosing import (
     Plan,
     choose,
     lineage_of,
+    pieces_of,
     plan,
     snapshot,
     tallies_digest,
@@ -41,6 +43,7 @@ from curation.inline import run_here
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.models import Release, Selection
+from curation.models.releases import new_salt
 from curation.selecting import Criterion, from_json
 
 __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
@@ -48,6 +51,8 @@ __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "releas
 # The card's intervals: the same judgements must give the same bytes.
 SEED = 0
 BEAT_EVERY = 5.0
+# What a run's parameters say beside the name and the criteria.
+PARAMETERS = ("rule", "layout", "annotators", "licence", "limits", "test_share", "seed", "names")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ def release(
     out: Path | None = None,
     licence: str = "",
     limits: str = "",
+    test_share: float = 0.0,
+    seed: int = 0,
+    names: bool = False,
     actor: User | None = None,
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
@@ -93,6 +101,8 @@ def release(
         annotators: whose judgements count: people, judges or all.
         out: the folder; by default one under the folder of releases.
         licence, limits: for the card.
+        test_share, seed: the share of prompts whose pairs go into the split test, and what it is drawn by.
+        names: tell annotators by their names; otherwise by pseudonyms that no other release has.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
 
@@ -110,6 +120,9 @@ def release(
         annotators=annotators,
         licence=licence,
         limits=limits,
+        test_share=test_share,
+        seed=seed,
+        names=names,
     )
     folder = Path(out).absolute() if out else usual_folder(asked)
     _check_place(folder, asked)
@@ -121,6 +134,9 @@ def release(
         "annotators": annotators,
         "licence": licence,
         "limits": limits,
+        "test_share": test_share,
+        "seed": seed,
+        "names": names,
         "folder": os.fspath(folder),
     }
     done: list[Released] = []
@@ -151,7 +167,7 @@ def execute(hold: Hold) -> dict[str, Any]:
     project, parameters = hold.run.project, hold.run.parameters
     if project is None or "release" not in parameters:
         raise Refused(f"{hold.run} does not say what to release of which project.")
-    known = {key: parameters[key] for key in ("rule", "layout", "annotators", "licence", "limits") if key in parameters}
+    known = {key: parameters[key] for key in PARAMETERS if key in parameters}
     asked = plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
     folder = Path(parameters.get("folder") or usual_folder(asked))
     return _release(hold, asked, folder, command="release", progress=None).as_result()
@@ -165,6 +181,9 @@ def _release(
     hold: Hold, asked: Plan, folder: Path, *, command: str, progress: Callable[[int, int], None] | None
 ) -> Released:
     _check_place(folder, asked)
+    there = Release.objects.filter(project=asked.project, version=asked.version).first()
+    # Made again, a release has the same pseudonyms.
+    asked = replace(asked, salt=there.salt if there else new_salt())
     run = hold.run
     try:
         with files.beside(folder) as temporary:
@@ -219,25 +238,33 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
         manifest = _manifest(asked, chosen, guideline, using=reader, code_version=code_version)
-        size = 0
+        sizes = dict.fromkeys(chosen.splits, 0)
+        done = 0
 
-        def batches() -> Generator[pa.RecordBatch, None, None]:
-            nonlocal size
-            done = 0
-            with closing(texts(chosen, using=reader)) as found:
-                for rows in found:
+        def batches(split: str, pieces: list[NDArray[np.int64]]) -> Generator[pa.RecordBatch, None, None]:
+            nonlocal done
+            with closing(texts(asked, chosen, pieces, using=reader)) as found:
+                for piece, rows in zip(pieces, found, strict=True):
                     built = asked.layout.build(rows)
-                    size += built.nbytes
-                    done += built.num_rows
+                    sizes[split] += built.nbytes
+                    done += len(piece)
                     yield built
                     progress(done, total)
 
-        names = files.shard_names(total, layout=asked.layout.name)
-        # Closed before the snapshot is: after an error nobody may still be reading from it.
-        with closing(batches()) as rows:
-            shards = files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+        shards = []
+        for split in chosen.splits:
+            pieces = pieces_of(asked, chosen, split)
+            names = files.shard_names(len(pieces), layout=asked.layout.name, split=split)
+            # Closed before the snapshot is: after an error nobody may still be reading from it.
+            with closing(batches(split, pieces)) as rows:
+                shards += files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+    manifest["rows"] = sum(one.rows or 0 for one in shards)
+    manifest["splits"] = {
+        split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/{split}-"))
+        for split in chosen.splits
+    }
     manifest["files"] = [one.as_json() for one in shards]
-    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=size)
+    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
     readme = files.write_text(folder, files.CARD, text)
     manifest["files"].append(readme.as_json())
     described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
@@ -260,7 +287,10 @@ def _manifest(
         "voices": asked.annotators,
         "criteria": [one.text for one in asked.where],
         "pairs": len(facts),
-        "rows": len(chosen.rows),
+        "chosen": len(chosen.rows),
+        "test_share": asked.test_share,
+        "seed": asked.seed,
+        "names": asked.names,
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),
@@ -322,10 +352,17 @@ def _publish(
                 manifest=manifest,
                 digest=digest,
                 rows=manifest["rows"],
+                salt=asked.salt,
                 folder=os.fspath(folder),
                 released_by=actor,
             )
-            after = {"digest": digest, "rows": manifest["rows"], "rule": asked.rule, "layout": asked.layout.name}
+            after = {
+                "digest": digest,
+                "rows": manifest["rows"],
+                "rule": asked.rule,
+                "layout": asked.layout.name,
+                "names": asked.names,
+            }
             record(
                 act="release",
                 subject=f"release {asked.version}",
@@ -345,6 +382,9 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("criteria", "the criteria differ"),
         ("rule", "the rule differs"),
         ("layout", "the layout differs"),
+        ("test_share", "the split differs"),
+        ("seed", "the split differs"),
+        ("names", "names are told in one of them and not in the other"),
         ("voices", "other annotators count"),
         ("judgements", "judgements have come or changed since"),
         ("code_version", f"it was made by the code {old.get('code_version')}, this is {new['code_version']}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import pyarrow.json
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
+from annotation.models import Project
 from curation.arrays import places_in
-from curation.export.records import TAGS, Record, Rows, check, doubtful, messages_array, strict_messages
+from curation.export.records import TAGS, Record, Rows, Said, check, doubtful, messages_array, strict_messages
+from curation.selecting import Voices
 
 # As lenient as what may be stored: what is null or strange in it is doubtful, and found one by one.
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -41,6 +44,7 @@ def rows_of(
     counts: NDArray[np.int64],
     agreement: NDArray[np.float64],
     strength_mean: NDArray[np.float64],
+    said: Sequence[Sequence[Said]] = (),
     using: BaseDatabaseWrapper,
 ) -> Rows:
     """The pairs of these numbers with their texts, checked, in the order given. All arrays have the shape (n,).
@@ -78,6 +82,8 @@ def rows_of(
         counts=counts,
         agreement=agreement,
         strength_mean=strength_mean,
+        prompt_id=_numbers(found, "prompt_id"),
+        said=said,
     )
 
 
@@ -182,3 +188,65 @@ def _asked(prompt: pa.ListArray, system: pa.Array) -> pa.ListArray:
             for first, rest in zip(system.to_pylist(), prompt.to_pylist(), strict=True)
         ]
     )
+
+
+# ---- what was said of them -----------------------------------------------------------------------------------------
+
+# The reason of judgement j: its own before one that came for its annotator and pair, a person's before a model's.
+_REASON = """
+    LEFT JOIN LATERAL (
+        SELECT r.text, r.tags FROM rationale r
+        WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id
+          AND (r.judgement_id = j.id OR r.judgement_id IS NULL)
+        ORDER BY r.judgement_id IS NULL,
+                 array_position(ARRAY['edited', 'human', 'imported', 'machine']::varchar[], r.source), r.id
+        LIMIT 1
+    ) r ON true
+"""
+
+
+def said_of(
+    pairs: NDArray[np.int64], *, voices: Voices, shown: Callable[[int], str], using: BaseDatabaseWrapper
+) -> list[list[Said]]:
+    """Every judgement of `voices` of each pair, in the order in which they were made. One query.
+
+    `shown` turns an annotator's number into what is told of them.
+    """
+    whose, params = voices.sql()
+    with using.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT a.pair_id, j.annotator_id, n.kind,
+                       CASE j.verdict WHEN 'prefer' THEN CASE WHEN j.strength > 0 THEN 'first' ELSE 'second' END
+                                      ELSE j.verdict END,
+                       CASE WHEN j.strength_known THEN j.strength END,
+                       coalesce(r.text, ''), coalesce(r.tags, ARRAY[]::varchar[]), g.version
+                FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
+                LEFT JOIN guideline g ON g.id = j.guideline_id {_REASON}
+                WHERE a.pair_id = ANY(%s) AND {whose} ORDER BY j.id""",
+            [pairs.tolist(), *params],
+        )
+        found = cursor.fetchall()
+    by_pair: dict[int, list[Said]] = {pair: [] for pair in pairs.tolist()}
+    for pair, annotator, kind, verdict, strength, reason, tags, guideline in found:
+        by_pair[pair].append(Said(shown(annotator), kind, verdict, strength, reason.strip(), tags, guideline))
+    return [by_pair[pair] for pair in pairs.tolist()]
+
+
+def with_reason(
+    *, project: Project, voices: Voices, using: BaseDatabaseWrapper
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pairs for whose first, and those for whose second, somebody gave a reason."""
+    whose, params = voices.sql()
+    with using.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT DISTINCT a.pair_id, j.strength > 0
+                FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
+                {_REASON}
+                WHERE a.project_id = %s AND j.verdict = 'prefer' AND r.text ~ '\\S' AND {whose}""",
+            [project.pk, *params],
+        )
+        found = cursor.fetchall()
+    first, second = (
+        np.array([pair for pair, is_first in found if is_first == side], dtype=np.int64) for side in (True, False)
+    )
+    return first, second

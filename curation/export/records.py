@@ -122,11 +122,28 @@ def said(messages: list[Message]) -> list[tuple[str, str]]:
 # ---- many at a time ------------------------------------------------------------------------------------------------
 
 
+class Said(NamedTuple):
+    """One judgement of a pair.
+
+    `verdict` is first, second, tie, both_bad or skip. `strength` is -3 to 3, positive for the first candidate, and None
+    where it is not known. `annotator` is a pseudonym, or a name where names were asked for.
+    """
+
+    annotator: str
+    kind: str
+    verdict: str
+    strength: int | None
+    reason: str
+    tags: list[str]
+    guideline: int | None
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Decided pairs with their texts, as columns of n rows that were checked.
+    """Pairs with their texts, as columns of n rows that were checked.
 
-    `prompt` (MESSAGES) has its system message in front. `candidates` (MESSAGES) are the answers, `models` their models,
+    `first_wins` says which is chosen, and means nothing where the rule chooses none. `prompt` (MESSAGES) has its system
+    message in front. `candidates` (MESSAGES) are the answers, `models` their models,
     and `first_at`, `second_at` say where a row's two stand among them. `counts` has the shape (n, 4): how often first,
     second, tie and both bad were given. `agreement` and `strength_mean` (positive for the first) are nan where they are
     undefined.
@@ -146,9 +163,20 @@ class Rows:
     counts: NDArray[np.int64]
     agreement: NDArray[np.float64]
     strength_mean: NDArray[np.float64]
+    # The number of each row's prompt; and, for layouts that tell them, the judgements of each row in their order.
+    prompt_id: NDArray[np.int64]
+    said: Sequence[Sequence[Said]] = ()
 
     def __len__(self) -> int:
         return len(self.pair_id)
+
+    @cached_property
+    def first(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.first_at))
+
+    @cached_property
+    def second(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.second_at))
 
     @property
     def chosen_at(self) -> NDArray[np.int64]:
@@ -188,6 +216,7 @@ class Rows:
             counts=np.array([one.counts for one in records], dtype=np.int64).reshape(count, 4),
             agreement=np.array([undefined if one.agreement is None else one.agreement for one in records]),
             strength_mean=np.array([undefined if one.strength_mean is None else one.strength_mean for one in records]),
+            prompt_id=np.arange(count),
         )
 
 
@@ -202,6 +231,20 @@ def strict_messages(messages: pa.ListArray) -> pa.ListArray:
     offsets = np.zeros(len(messages) + 1, dtype=np.int32)
     np.cumsum(pc.list_value_length(messages).to_numpy(), out=offsets[1:])
     each = pa.StructArray.from_arrays([flat.field("role"), flat.field("content")], fields=list(MESSAGE))
+    return pa.ListArray.from_arrays(pa.array(offsets), each, type=MESSAGES)
+
+
+def end_to_end(ones: pa.ListArray, others: pa.ListArray) -> pa.ListArray:
+    """Of each row, the messages of the one and then those of the other."""
+    first, second = (np.asarray(pc.list_value_length(lists)).astype(np.int64) for lists in (ones, others))
+    sizes = first + second
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    of_first, of_second = (np.repeat(np.cumsum(part) - part, sizes) for part in (first, second))
+    border = np.repeat(first, sizes)
+    place = np.where(within < border, of_first + within, first.sum() + of_second + within - border)
+    each = pa.concat_arrays([ones.flatten(), others.flatten()]).take(pa.array(place))
     return pa.ListArray.from_arrays(pa.array(offsets), each, type=MESSAGES)
 
 

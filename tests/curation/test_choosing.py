@@ -18,6 +18,7 @@ def facts_of(counts):
     zeros, flags = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=bool)
     return PairFacts(
         pair=np.arange(1, n + 1),
+        prompt=np.arange(1, n + 1),
         counts=table,
         skips=zeros,
         n_strength=zeros,
@@ -57,6 +58,41 @@ def test_more_than_half_of_the_judgements_decide_and_ties_never_choose(project, 
     else:
         assert removed == [outcome]
         assert chosen.rows.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts", "strength", "outcome"),
+    [
+        ("strength", (1, 1, 0, 0), (2, -1), "second"),
+        ("strength", (1, 1, 0, 0), (2, 0), "tie"),
+        ("strength", (1, 0, 0, 0), (0, 0), "no known strength"),
+        ("strength", (1, 0, 0, 2), (1, 1), "both bad"),
+        ("strength", (0, 0, 0, 0), (0, 0), "no judgement"),
+        ("soft", (0, 0, 0, 1), (0, 0), None),
+        ("soft", (0, 0, 0, 0), (0, 0), "no judgement"),
+    ],
+)
+def test_other_rules_sieve_what_they_cannot_decide(project, monkeypatch, rule, counts, strength, outcome):
+    known, total = strength
+    facts = replace(
+        facts_of([counts]), n_strength=np.array([known], np.int32), strength_sum=np.array([total], np.int32)
+    )
+    monkeypatch.setattr(arrays, "pair_facts", lambda **_: facts)
+    chosen = choosing.choose(plan(project=project, version="v", rule=rule, layout="soft"), using=connection)
+    removed = [step.name for step in chosen.sieve.steps if step.removed]
+    if outcome in ("first", "second", None):
+        assert removed == []
+        assert outcome is None or chosen.first_wins.tolist() == [outcome == "first"]
+    else:
+        assert removed == [outcome]
+
+
+def test_numbers_are_drawn_evenly_and_the_same_everywhere():
+    drawn = choosing.uniform(np.arange(100_000), seed=7)
+    assert 0 <= drawn.min() < drawn.max() < 1
+    assert np.abs(np.histogram(drawn, bins=10)[0] / 10_000 - 1).max() < 0.04
+    assert drawn[[0, 1, 2]].tolist() == choosing.uniform(np.array([0, 1, 2]), seed=7).tolist()
+    assert abs(np.corrcoef(drawn, choosing.uniform(np.arange(100_000), seed=8))[0, 1]) < 0.02
 
 
 def test_the_digest_of_the_tallies_changes_with_any_of_them():

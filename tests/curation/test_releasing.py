@@ -187,6 +187,68 @@ def test_every_file_is_named_with_its_digest(project, pairs, tmp_path):
     }
 
 
+@uncommitted
+def test_annotators_have_pseudonyms_that_are_the_same_in_one_release_and_in_no_other(project, pairs, tmp_path):
+    def told(version, **changes):
+        out = tmp_path / version
+        release(project=project, version=version, layout="votes", rule="votes", out=out, **changes)
+        rows = pq.read_table(out / "votes").to_pylist()
+        return [row["annotator"] for row in rows], b"".join(bytes_of(out).values())
+
+    one, other = told("v1"), told("v2")
+    assert len({*one[0]}) == len({*other[0]}) == 3
+    assert not {*one[0]} & {*other[0]}
+    # The same people at the same places.
+    assert len({*zip(one[0], other[0], strict=True)}) == 3
+    for version, (_, everything) in (("v1", one), ("v2", other)):
+        for secret in (b"Alice", b"Bob", b"@example.org", Release.objects.get(version=version).salt.encode()):
+            assert secret not in everything
+    again = release(project=project, version="v1", layout="votes", rule="votes", out=tmp_path / "again")
+    assert not again.is_new
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "v1")
+
+
+@uncommitted
+def test_names_are_told_only_when_they_are_asked_for_and_that_is_on_record(project, pairs, tmp_path, lead):
+    done = release(
+        project=project, version="v1", layout="votes", rule="votes", names=True, out=tmp_path / "v1", actor=lead.user
+    )
+    assert {row["annotator"] for row in pq.read_table(tmp_path / "v1" / "votes").to_pylist()} == {"Alice", "Bob", "Ada"}
+    assert done.release.manifest["names"] is True
+    assert Event.objects.get(act="release").after["names"] is True
+    assert "told by their names" in (tmp_path / "v1" / "README.md").read_text()
+
+
+@uncommitted
+def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair, say, alice, tmp_path):
+    made = [make_pair(slots=0, prompt=f"Question {n // 2}?") for n in range(60)]
+    for pair in made:
+        say(alice, pair, "first")
+    done = release(project=project, version="v1", test_share=0.3, out=tmp_path / "v1")
+    sides = {
+        split: {
+            row["pair_id"] for path in (tmp_path / "v1").rglob(f"{split}-*") for row in pq.read_table(path).to_pylist()
+        }
+        for split in ("train", "test")
+    }
+    prompts = {
+        split: {*Pair.objects.filter(pk__in=pairs).values_list("prompt", flat=True)} for split, pairs in sides.items()
+    }
+    assert not prompts["train"] & prompts["test"]
+    assert sides["train"] | sides["test"] == {pair.pk for pair in made}
+    assert 3 <= len(prompts["test"]) <= 16
+    assert done.release.manifest["splits"] == {split: len(pairs) for split, pairs in sides.items()}
+    # With fewer pairs every prompt stays on its side; with another seed it need not.
+    few = release(
+        project=project, version="v2", test_share=0.3, where=parse_all([f"pair>{made[20].pk}"]), out=tmp_path / "v2"
+    )
+    rows = {row["pair_id"] for path in (tmp_path / "v2").rglob("test-*") for row in pq.read_table(path).to_pylist()}
+    assert rows == {pair for pair in sides["test"] if pair > made[20].pk}
+    assert few.release.manifest["test_share"] == 0.3
+    other = release(project=project, version="v3", test_share=0.3, seed=1, out=tmp_path / "v3")
+    assert other.release.manifest["files"] != done.release.manifest["files"]
+
+
 # ---- the same bytes ------------------------------------------------------------------------------------------------
 
 
@@ -319,8 +381,12 @@ def test_memory_does_not_grow_with_the_rows(project, tmp_path, monkeypatch):
     [
         ({"version": "../up"}, "cannot name a release"),
         ({"version": ""}, "cannot name a release"),
-        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, label."),
-        ({"layout": "csv"}, "Unknown layout 'csv'. Known are trl_dpo."),
+        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, label, strength"),
+        ({"layout": "csv"}, "Unknown layout 'csv'. Known are trl_dpo, trl_reward"),
+        ({"layout": "trl_stepwise"}, "cannot be made here: it needs a verdict on every step"),
+        ({"layout": "token_weights"}, "cannot be made here: it needs an answer and a person's edit"),
+        ({"rule": "soft"}, "The layout trl_dpo has a chosen answer, and the rule soft chooses none"),
+        ({"test_share": 0.6}, "The share of the split test is 0 to 0.5"),
         ({"annotators": "robots"}, "Unknown annotators 'robots'. Known are people, judges, all."),
         ({"licence": "mine, all mine"}, "is no licence identifier"),
     ],

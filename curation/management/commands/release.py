@@ -35,6 +35,13 @@ class Command(BaseCommand):
         )
         parser.add_argument("--layout", default="trl_dpo", help=f"one of {', '.join(LAYOUTS)}")
         parser.add_argument("--annotators", default="people", help=f"whose judgements count: {', '.join(ANNOTATORS)}")
+        parser.add_argument(
+            "--test-share", type=float, default=0.0, metavar="SHARE", help="of the prompts, for a split test; 0 to 0.5"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="of the draw of the split test")
+        parser.add_argument(
+            "--names", action="store_true", help="tell annotators by their names; without it, by pseudonyms"
+        )
         parser.add_argument("--licence", default="", metavar="ID", help="for the card, as cc-by-4.0")
         parser.add_argument("--limits", default="", metavar="TEXT", help="known limits, for the card")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
@@ -54,6 +61,9 @@ class Command(BaseCommand):
                 annotators=options["annotators"],
                 licence=options["licence"],
                 limits=options["limits"],
+                test_share=options["test_share"],
+                seed=options["seed"],
+                names=options["names"],
                 out=options["out"],
                 command="release",
             )
@@ -74,6 +84,7 @@ class Command(BaseCommand):
         lines = [
             f"  {manifest['pairs']:>9,} pairs in the project",
             *steps,
+            f"  {manifest['chosen']:>9,} pairs chosen",
             f"  {manifest['rows']:>9,} rows in {options['out']}",
         ]
         first = (

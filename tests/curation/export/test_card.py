@@ -17,6 +17,11 @@ def manifest():
         "criteria": ["agreement>=0.66"],
         "pairs": 200,
         "rows": 120,
+        "chosen": 120,
+        "splits": {"train": 120},
+        "test_share": 0.0,
+        "seed": 0,
+        "names": False,
         "steps": [{"name": "agreement>=0.66", "removed": 70, "left": 130}, {"name": "tie", "removed": 10, "left": 120}],
         "annotators": {
             "people": 3,
@@ -39,7 +44,9 @@ def head_of(text):
 
 
 def write(manifest, **changes):
-    return card(manifest, **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": 5000, **changes})
+    return card(
+        manifest, **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": {"train": 5000}, **changes}
+    )
 
 
 def test_the_head_tells_datasets_all_it_needs(manifest):
