@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,30 +18,25 @@ from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project
-from curation import arrays
+from curation import arrays, minhash
+from curation.deciding import CHOOSING, RULES, decide
 from curation.export import files
 from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout
 from curation.export.records import Rows
 from curation.selecting import Criterion, Sieve, Voices, in_play
 from curation.texts import rows_of, said_of, with_reason
+from curation.thinning import flagged_harmful, measured, tagged
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}|")
-RULES = {
-    "majority": "the answer that more than half of the judgements prefer",
-    "label": "the answer that the pair's source labelled as better",
-    "strength": "the answer to which the mean of the known strengths points",
-    "soft": "none: every pair with a judgement that says something, and how its judgements are distributed",
-    "votes": "none: every pair that anybody judged or skipped",
-}
-# Those after which a pair has a chosen answer.
-CHOOSING = ("majority", "label", "strength")
 ANNOTATORS: dict[str, Voices] = {
     "people": Voices(kind="person"),
     "judges": Voices(kind="judge"),
     "all": Voices(kind="all"),
 }
-FIRST, SECOND, TIE, BOTH_BAD = range(4)
+DIFFICULTY = "difficulty"
+# A release with a larger share of pairs that were flagged as harmful needs a reason: few such rows move a model.
+MOST_HARMFUL = 0.005
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,16 @@ class Plan:
     # The share of prompts whose pairs go into the split test, and what it is drawn by.
     test_share: float = 0.0
     seed: int = 0
+    # After the rule: pairs nearly the same as another one from this similarity on go; 0 keeps them all.
+    near_duplicates: float = 0.0
+    # At most so many pairs with a tag, drawn by `seed`.
+    quotas: tuple[tuple[str, int], ...] = ()
+    # Shares of the easiest pairs, each a config of its own beside the whole, and what their difficulty is.
+    cuts: tuple[float, ...] = ()
+    difficulty: str = DIFFICULTY
+    difficulty_run: int | None = None
+    # Why more than MOST_HARMFUL of the pairs may be flagged as harmful; empty where it may not be.
+    sign_off: str = ""
     # Annotators are told by their names. Otherwise by pseudonyms, which this salt makes the release's own.
     names: bool = False
     salt: str = field(default="", repr=False)
@@ -77,7 +82,8 @@ class Plan:
 class Chosen:
     """Which pairs a plan takes. `rows` are places in `facts`, ascending; `first_wins` has the shape of `rows`.
 
-    `splits` says by name which of `rows` are in which split, in the order of the release.
+    `splits` says by config and split ("trl_dpo/train") which of `rows` are in it, in the order of the release.
+    `harmful` is how many of the rows somebody flagged; `cuts` says of each cut's config what it holds and left out.
     """
 
     facts: arrays.PairFacts
@@ -87,6 +93,8 @@ class Chosen:
     rows: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
     splits: dict[str, NDArray[np.int64]]
+    harmful: int = 0
+    cuts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def plan(
@@ -102,6 +110,11 @@ def plan(
     test_share: float = 0.0,
     seed: int = 0,
     names: bool = False,
+    near_duplicates: float = 0.0,
+    quotas: Mapping[str, int] | None = None,
+    cuts: Sequence[float] = (),
+    difficulty: str = DIFFICULTY,
+    sign_off: str = "",
 ) -> Plan:
     """Check what was asked for.
 
@@ -126,6 +139,14 @@ def plan(
         )
     if not 0 <= test_share <= 0.5:
         raise Refused(f"The share of the split test is 0 to 0.5, not {test_share:g}.")
+    if not 0 <= near_duplicates <= 1:
+        raise Refused(f"Near duplicates are told by a similarity of 0 to 1, not {near_duplicates:g}. 0.8 is usual.")
+    if any(most < 0 for most in (quotas or {}).values()):
+        raise Refused("A quota is at least 0 pairs.")
+    if any(not 0 < cut < 1 for cut in cuts):
+        raise Refused("A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
+    if cuts and LAYOUTS[layout].by_prompt:
+        raise Refused(f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty.")
     if annotators not in ANNOTATORS:
         raise Refused(f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
     if not LICENCE.fullmatch(licence):
@@ -142,6 +163,11 @@ def plan(
         test_share=float(test_share),
         seed=int(seed),
         names=names,
+        near_duplicates=float(near_duplicates),
+        quotas=tuple(sorted((quotas or {}).items())),
+        cuts=tuple(sorted(set(cuts))),
+        difficulty=difficulty,
+        sign_off=" ".join(sign_off.split()),
     )
 
 
@@ -179,10 +205,16 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
-    first_wins = _RULES[asked.rule](facts, sieve)
+    first_wins = decide(asked.rule, facts, sieve)
     if asked.layout.reasons:
         _keep_reasoned(asked, facts, sieve, first_wins, using=using)
+    if asked.near_duplicates:
+        sieve.keep(~_near_duplicates(asked, facts, said, sieve.left, first_wins, using=using), name="near duplicate")
+    for tag, most in asked.quotas:
+        sieve.keep(_within_quota(asked, facts, sieve.left, tag, most, using=using), name=f"over the quota of {tag}")
     rows = np.nonzero(sieve.left)[0]
+    harmful = flagged_harmful(project=asked.project, through=asked.through, pairs=facts.pair[rows], using=using)
+    splits, cuts = _configs(asked, facts, rows, using=using)
     return Chosen(
         facts=facts,
         said=said,
@@ -190,47 +222,111 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         selected=selected,
         rows=rows,
         first_wins=first_wins[rows],
-        splits=_splits(asked, facts.prompt[rows]),
+        splits=splits,
+        harmful=int(harmful.sum()),
+        cuts=cuts,
     )
 
 
-# ---- rules: each says for every pair whether the first wins, and sieves out those for which it cannot say ------------
+def check_harm(asked: Plan, chosen: Chosen) -> None:
+    """Raises:
+    Refused: too large a share of the pairs is flagged as harmful, and nobody signs it off.
+    """
+    if chosen.harmful > MOST_HARMFUL * len(chosen.rows) and not asked.sign_off:
+        raise Refused(
+            f"{chosen.harmful:,} of {len(chosen.rows):,} pairs are flagged as harmful, "
+            f"{chosen.harmful / len(chosen.rows):.2%}, and without a reason at most {MOST_HARMFUL:.1%} may be: "
+            "few such rows move a model. Leave them out with --where 'flag!=harmful', or say with --sign-off "
+            "why they belong in."
+        )
 
 
-def _majority(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
-    most = facts.counts.astype(np.int64) * 2 > facts.judgements[:, None]
-    sieve.keep(facts.judgements > 0, name="no judgement")
-    sieve.keep(~most[:, TIE], name="tie")
-    sieve.keep(~most[:, BOTH_BAD], name="both bad")
-    sieve.keep(most[:, FIRST] | most[:, SECOND], name="no majority")
-    return np.asarray(most[:, FIRST])
+# ---- steps after the rule ------------------------------------------------------------------------------------------
 
 
-def _label(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
-    sieve.keep(facts.label != arrays.LABELS[""], name="no label")
-    sieve.keep(facts.label != arrays.LABELS["tie"], name="tie")
-    return np.asarray(facts.label == arrays.LABELS["first"])
+def _near_duplicates(
+    asked: Plan,
+    facts: arrays.PairFacts,
+    said: arrays.Voiced,
+    left: NDArray[np.bool_],
+    first_wins: NDArray[np.bool_],
+    *,
+    using: BaseDatabaseWrapper,
+) -> NDArray[np.bool_]:
+    """Pairs whose prompt and answers together are nearly those of an earlier pair. One more pass over the texts."""
+    rows = np.nonzero(left)[0]
+    whole = Chosen(
+        facts=facts,
+        said=said,
+        sieve=Sieve(left=left),
+        selected=left,
+        rows=rows,
+        first_wins=first_wins[rows],
+        splits={"all": np.arange(len(rows))},
+    )
+    signed = [np.zeros((0, minhash.SIZE), dtype=np.uint32)]
+    plain = replace(asked, layout=LAYOUTS["soft"])
+    for batch in texts(plain, whole, pieces_of(plain, whole, "all"), using=using):
+        parts = zip(batch.prompt.to_pylist(), batch.first.to_pylist(), batch.second.to_pylist(), strict=True)
+        joined = ["\n".join(one["content"] for messages in each for one in messages).encode() for each in parts]
+        signed.append(minhash.signatures(joined, rng=np.random.default_rng(asked.seed)))
+    gone = np.zeros(len(facts), dtype=bool)
+    gone[rows] = minhash.repeated(np.concatenate(signed), threshold=asked.near_duplicates)
+    return gone
 
 
-def _strength(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
-    sieve.keep(facts.judgements > 0, name="no judgement")
-    sieve.keep(facts.n_strength > 0, name="no known strength")
-    sieve.keep(facts.counts[:, BOTH_BAD] * 2 <= facts.judgements, name="both bad")
-    sieve.keep(facts.strength_sum != 0, name="tie")
-    return np.asarray(facts.strength_sum > 0)
+def _within_quota(
+    asked: Plan, facts: arrays.PairFacts, left: NDArray[np.bool_], tag: str, most: int, *, using: BaseDatabaseWrapper
+) -> NDArray[np.bool_]:
+    """All pairs without the tag, and of those with it `most`, drawn by the seed."""
+    has = tagged(project=asked.project, tag=tag, pairs=facts.pair, using=using) & left
+    stays = ~has
+    rows = np.nonzero(has)[0]
+    drawn = np.argsort(uniform(facts.pair[rows], seed=asked.seed), kind="stable")[:most]
+    stays[rows[drawn]] = True
+    return stays
 
 
-def _soft(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
-    sieve.keep(facts.judgements > 0, name="no judgement")
-    return np.asarray(facts.counts[:, FIRST] > facts.counts[:, SECOND])
+def _configs(
+    asked: Plan, facts: arrays.PairFacts, rows: NDArray[np.int64], *, using: BaseDatabaseWrapper
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, dict[str, Any]]]:
+    """What is in which split of which config: the whole, and each cut, ordered from easy to hard.
+
+    Selective DPO (Gao et al. 2025): the easiest int(n * tau) of the n whose difficulty was measured.
+    """
+    name = asked.layout.name
+    splits = {f"{name}/{split}": part for split, part in _splits(asked, facts.prompt[rows]).items()}
+    if not asked.cuts:
+        return splits, {}
+    found = measured(
+        project=asked.project, metric=asked.difficulty, pairs=facts.pair, run=asked.difficulty_run, using=using
+    )
+    values = found.values[rows]
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    cuts = {}
+    for cut in asked.cuts:
+        config = f"{name}-easiest-{cut * 100:g}"
+        # The thousandth of a pair: .29 * 100 is 28.999999999999996.
+        kept = order[: int(len(order) * cut + 1e-9)]
+        place = np.full(len(rows), -1)
+        place[kept] = np.arange(len(kept))
+        for split, part in _splits(asked, facts.prompt[rows]).items():
+            inside = part[place[part] >= 0]
+            splits[f"{config}/{split}"] = inside[np.argsort(place[inside])]
+        cuts[config] = {
+            "share": cut,
+            "metric": asked.difficulty,
+            "run": found.run,
+            "hardest": float(values[kept[-1]]) if len(kept) else None,
+            "removed": [
+                {"name": f"no {asked.difficulty}", "removed": len(rows) - len(order), "left": len(order)},
+                {"name": "harder", "removed": len(order) - len(kept), "left": len(kept)},
+            ],
+        }
+    return splits, cuts
 
 
-def _votes(facts: arrays.PairFacts, sieve: Sieve) -> NDArray[np.bool_]:
-    sieve.keep(facts.judgements + facts.skips > 0, name="no judgement")
-    return np.asarray(facts.counts[:, FIRST] > facts.counts[:, SECOND])
-
-
-_RULES = {"majority": _majority, "label": _label, "strength": _strength, "soft": _soft, "votes": _votes}
+# ---- and what else decides which are in, and where ----------------------------------------------------------------
 
 
 def _keep_reasoned(
@@ -332,88 +428,3 @@ def _numbers(facts: arrays.PairFacts, rows: NDArray[np.int64]) -> dict[str, NDAr
     known = facts.n_strength[rows]
     strength = np.where(known > 0, facts.strength_sum[rows] / np.maximum(known, 1), np.nan)
     return {"counts": counts, "agreement": agreement, "strength_mean": strength}
-
-
-# ---- where it comes from -------------------------------------------------------------------------------------------
-
-
-def tallies_digest(facts: arrays.PairFacts) -> str:
-    """The judgements that decided, as one name: a digest of every pair's tallies in order."""
-    digest = hashlib.sha256()
-    for column in (
-        facts.pair,
-        facts.counts,
-        facts.skips,
-        facts.n_strength,
-        facts.strength_sum,
-        facts.label,
-        facts.turned,
-    ):
-        digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class InForce:
-    """The guideline in force; without one, no version and no text."""
-
-    version: int | None
-    text: str
-
-
-def title_and_guideline(asked: Plan, *, using: BaseDatabaseWrapper) -> tuple[str, InForce]:
-    with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT p.name, g.version, coalesce(g.text, '') FROM project p"
-            " LEFT JOIN guideline g ON g.id = p.guideline_id WHERE p.id = %s",
-            [asked.project.pk],
-        )
-        name, version, text = cursor.fetchone()
-    return name, InForce(version=version, text=text)
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """Which judgements decided: the last that counted, and for the released pairs who judged and under what."""
-
-    through: int
-    annotators: dict[str, Any]
-    guidelines: dict[str, int]
-
-
-def lineage_of(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Lineage:
-    """Who judged the released pairs. No names: how many annotators, of which kind, and how much each judged."""
-    said = chosen.said
-    through = int(said.judgement[-1]) if len(said) else 0
-    is_released = np.zeros(len(chosen.facts), dtype=bool)
-    is_released[chosen.rows] = True
-    counts = (said.says != arrays.SKIP) & is_released[arrays.places_in(chosen.facts.pair, said.pair)]
-    numbers, each = np.unique(said.annotator[counts], return_counts=True)
-    guidelines, under = np.unique(said.guideline[counts], return_counts=True)
-    with using.cursor() as cursor:
-        cursor.execute("SELECT kind, is_simulated FROM annotator WHERE id = ANY(%s)", [numbers.tolist()])
-        kinds = cursor.fetchall()
-        cursor.execute("SELECT id, version FROM guideline WHERE id = ANY(%s)", [guidelines.tolist()])
-        versions = dict(cursor.fetchall())
-    annotators = {
-        "people": sum(kind == "person" for kind, _ in kinds),
-        "judges": sum(kind == "judge" for kind, _ in kinds),
-        "simulated": sum(is_simulated for _, is_simulated in kinds),
-        "judgements": int(each.sum()),
-        "judgements_each": {
-            "least": int(each.min()),
-            "median": float(np.median(each)),
-            "most": int(each.max()),
-        }
-        if len(each)
-        else {},
-    }
-    shown = {versions.get(number): count for number, count in zip(guidelines.tolist(), under.tolist(), strict=True)}
-    return Lineage(
-        through=through,
-        annotators=annotators,
-        guidelines={
-            "none" if version is None else str(version): shown[version]
-            for version in sorted(shown, key=lambda version: (version is None, version))
-        },
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,23 +23,23 @@ from annotation.recording import record
 from annotation.running import Hold
 from curation.choosing import (
     ANNOTATORS,
-    RULES,
+    DIFFICULTY,
+    MOST_HARMFUL,
     Chosen,
-    InForce,
     Plan,
+    check_harm,
     choose,
-    lineage_of,
     pieces_of,
     plan,
     snapshot,
-    tallies_digest,
     texts,
-    title_and_guideline,
 )
+from curation.deciding import RULES
 from curation.export import files
 from curation.export.card import card
 from curation.export.records import Broken
 from curation.inline import run_here
+from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.models import Release, Selection
@@ -52,7 +52,10 @@ __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "releas
 SEED = 0
 BEAT_EVERY = 5.0
 # What a run's parameters say beside the name and the criteria.
-PARAMETERS = ("rule", "layout", "annotators", "licence", "limits", "test_share", "seed", "names")
+PARAMETERS = (
+    *("rule", "layout", "annotators", "licence", "limits", "test_share", "seed", "names"),
+    *("near_duplicates", "quotas", "cuts", "difficulty", "sign_off"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ def release(
     test_share: float = 0.0,
     seed: int = 0,
     names: bool = False,
+    near_duplicates: float = 0.0,
+    quotas: Mapping[str, int] | None = None,
+    cuts: Sequence[float] = (),
+    difficulty: str = DIFFICULTY,
+    sign_off: str = "",
     actor: User | None = None,
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
@@ -103,6 +111,11 @@ def release(
         licence, limits: for the card.
         test_share, seed: the share of prompts whose pairs go into the split test, and what it is drawn by.
         names: tell annotators by their names; otherwise by pseudonyms that no other release has.
+        near_duplicates: the least similarity, 0 to 1, from which the later of two pairs is dropped; 0 drops none.
+        quotas: at most how many pairs with a tag, drawn by `seed`.
+        cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
+        difficulty: the metric by which, as the latest finished run measured it.
+        sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
 
@@ -123,6 +136,11 @@ def release(
         test_share=test_share,
         seed=seed,
         names=names,
+        near_duplicates=near_duplicates,
+        quotas=quotas,
+        cuts=cuts,
+        difficulty=difficulty,
+        sign_off=sign_off,
     )
     folder = Path(out).absolute() if out else usual_folder(asked)
     _check_place(folder, asked)
@@ -137,6 +155,11 @@ def release(
         "test_share": test_share,
         "seed": seed,
         "names": names,
+        "near_duplicates": near_duplicates,
+        "quotas": dict(asked.quotas),
+        "cuts": list(asked.cuts),
+        "difficulty": difficulty,
+        "sign_off": sign_off,
         "folder": os.fspath(folder),
     }
     done: list[Released] = []
@@ -233,7 +256,8 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
     """Write all files of the release into `folder` and return its manifest."""
     with snapshot() as reader:
         chosen = choose(asked, using=reader)
-        total = len(chosen.rows)
+        check_harm(asked, chosen)
+        total = sum(map(len, chosen.splits.values()))
         progress(0, total)
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
@@ -254,14 +278,13 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
         shards = []
         for split in chosen.splits:
             pieces = pieces_of(asked, chosen, split)
-            names = files.shard_names(len(pieces), layout=asked.layout.name, split=split)
+            names = files.shard_names(len(pieces), within=split)
             # Closed before the snapshot is: after an error nobody may still be reading from it.
             with closing(batches(split, pieces)) as rows:
                 shards += files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
-    manifest["rows"] = sum(one.rows or 0 for one in shards)
+    manifest["rows"] = sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/"))
     manifest["splits"] = {
-        split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/{split}-"))
-        for split in chosen.splits
+        split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{split}-")) for split in chosen.splits
     }
     manifest["files"] = [one.as_json() for one in shards]
     text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
@@ -291,6 +314,10 @@ def _manifest(
         "test_share": asked.test_share,
         "seed": asked.seed,
         "names": asked.names,
+        "near_duplicates": asked.near_duplicates,
+        "quotas": dict(asked.quotas),
+        "cuts": chosen.cuts,
+        "harmful": {"pairs": chosen.harmful, "most": MOST_HARMFUL, "sign_off": asked.sign_off},
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),
@@ -362,6 +389,7 @@ def _publish(
                 "rule": asked.rule,
                 "layout": asked.layout.name,
                 "names": asked.names,
+                "harmful": manifest["harmful"],
             }
             record(
                 act="release",
@@ -384,6 +412,10 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("layout", "the layout differs"),
         ("test_share", "the split differs"),
         ("seed", "the split differs"),
+        ("near_duplicates", "near duplicates are dropped otherwise"),
+        ("quotas", "the quotas differ"),
+        ("cuts", "the cuts by difficulty differ"),
+        ("harmful", "what is flagged as harmful, or its reason, differs"),
         ("names", "names are told in one of them and not in the other"),
         ("voices", "other annotators count"),
         ("judgements", "judgements have come or changed since"),

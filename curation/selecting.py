@@ -68,6 +68,13 @@ FIELDS: dict[str, Field] = {
     "marks": Field(
         "list", "p.marks", "what the check let through on request: empty or identical", choices=("empty", "identical")
     ),
+    "flag": Field(
+        "list",
+        "ARRAY(SELECT unnest(fj.flags) FROM assignment fa JOIN judgement fj ON fj.assignment_id = fa.id"
+        " WHERE fa.pair_id = p.id AND fj.is_current)",
+        "what somebody flagged it as: harmful, personal, identity or other",
+        choices=("harmful", "personal", "identity", "other"),
+    ),
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
     "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
 }

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.models import Project
-from curation.choosing import Chosen, Plan, choose, pieces_of, plan, snapshot, tallies_digest, texts
+from curation.choosing import DIFFICULTY, Chosen, Plan, choose, pieces_of, plan, snapshot, texts
 from curation.export import files
+from curation.lineage import tallies_digest
 from curation.models import Release
 from curation.selecting import parse_all
 
@@ -30,16 +31,24 @@ def verify(folder: Path) -> list[str]:
     project = Project.objects.filter(slug=manifest["project"]).first()
     if project is None:
         return [*problems, f"The project {manifest['project']} is not here, so no row can be derived again."]
+    cuts = list(manifest["cuts"].values())
     asked = plan(
         project=project,
         version=manifest["version"],
         where=parse_all(manifest["criteria"]),
         **{key: manifest[name] for key, name in _ASKED.items()},
+        cuts=[cut["share"] for cut in cuts],
+        difficulty=cuts[0]["metric"] if cuts else DIFFICULTY,
     )
     made = Release.objects.filter(project=project, version=manifest["version"]).first()
     if made is None and asked.layout.tells and not asked.names:
         return [*problems, f"{manifest['version']} is not known here, so its pseudonyms cannot be made again."]
-    asked = replace(asked, through=manifest["judgements"]["through"], salt=made.salt if made else "")
+    asked = replace(
+        asked,
+        through=manifest["judgements"]["through"],
+        salt=made.salt if made else "",
+        difficulty_run=cuts[0]["run"] if cuts else None,
+    )
     with snapshot() as reader:
         chosen = choose(asked, using=reader)
         if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
@@ -60,12 +69,13 @@ _ASKED = {
     "test_share": "test_share",
     "seed": "seed",
     "names": "names",
+    "near_duplicates": "near_duplicates",
+    "quotas": "quotas",
 }
 
 
 def _shards(folder: Path, manifest: dict[str, Any], split: str) -> list[Path]:
-    prefix = f"{manifest['layout']}/{split}-"
-    return [folder / one["path"] for one in manifest["files"] if one["path"].startswith(prefix)]
+    return [folder / one["path"] for one in manifest["files"] if one["path"].startswith(f"{split}-")]
 
 
 def _wrong_pairs(folder: Path, manifest: dict[str, Any], chosen: Chosen) -> list[str]:

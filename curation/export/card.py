@@ -37,6 +37,7 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: d
         "## How it was made",
         _made(manifest),
         _waterfall(manifest),
+        _cuts(manifest),
         "## Annotators",
         _annotators(manifest),
         "## Agreement",
@@ -55,8 +56,9 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: d
 
 def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -> str:
     layout = manifest["layout"]
-    shards = [one for one in manifest["files"] if one["path"].startswith(f"{layout}/")]
-    splits = manifest["splits"]
+    splits: dict[str, list[str]] = {}
+    for within in manifest["splits"]:
+        splits.setdefault(within.partition("/")[0], []).append(within)
     head: dict[str, Any] = {
         # One line: a line of its own with three dashes would end the head.
         "pretty_name": " ".join(name.split()),
@@ -65,22 +67,30 @@ def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -
         "size_categories": [next((size for most, size in SIZES if manifest["rows"] < most), "n>10M")],
         "configs": [
             {
-                "config_name": layout,
-                "default": True,
-                "data_files": [{"split": split, "path": f"{layout}/{split}-*.parquet"} for split in splits],
+                "config_name": config,
+                **({"default": True} if config == layout else {}),
+                "data_files": [
+                    {"split": within.partition("/")[2], "path": f"{within}-*.parquet"} for within in splits[config]
+                ],
             }
+            for config in splits
         ],
         "dataset_info": [
             {
-                "config_name": layout,
+                "config_name": config,
                 "features": features(LAYOUTS[layout].schema),
                 "splits": [
-                    {"name": split, "num_bytes": arrow_bytes[split], "num_examples": rows}
-                    for split, rows in splits.items()
+                    {
+                        "name": within.partition("/")[2],
+                        "num_bytes": arrow_bytes[within],
+                        "num_examples": manifest["splits"][within],
+                    }
+                    for within in splits[config]
                 ],
-                "download_size": sum(one["bytes"] for one in shards),
-                "dataset_size": sum(arrow_bytes.values()),
+                "download_size": sum(one["bytes"] for one in manifest["files"] if one["path"].startswith(f"{config}/")),
+                "dataset_size": sum(arrow_bytes[within] for within in splits[config]),
             }
+            for config in splits
         ],
     }
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---"
@@ -130,6 +140,27 @@ def _waterfall(manifest: dict[str, Any]) -> str:
     lines = ["| Step | Removed | Left |", "|---|---:|---:|", f"| In the project | | {manifest['pairs']:,} |"]
     lines += [f"| {_cell(step['name'])} | {step['removed']:,} | {step['left']:,} |" for step in manifest["steps"]]
     return "\n".join([*lines, f"| **In this release** | | **{manifest['chosen']:,}** |"])
+
+
+def _cuts(manifest: dict[str, Any]) -> str:
+    """The configs that hold the easiest pairs."""
+    if not manifest["cuts"]:
+        return ""
+    lines = [
+        "Configs with the easiest of these pairs, ordered from easy to hard; the share is of the pairs that were "
+        "measured:",
+        "",
+        "| Config | Share | Hardest | Not measured | Harder | Pairs |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for config, cut in manifest["cuts"].items():
+        unmeasured, harder = cut["removed"]
+        hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
+        lines.append(
+            f"| `{config}` | {cut['share']:g} | {hardest} | {unmeasured['removed']:,} | {harder['removed']:,} "
+            f"| {harder['left']:,} |"
+        )
+    return "\n".join(lines)
 
 
 def _annotators(manifest: dict[str, Any]) -> str:
@@ -195,6 +226,10 @@ def _guideline(manifest: dict[str, Any], text: str) -> str:
 def _limits(manifest: dict[str, Any]) -> str:
     lines = [_line(manifest["limits"])] if manifest["limits"] else []
     lines.append("A majority hides who disagreed: read `agreement` and the counts beside each row before you trust it.")
+    harmful = manifest["harmful"]
+    if harmful["pairs"]:
+        said = f" Signed off: {_line(harmful['sign_off'])}" if harmful["sign_off"] else ""
+        lines.append(f"{harmful['pairs']:,} of {manifest['chosen']:,} pairs were flagged as harmful.{said}")
     if manifest["annotators"]["simulated"]:
         lines.append("Some judgements are simulated.")
     if manifest["agreement"]["released"]["value"] is None:

@@ -63,10 +63,10 @@ class FileEntry:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def shard_names(batches: int, *, layout: str, split: str = "train") -> list[str]:
-    """The paths of the shards of so many batches; one empty shard where there is none."""
+def shard_names(batches: int, *, within: str) -> list[str]:
+    """The paths of the shards of so many batches within a split ("trl_dpo/train"); one empty shard for none."""
     count = max(1, -(-batches * GROUP_ROWS // SHARD_ROWS))
-    return [f"{layout}/{split}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
+    return [f"{within}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
 
 
 def write_shards(

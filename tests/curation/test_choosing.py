@@ -8,7 +8,8 @@ from django.db import connection
 
 from curation import arrays, choosing
 from curation.arrays import PairFacts, pair_facts
-from curation.choosing import lineage_of, plan, tallies_digest
+from curation.choosing import plan
+from curation.lineage import lineage_of, tallies_digest
 from curation.selecting import Voices
 
 

@@ -18,7 +18,9 @@ def manifest():
         "pairs": 200,
         "rows": 120,
         "chosen": 120,
-        "splits": {"train": 120},
+        "splits": {"trl_dpo/train": 120},
+        "cuts": {},
+        "harmful": {"pairs": 0, "most": 0.005, "sign_off": ""},
         "test_share": 0.0,
         "seed": 0,
         "names": False,
@@ -45,7 +47,8 @@ def head_of(text):
 
 def write(manifest, **changes):
     return card(
-        manifest, **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": {"train": 5000}, **changes}
+        manifest,
+        **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": {"trl_dpo/train": 5000}, **changes},
     )
 
 

@@ -20,7 +20,7 @@ def small_shards(monkeypatch):
 
 
 def write(folder, make_record, rows):
-    names = files.shard_names(-(-rows // 2), layout="trl_dpo")
+    names = files.shard_names(-(-rows // 2), within="trl_dpo/train")
     numbers = list(range(rows))
     batches = [dpo(Rows.of([make_record(pair_id=n) for n in numbers[at : at + 2]])) for at in range(0, rows, 2)]
     return files.write_shards(iter(batches), folder=folder, names=names, schema=DPO)
