@@ -31,6 +31,33 @@ def verify(folder: Path) -> list[str]:
     project = Project.objects.filter(slug=manifest["project"]).first()
     if project is None:
         return [*problems, f"The project {manifest['project']} is not here, so no row can be derived again."]
+    try:
+        asked = plan_of(manifest, project)
+    except Unknown as error:
+        return [*problems, str(error)]
+    with snapshot() as reader:
+        chosen = choose(asked, using=reader)
+        if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
+            return [
+                *problems,
+                "Pairs or judgements that were counted have been added, revised or withdrawn since: "
+                "what was released cannot be derived from what is current.",
+            ]
+        found = _wrong_pairs(folder, manifest, chosen)
+        return [*problems, *(found or _wrong_rows(folder, manifest, asked, chosen, using=reader))]
+
+
+class Unknown(Exception):
+    """A release cannot be derived again here. The text says why."""
+
+
+def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
+    """What a release was asked for, with what it found then: the last judgement, the measurement, its salt.
+
+    Raises:
+        Unknown: its pseudonyms cannot be made again.
+        Refused: this code does not know what was asked for.
+    """
     cuts = list(manifest["cuts"].values())
     asked = plan(
         project=project,
@@ -42,23 +69,13 @@ def verify(folder: Path) -> list[str]:
     )
     made = Release.objects.filter(project=project, version=manifest["version"]).first()
     if made is None and asked.layout.tells and not asked.names:
-        return [*problems, f"{manifest['version']} is not known here, so its pseudonyms cannot be made again."]
-    asked = replace(
+        raise Unknown(f"{manifest['version']} is not known here, so its pseudonyms cannot be made again.")
+    return replace(
         asked,
         through=manifest["judgements"]["through"],
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
     )
-    with snapshot() as reader:
-        chosen = choose(asked, using=reader)
-        if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
-            return [
-                *problems,
-                "Pairs or judgements that were counted have been added, revised or withdrawn since: "
-                "what was released cannot be derived from what is current.",
-            ]
-        found = _wrong_pairs(folder, manifest, chosen)
-        return [*problems, *(found or _wrong_rows(folder, manifest, asked, chosen, using=reader))]
 
 
 # How a manifest calls what `plan` takes.
