@@ -10,6 +10,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,18 @@ assert "torch" not in sys.modules
 """
 
 
+class Server(ThreadingHTTPServer):
+    """Remembers what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Hub)
+        self.seen: dict[str, Any] = {"paths": [], "files": {}, "lfs": {}}
+
+
 class Hub(BaseHTTPRequestHandler):
     """As much of the hub as an upload asks for. Parquet goes by LFS, everything else within the commit."""
+
+    server: Server
 
     def log_message(self, *_):
         pass
@@ -98,8 +109,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.seen = {"paths": [], "files": {}, "lfs": {}}
+    server = Server()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -165,6 +175,7 @@ def test_who_pushed_what_where_is_on_record_without_the_token(released, hub, set
     settings.HUB_TOKEN = TOKEN
     monkeypatch.setattr(pushing, "upload", lambda folder, **_: "https://hub.example/commit/1")
     assert push(folder=released, repo="lab/everyday", command="push_release") == "https://hub.example/commit/1"
-    event = Event.objects.get(act="release.push")
-    assert (event.after["repo"], event.after["private"]) == ("lab/everyday", True)
-    assert TOKEN not in json.dumps(event.after)
+    after = Event.objects.get(act="release.push").after
+    assert after is not None
+    assert (after["repo"], after["private"]) == ("lab/everyday", True)
+    assert TOKEN not in json.dumps(after)

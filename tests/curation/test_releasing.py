@@ -217,13 +217,13 @@ def test_names_are_told_only_when_they_are_asked_for_and_that_is_on_record(proje
     )
     assert {row["annotator"] for row in pq.read_table(tmp_path / "v1" / "votes").to_pylist()} == {"Alice", "Bob", "Ada"}
     assert done.release.manifest["names"] is True
-    assert Event.objects.get(act="release").after["names"] is True
+    assert (Event.objects.get(act="release").after or {})["names"] is True
     assert "told by their names" in (tmp_path / "v1" / "README.md").read_text()
 
 
 @uncommitted
 def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair, say, alice, tmp_path):
-    made = [make_pair(slots=0, prompt=f"Question {n // 2}?") for n in range(60)]
+    made = [make_pair(slots=0, prompt=f"Question {n // 2}?") for n in range(80)]
     for pair in made:
         say(alice, pair, "first")
     done = release(project=project, version="v1", test_share=0.3, out=tmp_path / "v1")
@@ -238,7 +238,7 @@ def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair
     }
     assert not prompts["train"] & prompts["test"]
     assert sides["train"] | sides["test"] == {pair.pk for pair in made}
-    assert 3 <= len(prompts["test"]) <= 16
+    assert 2 <= len(prompts["test"]) <= 24
     assert done.release.manifest["splits"] == {f"trl_dpo/{split}": len(pairs) for split, pairs in sides.items()}
     # With fewer pairs every prompt stays on its side; with another seed it need not.
     few = release(
@@ -275,9 +275,12 @@ def test_a_quota_keeps_some_with_the_tag_and_all_without_the_same_ones_each_time
     assert len(kept) == 8
     assert steps(done) == {"over the quota of code": 4}
     assert verify(tmp_path / "v1") == []
-    other = release(project=project, version="v2", quotas={"code": 2}, seed=3, out=tmp_path / "v2")
-    assert other.release.rows == 8
-    assert {int(row["external_id"]) for row in read(tmp_path / "v2")} != kept
+    drawn = set()
+    for seed in range(1, 5):
+        release(project=project, version=f"s{seed}", quotas={"code": 2}, seed=seed, out=tmp_path / f"s{seed}")
+        drawn.add(frozenset(int(row["external_id"]) for row in read(tmp_path / f"s{seed}")))
+    assert {len(kept) for kept in drawn} == {8}
+    assert len(drawn) > 1
 
 
 @uncommitted
@@ -345,7 +348,7 @@ def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project
     done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
     expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data."}
     assert done.release.manifest["harmful"] == expected
-    assert Event.objects.filter(act="release").latest("pk").after["harmful"] == expected
+    assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
     assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()
 
 
