@@ -29,6 +29,7 @@ KNOWN = {
     "PLUMBLINE_DEBUG": "Django's debug mode; local hosts only; default: off",
     "PLUMBLINE_HOSTS": "the host names that are served, separated by commas; default: local ones",
     "PLUMBLINE_ORIGINS": "origins that may post, as https://example.org; default: none besides the hosts",
+    "PLUMBLINE_HUB_TOKEN": "a token that may write to the hub; read by push_release alone; default: none",
     "PLUMBLINE_HTTPS": "cookies for https only, HSTS and redirect; default: on with DATABASE_URL, off without",
     "PLUMBLINE_BEHIND_PROXY": "trust X-Forwarded-Proto and -For of one proxy in front; default: off",
     "PLUMBLINE_LEADS_NEED_TOTP": "leads and admins need a second factor; default: on with DATABASE_URL, off without",
@@ -270,6 +271,7 @@ STORAGES = {
 MEDIA_ROOT = VAR / "media"
 UPLOADS = VAR / "uploads"
 RELEASES = VAR / "releases"
+HUB_TOKEN = env.str("PLUMBLINE_HUB_TOKEN", "")
 FILE_UPLOAD_TEMP_DIR = None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

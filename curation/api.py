@@ -17,6 +17,7 @@ from annotation.api.errors import ErrorOutput
 from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
 from annotation.models import Role, Run
 from annotation.running import request_run
+from curation.choosing import DIFFICULTY
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
@@ -95,6 +96,27 @@ class ReleaseInput(serializers.Serializer[Any]):
     rule = serializers.ChoiceField(choices=sorted(RULES), default="majority")
     layout = serializers.ChoiceField(choices=sorted(LAYOUTS), default="trl_dpo")
     annotators = serializers.ChoiceField(choices=sorted(ANNOTATORS), default="people")
+    test_share = serializers.FloatField(
+        min_value=0, max_value=0.5, default=0.0, help_text="The share of prompts whose pairs go into the split test."
+    )
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0, help_text="Of the draw of that split.")
+    near_duplicates = serializers.FloatField(
+        min_value=0, max_value=1, default=0.0, help_text="Drop the later of two pairs that are so similar; 0 for none."
+    )
+    quotas = serializers.DictField(
+        child=serializers.IntegerField(min_value=0), required=False, help_text="At most how many pairs with a tag."
+    )
+    cuts = serializers.ListField(
+        child=serializers.FloatField(min_value=0.001, max_value=0.999),
+        required=False,
+        max_length=20,
+        help_text="Shares of the easiest pairs, each a config of its own.",
+    )
+    difficulty = serializers.CharField(max_length=60, default=DIFFICULTY, help_text="The metric that says so.")
+    sign_off = serializers.CharField(
+        max_length=500, required=False, allow_blank=True, help_text="Why many pairs may be flagged as harmful."
+    )
+    names = serializers.BooleanField(default=False, help_text="Tell annotators by their names, not by pseudonyms.")
     licence = serializers.CharField(max_length=60, required=False, allow_blank=True)
     limits = serializers.CharField(max_length=5000, required=False, allow_blank=True)
 

@@ -1,6 +1,6 @@
 """Rows <-> labelled arrays: the single bridge between the database and the measures.
 
-Reading streams: the database sends rows, which become columns of numbers in pieces, and never one object per row.
+Reading streams: the database sends columns of numbers in pieces, and there is never one object per row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import psycopg
 import pyarrow as pa
-import pyarrow.csv
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
@@ -33,56 +32,57 @@ LABELS = {label.value: code for code, label in enumerate(Pair.Label)}
 # then a published figure is found again.
 TURNED = "coalesce(p.meta #>> '{imported,a}' = 'second', false)"
 
-# Bytes that are turned into numbers at a time.
-PIECE = 4 * 2**20
+# How each type of column crosses: what sends it, what it is cast to before, and how the bytes are read.
+_WIRE: dict[pa.DataType, tuple[str, str, str]] = {
+    pa.int64(): ("int8send", "bigint", ">i8"),
+    pa.int32(): ("int4send", "integer", ">i4"),
+    pa.int16(): ("int2send", "smallint", ">i2"),
+    pa.int8(): ("int2send", "smallint", ">i2"),
+    pa.float64(): ("float8send", "double precision", ">f8"),
+    pa.bool_(): ("boolsend", "boolean", "?"),
+}
+# Rows whose numbers cross together.
+PIECE_ROWS = 1 << 16
 
 
 def columns(
     query: str, params: Sequence[Any], types: dict[str, pa.DataType], *, using: BaseDatabaseWrapper | None = None
 ) -> dict[str, NDArray[Any]]:
-    """The columns of a query of numbers, as arrays; null becomes 0 (false). Memory: the columns and one piece.
+    """The columns of a query of numbers, as arrays; null becomes 0 (false; nan for floats). Memory: the columns.
 
     The order of the rows is the database's: sort by a column where it matters.
     """
-    convert = pyarrow.csv.ConvertOptions(column_types=types, true_values=["t"], false_values=["f"], null_values=[""])
-    read = pyarrow.csv.ReadOptions(column_names=list(types), use_threads=False)
-    pieces: list[pa.RecordBatch] = []
-
-    def turn(lines: list[bytes]) -> None:
-        if lines:
-            table = pyarrow.csv.read_csv(pa.BufferReader(b"\n".join(lines)), read_options=read, convert_options=convert)
-            pieces.extend(table.to_batches())
-
-    # Rows come a thousand to a line: the client's cost is by line. A row of numbers as text is (1,2,,t), and COPY puts
-    # quotes around what holds a line break, so that without brackets and quotes it is CSV.
-    lines_of_rows = f"""
-        SELECT string_agg(btrim(found::text, '()'), E'\\n')
-        FROM (SELECT r AS found, row_number() OVER () AS place FROM ({query}) r) s
-        GROUP BY place / 1000
+    wire = [_WIRE[kind] for kind in types.values()]
+    # The database puts the binary form of a column's numbers one after the other: nothing is made for each row here.
+    sent = [
+        f"string_agg({send}(coalesce({name}, {_empty(kind)})::{cast}), ''::bytea)"
+        for (name, kind), (send, cast, _) in zip(types.items(), wire, strict=True)
+    ]
+    pieces_of_rows = f"""
+        SELECT {", ".join(sent)}
+        FROM (SELECT *, row_number() OVER () AS "row" FROM ({query}) AS q ({", ".join(types)})) found
+        GROUP BY "row" / {PIECE_ROWS}
     """
     reader = using or connection
     reader.ensure_connection()
     # COPY takes no parameters from the server's side, and Django's cursor none at all when it logs queries.
     statement = psycopg.ClientCursor(reader.connection).mogrify(
-        f"COPY ({lines_of_rows}) TO STDOUT (FORMAT csv)", params
+        f"COPY ({pieces_of_rows}) TO STDOUT (FORMAT binary)", params
     )
+    pieces: list[list[NDArray[Any]]] = [[] for _ in types]
     with reader.cursor() as cursor, cursor.copy(statement) as copy:
-        lines: list[bytes] = []
-        size = 0
-        for line in copy:
-            lines.append(bytes(line).strip(b'"\n'))
-            size += len(lines[-1])
-            if size >= PIECE:
-                turn(lines)
-                lines, size = [], 0
-        turn(lines)
-    table = pa.Table.from_batches(pieces, schema=pa.schema(list(types.items())))
-    return {name: _filled(table[name]) for name in types}
+        copy.set_types(["bytea"] * len(types))
+        for found in copy.rows():
+            for piece, (_, _, form), kind, sent_bytes in zip(pieces, wire, types.values(), found, strict=True):
+                piece.append(np.frombuffer(sent_bytes, form).astype(kind.to_pandas_dtype()))
+    return {
+        name: np.concatenate(piece) if piece else np.zeros(0, dtype=kind.to_pandas_dtype())
+        for (name, kind), piece in zip(types.items(), pieces, strict=True)
+    }
 
 
-def _filled(column: pa.ChunkedArray) -> NDArray[Any]:
-    empty = False if pa.types.is_boolean(column.type) else 0
-    return np.asarray(column.fill_null(empty).to_numpy(zero_copy_only=False))
+def _empty(kind: pa.DataType) -> str:
+    return "false" if pa.types.is_boolean(kind) else "'NaN'" if pa.types.is_floating(kind) else "0"
 
 
 def judgement_labels(
@@ -255,13 +255,14 @@ def _all_of(criteria: Sequence[Criterion]) -> tuple[str, list[Any]]:
 
 @dataclass(frozen=True)
 class PairFacts:
-    """What is known of every pair of a project, in the order of their ranks. All arrays have the shape (n_pairs,).
+    """What is known of every pair of a project, in the order of their numbers. All arrays have the shape (n_pairs,).
 
     `counts` has the shape (n_pairs, 4): how often each of `VERDICTS` was given, first and second as the pair has them.
     `turned` says where the file had them the other way round. `passes` has the shape (n_criteria, n_pairs).
     """
 
     pair: NDArray[np.int64]
+    prompt: NDArray[np.int64]
     counts: NDArray[np.int32]
     skips: NDArray[np.int32]
     n_strength: NDArray[np.int32]
@@ -287,49 +288,131 @@ class PairFacts:
         return Labels.from_counts(counts, values=VERDICTS)
 
 
+# A judgement that says nothing of the pair, beside the codes of `VERDICTS`.
+SKIP = len(VERDICTS)
+
+
+@dataclass(frozen=True)
+class Voiced:
+    """Every judgement that counts, in the order of their numbers. All arrays have the shape (n_judgements,).
+
+    `says` is a code of `VERDICTS` or SKIP; `strength` is -3 to 3, positive for the pair's first, and means nothing
+    where `is_known` is false. `guideline` is 0 where there was none.
+    """
+
+    judgement: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    annotator: NDArray[np.int64]
+    guideline: NDArray[np.int64]
+    says: NDArray[np.int8]
+    strength: NDArray[np.int8]
+    is_known: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.judgement)
+
+
+def voiced(*, project: Project, voices: Voices, using: BaseDatabaseWrapper | None = None) -> Voiced:
+    """Read every judgement that counts, in one pass. About 40 bytes each."""
+    whose, params = voices.sql()
+    found = columns(
+        f"""
+        SELECT j.id, a.pair_id, j.annotator_id, j.guideline_id,
+               CASE j.verdict WHEN 'prefer' THEN CASE WHEN j.strength > 0 THEN 0 ELSE 1 END
+                              WHEN 'tie' THEN 2 WHEN 'both_bad' THEN 3 ELSE {SKIP} END,
+               j.strength, j.strength_known AND j.strength IS NOT NULL
+        FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
+        WHERE a.project_id = %s AND {whose}
+        """,
+        [project.pk, *params],
+        {
+            "judgement": pa.int64(),
+            "pair": pa.int64(),
+            "annotator": pa.int64(),
+            "guideline": pa.int64(),
+            "says": pa.int8(),
+            "strength": pa.int8(),
+            "is_known": pa.bool_(),
+        },
+        using=using,
+    )
+    number = found["judgement"]
+    # They come nearly in order, so that this is cheap.
+    order = slice(None) if (number[1:] >= number[:-1]).all() else np.argsort(number, kind="stable")
+    return Voiced(**{name: column[order] for name, column in found.items()})
+
+
 def pair_facts(
-    *, project: Project, voices: Voices, where: Sequence[Criterion], using: BaseDatabaseWrapper | None = None
+    *,
+    project: Project,
+    voices: Voices,
+    where: Sequence[Criterion],
+    using: BaseDatabaseWrapper | None = None,
+    said: Voiced | None = None,
 ) -> PairFacts:
-    """Count the judgements of every pair and try every criterion on it, in one pass of the database."""
+    """Count the judgements of every pair and try every criterion on it.
+
+    `said` are the judgements of `voices` where they were read already.
+    """
+    said = said or voiced(project=project, voices=voices, using=using)
     source, source_params = pairs_sql(project=project.pk, voices=voices)
     tried = [one.sql() for one in where]
-    numbers = ["n_first", "n_second", "n_tie", "n_both_bad", "n_skip", "n_strength", "strength_sum"]
     label = "CASE p.label " + " ".join(f"WHEN '{name}' THEN {code}" for name, code in LABELS.items()) + " END"
-    wanted = [
-        "p.rank",
-        "p.id",
-        *(f"v.{name}" for name in numbers),
-        label,
-        "'empty' = ANY(p.marks)",
-        "'identical' = ANY(p.marks)",
-        TURNED,
-    ]
-    types: dict[str, pa.DataType] = {"rank": pa.int64(), "pair": pa.int64()}
-    types |= dict.fromkeys(numbers, pa.int32())
-    types |= {"label": pa.int8(), "empty": pa.bool_(), "identical": pa.bool_(), "turned": pa.bool_()}
+    types: dict[str, pa.DataType] = {"pair": pa.int64(), "prompt": pa.int64(), "label": pa.int8()}
+    types |= {name: pa.bool_() for name in ("empty", "identical", "turned")}
     types |= {f"passes_{place}": pa.bool_() for place in range(len(tried))}
+    wanted = ["p.id", "p.prompt_id", label, "'empty' = ANY(p.marks)", "'identical' = ANY(p.marks)", TURNED]
     found = columns(
+        # Where no criterion speaks of the tallies, the database leaves their counting out by itself.
         f"SELECT {', '.join([*wanted, *(sql for sql, _ in tried)])} {source}",
         [*(value for _, values in tried for value in values), *source_params],
         types,
         using=using,
     )
-    order = np.argsort(found.pop("rank"), kind="stable")
+    order = np.argsort(found["pair"], kind="stable")
     found = {name: column[order] for name, column in found.items()}
+    pairs = found["pair"]
+    passes = [found[f"passes_{place}"] for place in range(len(tried))]
     return PairFacts(
-        pair=found["pair"],
-        counts=np.column_stack([found[name] for name in ("n_first", "n_second", "n_tie", "n_both_bad")]),
-        skips=found["n_skip"],
-        n_strength=found["n_strength"],
-        strength_sum=found["strength_sum"],
+        pair=pairs,
+        prompt=found["prompt"],
+        **_tallies(pairs, said),
         label=found["label"],
         empty=found["empty"],
         identical=found["identical"],
         turned=found["turned"],
-        passes=np.array([found[f"passes_{place}"] for place in range(len(tried))], dtype=bool).reshape(
-            len(tried), len(found["pair"])
-        ),
+        passes=np.array(passes, dtype=bool).reshape(len(tried), len(pairs)),
     )
+
+
+def _tallies(pairs: NDArray[np.int64], said: Voiced) -> dict[str, NDArray[np.int32]]:
+    """How often each verdict was given of each pair, and the strengths that are known."""
+    size = len(pairs)
+    if not size:
+        none = np.zeros(0, dtype=np.int32)
+        return {"counts": none.reshape(0, SKIP), "skips": none, "n_strength": none, "strength_sum": none}
+    place = places_in(pairs, said.pair)
+    counts = np.bincount(place * (SKIP + 1) + said.says, minlength=size * (SKIP + 1)).reshape(size, SKIP + 1)
+    known = said.is_known
+    strength = np.bincount(place[known], weights=said.strength[known], minlength=size)
+    return {
+        "counts": counts[:, :SKIP].astype(np.int32),
+        "skips": counts[:, SKIP].astype(np.int32),
+        "n_strength": np.bincount(place[known], minlength=size).astype(np.int32),
+        "strength_sum": strength.astype(np.int32),
+    }
+
+
+def places_in(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of `wanted` stands among `numbers`, which ascend and hold all of them."""
+    span = int(numbers[-1] - numbers[0]) + 1 if len(numbers) else 0
+    if not len(wanted) or span > 8 * len(numbers) + 1024:
+        return np.searchsorted(numbers, wanted)
+    # Numbers given out one after the other: a table is faster than a search.
+    table = np.zeros(span, dtype=np.int64)
+    table[numbers - numbers[0]] = np.arange(len(numbers))
+    places: NDArray[np.int64] = table[wanted - numbers[0]]
+    return places
 
 
 def store_pair_values(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import json
+import hmac
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,24 +18,25 @@ from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project
-from curation import arrays
+from curation import arrays, minhash
+from curation.deciding import CHOOSING, RULES, decide
 from curation.export import files
-from curation.export.layouts import LAYOUTS, Layout
-from curation.export.records import Record, check
+from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout
+from curation.export.records import Rows
 from curation.selecting import Criterion, Sieve, Voices, in_play
+from curation.texts import rows_of, said_of, with_reason
+from curation.thinning import flagged_harmful, measured, tagged
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}|")
-RULES = {
-    "majority": "the answer that more than half of the judgements prefer",
-    "label": "the answer that the pair's source labelled as better",
-}
 ANNOTATORS: dict[str, Voices] = {
     "people": Voices(kind="person"),
     "judges": Voices(kind="judge"),
     "all": Voices(kind="all"),
 }
-FIRST, SECOND, TIE, BOTH_BAD = range(4)
+DIFFICULTY = "difficulty"
+# A release with a larger share of pairs that were flagged as harmful needs a reason: few such rows move a model.
+MOST_HARMFUL = 0.005
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,22 @@ class Plan:
     annotators: str
     licence: str = ""
     limits: str = ""
+    # The share of prompts whose pairs go into the split test, and what it is drawn by.
+    test_share: float = 0.0
+    seed: int = 0
+    # After the rule: pairs nearly the same as another one from this similarity on go; 0 keeps them all.
+    near_duplicates: float = 0.0
+    # At most so many pairs with a tag, drawn by `seed`.
+    quotas: tuple[tuple[str, int], ...] = ()
+    # Shares of the easiest pairs, each a config of its own beside the whole, and what their difficulty is.
+    cuts: tuple[float, ...] = ()
+    difficulty: str = DIFFICULTY
+    difficulty_run: int | None = None
+    # Why more than MOST_HARMFUL of the pairs may be flagged as harmful; empty where it may not be.
+    sign_off: str = ""
+    # Annotators are told by their names. Otherwise by pseudonyms, which this salt makes the release's own.
+    names: bool = False
+    salt: str = field(default="", repr=False)
     through: int | None = None
 
     @property
@@ -64,13 +80,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which pairs a plan takes. `rows` are places in `facts`, in the order of the release."""
+    """Which pairs a plan takes. `rows` are places in `facts`, ascending; `first_wins` has the shape of `rows`.
+
+    `splits` says by config and split ("trl_dpo/train") which of `rows` are in it, in the order of the release.
+    `harmful` is how many of the rows somebody flagged; `cuts` says of each cut's config what it holds and left out.
+    """
 
     facts: arrays.PairFacts
+    said: arrays.Voiced
     sieve: Sieve
     selected: NDArray[np.bool_]
     rows: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
+    splits: dict[str, NDArray[np.int64]]
+    harmful: int = 0
+    cuts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def plan(
@@ -83,6 +107,14 @@ def plan(
     annotators: str = "people",
     licence: str = "",
     limits: str = "",
+    test_share: float = 0.0,
+    seed: int = 0,
+    names: bool = False,
+    near_duplicates: float = 0.0,
+    quotas: Mapping[str, int] | None = None,
+    cuts: Sequence[float] = (),
+    difficulty: str = DIFFICULTY,
+    sign_off: str = "",
 ) -> Plan:
     """Check what was asked for.
 
@@ -96,8 +128,25 @@ def plan(
         )
     if rule not in RULES:
         raise Refused(f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
+    if layout in IMPOSSIBLE:
+        raise Refused(f"The layout {layout} cannot be made here: {IMPOSSIBLE[layout]}.")
     if layout not in LAYOUTS:
         raise Refused(f"Unknown layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
+    if LAYOUTS[layout].chooses and rule not in CHOOSING:
+        raise Refused(
+            f"The layout {layout} has a chosen answer, and the rule {rule} chooses none. "
+            f"Take one of the rules {', '.join(CHOOSING)}, or another layout."
+        )
+    if not 0 <= test_share <= 0.5:
+        raise Refused(f"The share of the split test is 0 to 0.5, not {test_share:g}.")
+    if not 0 <= near_duplicates <= 1:
+        raise Refused(f"Near duplicates are told by a similarity of 0 to 1, not {near_duplicates:g}. 0.8 is usual.")
+    if any(most < 0 for most in (quotas or {}).values()):
+        raise Refused("A quota is at least 0 pairs.")
+    if any(not 0 < cut < 1 for cut in cuts):
+        raise Refused("A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
+    if cuts and LAYOUTS[layout].by_prompt:
+        raise Refused(f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty.")
     if annotators not in ANNOTATORS:
         raise Refused(f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
     if not LICENCE.fullmatch(licence):
@@ -111,6 +160,14 @@ def plan(
         annotators=annotators,
         licence=licence,
         limits=limits,
+        test_share=float(test_share),
+        seed=int(seed),
+        names=names,
+        near_duplicates=float(near_duplicates),
+        quotas=tuple(sorted((quotas or {}).items())),
+        cuts=tuple(sorted(set(cuts))),
+        difficulty=difficulty,
+        sign_off=" ".join(sign_off.split()),
     )
 
 
@@ -128,6 +185,8 @@ def snapshot() -> Iterator[BaseDatabaseWrapper]:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             # Counting a million judgements in 4 MB would spill to disk again and again.
             cursor.execute("SET LOCAL work_mem = '64MB'")
+            # Compiling takes longer than any of these queries for a batch.
+            cursor.execute("SET LOCAL jit = off")
         # The next batch is read by a thread of its own; never two at once.
         reader.inc_thread_sharing()
         yield reader
@@ -138,202 +197,234 @@ def snapshot() -> Iterator[BaseDatabaseWrapper]:
 
 def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     """Which pairs the plan takes, and what each step removes."""
-    facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using)
+    said = arrays.voiced(project=asked.project, voices=asked.voices, using=using)
+    facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using, said=said)
     sieve = Sieve(left=np.ones(len(facts), dtype=bool))
     for criterion, passes in zip(asked.criteria, facts.passes, strict=True):
         sieve.keep(passes, name=f"{criterion.text}")
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
-    if asked.rule == "majority":
-        most = facts.counts.astype(np.int64) * 2 > facts.judgements[:, None]
-        sieve.keep(facts.judgements > 0, name="no judgement")
-        sieve.keep(~most[:, TIE], name="tie")
-        sieve.keep(~most[:, BOTH_BAD], name="both bad")
-        sieve.keep(most[:, FIRST] | most[:, SECOND], name="no majority")
-        first_wins = most[:, FIRST]
-    else:
-        sieve.keep(facts.label != arrays.LABELS[""], name="no label")
-        sieve.keep(facts.label != arrays.LABELS["tie"], name="tie")
-        first_wins = facts.label == arrays.LABELS["first"]
+    first_wins = decide(asked.rule, facts, sieve)
+    if asked.layout.reasons:
+        _keep_reasoned(asked, facts, sieve, first_wins, using=using)
+    if asked.near_duplicates:
+        sieve.keep(~_near_duplicates(asked, facts, said, sieve.left, first_wins, using=using), name="near duplicate")
+    for tag, most in asked.quotas:
+        sieve.keep(_within_quota(asked, facts, sieve.left, tag, most, using=using), name=f"over the quota of {tag}")
     rows = np.nonzero(sieve.left)[0]
-    return Chosen(facts=facts, sieve=sieve, selected=selected, rows=rows, first_wins=first_wins[rows])
+    harmful = flagged_harmful(project=asked.project, through=asked.through, pairs=facts.pair[rows], using=using)
+    splits, cuts = _configs(asked, facts, rows, using=using)
+    return Chosen(
+        facts=facts,
+        said=said,
+        sieve=sieve,
+        selected=selected,
+        rows=rows,
+        first_wins=first_wins[rows],
+        splits=splits,
+        harmful=int(harmful.sum()),
+        cuts=cuts,
+    )
 
 
-_TEXTS = """
-    SELECT p.id, p.external_id, p.source, q.language, p.tags || q.tags, q.system,
-           q.messages::text, f.messages::text, s.messages::text, f.model, s.model
-    FROM unnest(%s::bigint[]) WITH ORDINALITY AS wanted (id, place)
-    JOIN pair p ON p.id = wanted.id JOIN prompt q ON q.id = p.prompt_id
-    JOIN candidate f ON f.id = p.first_id JOIN candidate s ON s.id = p.second_id
-    ORDER BY wanted.place
-"""
+def check_harm(asked: Plan, chosen: Chosen) -> None:
+    """Raises:
+    Refused: too large a share of the pairs is flagged as harmful, and nobody signs it off.
+    """
+    if chosen.harmful > MOST_HARMFUL * len(chosen.rows) and not asked.sign_off:
+        raise Refused(
+            f"{chosen.harmful:,} of {len(chosen.rows):,} pairs are flagged as harmful, "
+            f"{chosen.harmful / len(chosen.rows):.2%}, and without a reason at most {MOST_HARMFUL:.1%} may be: "
+            "few such rows move a model. Leave them out with --where 'flag!=harmful', or say with --sign-off "
+            "why they belong in."
+        )
 
 
-def records(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Generator[list[Record], None, None]:
-    """The chosen pairs with their texts, checked, in batches of GROUP_ROWS. Memory: two batches.
+# ---- steps after the rule ------------------------------------------------------------------------------------------
 
-    While one batch is turned and written, the database already works on the next.
+
+def _near_duplicates(
+    asked: Plan,
+    facts: arrays.PairFacts,
+    said: arrays.Voiced,
+    left: NDArray[np.bool_],
+    first_wins: NDArray[np.bool_],
+    *,
+    using: BaseDatabaseWrapper,
+) -> NDArray[np.bool_]:
+    """Pairs whose prompt and answers together are nearly those of an earlier pair. One more pass over the texts."""
+    rows = np.nonzero(left)[0]
+    whole = Chosen(
+        facts=facts,
+        said=said,
+        sieve=Sieve(left=left),
+        selected=left,
+        rows=rows,
+        first_wins=first_wins[rows],
+        splits={"all": np.arange(len(rows))},
+    )
+    signed = [np.zeros((0, minhash.SIZE), dtype=np.uint32)]
+    plain = replace(asked, layout=LAYOUTS["soft"])
+    for batch in texts(plain, whole, pieces_of(plain, whole, "all"), using=using):
+        parts = zip(batch.prompt.to_pylist(), batch.first.to_pylist(), batch.second.to_pylist(), strict=True)
+        joined = ["\n".join(one["content"] for messages in each for one in messages).encode() for each in parts]
+        signed.append(minhash.signatures(joined, rng=np.random.default_rng(asked.seed)))
+    gone = np.zeros(len(facts), dtype=bool)
+    gone[rows] = minhash.repeated(np.concatenate(signed), threshold=asked.near_duplicates)
+    return gone
+
+
+def _within_quota(
+    asked: Plan, facts: arrays.PairFacts, left: NDArray[np.bool_], tag: str, most: int, *, using: BaseDatabaseWrapper
+) -> NDArray[np.bool_]:
+    """All pairs without the tag, and of those with it `most`, drawn by the seed."""
+    has = tagged(project=asked.project, tag=tag, pairs=facts.pair, using=using) & left
+    stays = ~has
+    rows = np.nonzero(has)[0]
+    drawn = np.argsort(uniform(facts.pair[rows], seed=asked.seed), kind="stable")[:most]
+    stays[rows[drawn]] = True
+    return stays
+
+
+def _configs(
+    asked: Plan, facts: arrays.PairFacts, rows: NDArray[np.int64], *, using: BaseDatabaseWrapper
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, dict[str, Any]]]:
+    """What is in which split of which config: the whole, and each cut, ordered from easy to hard.
+
+    Selective DPO (Gao et al. 2025): the easiest int(n * tau) of the n whose difficulty was measured.
+    """
+    name = asked.layout.name
+    splits = {f"{name}/{split}": part for split, part in _splits(asked, facts.prompt[rows]).items()}
+    if not asked.cuts:
+        return splits, {}
+    found = measured(
+        project=asked.project, metric=asked.difficulty, pairs=facts.pair, run=asked.difficulty_run, using=using
+    )
+    values = found.values[rows]
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    cuts = {}
+    for cut in asked.cuts:
+        config = f"{name}-easiest-{cut * 100:g}"
+        # The thousandth of a pair: .29 * 100 is 28.999999999999996.
+        kept = order[: int(len(order) * cut + 1e-9)]
+        place = np.full(len(rows), -1)
+        place[kept] = np.arange(len(kept))
+        for split, part in _splits(asked, facts.prompt[rows]).items():
+            inside = part[place[part] >= 0]
+            splits[f"{config}/{split}"] = inside[np.argsort(place[inside])]
+        cuts[config] = {
+            "share": cut,
+            "metric": asked.difficulty,
+            "run": found.run,
+            "hardest": float(values[kept[-1]]) if len(kept) else None,
+            "removed": [
+                {"name": f"no {asked.difficulty}", "removed": len(rows) - len(order), "left": len(order)},
+                {"name": "harder", "removed": len(order) - len(kept), "left": len(kept)},
+            ],
+        }
+    return splits, cuts
+
+
+# ---- and what else decides which are in, and where ----------------------------------------------------------------
+
+
+def _keep_reasoned(
+    asked: Plan,
+    facts: arrays.PairFacts,
+    sieve: Sieve,
+    first_wins: NDArray[np.bool_],
+    *,
+    using: BaseDatabaseWrapper,
+) -> None:
+    for_first, for_second = with_reason(project=asked.project, voices=asked.voices, using=using)
+    has = np.where(first_wins, np.isin(facts.pair, for_first), np.isin(facts.pair, for_second))
+    sieve.keep(has, name="no reason for the chosen answer")
+
+
+def _splits(asked: Plan, prompts: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """All pairs of a prompt are on one side, and a prompt's side does not depend on which others are there."""
+    is_test = uniform(prompts, seed=asked.seed) < asked.test_share
+    order = np.argsort(prompts, kind="stable") if asked.layout.by_prompt else np.arange(len(prompts))
+    parts = {"train": order[~is_test[order]]}
+    return parts | {"test": order[is_test[order]]} if asked.test_share else parts
+
+
+def uniform(numbers: NDArray[np.int64], *, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each number, the same for the same number and seed everywhere (splitmix64)."""
+    with np.errstate(over="ignore"):
+        mixed = numbers.astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed ^= mixed >> np.uint64(31)
+    shares: NDArray[np.float64] = (mixed >> np.uint64(11)) / np.float64(2**53)
+    return shares
+
+
+# ---- texts ---------------------------------------------------------------------------------------------------------
+
+
+def pieces_of(asked: Plan, chosen: Chosen, split: str) -> list[NDArray[np.int64]]:
+    """The rows of a split in batches of GROUP_ROWS, cut at the same places every time; a prompt's are not parted."""
+    rows = chosen.splits[split]
+    cuts = np.arange(files.GROUP_ROWS, len(rows), files.GROUP_ROWS)
+    if asked.layout.by_prompt:
+        prompts = chosen.facts.prompt[chosen.rows[rows]]
+        cuts = np.unique(np.searchsorted(prompts, prompts[cuts], side="left"))
+        cuts = cuts[cuts > 0]
+    return np.split(rows, cuts) if len(rows) else []
+
+
+def texts(
+    asked: Plan, chosen: Chosen, pieces: Sequence[NDArray[np.int64]], *, using: BaseDatabaseWrapper
+) -> Generator[Rows, None, None]:
+    """Batches of chosen pairs with their texts, checked. Memory: three batches.
+
+    While one batch is turned and written, the next is read.
     """
     facts = chosen.facts
-    pieces = [chosen.rows[start : start + files.GROUP_ROWS] for start in range(0, len(chosen.rows), files.GROUP_ROWS)]
-    first_wins = np.zeros(len(facts), dtype=bool)
-    first_wins[chosen.rows] = chosen.first_wins
+    shown = shown_annotators(asked, chosen.said, using=using) if asked.layout.tells else {}
 
-    def fetch(rows: NDArray[np.int64]) -> list[tuple[Any, ...]]:
-        with using.cursor() as cursor:
-            cursor.execute(_TEXTS, [facts.pair[rows].tolist()])
-            rows_of: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows_of
+    def fetch(piece: NDArray[np.int64]) -> Rows:
+        rows = chosen.rows[piece]
+        pairs = facts.pair[rows]
+        said = said_of(pairs, voices=asked.voices, shown=shown.__getitem__, using=using) if asked.layout.tells else ()
+        wins = chosen.first_wins[piece]
+        return rows_of(pairs, first_wins=wins, **_numbers(facts, rows), said=said, using=using)
 
     with using.cursor() as cursor:
-        # Two thousand pairs of a million: look them up, do not read all pairs for each batch.
-        cursor.execute("SET LOCAL enable_hashjoin = off")
-        cursor.execute("SET LOCAL enable_mergejoin = off")
+        # Two thousand pairs of a million: look them up, do not read all pairs for each batch; and read the pages that
+        # they lie on together, not one by one.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_indexscan = off")
     with ThreadPoolExecutor(1, thread_name_prefix="release") as ahead:
-        coming = ahead.submit(fetch, pieces[0]) if pieces else None
-        for place, rows in enumerate(pieces):
-            assert coming is not None
-            texts = coming.result()
-            coming = ahead.submit(fetch, pieces[place + 1]) if place + 1 < len(pieces) else None
-            with uncollected():
-                made = [_record(*both) for both in zip(texts, _numbers(facts, rows, first_wins[rows]), strict=True)]
-            yield made
+        coming = [ahead.submit(fetch, piece) for piece in pieces[:1]]
+        for place in range(len(pieces)):
+            found = coming.pop().result()
+            coming += [ahead.submit(fetch, piece) for piece in pieces[place + 1 : place + 2]]
+            yield found
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the garbage collector: records hold no cycles, and walking them again and again took half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def shown_annotators(asked: Plan, said: arrays.Voiced, *, using: BaseDatabaseWrapper) -> dict[int, str]:
+    """What a release tells of each annotator: a pseudonym that is the same throughout it and in no other."""
+    numbers = np.unique(said.annotator).tolist()
+    if not asked.names:
+        return {number: pseudonym(number, salt=asked.salt) for number in numbers}
+    with using.cursor() as cursor:
+        cursor.execute("SELECT id, name FROM annotator WHERE id = ANY(%s)", [numbers])
+        return dict(cursor.fetchall())
 
 
-def _numbers(
-    facts: arrays.PairFacts, rows: NDArray[np.int64], first_wins: NDArray[np.bool_]
-) -> Iterator[tuple[Any, ...]]:
-    """Of each row: whether the first wins, its counts, its agreement, its mean strength."""
+def pseudonym(annotator: int, *, salt: str) -> str:
+    """Without the salt, which never leaves the database, nobody can say whose it is."""
+    return f"annotator-{hmac.new(bytes.fromhex(salt), str(annotator).encode(), hashlib.sha256).hexdigest()[:12]}"
+
+
+def _numbers(facts: arrays.PairFacts, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Of each row: its counts, its agreement, its mean strength; nan where they are undefined."""
     counts = facts.counts[rows].astype(np.int64)
     n = counts.sum(axis=1)
     agreement = np.where(n >= 2, ((counts**2).sum(axis=1) - n) / np.maximum(n * (n - 1), 1), np.nan)
     known = facts.n_strength[rows]
     strength = np.where(known > 0, facts.strength_sum[rows] / np.maximum(known, 1), np.nan)
-    return zip(first_wins.tolist(), counts.tolist(), _or_none(agreement), _or_none(strength), strict=True)
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
-def _record(texts: tuple[Any, ...], numbers: tuple[Any, ...]) -> Record:
-    pair, external_id, source, language, tags, system, prompt, first, second, first_model, second_model = texts
-    wins, counts, agreement, strength = numbers
-    return check(
-        Record(
-            pair_id=pair,
-            external_id=external_id,
-            source=source,
-            language=language,
-            tags=list(dict.fromkeys(tags)),
-            system=system,
-            prompt=_decode(prompt)[0],
-            first=_decode(first)[0],
-            second=_decode(second)[0],
-            first_model=first_model,
-            second_model=second_model,
-            winner="first" if wins else "second",
-            counts=counts,
-            agreement=agreement,
-            strength_mean=strength,
-        )
-    )
-
-
-def _or_none(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
-
-
-# ---- where it comes from -------------------------------------------------------------------------------------------
-
-
-def tallies_digest(facts: arrays.PairFacts) -> str:
-    """The judgements that decided, as one name: a digest of every pair's tallies in order."""
-    digest = hashlib.sha256()
-    for column in (
-        facts.pair,
-        facts.counts,
-        facts.skips,
-        facts.n_strength,
-        facts.strength_sum,
-        facts.label,
-        facts.turned,
-    ):
-        digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class InForce:
-    """The guideline in force; without one, no version and no text."""
-
-    version: int | None
-    text: str
-
-
-def title_and_guideline(asked: Plan, *, using: BaseDatabaseWrapper) -> tuple[str, InForce]:
-    with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT p.name, g.version, coalesce(g.text, '') FROM project p"
-            " LEFT JOIN guideline g ON g.id = p.guideline_id WHERE p.id = %s",
-            [asked.project.pk],
-        )
-        name, version, text = cursor.fetchone()
-    return name, InForce(version=version, text=text)
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """Which judgements decided: the last that counted, and for the released pairs who judged and under what."""
-
-    through: int
-    annotators: dict[str, Any]
-    guidelines: dict[str, int]
-
-
-def lineage_of(asked: Plan, pairs: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> Lineage:
-    """One pass over the judgements. No names: how many annotators, of which kind, and how much each judged."""
-    whose, params = asked.voices.sql()
-    with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT n.id, n.kind, n.is_simulated, g.version, max(j.id),"
-            " count(released.id) FILTER (WHERE j.verdict <> 'skip')"
-            " FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id"
-            " LEFT JOIN unnest(%s::bigint[]) AS released (id) ON released.id = a.pair_id"
-            f" LEFT JOIN guideline g ON g.id = j.guideline_id WHERE a.project_id = %s AND {whose}"
-            " GROUP BY n.id, g.version ORDER BY g.version NULLS LAST, n.id",
-            [pairs.tolist(), asked.project.pk, *params],
-        )
-        found = cursor.fetchall()
-    each: dict[tuple[int, str, bool], int] = {}
-    guidelines: dict[str, int] = {}
-    for number, kind, is_simulated, version, _, count in found:
-        if count:
-            each[number, kind, is_simulated] = each.get((number, kind, is_simulated), 0) + count
-            shown = "none" if version is None else str(version)
-            guidelines[shown] = guidelines.get(shown, 0) + count
-    counts = sorted(each.values())
-    annotators = {
-        "people": sum(kind == "person" for _, kind, _ in each),
-        "judges": sum(kind == "judge" for _, kind, _ in each),
-        "simulated": sum(is_simulated for _, _, is_simulated in each),
-        "judgements": sum(counts),
-        "judgements_each": {"least": counts[0], "median": float(np.median(counts)), "most": counts[-1]}
-        if counts
-        else {},
-    }
-    return Lineage(
-        through=max((last for *_, last, _ in found), default=0), annotators=annotators, guidelines=guidelines
-    )
+    return {"counts": counts, "agreement": agreement, "strength_mean": strength}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
+from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
@@ -22,26 +23,27 @@ from annotation.recording import record
 from annotation.running import Hold
 from curation.choosing import (
     ANNOTATORS,
-    RULES,
+    DIFFICULTY,
+    MOST_HARMFUL,
     Chosen,
-    InForce,
     Plan,
+    check_harm,
     choose,
-    lineage_of,
+    pieces_of,
     plan,
-    records,
     snapshot,
-    tallies_digest,
-    title_and_guideline,
-    uncollected,
+    texts,
 )
+from curation.deciding import RULES
 from curation.export import files
 from curation.export.card import card
 from curation.export.records import Broken
 from curation.inline import run_here
+from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.models import Release, Selection
+from curation.models.releases import new_salt
 from curation.selecting import Criterion, from_json
 
 __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
@@ -49,6 +51,11 @@ __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "releas
 # The card's intervals: the same judgements must give the same bytes.
 SEED = 0
 BEAT_EVERY = 5.0
+# What a run's parameters say beside the name and the criteria.
+PARAMETERS = (
+    *("rule", "layout", "annotators", "licence", "limits", "test_share", "seed", "names"),
+    *("near_duplicates", "quotas", "cuts", "difficulty", "sign_off"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,14 @@ def release(
     out: Path | None = None,
     licence: str = "",
     limits: str = "",
+    test_share: float = 0.0,
+    seed: int = 0,
+    names: bool = False,
+    near_duplicates: float = 0.0,
+    quotas: Mapping[str, int] | None = None,
+    cuts: Sequence[float] = (),
+    difficulty: str = DIFFICULTY,
+    sign_off: str = "",
     actor: User | None = None,
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
@@ -82,7 +97,7 @@ def release(
     """Write a release: parquet, card, manifest and checksums in a folder that is there whole or not at all.
 
     Everything is read in one snapshot on a connection of its own: a judgement that arrives meanwhile changes nothing.
-    The rows stand in the order of the pairs' ranks. Releasing the same version again with the same content is
+    The rows stand in the order of the pairs' numbers. Releasing the same version again with the same content is
     harmless.
 
     Args:
@@ -94,6 +109,13 @@ def release(
         annotators: whose judgements count: people, judges or all.
         out: the folder; by default one under the folder of releases.
         licence, limits: for the card.
+        test_share, seed: the share of prompts whose pairs go into the split test, and what it is drawn by.
+        names: tell annotators by their names; otherwise by pseudonyms that no other release has.
+        near_duplicates: the least similarity, 0 to 1, from which the later of two pairs is dropped; 0 drops none.
+        quotas: at most how many pairs with a tag, drawn by `seed`.
+        cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
+        difficulty: the metric by which, as the latest finished run measured it.
+        sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
 
@@ -111,6 +133,14 @@ def release(
         annotators=annotators,
         licence=licence,
         limits=limits,
+        test_share=test_share,
+        seed=seed,
+        names=names,
+        near_duplicates=near_duplicates,
+        quotas=quotas,
+        cuts=cuts,
+        difficulty=difficulty,
+        sign_off=sign_off,
     )
     folder = Path(out).absolute() if out else usual_folder(asked)
     _check_place(folder, asked)
@@ -122,6 +152,14 @@ def release(
         "annotators": annotators,
         "licence": licence,
         "limits": limits,
+        "test_share": test_share,
+        "seed": seed,
+        "names": names,
+        "near_duplicates": near_duplicates,
+        "quotas": dict(asked.quotas),
+        "cuts": list(asked.cuts),
+        "difficulty": difficulty,
+        "sign_off": sign_off,
         "folder": os.fspath(folder),
     }
     done: list[Released] = []
@@ -152,7 +190,7 @@ def execute(hold: Hold) -> dict[str, Any]:
     project, parameters = hold.run.project, hold.run.parameters
     if project is None or "release" not in parameters:
         raise Refused(f"{hold.run} does not say what to release of which project.")
-    known = {key: parameters[key] for key in ("rule", "layout", "annotators", "licence", "limits") if key in parameters}
+    known = {key: parameters[key] for key in PARAMETERS if key in parameters}
     asked = plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
     folder = Path(parameters.get("folder") or usual_folder(asked))
     return _release(hold, asked, folder, command="release", progress=None).as_result()
@@ -166,6 +204,9 @@ def _release(
     hold: Hold, asked: Plan, folder: Path, *, command: str, progress: Callable[[int, int], None] | None
 ) -> Released:
     _check_place(folder, asked)
+    there = Release.objects.filter(project=asked.project, version=asked.version).first()
+    # Made again, a release has the same pseudonyms.
+    asked = replace(asked, salt=there.salt if there else new_salt())
     run = hold.run
     try:
         with files.beside(folder) as temporary:
@@ -215,31 +256,38 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
     """Write all files of the release into `folder` and return its manifest."""
     with snapshot() as reader:
         chosen = choose(asked, using=reader)
-        total = len(chosen.rows)
+        check_harm(asked, chosen)
+        total = sum(map(len, chosen.splits.values()))
         progress(0, total)
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
         manifest = _manifest(asked, chosen, guideline, using=reader, code_version=code_version)
-        size = 0
+        sizes = dict.fromkeys(chosen.splits, 0)
+        done = 0
 
-        def batches() -> Generator[pa.RecordBatch, None, None]:
-            nonlocal size
-            done = 0
-            with closing(records(chosen, using=reader)) as made:
-                for batch in made:
-                    with uncollected():
-                        built = asked.layout.build(batch)
-                    size += built.nbytes
-                    done += built.num_rows
+        def batches(split: str, pieces: list[NDArray[np.int64]]) -> Generator[pa.RecordBatch, None, None]:
+            nonlocal done
+            with closing(texts(asked, chosen, pieces, using=reader)) as found:
+                for piece, rows in zip(pieces, found, strict=True):
+                    built = asked.layout.build(rows)
+                    sizes[split] += built.nbytes
+                    done += len(piece)
                     yield built
                     progress(done, total)
 
-        names = files.shard_names(total, layout=asked.layout.name)
-        # Closed before the snapshot is: after an error nobody may still be reading from it.
-        with closing(batches()) as rows:
-            shards = files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+        shards = []
+        for split in chosen.splits:
+            pieces = pieces_of(asked, chosen, split)
+            names = files.shard_names(len(pieces), within=split)
+            # Closed before the snapshot is: after an error nobody may still be reading from it.
+            with closing(batches(split, pieces)) as rows:
+                shards += files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+    manifest["rows"] = sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/"))
+    manifest["splits"] = {
+        split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{split}-")) for split in chosen.splits
+    }
     manifest["files"] = [one.as_json() for one in shards]
-    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=size)
+    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
     readme = files.write_text(folder, files.CARD, text)
     manifest["files"].append(readme.as_json())
     described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
@@ -252,7 +300,7 @@ def _manifest(
 ) -> dict[str, Any]:
     """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
     facts = chosen.facts
-    lineage = lineage_of(asked, facts.pair[chosen.rows], using=using)
+    lineage = lineage_of(chosen, using=using)
     return {
         "format": files.FORMAT,
         "project": asked.project.slug,
@@ -262,7 +310,14 @@ def _manifest(
         "voices": asked.annotators,
         "criteria": [one.text for one in asked.where],
         "pairs": len(facts),
-        "rows": len(chosen.rows),
+        "chosen": len(chosen.rows),
+        "test_share": asked.test_share,
+        "seed": asked.seed,
+        "names": asked.names,
+        "near_duplicates": asked.near_duplicates,
+        "quotas": dict(asked.quotas),
+        "cuts": chosen.cuts,
+        "harmful": {"pairs": chosen.harmful, "most": MOST_HARMFUL, "sign_off": asked.sign_off},
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),
@@ -324,10 +379,18 @@ def _publish(
                 manifest=manifest,
                 digest=digest,
                 rows=manifest["rows"],
+                salt=asked.salt,
                 folder=os.fspath(folder),
                 released_by=actor,
             )
-            after = {"digest": digest, "rows": manifest["rows"], "rule": asked.rule, "layout": asked.layout.name}
+            after = {
+                "digest": digest,
+                "rows": manifest["rows"],
+                "rule": asked.rule,
+                "layout": asked.layout.name,
+                "names": asked.names,
+                "harmful": manifest["harmful"],
+            }
             record(
                 act="release",
                 subject=f"release {asked.version}",
@@ -347,6 +410,13 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("criteria", "the criteria differ"),
         ("rule", "the rule differs"),
         ("layout", "the layout differs"),
+        ("test_share", "the split differs"),
+        ("seed", "the split differs"),
+        ("near_duplicates", "near duplicates are dropped otherwise"),
+        ("quotas", "the quotas differ"),
+        ("cuts", "the cuts by difficulty differ"),
+        ("harmful", "what is flagged as harmful, or its reason, differs"),
+        ("names", "names are told in one of them and not in the other"),
         ("voices", "other annotators count"),
         ("judgements", "judgements have come or changed since"),
         ("code_version", f"it was made by the code {old.get('code_version')}, this is {new['code_version']}"),

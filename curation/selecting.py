@@ -68,6 +68,13 @@ FIELDS: dict[str, Field] = {
     "marks": Field(
         "list", "p.marks", "what the check let through on request: empty or identical", choices=("empty", "identical")
     ),
+    "flag": Field(
+        "list",
+        "ARRAY(SELECT unnest(fj.flags) FROM assignment fa JOIN judgement fj ON fj.assignment_id = fa.id"
+        " WHERE fa.pair_id = p.id AND fj.is_current)",
+        "what somebody flagged it as: harmful, personal, identity or other",
+        choices=("harmful", "personal", "identity", "other"),
+    ),
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
     "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
 }
@@ -302,15 +309,21 @@ class Step:
 class Sieve:
     """Removes pairs step by step; each pair is counted at the first step that removes it.
 
-    `left` has the shape (n_pairs,).
+    `left` has the shape (n_pairs,), and so has `gone_at`: the place in `steps` of the step that removed the pair, -1
+    for those that are left.
     """
 
     left: NDArray[np.bool_]
     steps: list[Step] = field(default_factory=list)
+    gone_at: NDArray[np.int16] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gone_at = np.full(len(self.left), -1, dtype=np.int16)
 
     def keep(self, passing: NDArray[np.bool_], *, name: str) -> None:
         """Keep those that pass, and remember under `name` how many do not, none included."""
         before = int(self.left.sum())
+        self.gone_at[self.left & ~passing] = len(self.steps)
         self.left = self.left & passing
         after = int(self.left.sum())
         self.steps.append(Step(name=name, removed=before - after, left=after))

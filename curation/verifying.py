@@ -8,18 +8,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.models import Project
-from curation.choosing import choose, plan, snapshot, tallies_digest
+from curation.choosing import DIFFICULTY, Chosen, Plan, choose, pieces_of, plan, snapshot, texts
 from curation.export import files
+from curation.lineage import tallies_digest
+from curation.models import Release
 from curation.selecting import parse_all
 
 
 def verify(folder: Path) -> list[str]:
     """What is wrong with a release, as sentences: changed files, and rows whose inclusion cannot be derived again.
 
-    Its inclusion is derived from the judgements up to the last one that it counted. Empty: every byte is as released,
-    and every row follows from the judgements.
+    Everything is derived again from the judgements up to the last one that was counted: first which pairs are in which
+    split with which answer, then each row whole. Empty: every byte is as released, and every row follows.
     """
     problems = files.wrong_files(folder)
     manifest = files.manifest_in(folder)
@@ -28,45 +31,134 @@ def verify(folder: Path) -> list[str]:
     project = Project.objects.filter(slug=manifest["project"]).first()
     if project is None:
         return [*problems, f"The project {manifest['project']} is not here, so no row can be derived again."]
+    try:
+        asked = plan_of(manifest, project)
+    except Unknown as error:
+        return [*problems, str(error)]
+    with snapshot() as reader:
+        chosen = choose(asked, using=reader)
+        if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
+            return [
+                *problems,
+                "Pairs or judgements that were counted have been added, revised or withdrawn since: "
+                "what was released cannot be derived from what is current.",
+            ]
+        found = _wrong_pairs(folder, manifest, chosen)
+        return [*problems, *(found or _wrong_rows(folder, manifest, asked, chosen, using=reader))]
+
+
+class Unknown(Exception):
+    """A release cannot be derived again here. The text says why."""
+
+
+def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
+    """What a release was asked for, with what it found then: the last judgement, the measurement, its salt.
+
+    Raises:
+        Unknown: its pseudonyms cannot be made again.
+        Refused: this code does not know what was asked for.
+    """
+    cuts = list(manifest["cuts"].values())
     asked = plan(
         project=project,
         version=manifest["version"],
         where=parse_all(manifest["criteria"]),
-        rule=manifest["rule"],
-        layout=manifest["layout"],
-        annotators=manifest["voices"],
+        **{key: manifest[name] for key, name in _ASKED.items()},
+        cuts=[cut["share"] for cut in cuts],
+        difficulty=cuts[0]["metric"] if cuts else DIFFICULTY,
     )
-    with snapshot() as reader:
-        chosen = choose(replace(asked, through=manifest["judgements"]["through"]), using=reader)
-    if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
-        return [
-            *problems,
-            "Pairs or judgements that were counted have been added, revised or withdrawn since: "
-            "what was released cannot be derived from what is current.",
-        ]
-    expected = dict(zip(chosen.facts.pair[chosen.rows].tolist(), chosen.first_wins.tolist(), strict=True))
-    return [*problems, *_wrong_rows(folder, manifest, expected)]
+    made = Release.objects.filter(project=project, version=manifest["version"]).first()
+    if made is None and asked.layout.tells and not asked.names:
+        raise Unknown(f"{manifest['version']} is not known here, so its pseudonyms cannot be made again.")
+    return replace(
+        asked,
+        through=manifest["judgements"]["through"],
+        salt=made.salt if made else "",
+        difficulty_run=cuts[0]["run"] if cuts else None,
+    )
 
 
-def _wrong_rows(folder: Path, manifest: dict[str, Any], expected: dict[int, bool]) -> list[str]:
+# How a manifest calls what `plan` takes.
+_ASKED = {
+    "rule": "rule",
+    "layout": "layout",
+    "annotators": "voices",
+    "test_share": "test_share",
+    "seed": "seed",
+    "names": "names",
+    "near_duplicates": "near_duplicates",
+    "quotas": "quotas",
+}
+
+
+def _shards(folder: Path, manifest: dict[str, Any], split: str) -> list[Path]:
+    return [folder / one["path"] for one in manifest["files"] if one["path"].startswith(f"{split}-")]
+
+
+def _wrong_pairs(folder: Path, manifest: dict[str, Any], chosen: Chosen) -> list[str]:
+    """Pairs that are missing, too many, in the wrong split or turned round, by their numbers alone."""
     problems = []
-    seen: set[int] = set()
-    for one in manifest["files"]:
-        path = folder / one["path"]
-        if path.suffix != ".parquet" or not path.is_file():
-            continue
-        try:
-            rows = pq.read_table(path, columns=["pair_id", "chosen_side"])
-        except pa.ArrowInvalid:
-            problems.append(f"{one['path']} cannot be read.")
-            continue
-        for pair, side in zip(rows["pair_id"].to_pylist(), rows["chosen_side"].to_pylist(), strict=True):
-            if pair in seen:
-                problems.append(f"Pair {pair} is there twice.")
-            seen.add(pair)
-            if pair not in expected:
-                problems.append(f"Pair {pair} is in the release and should not be.")
-            elif expected[pair] != (side == "first"):
-                problems.append(f"Pair {pair} has the wrong answer as chosen.")
-    problems += [f"Pair {pair} is missing." for pair in expected if pair not in seen]
+    wins = dict(zip(chosen.facts.pair[chosen.rows].tolist(), chosen.first_wins.tolist(), strict=True))
+    for split, rows in chosen.splits.items():
+        expected = set(chosen.facts.pair[chosen.rows[rows]].tolist())
+        seen: set[int] = set()
+        for path in _shards(folder, manifest, split):
+            if not path.is_file():
+                continue
+            try:
+                there = pq.ParquetFile(path)
+                names = [name for name in ("pair_id", "pair_ids", "chosen_side") if name in there.schema_arrow.names]
+                table = there.read(columns=names)
+            except pa.ArrowInvalid:
+                problems.append(f"{path.relative_to(folder)} cannot be read.")
+                continue
+            numbers = table[names[0]].combine_chunks()
+            pairs = (numbers.flatten() if names[0] == "pair_ids" else numbers).to_pylist()
+            is_once = "chosen_side" in names or names[0] == "pair_ids"
+            sides = table["chosen_side"].to_pylist() if "chosen_side" in names else [None] * len(pairs)
+            for pair, side in zip(pairs, sides, strict=True):
+                if is_once and pair in seen:
+                    problems.append(f"Pair {pair} is there twice.")
+                seen.add(pair)
+                if pair not in expected:
+                    problems.append(f"Pair {pair} is in the release and should not be.")
+                elif side is not None and wins[pair] != (side == "first"):
+                    problems.append(f"Pair {pair} has the wrong answer as chosen.")
+        problems += [f"Pair {pair} is missing." for pair in sorted(expected - seen)]
+    return problems
+
+
+def _wrong_rows(
+    folder: Path, manifest: dict[str, Any], asked: Plan, chosen: Chosen, *, using: BaseDatabaseWrapper
+) -> list[str]:
+    """Whole rows that are not what the database gives, each file's first."""
+    problems = []
+    for split in chosen.splits:
+        pieces = pieces_of(asked, chosen, split)
+        size = files.SHARD_ROWS // files.GROUP_ROWS
+        for place, path in enumerate(_shards(folder, manifest, split)):
+            mine = pieces[place * size : (place + 1) * size]
+            there = pq.read_table(path, schema=asked.layout.schema, partitioning=None)
+            start = 0
+            for rows in texts(asked, chosen, mine, using=using):
+                built = pa.Table.from_batches([asked.layout.build(rows)])
+                given = there.slice(start, built.num_rows)
+                start += built.num_rows
+                if not given.equals(built):
+                    wrong = next(
+                        (
+                            n
+                            for n in range(min(len(given), len(built)))
+                            if not given.slice(n, 1).equals(built.slice(n, 1))
+                        ),
+                        min(len(given), len(built)),
+                    )
+                    problems.append(
+                        f"Row {start - built.num_rows + wrong + 1} of {path.relative_to(folder)} "
+                        "is not what judgements and texts give."
+                    )
+                    break
+            else:
+                if start != there.num_rows:
+                    problems.append(f"{path.relative_to(folder)} has rows that no judgement gives.")
     return problems

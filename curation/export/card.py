@@ -18,25 +18,26 @@ SIZES = (
 )
 
 
-def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: int) -> str:
+def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: dict[str, int]) -> str:
     """The card of a release.
 
     Args:
         manifest: as it is written, with its `files`.
         title: the project's name.
         guideline: the text of the guideline that the manifest names; empty where there is none.
-        arrow_bytes: the size of the rows in memory, which `datasets` wants to know.
+        arrow_bytes: the size of each split's rows in memory, which `datasets` wants to know.
     """
     name = f"{title}, {manifest['version']}"
     parts = [
         _head(manifest, name=name, arrow_bytes=arrow_bytes),
         f"# {_line(name)}",
         *(_simulated(manifest)),
-        f"{manifest['rows']:,} preferences between two answers to one prompt, for preference training.",
+        f"{manifest['rows']:,} rows from {manifest['chosen']:,} pairs of answers, for preference training.",
         _load(manifest),
         "## How it was made",
         _made(manifest),
         _waterfall(manifest),
+        _cuts(manifest),
         "## Annotators",
         _annotators(manifest),
         "## Agreement",
@@ -53,10 +54,11 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: i
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: int) -> str:
+def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -> str:
     layout = manifest["layout"]
-    shards = [one for one in manifest["files"] if one["path"].startswith(f"{layout}/")]
-    split = {"name": "train", "num_bytes": arrow_bytes, "num_examples": manifest["rows"]}
+    splits: dict[str, list[str]] = {}
+    for within in manifest["splits"]:
+        splits.setdefault(within.partition("/")[0], []).append(within)
     head: dict[str, Any] = {
         # One line: a line of its own with three dashes would end the head.
         "pretty_name": " ".join(name.split()),
@@ -65,19 +67,30 @@ def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: int) -> str:
         "size_categories": [next((size for most, size in SIZES if manifest["rows"] < most), "n>10M")],
         "configs": [
             {
-                "config_name": layout,
-                "default": True,
-                "data_files": [{"split": "train", "path": f"{layout}/train-*.parquet"}],
+                "config_name": config,
+                **({"default": True} if config == layout else {}),
+                "data_files": [
+                    {"split": within.partition("/")[2], "path": f"{within}-*.parquet"} for within in splits[config]
+                ],
             }
+            for config in splits
         ],
         "dataset_info": [
             {
-                "config_name": layout,
+                "config_name": config,
                 "features": features(LAYOUTS[layout].schema),
-                "splits": [split],
-                "download_size": sum(one["bytes"] for one in shards),
-                "dataset_size": arrow_bytes,
+                "splits": [
+                    {
+                        "name": within.partition("/")[2],
+                        "num_bytes": arrow_bytes[within],
+                        "num_examples": manifest["splits"][within],
+                    }
+                    for within in splits[config]
+                ],
+                "download_size": sum(one["bytes"] for one in manifest["files"] if one["path"].startswith(f"{config}/")),
+                "dataset_size": sum(arrow_bytes[within] for within in splits[config]),
             }
+            for config in splits
         ],
     }
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---"
@@ -98,6 +111,7 @@ def _load(manifest: dict[str, Any]) -> str:
         "```python\nfrom datasets import load_dataset\n\n"
         f'rows = load_dataset("path/to/this/folder", "{layout.name}", split="train")\n```\n\n'
         f"Layout `{layout.name}`: {layout.title}. Read by {layout.reads}."
+        + (f"\n\n> **Mind.** {layout.warning}" if layout.warning else "")
     )
 
 
@@ -109,7 +123,15 @@ def _made(manifest: dict[str, Any]) -> str:
         "majority": f"The chosen answer is the one that more than half of the judgements of {whose} prefer. "
         "Skips do not count; ties and both bad count as judgements and never choose.",
         "label": "The chosen answer is the one that the pair's source labelled as better.",
+        "strength": f"The chosen answer is the one to which the mean of the known strengths of {whose} points.",
+        "soft": f"No answer is chosen: every pair that {whose} judged is there, with the distribution of judgements.",
+        "votes": f"No answer is chosen: every pair that {whose} judged or skipped is there.",
     }[manifest["rule"]]
+    if manifest["test_share"]:
+        rule += (
+            f" About {manifest['test_share']:.0%} of the prompts, drawn by a hash with seed {manifest['seed']}, are in "
+            "the split test with all their pairs: no prompt is in both."
+        )
     criteria = ", ".join(f"`{_code(one)}`" for one in manifest["criteria"])
     return f"{rule}\n\nCriteria: {criteria or 'none besides those below'}."
 
@@ -117,7 +139,28 @@ def _made(manifest: dict[str, Any]) -> str:
 def _waterfall(manifest: dict[str, Any]) -> str:
     lines = ["| Step | Removed | Left |", "|---|---:|---:|", f"| In the project | | {manifest['pairs']:,} |"]
     lines += [f"| {_cell(step['name'])} | {step['removed']:,} | {step['left']:,} |" for step in manifest["steps"]]
-    return "\n".join([*lines, f"| **In this release** | | **{manifest['rows']:,}** |"])
+    return "\n".join([*lines, f"| **In this release** | | **{manifest['chosen']:,}** |"])
+
+
+def _cuts(manifest: dict[str, Any]) -> str:
+    """The configs that hold the easiest pairs."""
+    if not manifest["cuts"]:
+        return ""
+    lines = [
+        "Configs with the easiest of these pairs, ordered from easy to hard; the share is of the pairs that were "
+        "measured:",
+        "",
+        "| Config | Share | Hardest | Not measured | Harder | Pairs |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for config, cut in manifest["cuts"].items():
+        unmeasured, harder = cut["removed"]
+        hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
+        lines.append(
+            f"| `{config}` | {cut['share']:g} | {hardest} | {unmeasured['removed']:,} | {harder['removed']:,} "
+            f"| {harder['left']:,} |"
+        )
+    return "\n".join(lines)
 
 
 def _annotators(manifest: dict[str, Any]) -> str:
@@ -130,7 +173,7 @@ def _annotators(manifest: dict[str, Any]) -> str:
     return (
         f"{' and '.join(counted)}{simulated} made {who['judgements']:,} judgements of the released pairs; "
         f"each between {each['least']:,} and {each['most']:,}, half of them at least {each['median']:g}. "
-        "No names are released."
+        + ("They are told by their names." if manifest["names"] else "No names are released.")
     )
 
 
@@ -154,7 +197,10 @@ def _estimate(found: dict[str, Any]) -> str:
 def _columns(manifest: dict[str, Any]) -> str:
     layout = LAYOUTS[manifest["layout"]]
     own = [name for name in layout.schema.names if name not in layout.side]
-    lines = [f"The layout's own: {', '.join(f'`{name}`' for name in own)}. Beside them, ignored by trainers:", ""]
+    says = f"The layout's own: {', '.join(f'`{name}`' for name in own)}."
+    if not layout.side:
+        return says
+    lines = [f"{says} Beside them, ignored by trainers:", ""]
     return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in layout.side.items())])
 
 
@@ -180,6 +226,10 @@ def _guideline(manifest: dict[str, Any], text: str) -> str:
 def _limits(manifest: dict[str, Any]) -> str:
     lines = [_line(manifest["limits"])] if manifest["limits"] else []
     lines.append("A majority hides who disagreed: read `agreement` and the counts beside each row before you trust it.")
+    harmful = manifest["harmful"]
+    if harmful["pairs"]:
+        said = f" Signed off: {_line(harmful['sign_off'])}" if harmful["sign_off"] else ""
+        lines.append(f"{harmful['pairs']:,} of {manifest['chosen']:,} pairs were flagged as harmful.{said}")
     if manifest["annotators"]["simulated"]:
         lines.append("Some judgements are simulated.")
     if manifest["agreement"]["released"]["value"] is None:

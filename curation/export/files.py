@@ -34,7 +34,10 @@ WRITER: dict[str, Any] = {
     "version": "2.6",
     "data_page_version": "1.0",
     "compression": "snappy",
-    "use_dictionary": ["source", "language", "chosen_side", "chosen_model", "rejected_model"],
+    "use_dictionary": [
+        *("source", "language", "chosen_side", "chosen_model", "rejected_model"),
+        *("side", "model", "annotator", "kind", "verdict", "domain"),
+    ],
     "write_statistics": False,
     "store_schema": True,
     "write_page_index": False,
@@ -60,18 +63,19 @@ class FileEntry:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def shard_names(rows: int, *, layout: str, split: str = "train") -> list[str]:
-    """The paths of the shards of `rows` rows; one empty shard where there is none."""
-    count = max(1, -(-rows // SHARD_ROWS))
-    return [f"{layout}/{split}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
+def shard_names(batches: int, *, within: str) -> list[str]:
+    """The paths of the shards of so many batches within a split ("trl_dpo/train"); one empty shard for none."""
+    count = max(1, -(-batches * GROUP_ROWS // SHARD_ROWS))
+    return [f"{within}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
 
 
 def write_shards(
     batches: Iterator[pa.RecordBatch], *, folder: Path, names: list[str], schema: pa.Schema
 ) -> list[FileEntry]:
-    """Write batches of at most GROUP_ROWS rows, each as one row group. Memory: two batches.
+    """Write batches as row groups of at most GROUP_ROWS rows. Memory: two batches.
 
-    Only the last batch may have fewer rows than GROUP_ROWS, so that shards are cut at the same rows every time.
+    Each shard but the last takes the same number of batches, whatever they hold: shards are cut at the same pairs
+    every time.
     """
     columns = [name for name in WRITER["use_dictionary"] if name in schema.names]
     entries = []
@@ -81,14 +85,15 @@ def write_shards(
         for name in names:
             path = folder / name
             path.parent.mkdir(exist_ok=True, parents=True)
-            rows = 0
+            rows = batches_here = 0
             with path.open("wb") as sink:
                 with pq.ParquetWriter(sink, schema, **{**WRITER, "use_dictionary": columns}) as writer:
-                    while upcoming is not None and rows < SHARD_ROWS:
+                    while upcoming is not None and batches_here * GROUP_ROWS < SHARD_ROWS:
                         writing = aside.submit(
                             writer.write_table, pa.Table.from_batches([upcoming]), row_group_size=GROUP_ROWS
                         )
                         rows += upcoming.num_rows
+                        batches_here += 1
                         try:
                             upcoming = next(batches, None)
                         finally:

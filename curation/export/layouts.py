@@ -2,38 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from curation.export import trl
-from curation.export.records import Record
+from curation.export import opinions, public, trl
+from curation.export.records import Rows
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`build` turns checked records into rows of `schema`. `reads` says who can train on them."""
+    """`build` turns checked rows into a batch of `schema`. `reads` says who can train on them.
+
+    `chooses`: it has a chosen answer, so the rule must choose one. `tells`: it needs each judgement, not only counts.
+    `reasons`: it needs a reason for the chosen answer. `by_prompt`: all rows of a prompt come together.
+    """
 
     name: str
     title: str
     reads: str
     schema: pa.Schema
-    build: Callable[[Sequence[Record]], pa.RecordBatch]
+    build: Callable[[Rows], pa.RecordBatch]
     # Names of columns that are not in the layout itself, with what they say.
     side: dict[str, str]
+    chooses: bool = True
+    tells: bool = False
+    reasons: bool = False
+    by_prompt: bool = False
+    warning: str = ""
 
 
 LAYOUTS: dict[str, Layout] = {
-    "trl_dpo": Layout(
-        "trl_dpo",
-        "prompt, chosen and rejected as lists of messages",
-        "TRL DPOTrainer and every trainer that takes conversational preferences with an explicit prompt",
-        trl.DPO,
-        trl.dpo,
-        trl.SIDE_HELP,
-    ),
+    layout.name: layout
+    for layout in (
+        Layout(
+            "trl_dpo",
+            "prompt, chosen and rejected as lists of messages",
+            "TRL DPOTrainer and every trainer that takes conversational preferences with an explicit prompt",
+            trl.DPO,
+            trl.dpo,
+            trl.SIDE_HELP,
+        ),
+        Layout(
+            "trl_reward",
+            "chosen and rejected as whole conversations, and the margin between them",
+            "TRL RewardTrainer",
+            trl.REWARD,
+            trl.reward,
+            trl.SIDE_HELP,
+        ),
+        Layout(
+            "trl_kto",
+            "prompt, completion and whether it is the better one; two rows for each pair",
+            "TRL KTOTrainer",
+            trl.KTO,
+            trl.kto,
+            trl.ONE_HELP,
+        ),
+        Layout(
+            "listwise",
+            "prompt, and all its answers with scores, best first; one row for each prompt",
+            "listwise and score-based trainers",
+            opinions.LISTWISE,
+            opinions.listwise,
+            {},
+            chooses=False,
+            by_prompt=True,
+        ),
+        Layout(
+            "hh",
+            "chosen and rejected as whole dialogues in text",
+            "whatever reads Anthropic's hh-rlhf",
+            public.HH,
+            public.hh,
+            trl.SIDE_HELP,
+        ),
+        Layout(
+            "ultrafeedback_binarized",
+            "prompt as text, chosen, rejected and messages as whole conversations, and two scores",
+            "whatever reads HuggingFaceH4/ultrafeedback_binarized",
+            public.ULTRAFEEDBACK,
+            public.ultrafeedback,
+            trl.SIDE_HELP,
+            warning="TRL misreads this layout: a prompt that is text beside answers that are lists is taken for "
+            "conversational or not by the chance of PYTHONHASHSEED. Train TRL on trl_dpo or trl_reward.",
+        ),
+        Layout(
+            "pku_saferlhf",
+            "prompt, two responses as text, and which is better",
+            "whatever reads PKU-SafeRLHF-single-dimension",
+            public.PKU,
+            public.pku,
+            trl.SIDE_HELP,
+            warning="The columns on safety and harm are not there: nobody was asked about them.",
+        ),
+        Layout(
+            "helpsteer3",
+            "context, two responses, the overall preference, and each annotator's with its reason",
+            "whatever reads nvidia/HelpSteer3",
+            public.HELPSTEER3,
+            public.helpsteer3,
+            trl.COMMON_HELP,
+            chooses=False,
+            tells=True,
+        ),
+        Layout(
+            "rationale",
+            "prompt, chosen, rejected and rationale as text",
+            "trainers that learn from rationales, as on orcaratgen",
+            public.RATIONALE,
+            public.rationale,
+            trl.SIDE_HELP,
+            tells=True,
+            reasons=True,
+        ),
+        Layout(
+            "votes",
+            "prompt, first and second as lists of messages, and one judgement; a row for each judgement",
+            "models of annotators, and whoever aggregates by a rule of their own",
+            opinions.VOTES,
+            opinions.votes,
+            trl.COMMON_HELP,
+            chooses=False,
+            tells=True,
+        ),
+        Layout(
+            "soft",
+            "prompt, first and second as lists of messages, and the distribution of the judgements",
+            "trainers that take soft labels",
+            opinions.SOFT,
+            opinions.soft,
+            trl.COMMON_HELP,
+            chooses=False,
+        ),
+    )
+}
+
+# Layouts that are asked for and cannot be made from what is recorded, and why.
+IMPOSSIBLE = {
+    "trl_stepwise": "it needs a verdict on every step of an answer, and annotators here judge whole answers. "
+    "TRL 1.16 has no trainer that reads it either",
+    "token_weights": "it needs an answer and a person's edit of it, and no edits of answers are recorded",
 }
 
 
@@ -45,7 +156,7 @@ def features(schema: pa.Schema) -> list[dict[str, Any]]:
 def _feature(kind: pa.DataType) -> dict[str, Any]:
     if pa.types.is_list(kind):
         inner = _feature(kind.value_type)
-        return {"list": inner.get("struct") or inner["dtype"]}
+        return {"list": inner.get("struct") or inner.get("dtype") or inner}
     if pa.types.is_struct(kind):
         return {"struct": [{"name": field.name, **_feature(field.type)} for field in kind]}
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}

@@ -1,11 +1,22 @@
-"""One row of a release before it gets a layout, and what must hold of it. Pure: knows neither Django nor a trainer."""
+"""Rows of a release before they get a layout, and what must hold of them. Pure: knows neither Django nor a trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 Message = dict[str, Any]
+MESSAGE = pa.struct([pa.field("role", pa.string(), nullable=False), pa.field("content", pa.string(), nullable=False)])
+MESSAGES = pa.list_(pa.field("element", MESSAGE, nullable=False))
+TAGS = pa.list_(pa.field("element", pa.string(), nullable=False))
+
 # Who may speak last before the answer.
 ASKING = ("user", "tool")
 
@@ -106,3 +117,218 @@ def check(record: Record) -> Record:
 def said(messages: list[Message]) -> list[tuple[str, str]]:
     """What leaves the house of messages: roles and texts, in order."""
     return [(message["role"], message["content"]) for message in messages]
+
+
+# ---- many at a time ------------------------------------------------------------------------------------------------
+
+
+class Said(NamedTuple):
+    """One judgement of a pair.
+
+    `verdict` is first, second, tie, both_bad or skip. `strength` is -3 to 3, positive for the first candidate, and None
+    where it is not known. `annotator` is a pseudonym, or a name where names were asked for.
+    """
+
+    annotator: str
+    kind: str
+    verdict: str
+    strength: int | None
+    reason: str
+    tags: list[str]
+    guideline: int | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pairs with their texts, as columns of n rows that were checked.
+
+    `first_wins` says which is chosen, and means nothing where the rule chooses none. `prompt` (MESSAGES) has its system
+    message in front. `candidates` (MESSAGES) are the answers, `models` their models,
+    and `first_at`, `second_at` say where a row's two stand among them. `counts` has the shape (n, 4): how often first,
+    second, tie and both bad were given. `agreement` and `strength_mean` (positive for the first) are nan where they are
+    undefined.
+    """
+
+    pair_id: NDArray[np.int64]
+    external_id: pa.Array
+    source: pa.Array
+    language: pa.Array
+    tags: pa.Array
+    prompt: pa.ListArray
+    candidates: pa.ListArray
+    models: pa.Array
+    first_at: NDArray[np.int64]
+    second_at: NDArray[np.int64]
+    first_wins: NDArray[np.bool_]
+    counts: NDArray[np.int64]
+    agreement: NDArray[np.float64]
+    strength_mean: NDArray[np.float64]
+    # The number of each row's prompt; and, for layouts that tell them, the judgements of each row in their order.
+    prompt_id: NDArray[np.int64]
+    said: Sequence[Sequence[Said]] = ()
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+    @cached_property
+    def first(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.first_at))
+
+    @cached_property
+    def second(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.second_at))
+
+    @property
+    def chosen_at(self) -> NDArray[np.int64]:
+        return np.where(self.first_wins, self.first_at, self.second_at)
+
+    @property
+    def rejected_at(self) -> NDArray[np.int64]:
+        return np.where(self.first_wins, self.second_at, self.first_at)
+
+    @cached_property
+    def chosen(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.chosen_at))
+
+    @cached_property
+    def rejected(self) -> pa.ListArray:
+        return self.candidates.take(pa.array(self.rejected_at))
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Rows:
+        """The same, from records."""
+        count = len(records)
+        undefined = float("nan")
+        return cls(
+            pair_id=np.array([one.pair_id for one in records], dtype=np.int64),
+            external_id=pa.array([one.external_id for one in records], pa.string()),
+            source=pa.array([one.source for one in records], pa.string()),
+            language=pa.array([one.language for one in records], pa.string()),
+            tags=pa.array([one.tags for one in records], TAGS),
+            prompt=messages_array([one.asked for one in records]),
+            candidates=messages_array([*(one.first for one in records), *(one.second for one in records)]),
+            models=pa.array(
+                [*(one.first_model for one in records), *(one.second_model for one in records)], pa.string()
+            ),
+            first_at=np.arange(count),
+            second_at=np.arange(count) + count,
+            first_wins=np.array([one.winner == "first" for one in records], dtype=bool),
+            counts=np.array([one.counts for one in records], dtype=np.int64).reshape(count, 4),
+            agreement=np.array([undefined if one.agreement is None else one.agreement for one in records]),
+            strength_mean=np.array([undefined if one.strength_mean is None else one.strength_mean for one in records]),
+            prompt_id=np.arange(count),
+        )
+
+
+def messages_array(lists: Sequence[list[Message]]) -> pa.ListArray:
+    """Lists of messages as one array; of each message its role and content, and nothing else that it may carry."""
+    return pa.array(lists, MESSAGES)
+
+
+def strict_messages(messages: pa.ListArray) -> pa.ListArray:
+    """The same lists of messages, none of them null, as MESSAGES."""
+    flat = messages.flatten()
+    offsets = np.zeros(len(messages) + 1, dtype=np.int32)
+    np.cumsum(pc.list_value_length(messages).to_numpy(), out=offsets[1:])
+    each = pa.StructArray.from_arrays([flat.field("role"), flat.field("content")], fields=list(MESSAGE))
+    return pa.ListArray.from_arrays(pa.array(offsets), each, type=MESSAGES)
+
+
+def end_to_end(ones: pa.ListArray, others: pa.ListArray) -> pa.ListArray:
+    """Of each row, the messages of the one and then those of the other."""
+    first, second = (np.asarray(pc.list_value_length(lists)).astype(np.int64) for lists in (ones, others))
+    sizes = first + second
+    offsets = np.zeros(len(sizes) + 1, dtype=np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    of_first, of_second = (np.repeat(np.cumsum(part) - part, sizes) for part in (first, second))
+    border = np.repeat(first, sizes)
+    place = np.where(within < border, of_first + within, first.sum() + of_second + within - border)
+    each = pa.concat_arrays([ones.flatten(), others.flatten()]).take(pa.array(place))
+    return pa.ListArray.from_arrays(pa.array(offsets), each, type=MESSAGES)
+
+
+def doubtful(
+    prompt: pa.ListArray, candidates: pa.ListArray, first_at: NDArray[np.int64], second_at: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """The rows of which it cannot be seen at once that `check` passes them: those must be checked one by one.
+
+    Never false for a row that `check` refuses. Rarely true for one that it passes: many rows cost little.
+    """
+    asks, answers = _Flat.of(prompt), _Flat.of(candidates)
+    bad_answer = answers.doubtful(speaker="assistant") | ~answers.at_edge(("assistant",), last=False)
+    bad_prompt = asks.doubtful() | ~asks.at_edge(ASKING, last=True)
+    same = answers.may_be_same(first_at, second_at)
+    found: NDArray[np.bool_] = bad_prompt | bad_answer[first_at] | bad_answer[second_at] | same
+    return found
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """The messages of many lists one after the other: list i has those from start[i] to start[i + 1]."""
+
+    start: NDArray[np.int64]
+    roles: pa.Array
+    contents: pa.Array
+    # Of the contents: where each begins and ends among the bytes.
+    offsets: NDArray[np.int32]
+    bytes: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, messages: pa.ListArray) -> _Flat:
+        start = np.zeros(len(messages) + 1, dtype=np.int64)
+        np.cumsum(pc.list_value_length(messages).fill_null(0).to_numpy(), out=start[1:])
+        flat = messages.flatten()
+        roles, contents = pc.struct_field(flat, "role"), pc.struct_field(flat, "content")
+        # Its own buffers from the first byte on, whatever slice it was cut from.
+        contents = pa.concat_arrays([contents]) if contents.offset else contents
+        _, offsets, data = contents.buffers()
+        return cls(
+            start=start,
+            roles=roles,
+            contents=contents,
+            offsets=np.frombuffer(offsets, np.int32, count=len(contents) + 1) if offsets else np.zeros(1, np.int32),
+            bytes=np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8),
+        )
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        return np.diff(self.start)
+
+    def doubtful(self, speaker: str = "") -> NDArray[np.bool_]:
+        """Lists with nothing in them, something that is no text, or no text of `speaker` that is surely not blank."""
+        owner = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        first = np.zeros(len(owner), dtype=np.uint8)
+        filled = np.diff(self.offsets) > 0
+        first[filled] = self.bytes[self.offsets[:-1][filled]]
+        says = (first > 0x20) & (first < 0x7F)
+        for place in np.nonzero(filled & ~says)[0].tolist():
+            says[place] = bool((self.contents[place].as_py() or "").strip())
+        if speaker:
+            says &= pc.equal(self.roles, speaker).fill_null(False).to_numpy(zero_copy_only=False)
+        bad: NDArray[np.bool_] = np.bincount(owner[says], minlength=len(self.sizes)) == 0
+        for part in (self.roles, self.contents):
+            if part.null_count:
+                bad[owner[part.is_null().to_numpy(zero_copy_only=False)]] = True
+        return bad
+
+    def at_edge(self, roles: tuple[str, ...], *, last: bool) -> NDArray[np.bool_]:
+        """Lists whose last (or first) message is of one of `roles`."""
+        fits = np.zeros(len(self.sizes), dtype=bool)
+        some = self.sizes > 0
+        each = pc.is_in(self.roles, value_set=pa.array(roles)).to_numpy(zero_copy_only=False)
+        fits[some] = each[self.start[1:][some] - 1 if last else self.start[:-1][some]]
+        return fits
+
+    def may_be_same(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether two lists are as long and end alike."""
+        ends = self.offsets[self.start[1:]].astype(np.int64)
+        begins = self.offsets[self.start[:-1]].astype(np.int64)
+        sizes = ends - begins
+        same: NDArray[np.bool_] = (self.sizes[one] == self.sizes[other]) & (sizes[one] == sizes[other])
+        for back in range(1, 25):
+            left = same & (sizes[one] >= back)
+            if not left.any():
+                break
+            same[left] = self.bytes[ends[one[left]] - back] == self.bytes[ends[other[left]] - back]
+        return same

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+
 from django.db import models
 from django.utils import timezone
+
+
+def new_salt() -> str:
+    return secrets.token_hex(32)
 
 
 class Release(models.Model):
@@ -19,6 +25,8 @@ class Release(models.Model):
     # sha256 of the manifest's canonical form: the name of the whole.
     digest = models.CharField(max_length=64)
     rows = models.PositiveBigIntegerField()
+    # What makes the pseudonyms of its annotators its own. Never in a file of the release, and never shown.
+    salt = models.CharField(max_length=64, default=new_salt, editable=False)
     folder = models.CharField(max_length=500)
     released_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)

@@ -39,6 +39,7 @@ def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
         "card": render_text(card) if card else "",
         "facts": shelf.facts_of(found),
         "steps": shelf.steps_of(found),
+        "chosen": found.manifest.get("chosen", found.rows),
         "counted_at": timezone.now(),
     }
     return TemplateResponse(request, "releases/page.html", context)

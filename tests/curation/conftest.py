@@ -52,7 +52,7 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """
     from django.db import connections
 
-    from curation import releasing, verifying
+    from curation import diffing, releasing, verifying
 
     connection = connections["default"]
 
@@ -60,8 +60,8 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     def snapshot() -> Iterator[Any]:
         yield connection
 
-    monkeypatch.setattr(releasing, "snapshot", snapshot)
-    monkeypatch.setattr(verifying, "snapshot", snapshot)
+    for module in (releasing, verifying, diffing):
+        monkeypatch.setattr(module, "snapshot", snapshot)
     connection.inc_thread_sharing()
     yield
     connection.dec_thread_sharing()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from django.db import connection
 
 from curation import arrays, choosing
 from curation.arrays import PairFacts, pair_facts
-from curation.choosing import lineage_of, plan, tallies_digest
+from curation.choosing import plan
+from curation.lineage import lineage_of, tallies_digest
 from curation.selecting import Voices
 
 
@@ -18,6 +19,7 @@ def facts_of(counts):
     zeros, flags = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=bool)
     return PairFacts(
         pair=np.arange(1, n + 1),
+        prompt=np.arange(1, n + 1),
         counts=table,
         skips=zeros,
         n_strength=zeros,
@@ -59,6 +61,41 @@ def test_more_than_half_of_the_judgements_decide_and_ties_never_choose(project, 
         assert chosen.rows.tolist() == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "counts", "strength", "outcome"),
+    [
+        ("strength", (1, 1, 0, 0), (2, -1), "second"),
+        ("strength", (1, 1, 0, 0), (2, 0), "tie"),
+        ("strength", (1, 0, 0, 0), (0, 0), "no known strength"),
+        ("strength", (1, 0, 0, 2), (1, 1), "both bad"),
+        ("strength", (0, 0, 0, 0), (0, 0), "no judgement"),
+        ("soft", (0, 0, 0, 1), (0, 0), None),
+        ("soft", (0, 0, 0, 0), (0, 0), "no judgement"),
+    ],
+)
+def test_other_rules_sieve_what_they_cannot_decide(project, monkeypatch, rule, counts, strength, outcome):
+    known, total = strength
+    facts = replace(
+        facts_of([counts]), n_strength=np.array([known], np.int32), strength_sum=np.array([total], np.int32)
+    )
+    monkeypatch.setattr(arrays, "pair_facts", lambda **_: facts)
+    chosen = choosing.choose(plan(project=project, version="v", rule=rule, layout="soft"), using=connection)
+    removed = [step.name for step in chosen.sieve.steps if step.removed]
+    if outcome in ("first", "second", None):
+        assert removed == []
+        assert outcome is None or chosen.first_wins.tolist() == [outcome == "first"]
+    else:
+        assert removed == [outcome]
+
+
+def test_numbers_are_drawn_evenly_and_the_same_everywhere():
+    drawn = choosing.uniform(np.arange(100_000), seed=7)
+    assert 0 <= drawn.min() < drawn.max() < 1
+    assert np.abs(np.histogram(drawn, bins=10)[0] / 10_000 - 1).max() < 0.04
+    assert drawn[[0, 1, 2]].tolist() == choosing.uniform(np.array([0, 1, 2]), seed=7).tolist()
+    assert abs(np.corrcoef(drawn, choosing.uniform(np.arange(100_000), seed=8))[0, 1]) < 0.02
+
+
 def test_the_digest_of_the_tallies_changes_with_any_of_them():
     plain = tallies_digest(facts_of([(1, 0, 0, 0), (0, 1, 0, 0)]))
     assert plain == tallies_digest(facts_of([(1, 0, 0, 0), (0, 1, 0, 0)]))
@@ -66,28 +103,15 @@ def test_the_digest_of_the_tallies_changes_with_any_of_them():
     assert plain != tallies_digest(facts_of([(0, 1, 0, 0), (1, 0, 0, 0)]))
 
 
-def test_the_collector_is_off_while_records_are_made_and_on_again_whatever_happens():
-    assert gc.isenabled()
-    inside = []
-
-    def stop():
-        with choosing.uncollected():
-            inside.append(gc.isenabled())
-            raise ValueError("stop")
-
-    with pytest.raises(ValueError, match="stop"):
-        stop()
-    assert inside == [False]
-    assert gc.isenabled()
-
-
 def test_lineage_counts_the_annotators_of_the_chosen_pairs_alone(project, make_pair, say, alice, bob):
     here, elsewhere = make_pair(slots=0), make_pair(slots=0)
     say(alice, here, "first")
     say(bob, here, "skip")
     last = say(bob, elsewhere, "first")
-    found = lineage_of(plan(project=project, version="v"), np.array([here.pk]), using=connection)
-    none = lineage_of(plan(project=project, version="v"), np.array([], dtype=np.int64), using=connection)
+    chosen = choosing.choose(plan(project=project, version="v"), using=connection)
+    rows = np.nonzero(chosen.facts.pair == here.pk)[0]
+    found = lineage_of(replace(chosen, rows=rows), using=connection)
+    none = lineage_of(replace(chosen, rows=rows[:0]), using=connection)
     assert (found.annotators["people"], found.annotators["judgements"]) == (1, 1)
     assert found.through == last.pk
     assert none.annotators["judgements_each"] == {}

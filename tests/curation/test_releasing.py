@@ -10,6 +10,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from django.db import transaction
@@ -22,6 +23,7 @@ from curation.export import files
 from curation.models import Release, Selection
 from curation.releasing import release
 from curation.selecting import parse_all
+from curation.verifying import verify
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.
 committed = pytest.mark.django_db(transaction=True)
@@ -99,12 +101,12 @@ def test_what_a_majority_prefers_is_chosen_and_everything_else_is_dropped_with_i
 
 
 @uncommitted
-def test_the_rows_stand_in_the_order_of_the_ranks(project, make_pair, say, alice, tmp_path):
+def test_the_rows_stand_in_the_order_of_the_pairs_numbers(project, make_pair, say, alice, tmp_path):
     ranks = [5, 3, 9, 1]
     for rank in ranks:
         say(alice, make_pair(slots=0, rank=rank, external_id=str(rank)), "first")
     release(project=project, version="v1", out=tmp_path / "out")
-    assert [row["external_id"] for row in read(tmp_path / "out")] == ["1", "3", "5", "9"]
+    assert [row["external_id"] for row in read(tmp_path / "out")] == ["5", "3", "9", "1"]
 
 
 @uncommitted
@@ -185,6 +187,169 @@ def test_every_file_is_named_with_its_digest(project, pairs, tmp_path):
         "SHA256SUMS",
         "trl_dpo/train-00000-of-00001.parquet",
     }
+
+
+@uncommitted
+def test_annotators_have_pseudonyms_that_are_the_same_in_one_release_and_in_no_other(project, pairs, tmp_path):
+    def told(version, **changes):
+        out = tmp_path / version
+        release(project=project, version=version, layout="votes", rule="votes", out=out, **changes)
+        rows = pq.read_table(out / "votes").to_pylist()
+        return [row["annotator"] for row in rows], b"".join(bytes_of(out).values())
+
+    one, other = told("v1"), told("v2")
+    assert len({*one[0]}) == len({*other[0]}) == 3
+    assert not {*one[0]} & {*other[0]}
+    # The same people at the same places.
+    assert len({*zip(one[0], other[0], strict=True)}) == 3
+    for version, (_, everything) in (("v1", one), ("v2", other)):
+        for secret in (b"Alice", b"Bob", b"@example.org", Release.objects.get(version=version).salt.encode()):
+            assert secret not in everything
+    again = release(project=project, version="v1", layout="votes", rule="votes", out=tmp_path / "again")
+    assert not again.is_new
+    assert bytes_of(tmp_path / "again") == bytes_of(tmp_path / "v1")
+
+
+@uncommitted
+def test_names_are_told_only_when_they_are_asked_for_and_that_is_on_record(project, pairs, tmp_path, lead):
+    done = release(
+        project=project, version="v1", layout="votes", rule="votes", names=True, out=tmp_path / "v1", actor=lead.user
+    )
+    assert {row["annotator"] for row in pq.read_table(tmp_path / "v1" / "votes").to_pylist()} == {"Alice", "Bob", "Ada"}
+    assert done.release.manifest["names"] is True
+    assert (Event.objects.get(act="release").after or {})["names"] is True
+    assert "told by their names" in (tmp_path / "v1" / "README.md").read_text()
+
+
+@uncommitted
+def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair, say, alice, tmp_path):
+    made = [make_pair(slots=0, prompt=f"Question {n // 2}?") for n in range(80)]
+    for pair in made:
+        say(alice, pair, "first")
+    done = release(project=project, version="v1", test_share=0.3, out=tmp_path / "v1")
+    sides = {
+        split: {
+            row["pair_id"] for path in (tmp_path / "v1").rglob(f"{split}-*") for row in pq.read_table(path).to_pylist()
+        }
+        for split in ("train", "test")
+    }
+    prompts = {
+        split: {*Pair.objects.filter(pk__in=pairs).values_list("prompt", flat=True)} for split, pairs in sides.items()
+    }
+    assert not prompts["train"] & prompts["test"]
+    assert sides["train"] | sides["test"] == {pair.pk for pair in made}
+    assert 2 <= len(prompts["test"]) <= 24
+    assert done.release.manifest["splits"] == {f"trl_dpo/{split}": len(pairs) for split, pairs in sides.items()}
+    # With fewer pairs every prompt stays on its side; with another seed it need not.
+    few = release(
+        project=project, version="v2", test_share=0.3, where=parse_all([f"pair>{made[20].pk}"]), out=tmp_path / "v2"
+    )
+    rows = {row["pair_id"] for path in (tmp_path / "v2").rglob("test-*") for row in pq.read_table(path).to_pylist()}
+    assert rows == {pair for pair in sides["test"] if pair > made[20].pk}
+    assert few.release.manifest["test_share"] == 0.3
+    other = release(project=project, version="v3", test_share=0.3, seed=1, out=tmp_path / "v3")
+    assert other.release.manifest["files"] != done.release.manifest["files"]
+
+
+# ---- steps after the rule ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(make_pair, say, alice):
+    """Twelve pairs that alice decides, six of them about code."""
+    made = [make_pair(slots=0, external_id=str(n), tags=["code"] if n % 2 else []) for n in range(12)]
+    for pair in made:
+        say(alice, pair, "first")
+    return made
+
+
+def steps(done):
+    return {step["name"]: step["removed"] for step in done.release.manifest["steps"] if step["removed"]}
+
+
+@uncommitted
+def test_a_quota_keeps_some_with_the_tag_and_all_without_the_same_ones_each_time(project, many, tmp_path):
+    done = release(project=project, version="v1", quotas={"code": 2}, out=tmp_path / "v1")
+    kept = {int(row["external_id"]) for row in read(tmp_path / "v1")}
+    assert {n for n in kept if n % 2 == 0} == {0, 2, 4, 6, 8, 10}
+    assert len(kept) == 8
+    assert steps(done) == {"over the quota of code": 4}
+    assert verify(tmp_path / "v1") == []
+    drawn = set()
+    for seed in range(1, 5):
+        release(project=project, version=f"s{seed}", quotas={"code": 2}, seed=seed, out=tmp_path / f"s{seed}")
+        drawn.add(frozenset(int(row["external_id"]) for row in read(tmp_path / f"s{seed}")))
+    assert {len(kept) for kept in drawn} == {8}
+    assert len(drawn) > 1
+
+
+@uncommitted
+def test_the_later_of_two_pairs_that_are_nearly_the_same_goes(project, make_pair, say, alice, tmp_path):
+    long = "A plumb line hangs straight because the earth pulls its weight, and nothing else does. " * 4
+    texts = [long, f"{long} Indeed.", "Something else altogether, with no word in common at all, hopefully."]
+    for n, text in enumerate(texts):
+        say(alice, make_pair(slots=0, prompt="Why?", first=text, second=text[::-1], external_id=str(n)), "first")
+    done = release(project=project, version="v1", near_duplicates=0.8, out=tmp_path / "v1")
+    assert [row["external_id"] for row in read(tmp_path / "v1")] == ["0", "2"]
+    assert steps(done) == {"near duplicate": 1}
+    assert verify(tmp_path / "v1") == []
+
+
+@uncommitted
+def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tmp_path):
+    from curation.arrays import store_pair_values
+    from curation.models import Measurement
+
+    # Pair n has the difficulty (5 n) mod 11: 11 values, the last undefined. An older run said the opposite.
+    values = np.array([float(5 * n % 11) for n in range(11)] + [np.nan])
+    for kind, measured in (("old", -values), ("new", values)):
+        run = Run.objects.create(
+            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at
+        )
+        store_pair_values(
+            run=run,
+            metric="difficulty",
+            pairs=[pair.pk for pair in many],
+            values=measured,
+            n=np.ones(12, dtype=np.int64),
+            undefined="Too long.",
+        )
+    done = release(project=project, version="v1", cuts=[0.5, 0.25], out=tmp_path / "v1")
+    assert Measurement.objects.count() == 24
+    easy = sorted(range(11), key=lambda n: values[n])
+    for cut, count in ((25, 2), (50, 5)):
+        rows = pq.read_table(tmp_path / "v1" / f"trl_dpo-easiest-{cut}").to_pylist()
+        assert [int(row["external_id"]) for row in rows] == easy[:count]
+    assert len(read(tmp_path / "v1")) == done.release.rows == 12
+    cut = done.release.manifest["cuts"]["trl_dpo-easiest-50"]
+    assert (cut["run"], cut["hardest"]) == (run.pk, 4.0)
+    assert [(step["removed"], step["left"]) for step in cut["removed"]] == [(1, 11), (6, 5)]
+    assert "| `trl_dpo-easiest-50` | 0.5 | 4 | 1 | 6 | 5 |" in (tmp_path / "v1" / "README.md").read_text()
+    assert verify(tmp_path / "v1") == []
+
+
+@uncommitted
+def test_a_cut_without_a_measurement_is_refused(project, many, tmp_path):
+    with pytest.raises(Refused, match="No finished run has measured difficulty"):
+        release(project=project, version="v1", cuts=[0.5], out=tmp_path / "v1")
+    assert [*tmp_path.iterdir()] == []
+
+
+@uncommitted
+def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project, many, say, bob, tmp_path, lead):
+    say(bob, many[3], "first", flags=["harmful"])
+    with pytest.raises(
+        Refused, match=r"1 of 12 pairs are flagged as harmful, 8\.33%, and without a reason at most 0\.5%"
+    ):
+        release(project=project, version="v1", out=tmp_path / "v1")
+    assert not Release.objects.exists()
+    without = release(project=project, version="v1", where=parse_all(["flag!=harmful"]), out=tmp_path / "v1")
+    assert (without.release.rows, without.release.manifest["harmful"]["pairs"]) == (11, 0)
+    done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
+    expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data."}
+    assert done.release.manifest["harmful"] == expected
+    assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
+    assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()
 
 
 # ---- the same bytes ------------------------------------------------------------------------------------------------
@@ -319,8 +484,16 @@ def test_memory_does_not_grow_with_the_rows(project, tmp_path, monkeypatch):
     [
         ({"version": "../up"}, "cannot name a release"),
         ({"version": ""}, "cannot name a release"),
-        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, label."),
-        ({"layout": "csv"}, "Unknown layout 'csv'. Known are trl_dpo."),
+        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, label, strength"),
+        ({"layout": "csv"}, "Unknown layout 'csv'. Known are trl_dpo, trl_reward"),
+        ({"layout": "trl_stepwise"}, "cannot be made here: it needs a verdict on every step"),
+        ({"layout": "token_weights"}, "cannot be made here: it needs an answer and a person's edit"),
+        ({"rule": "soft"}, "The layout trl_dpo has a chosen answer, and the rule soft chooses none"),
+        ({"test_share": 0.6}, "The share of the split test is 0 to 0.5"),
+        ({"near_duplicates": 2}, "a similarity of 0 to 1"),
+        ({"cuts": [1.0]}, "a share of the pairs between 0 and 1"),
+        ({"cuts": [0.5], "layout": "listwise", "rule": "soft"}, "cannot be cut by difficulty"),
+        ({"quotas": {"code": -1}}, "at least 0 pairs"),
         ({"annotators": "robots"}, "Unknown annotators 'robots'. Known are people, judges, all."),
         ({"licence": "mine, all mine"}, "is no licence identifier"),
     ],

@@ -6,35 +6,44 @@ Each runs in a fresh process that may not reach any hub.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from django.core.management import call_command
 
+from annotation.models import Pair
+from curation.choosing import uniform
+from curation.export.layouts import LAYOUTS
 from curation.releasing import release
+from curation.verifying import verify
 
 pytestmark = pytest.mark.gpu_stack
 
 LOAD = """
 import json, sys
 from datasets import load_dataset
-folder = sys.argv[1]
-by_default, by_name = load_dataset(folder), load_dataset(folder, "trl_dpo", split="train")
-assert list(by_default) == ["train"]
-assert by_default["train"].features == by_name.features
-print(json.dumps({"columns": by_name.column_names, "features": str(by_name.features), "rows": list(by_name)}))
+found = {}
+for name in sys.argv[2:]:
+    by_default, by_name = load_dataset(f"{sys.argv[1]}/{name}"), load_dataset(f"{sys.argv[1]}/{name}", name)
+    assert by_default["train"].features == by_name["train"].features
+    found[name] = {split: list(rows) for split, rows in by_name.items()}
+print(json.dumps(found))
 """
 
 TRAIN = """
 import json, sys
 from datasets import load_dataset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
-from trl import DPOConfig, DPOTrainer
+from transformers import (
+    LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast, set_seed
+)
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer
 
-folder, out = sys.argv[1:]
+folder, reward_folder, kto_folder, out = sys.argv[1:]
 set_seed(0)
 letters = sorted(pre_tokenizers.ByteLevel.alphabet())
 vocabulary = {token: place for place, token in enumerate(["<pad>", "<eos>", *letters])}
@@ -47,26 +56,42 @@ tokenizer.chat_template = (
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
 # Saved first: the trainer loads the reference model from where the model came from.
-LlamaForCausalLM(LlamaConfig(
+tiny = LlamaConfig(
     vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-    max_position_embeddings=1024, pad_token_id=0, eos_token_id=1, bos_token_id=1,
-)).save_pretrained(out)
+    max_position_embeddings=1024, pad_token_id=0, eos_token_id=1, bos_token_id=1, num_labels=1,
+)
+LlamaForCausalLM(tiny).save_pretrained(out)
+usual = dict(output_dir=out, max_steps=5, per_device_train_batch_size=2, max_length=1024, use_cpu=True, bf16=False,
+             learning_rate=1e-2, report_to="none", save_strategy="no", logging_steps=1, disable_tqdm=True)
 rows = load_dataset(folder, split="train")
 trainer = DPOTrainer(
     model=LlamaForCausalLM.from_pretrained(out),
-    args=DPOConfig(output_dir=out, max_steps=5, per_device_train_batch_size=2, max_length=1024,
-                   use_cpu=True, bf16=False, learning_rate=1e-2, report_to="none", save_strategy="no",
-                   logging_steps=1, disable_tqdm=True),
+    args=DPOConfig(**usual),
     train_dataset=rows,
     processing_class=tokenizer,
 )
 prepared = trainer.train_dataset[0]
 trainer.train()
-losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+def losses_of(trainer):
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+rewards = RewardTrainer(
+    model=LlamaForSequenceClassification(tiny), args=RewardConfig(**usual),
+    train_dataset=load_dataset(reward_folder, split="train").select(range(40)), processing_class=tokenizer,
+)
+rewards.train()
+kto = KTOTrainer(
+    model=LlamaForCausalLM.from_pretrained(out), args=KTOConfig(**usual),
+    train_dataset=load_dataset(kto_folder, split="train").select(range(40)), processing_class=tokenizer,
+)
+kto.train()
+batch = next(iter(rewards.get_train_dataloader()))
 print(json.dumps({
     "rows": list(rows),
     "steps": trainer.state.global_step,
-    "losses": losses,
+    "losses": losses_of(trainer),
+    "reward": [rewards.state.global_step, losses_of(rewards), "margin" in batch],
+    "kto": [kto.state.global_step, losses_of(kto)],
     "prompt": tokenizer.decode(prepared["prompt_ids"]),
     "chosen": tokenizer.decode(prepared["chosen_ids"]),
     "rejected": tokenizer.decode(prepared["rejected_ids"]),
@@ -132,28 +157,183 @@ def pairs(project, make_pair, say, alice, bob):
     return made
 
 
+def texts(candidate):
+    return [{"role": one["role"], "content": one["content"]} for one in candidate.messages]
+
+
+def as_text(messages):
+    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
+    if len(messages) == 1:
+        return messages[0]["content"]
+    return "\n\n".join(f"{names[one['role']]}: {one['content']}" for one in messages)
+
+
+class Truth:
+    """What the database says of a pair, read one by one and in plain Python."""
+
+    def __init__(self, pair):
+        from annotation.models import Judgement
+
+        self.pair = pair
+        self.said = [
+            (("first" if (one.strength or 0) > 0 else "second") if one.verdict == "prefer" else one.verdict, one)
+            for one in Judgement.objects.filter(assignment__pair=pair, is_current=True).order_by("pk")
+        ]
+        counted = [verdict for verdict, _ in self.said if verdict != "skip"]
+        self.counts = {name: counted.count(name) for name in ("first", "second", "tie", "both_bad")}
+        self.n = len(counted)
+        self.winner = next((name for name in ("first", "second") if 2 * self.counts[name] > self.n), None)
+        strengths = [one.strength for _, one in self.said if one.strength is not None and one.strength_known]
+        self.mean = sum(strengths) / len(strengths) if strengths else None
+        system = [{"role": "system", "content": pair.prompt.system}] if pair.prompt.system else []
+        self.prompt = [*system, *texts(pair.prompt)]
+        self.first, self.second = texts(pair.first), texts(pair.second)
+        self.chosen, self.rejected = (self.first, self.second) if self.winner == "first" else (self.second, self.first)
+
+    @property
+    def reasons(self):
+        found = [one.rationales.first() for verdict, one in self.said if verdict == self.winner]
+        return [one.text for one in found if one and one.text]
+
+    @property
+    def towards(self):
+        if self.mean is None:
+            return None
+        return self.mean if self.winner == "first" else -self.mean
+
+
+OWN = {
+    "trl_dpo": lambda t: [{"prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}],
+    "trl_reward": lambda t: [
+        {"chosen": t.prompt + t.chosen, "rejected": t.prompt + t.rejected, "margin": max(t.towards or 0.0, 0.0)}
+    ],
+    "trl_kto": lambda t: [
+        {"prompt": t.prompt, "completion": t.chosen, "label": True},
+        {"prompt": t.prompt, "completion": t.rejected, "label": False},
+    ],
+    "ultrafeedback_binarized": lambda t: [
+        {
+            "prompt": next(one["content"] for one in t.prompt if one["role"] == "user"),
+            "chosen": t.prompt + t.chosen,
+            "rejected": t.prompt + t.rejected,
+            "messages": t.prompt + t.chosen,
+            "score_chosen": (t.counts[t.winner] + t.counts["tie"] / 2) / t.n,
+        }
+    ],
+    "pku_saferlhf": lambda t: [
+        {
+            "prompt": as_text(t.prompt),
+            "response_0": as_text(t.first),
+            "response_1": as_text(t.second),
+            "better_response_id": 0 if t.winner == "first" else 1,
+        }
+    ],
+    "helpsteer3": lambda t: [
+        {
+            "context": t.prompt,
+            "response1": as_text(t.first),
+            "individual_preference": [
+                {
+                    "score": -one.strength,
+                    "reasoning": getattr(one.rationales.first(), "text", ""),
+                    "feedback1": "",
+                    "feedback2": "",
+                }
+                for _, one in t.said
+                if one.strength is not None and one.strength_known
+            ],
+        }
+    ],
+    "rationale": lambda t: [
+        {"prompt": as_text(t.prompt), "chosen": as_text(t.chosen), "rationale": t.reasons[0]} for _ in t.reasons[:1]
+    ],
+    "votes": lambda t: [
+        {
+            "prompt": t.prompt,
+            "first": t.first,
+            "second": t.second,
+            "verdict": verdict,
+            "strength": one.strength if one.strength_known else None,
+            "reason": getattr(one.rationales.first(), "text", ""),
+        }
+        for verdict, one in t.said
+    ],
+    "soft": lambda t: [
+        {"prompt": t.prompt, "first": t.first, "second": t.second, "strength_mean": t.mean}
+        | {f"p_{name}": count / t.n for name, count in t.counts.items()}
+    ],
+    "hh": lambda t: [
+        {
+            "chosen": "".join(
+                f"\n\n{ {'user': 'Human', 'assistant': 'Assistant'}[one['role']] }: {one['content']}"
+                for one in t.prompt + t.chosen
+            )
+        }
+    ],
+    "listwise": lambda t: [
+        {
+            "prompt": t.prompt,
+            "pair_ids": [t.pair.pk],
+            "completions": [
+                messages
+                for _, messages in sorted(
+                    [
+                        (-(t.counts["first"] + t.counts["tie"] / 2), t.first),
+                        (-(t.counts["second"] + t.counts["tie"] / 2), t.second),
+                    ],
+                    key=lambda both: both[0],
+                )
+            ],
+        }
+    ],
+}
+
+
 @pytest.mark.usefixtures("same_connection")
-def test_a_release_loads_in_a_fresh_process_without_a_hub(project, pairs, tmp_path):
-    release(project=project, version="v1", out=tmp_path / "out")
-    found = in_a_fresh_process(LOAD, tmp_path / "out", home=tmp_path)
-    rows = {row["pair_id"]: row for row in found["rows"]}
-    # The fourth has one voice for first and one for both bad: no majority.
-    assert list(rows) == [pair.pk for pair in pairs if pair is not pairs[3]]
+def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(project, pairs, tmp_path, say, alice):
+    from annotation.models import Rationale
+
     for place, pair in enumerate(pairs):
-        if place == 3:
-            continue
-        chosen, rejected = (pair.first, pair.second) if place % 2 else (pair.second, pair.first)
-        row = rows[pair.pk]
-        assert (row["prompt"], row["chosen"], row["rejected"]) == (
-            pair.prompt.messages,
-            chosen.messages,
-            rejected.messages,
+        for one in pair.assignments.get(annotator=alice).judgements.filter(is_current=True):
+            if place % 3:
+                Rationale.objects.create(judgement=one, pair=pair, annotator=alice, text=f"Because of {place}.")
+    say(alice, pairs[7], "skip")
+    say(alice, pairs[8], "tie")
+    project.prompts.filter(system="Be brief.").update(system="")
+    assert {*OWN} == {*LAYOUTS}
+    # A seed by which each split has a pair that is in every layout.
+    prompts = np.array([pairs[1].prompt_id, pairs[2].prompt_id])
+    seed = next(seed for seed in range(1000) if (uniform(prompts, seed=seed) < 0.3).tolist() == [True, False])
+    for name, layout in LAYOUTS.items():
+        rule = "majority" if layout.chooses else "votes" if name == "votes" else "soft"
+        done = release(
+            project=project, version=name, layout=name, rule=rule, test_share=0.3, seed=seed, out=tmp_path / name
         )
-        assert row["tags"] == pair.tags
-        assert (row["strength_mean"] is None) == (place == 4)
-    assert found["columns"][:3] == ["prompt", "chosen", "rejected"]
-    assert rows[pairs[5].pk]["agreement"] == 1.0
-    assert rows[pairs[0].pk]["agreement"] is None
+        assert done.release.manifest["splits"][f"{name}/test"] > 0
+    found = in_a_fresh_process(LOAD, tmp_path, *LAYOUTS, home=tmp_path)
+    truths = [Truth(pair) for pair in Pair.objects.order_by("pk").select_related("prompt", "first", "second")]
+    everywhere = None
+    for name, layout in LAYOUTS.items():
+        fits = [t for t in truths if (t.winner if layout.chooses else t.said if name == "votes" else t.n)]
+        expected = {t.pair.pk: OWN[name](t) for t in fits if OWN[name](t)}
+        by_pair: dict[int, list] = {}
+        for rows in found[name].values():
+            for row in rows:
+                by_pair.setdefault(row["pair_id"] if "pair_id" in row else row["pair_ids"][0], []).append(row)
+        assert {*by_pair} == {*expected}, name
+        for pair, wanted in expected.items():
+            given = [{key: row[key] for key in wanted[0]} for row in by_pair[pair]]
+            assert given == wanted, (name, pair)
+        # One prompt is on one side, and on the same side in every layout.
+        sides = {
+            row.get("pair_id", row.get("pair_ids")): split
+            for split, rows in found[name].items()
+            for row in rows
+            if "pair_id" in row
+        }
+        everywhere = {**sides, **(everywhere or {})}
+        assert all(everywhere[pair] == split for pair, split in sides.items())
+        assert verify(tmp_path / name) == [], name
 
 
 @pytest.mark.usefixtures("same_connection")
@@ -171,7 +351,10 @@ def test_the_release_of_mt_bench_loads_and_trl_trains_on_it_as_it_is(db, shared_
     done = release(project=project, version="v1", out=tmp_path / "out").release
     assert done.manifest["pairs"] == 922
     assert sum(step["removed"] for step in done.manifest["steps"]) + done.rows == 922
-    found = in_a_fresh_process(TRAIN, tmp_path / "out", tmp_path / "model", home=tmp_path)
+    for layout in ("trl_reward", "trl_kto"):
+        release(project=project, version=layout, layout=layout, out=tmp_path / layout)
+    folders = [tmp_path / name for name in ("out", "trl_reward", "trl_kto", "model")]
+    found = in_a_fresh_process(TRAIN, *folders, home=tmp_path)
     assert len(found["rows"]) == done.rows > 500
     for row in found["rows"]:
         mine = row["n_first"] if row["chosen_side"] == "first" else row["n_second"]
@@ -181,6 +364,11 @@ def test_the_release_of_mt_bench_loads_and_trl_trains_on_it_as_it_is(db, shared_
     # Before the first step model and reference are the same: ln 2. Then it learns.
     assert found["losses"][0] == pytest.approx(0.6931, abs=1e-3)
     assert found["losses"][1:] != found["losses"][:-1]
+    steps, losses, has_margin = found["reward"]
+    assert (steps, len(losses), has_margin) == (5, 5, True)
+    steps, losses = found["kto"]
+    assert (steps, len(losses)) == (5, 5)
+    assert all(math.isfinite(loss) for loss in [*losses, *found["reward"][1]])
     # The trainer reads the prompt as a conversation that the answers continue.
     first = next(
         row for row in found["rows"] if found["prompt"].startswith(f"user: {row['prompt'][0]['content']}<eos>")

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.errors import Refused
 from annotation.models import Project
 from curation import releasing
-from curation.choosing import ANNOTATORS, RULES
+from curation.choosing import ANNOTATORS, DIFFICULTY, MOST_HARMFUL
+from curation.deciding import RULES
 from curation.export.layouts import LAYOUTS
 from curation.selecting import FIELDS, parse_all
 
@@ -35,6 +36,40 @@ class Command(BaseCommand):
         )
         parser.add_argument("--layout", default="trl_dpo", help=f"one of {', '.join(LAYOUTS)}")
         parser.add_argument("--annotators", default="people", help=f"whose judgements count: {', '.join(ANNOTATORS)}")
+        parser.add_argument(
+            "--test-share", type=float, default=0.0, metavar="SHARE", help="of the prompts, for a split test; 0 to 0.5"
+        )
+        parser.add_argument("--seed", type=int, default=0, help="of the draw of the split test")
+        parser.add_argument(
+            "--near-duplicates",
+            type=float,
+            default=0.0,
+            metavar="SIMILARITY",
+            help="drop the later of two pairs that are so similar, as 0.8; 0 drops none",
+        )
+        parser.add_argument(
+            "--quota", action="append", default=[], metavar="TAG=N", help="at most N pairs with this tag; repeatable"
+        )
+        parser.add_argument(
+            "--cut",
+            action="append",
+            type=float,
+            default=[],
+            metavar="SHARE",
+            help="a config with this share of the easiest pairs, from easy to hard; repeatable",
+        )
+        parser.add_argument(
+            "--difficulty", default=DIFFICULTY, metavar="METRIC", help="what is difficult: a metric that was measured"
+        )
+        parser.add_argument(
+            "--sign-off",
+            default="",
+            metavar="REASON",
+            help=f"why more than {MOST_HARMFUL:.1%} of the pairs may be flagged as harmful".replace("%", "%%"),
+        )
+        parser.add_argument(
+            "--names", action="store_true", help="tell annotators by their names; without it, by pseudonyms"
+        )
         parser.add_argument("--licence", default="", metavar="ID", help="for the card, as cc-by-4.0")
         parser.add_argument("--limits", default="", metavar="TEXT", help="known limits, for the card")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
@@ -54,6 +89,14 @@ class Command(BaseCommand):
                 annotators=options["annotators"],
                 licence=options["licence"],
                 limits=options["limits"],
+                test_share=options["test_share"],
+                seed=options["seed"],
+                names=options["names"],
+                near_duplicates=options["near_duplicates"],
+                quotas=_quotas(options["quota"]),
+                cuts=options["cut"],
+                difficulty=options["difficulty"],
+                sign_off=options["sign_off"],
                 out=options["out"],
                 command="release",
             )
@@ -74,6 +117,7 @@ class Command(BaseCommand):
         lines = [
             f"  {manifest['pairs']:>9,} pairs in the project",
             *steps,
+            f"  {manifest['chosen']:>9,} pairs chosen",
             f"  {manifest['rows']:>9,} rows in {options['out']}",
         ]
         first = (
@@ -82,3 +126,13 @@ class Command(BaseCommand):
             else f"{release.version} was released already, with the same content."
         )
         self.stdout.write("\n".join([first, *lines, f"Digest {release.digest}"]))
+
+
+def _quotas(texts: list[str]) -> dict[str, int]:
+    quotas = {}
+    for text in texts:
+        tag, _, most = text.rpartition("=")
+        if not tag or not most.isdigit():
+            raise Refused(f"{text!r} is not a quota. Write tag and number, as code=500.")
+        quotas[tag] = int(most)
+    return quotas

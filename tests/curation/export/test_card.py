@@ -17,6 +17,13 @@ def manifest():
         "criteria": ["agreement>=0.66"],
         "pairs": 200,
         "rows": 120,
+        "chosen": 120,
+        "splits": {"trl_dpo/train": 120},
+        "cuts": {},
+        "harmful": {"pairs": 0, "most": 0.005, "sign_off": ""},
+        "test_share": 0.0,
+        "seed": 0,
+        "names": False,
         "steps": [{"name": "agreement>=0.66", "removed": 70, "left": 130}, {"name": "tie", "removed": 10, "left": 120}],
         "annotators": {
             "people": 3,
@@ -39,7 +46,10 @@ def head_of(text):
 
 
 def write(manifest, **changes):
-    return card(manifest, **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": 5000, **changes})
+    return card(
+        manifest,
+        **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": {"trl_dpo/train": 5000}, **changes},
+    )
 
 
 def test_the_head_tells_datasets_all_it_needs(manifest):

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.export import files
+from curation.export.records import Rows
 from curation.export.trl import DPO, dpo
 
 
@@ -19,9 +20,9 @@ def small_shards(monkeypatch):
 
 
 def write(folder, make_record, rows):
-    names = files.shard_names(rows, layout="trl_dpo")
+    names = files.shard_names(-(-rows // 2), within="trl_dpo/train")
     numbers = list(range(rows))
-    batches = [dpo([make_record(pair_id=n) for n in numbers[at : at + 2]]) for at in range(0, rows, 2)]
+    batches = [dpo(Rows.of([make_record(pair_id=n) for n in numbers[at : at + 2]])) for at in range(0, rows, 2)]
     return files.write_shards(iter(batches), folder=folder, names=names, schema=DPO)
 
 
@@ -44,7 +45,7 @@ def test_the_same_rows_are_the_same_bytes(tmp_path, make_record, small_shards):
 
 def test_an_error_while_rows_are_made_reaches_the_caller(tmp_path, make_record):
     def batches():
-        yield dpo([make_record()])
+        yield dpo(Rows.of([make_record()]))
         raise ValueError("Row 2 is broken.")
 
     with pytest.raises(ValueError, match=r"Row 2"):

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from curation.export.layouts import LAYOUTS, features
+from curation.export.records import Rows, Said
 
 
 def test_every_layout_builds_rows_of_its_own_schema(make_record):
     for name, layout in LAYOUTS.items():
         assert layout.name == name
-        assert layout.build([make_record()]).schema == layout.schema
+        rows = replace(Rows.of([make_record()]), said=[[Said("annotator-1", "person", "first", 2, "Right.", [], 1)]])
+        built = layout.build(rows)
+        built.validate(full=True)
+        assert built.schema == layout.schema
+        empty = layout.build(Rows.of([]))
+        assert (empty.schema, empty.num_rows) == (layout.schema, 0)
 
 
 def test_a_schema_in_the_words_of_a_card():

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from curation.export.records import Broken, check
+from curation.export.records import Broken, check, doubtful
 
 
 def user(text):
@@ -83,3 +85,52 @@ def test_several_turns_and_a_tool_are_sound(make_record):
             second=[assistant("It rains."), user("And tomorrow?"), assistant("Snow.")],
         )
     )
+
+
+# ---- many at a time ------------------------------------------------------------------------------------------------
+
+LENIENT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def seen(records):
+    """What `doubtful` says of records, from columns as lenient as the database's."""
+    prompt = pa.array([record.asked for record in records], LENIENT)
+    answers = pa.array([*(record.first for record in records), *(record.second for record in records)], LENIENT)
+    place = np.arange(len(records))
+    return doubtful(prompt, answers, place, place + len(records)).tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name not in ("a tie", "both bad")])
+def test_what_the_check_refuses_is_never_taken_for_sound_among_many(make_record, name):
+    changes, _ = BROKEN[name]
+    broken = make_record(**changes)
+    try:
+        assert seen([make_record(), broken, make_record()]) == [False, True, False]
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # No column holds it; reading makes it null.
+        for part in changes:
+            assert seen([make_record(), make_record(**{part: None})]) == [False, True]
+
+
+def test_what_is_sound_is_rarely_doubted(make_record):
+    sound = [
+        make_record(first=[assistant(" indented")], second=[assistant("日本語")], prompt=[user("🦊?")]),
+        make_record(first=[assistant("Yes.")], second=[assistant("No. ")]),
+        make_record(first=[assistant(""), user("?"), assistant("!")]),
+    ]
+    assert seen(sound) == [False, False, False]
+    assert [check(record) for record in sound] == sound
+
+
+def test_answers_that_only_end_alike_are_doubted_and_pass_the_check(make_record):
+    ending = "and so they lived happily ever after."
+    record = make_record(first=[assistant(f"A {ending}")], second=[assistant(f"B {ending}")])
+    assert seen([record]) == [True]
+    assert check(record) is record
+
+
+def test_slices_of_larger_columns_are_read_from_where_they_begin():
+    table = pa.array([[assistant("x")], [assistant("")], [user("x")], [assistant("yes")], [assistant("no")]], LENIENT)
+    asks = pa.array([[user("?")]], LENIENT)
+    assert doubtful(asks, table.slice(3), np.array([0]), np.array([1])).tolist() == [False]
+    assert doubtful(asks, table.slice(1), np.array([0]), np.array([2])).tolist() == [True]

@@ -1,0 +1,116 @@
+"""Rows -> layouts that keep what people said instead of one winner: votes, distributions, scores of many answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from curation.export.records import MESSAGES, TAGS, Rows
+from curation.export.trl import COMMON, common
+
+_CANDIDATES = [pa.field(name, MESSAGES, nullable=False) for name in ("prompt", "first", "second")]
+SHARES = ("p_first", "p_second", "p_tie", "p_both_bad")
+
+VOTES = pa.schema(
+    [
+        *_CANDIDATES,
+        pa.field("annotator", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("strength", pa.int64()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("reason_tags", TAGS, nullable=False),
+        pa.field("guideline", pa.int64()),
+        *COMMON,
+    ]
+)
+SOFT = pa.schema(
+    [
+        *_CANDIDATES,
+        *(pa.field(name, pa.float64(), nullable=False) for name in SHARES),
+        pa.field("strength_mean", pa.float64()),
+        *COMMON,
+    ]
+)
+LISTWISE = pa.schema(
+    [
+        pa.field("prompt", MESSAGES, nullable=False),
+        pa.field("completions", pa.list_(pa.field("element", MESSAGES, nullable=False)), nullable=False),
+        pa.field("scores", pa.list_(pa.field("element", pa.float64(), nullable=False)), nullable=False),
+        pa.field("models", TAGS, nullable=False),
+        pa.field("n_judgements", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
+        pa.field("pair_ids", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+    ]
+)
+
+
+def votes(rows: Rows) -> pa.RecordBatch:
+    """One row for each judgement that counts, skips among them, in the order in which they were made."""
+    said = [one for each in rows.said for one in each]
+    place = pa.array(np.repeat(np.arange(len(rows)), [len(each) for each in rows.said]), pa.int64())
+    return pa.RecordBatch.from_arrays(
+        [
+            *(column.take(place) for column in (rows.prompt, rows.first, rows.second)),
+            *(
+                pa.array([getattr(one, name) for one in said], VOTES.field(column).type)
+                for column, name in (
+                    ("annotator", "annotator"),
+                    ("kind", "kind"),
+                    ("verdict", "verdict"),
+                    ("strength", "strength"),
+                    ("reason", "reason"),
+                    ("reason_tags", "tags"),
+                    ("guideline", "guideline"),
+                )
+            ),
+            *(column.take(place) for column in common(rows)),
+        ],
+        schema=VOTES,
+    )
+
+
+def soft(rows: Rows) -> pa.RecordBatch:
+    """The distribution of the judgements over first, second, tie and both bad."""
+    shares = rows.counts / np.maximum(rows.counts.sum(axis=1, keepdims=True), 1)
+    return pa.RecordBatch.from_arrays(
+        [
+            *(rows.prompt, rows.first, rows.second),
+            *(pa.array(np.ascontiguousarray(shares[:, place])) for place in range(4)),
+            pa.array(rows.strength_mean, from_pandas=True),
+            *common(rows),
+        ],
+        schema=SOFT,
+    )
+
+
+def listwise(rows: Rows) -> pa.RecordBatch:
+    """One row for each prompt: all its answers, best first, each with its score.
+
+    A score is the share of all comparisons of this answer that it won, a tie as half; both bad wins nothing. All rows
+    of a prompt must come together. Equal scores stand in the order of the answers' numbers.
+    """
+    made: list[dict[str, object]] = []
+    starts = np.nonzero(np.diff(rows.prompt_id, prepend=-1))[0]
+    for start, end in zip(starts, np.append(starts, len(rows))[1:], strict=True):
+        wins: dict[int, float] = {}
+        compared: dict[int, int] = {}
+        for place in range(start, end):
+            first, second, tie, _ = (int(count) for count in rows.counts[place])
+            for at, own in ((int(rows.first_at[place]), first), (int(rows.second_at[place]), second)):
+                wins[at] = wins.get(at, 0.0) + own + tie / 2
+                compared[at] = compared.get(at, 0) + int(rows.counts[place].sum())
+        scores = {at: wins[at] / max(compared[at], 1) for at in wins}
+        order = sorted(scores, key=lambda at: (-scores[at], at))
+        made.append(
+            {
+                "prompt": rows.prompt[start].as_py(),
+                "completions": [rows.candidates[at].as_py() for at in order],
+                "scores": [scores[at] for at in order],
+                "models": [rows.models[at].as_py() for at in order],
+                "n_judgements": [compared[at] for at in order],
+                "pair_ids": rows.pair_id[start:end].tolist(),
+                "language": rows.language[start].as_py(),
+            }
+        )
+    return pa.RecordBatch.from_pylist(made, schema=LISTWISE)

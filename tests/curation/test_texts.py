@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from django.db import connection
+
+from curation.export.records import Broken
+from curation.texts import rows_of
+
+
+def read(pairs, **changes):
+    n = len(pairs)
+    nothing = np.full(n, np.nan)
+    given = {
+        "first_wins": np.ones(n, dtype=bool),
+        "counts": np.zeros((n, 4), dtype=np.int64),
+        "agreement": nothing,
+        "strength_mean": nothing,
+        **changes,
+    }
+    return rows_of(np.array([pair.pk for pair in pairs]), **given, using=connection)
+
+
+def test_pairs_come_in_the_order_asked_for_each_with_its_own_texts(make_pair):
+    made = [make_pair(slots=0, external_id=f"q{n}", source="s") for n in range(5)]
+    asked = [made[n] for n in (3, 0, 4)]
+    rows = read(asked, first_wins=np.array([True, False, True]))
+    assert rows.external_id.to_pylist() == ["q3", "q0", "q4"]
+    assert rows.prompt.to_pylist() == [pair.prompt.messages for pair in asked]
+    assert rows.chosen.to_pylist() == [asked[0].first.messages, asked[1].second.messages, asked[2].first.messages]
+    assert rows.rejected.to_pylist() == [asked[0].second.messages, asked[1].first.messages, asked[2].second.messages]
+
+
+def test_pairs_that_share_a_prompt_or_an_answer_both_have_it(make_pair):
+    from annotation.models import Pair
+
+    one, two = make_pair(slots=0, prompt="Same?"), make_pair(slots=0, prompt="Same?")
+    third = Pair.objects.create(project=one.project, prompt=one.prompt, first=one.first, second=two.second, rank=99)
+    rows = read([third, one, two])
+    assert rows.prompt.to_pylist() == [one.prompt.messages] * 3
+    assert rows.chosen.to_pylist() == [one.first.messages, one.first.messages, two.first.messages]
+    assert rows.rejected.to_pylist() == [two.second.messages, one.second.messages, two.second.messages]
+
+
+def test_tags_of_pair_and_prompt_are_joined_and_none_is_there_twice(make_pair):
+    made = [make_pair(slots=0, tags=tags) for tags in (["a", "b"], [], ["a"])]
+    for pair, tags in zip(made, (["b", "c"], ["d"], []), strict=True):
+        pair.prompt.tags = tags
+        pair.prompt.save()
+    assert read(made).tags.to_pylist() == [["a", "b", "c"], ["d"], ["a"]]
+    assert read(made[1:]).tags.to_pylist() == [["d"], ["a"]]
+
+
+def test_a_system_message_stands_in_front_and_all_that_text_can_hold_comes_through(make_pair):
+    text = 'Zwei\nZeilen, "quotes", back\\slash, tab\t, \u2028, 日本語, 🦊, \x7f, {"a": [1]}'
+    plain, odd = make_pair(slots=0), make_pair(slots=0, first=text, prompt=text)
+    odd.prompt.system = "Be brief."
+    odd.prompt.save()
+    rows = read([plain, odd])
+    assert rows.prompt.to_pylist()[0] == plain.prompt.messages
+    assert rows.prompt.to_pylist()[1] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    assert rows.chosen.to_pylist()[1] == [{"role": "assistant", "content": text}]
+
+
+def test_of_a_message_role_and_content_are_read_and_nothing_else(make_pair):
+    pair = make_pair(slots=0)
+    pair.first.messages = [{"role": "assistant", "content": "Four.", "logprobs": [1], "id": {"x": 1}}]
+    pair.first.save()
+    assert read([pair]).chosen.to_pylist() == [[{"role": "assistant", "content": "Four."}]]
+
+
+@pytest.mark.parametrize("messages", ["What?", [1], [{"role": "user", "content": 5}], [{"content": "x"}], {}, [None]])
+def test_what_is_no_message_names_the_pair(make_pair, messages):
+    sound, broken = make_pair(slots=0), make_pair(slots=0)
+    broken.prompt.messages = messages
+    broken.prompt.save()
+    with pytest.raises(Broken) as caught:
+        read([sound, broken])
+    assert caught.value.pair_id == broken.pk
+
+
+def test_sound_pairs_are_not_looked_up_one_by_one(make_pair):
+    made = [make_pair(slots=0) for _ in range(20)]
+    asked = []
+
+    def hear(run, sql, *rest):
+        asked.append(sql)
+        return run(sql, *rest)
+
+    with connection.execute_wrapper(hear):
+        read(made)
+    assert asked == []
