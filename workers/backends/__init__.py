@@ -1,0 +1,67 @@
+"""Models: the three primitives, and the backends that answer them."""
+
+from __future__ import annotations
+
+from workers.backends.primitives import (
+    TEXT,
+    Backend,
+    Beat,
+    CannotAnswer,
+    CannotLoad,
+    Choice,
+    Generated,
+    Message,
+    Sampling,
+    Scored,
+    in_both_orders,
+)
+
+TRANSFORMERS_LOCAL = "transformers_local"
+OPENAI_COMPATIBLE = "openai_compatible"
+KINDS = (TRANSFORMERS_LOCAL, OPENAI_COMPATIBLE)
+
+__all__ = [
+    "KINDS",
+    "OPENAI_COMPATIBLE",
+    "TEXT",
+    "TRANSFORMERS_LOCAL",
+    "Backend",
+    "Beat",
+    "CannotAnswer",
+    "CannotLoad",
+    "Choice",
+    "Generated",
+    "Message",
+    "Sampling",
+    "Scored",
+    "in_both_orders",
+    "load_backend",
+]
+
+
+def load_backend(
+    *,
+    name: str,
+    revision: str = "",
+    kind: str,
+    folder_or_url: str = "",
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Backend:
+    """A model, ready to answer.
+
+    name: what the candidates and judgements will say made them; for a model of the hub, its name there.
+    revision: the commit of a hub model (40 hexadecimal digits); the digest of a folder, checked where it is given.
+    folder_or_url: a local folder, or the base address of an endpoint ("http://host:8000/v1"); empty: from the hub.
+    device: "auto", "cpu", "cuda", "cuda:1"; dtype: "auto" (bfloat16 on CUDA, float32 on a CPU), "float32", "bfloat16".
+    Raises CannotLoad with a sentence.
+    """
+    if kind == TRANSFORMERS_LOCAL:
+        from workers.backends import transformers_local
+
+        return transformers_local.load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
+    if kind == OPENAI_COMPATIBLE:
+        from workers.backends import openai_compatible
+
+        return openai_compatible.connect(name=name, revision=revision, url=folder_or_url)
+    raise CannotLoad(f"The kind of backend “{kind}” is not known. Known are: {', '.join(KINDS)}.")
