@@ -36,6 +36,9 @@ KNOWN = {
     "PLUMBLINE_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR; default: INFO",
     "PLUMBLINE_EMAIL_URL": "the mail server for password resets, as smtp://user:password@host:port; default: none",
     "PLUMBLINE_EMAIL_FROM": "the sender's address of mails; default: plumbline@localhost",
+    "PLUMBLINE_DEVICE": "where a worker computes models: cpu, cuda, cuda:1; default: CUDA where there is one",
+    "PLUMBLINE_HUB": "workers may fetch models from the Hugging Face hub, pinned ones only; default: off",
+    "PLUMBLINE_ENDPOINT_KEYS": "keys of OpenAI-compatible endpoints, as https://host/v1=key, separated by commas",
     "DATABASE_URL": "PostgreSQL 15 or newer; default: the embedded one under var/",
     "BROKER_URL": "Redis or RabbitMQ; default: folders under var/",
 }
@@ -277,6 +280,17 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 # The largest file that the import page takes. The command line takes any.
 UPLOAD_MAX_BYTES = 2 * 2**30
+
+# ---- models --------------------------------------------------------------------------------------------------------
+
+MODELS = VAR / "models"  # What workers fetched from the hub, a folder per name and commit.
+MODELS_FROM_HUB = env.bool("PLUMBLINE_HUB", False)
+DEVICE = env.str("PLUMBLINE_DEVICE", "auto")
+# The key of an endpoint by its base address: a key goes nowhere else.
+_endpoints: list[str] = env.list("PLUMBLINE_ENDPOINT_KEYS", [])
+ENDPOINT_KEYS = {address.strip().rstrip("/"): key for address, _, key in (entry.partition("=") for entry in _endpoints)}
+if not all(ENDPOINT_KEYS.values()):
+    raise ImproperlyConfigured("PLUMBLINE_ENDPOINT_KEYS must be address=key, separated by commas. One has no key.")
 
 # ---- queue ---------------------------------------------------------------------------------------------------------
 

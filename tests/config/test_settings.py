@@ -49,6 +49,7 @@ def read(folder: Path, *names: str, **environment: str) -> dict[str, object]:
         ({"PLUMBLINE_SECRET_KEY": "short"}, "PLUMBLINE_SECRET_KEY is too weak"),
         ({"PLUMBLINE_SECRET_KEY": "a" * 60}, "PLUMBLINE_SECRET_KEY is too weak"),
         ({"DATABASE_URL": "postgresql://u:p@h/d"}, "PLUMBLINE_SECRET_KEY is not set"),
+        ({"PLUMBLINE_ENDPOINT_KEYS": "http://a/v1=k,http://b/v1"}, "must be address=key"),
         ({"DATABASE_URL": "sqlite:///x.db", "PLUMBLINE_SECRET_KEY": KEY + "xyz"}, "must name a PostgreSQL"),
     ],
 )
@@ -68,6 +69,12 @@ def test_the_embedded_mode_makes_a_key_of_its_own_once(tmp_path: Path) -> None:
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
     assert read(tmp_path, "SECRET_KEY")["SECRET_KEY"] == first["SECRET_KEY"]
     assert read(tmp_path / "other", "SECRET_KEY")["SECRET_KEY"] != first["SECRET_KEY"]
+
+
+def test_an_endpoints_key_belongs_to_its_address(tmp_path: Path) -> None:
+    found = read(tmp_path, "ENDPOINT_KEYS", PLUMBLINE_ENDPOINT_KEYS="https://a.example/v1/=k1==, http://b:8000/v1=k2")
+    assert found["ENDPOINT_KEYS"] == {"https://a.example/v1": "k1==", "http://b:8000/v1": "k2"}
+    assert read(tmp_path, "ENDPOINT_KEYS")["ENDPOINT_KEYS"] == {}
 
 
 def test_a_database_of_ones_own_means_production(tmp_path: Path) -> None:

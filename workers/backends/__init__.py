@@ -45,7 +45,7 @@ def load_backend(
     revision: str = "",
     kind: str,
     folder_or_url: str = "",
-    device: str = "auto",
+    device: str = "",
     dtype: str = "auto",
 ) -> Backend:
     """A model, ready to answer.
@@ -53,15 +53,16 @@ def load_backend(
     name: what the candidates and judgements will say made them; for a model of the hub, its name there.
     revision: the commit of a hub model (40 hexadecimal digits); the digest of a folder, checked where it is given.
     folder_or_url: a local folder, or the base address of an endpoint ("http://host:8000/v1"); empty: from the hub.
-    device: "auto", "cpu", "cuda", "cuda:1"; dtype: "auto" (bfloat16 on CUDA, float32 on a CPU), "float32", "bfloat16".
+    device: "auto", "cpu", "cuda", "cuda:1"; empty: what PLUMBLINE_DEVICE says.
+    dtype: "auto" (bfloat16 on CUDA, float32 on a CPU), "float32", "bfloat16", "float16".
     Raises CannotLoad with a sentence.
     """
     if kind == TRANSFORMERS_LOCAL:
-        from workers.backends import transformers_local
+        from workers.backends.transformers_local import load
 
-        return transformers_local.load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
+        return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
     if kind == OPENAI_COMPATIBLE:
-        from workers.backends import openai_compatible
+        from workers.backends.openai_compatible import connect
 
-        return openai_compatible.connect(name=name, revision=revision, url=folder_or_url)
+        return connect(name=name, revision=revision, url=folder_or_url)
     raise CannotLoad(f"The kind of backend “{kind}” is not known. Known are: {', '.join(KINDS)}.")

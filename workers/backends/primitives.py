@@ -49,7 +49,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", tuple(self.stop) if not isinstance(self.stop, str) else (self.stop,))
+        object.__setattr__(self, "stop", tuple(self.stop))  # From JSON it comes as a list.
         for name, low, high in (("temperature", 0, 10), ("top_p", 0, 1), ("min_p", 0, 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -212,24 +212,26 @@ def in_both_orders(as_given: Choice, swapped: Choice) -> Choice:
 def generated(
     *,
     text: str,
-    log_probabilities: Sequence[float] | None,
-    entropies: Sequence[float],
-    truncated: Sequence[tuple[float, float]],
     token_count: int,
     finish: Literal["stop", "length"],
+    log_probabilities: Sequence[float] | None,
+    entropies: Sequence[float] | None,
+    truncated: Sequence[tuple[float, float]] | None,
 ) -> Generated:
-    """A result from its tokens' figures. truncated: (entropy, log-probability of the token) per token."""
-    if not log_probabilities:
-        return Generated(text, token_count, None, None, None, None, (), None, finish)
-    head = tuple(entropy for entropy, _ in truncated[:BRANCHING_EXACT])
-    total = math.fsum(log_probability for _, log_probability in truncated)
+    """A result from its tokens' figures; None for what a backend does not know.
+
+    log_probabilities, entropies: (token_count,) nats. truncated: (entropy, log-probability of the token) per token
+    under the top-p truncated distribution, see `truncate`.
+    """
+    head = tuple(entropy for entropy, _ in truncated[:BRANCHING_EXACT]) if truncated else ()
+    total = math.fsum(log_probability for _, log_probability in truncated) if truncated else None
     return Generated(
         text=text,
         token_count=token_count,
-        log_probability=math.fsum(log_probabilities),
-        quantiles=quantiles_of(log_probabilities),
-        mean_entropy=math.fsum(entropies) / len(entropies),
-        branching=log_branching(head, total, len(truncated)),
+        log_probability=math.fsum(log_probabilities) if log_probabilities else None,
+        quantiles=quantiles_of(log_probabilities) if log_probabilities else None,
+        mean_entropy=math.fsum(entropies) / len(entropies) if entropies else None,
+        branching=log_branching(head, total, len(truncated)) if truncated and total is not None else None,
         truncated_entropies=head,
         truncated_log_probability=total,
         finish=finish,

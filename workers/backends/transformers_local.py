@@ -1,0 +1,397 @@
+"""A model in this process, by transformers and torch: safetensors only, no code of the model's own, nothing unpinned.
+
+One device per worker process; more devices, more workers (CUDA_VISIBLE_DEVICES says which). bfloat16 on CUDA, float32
+on a CPU unless told otherwise. Rows of a batch are of like length and padded on the left, so that all of them end in
+the same column and only the last logits need be computed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.utils import logging as transformers_logging
+
+from workers.backends import model_files
+from workers.backends.decoding import Decoder, Drawing, Slots, is_out_of_memory, left_padded, step_mask
+from workers.backends.primitives import (
+    Beat,
+    CannotAnswer,
+    CannotLoad,
+    Choice,
+    Generated,
+    Message,
+    Sampling,
+    Scored,
+    generated,
+)
+from workers.backends.wording import Wording
+
+KIND = "transformers_local"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# What one pass may hold. Too much is found out by running out of memory, and then it is less for good.
+ROWS = 32
+TOKENS = {"cuda": 32_768, "cpu": 8_192}
+# A shared beginning shorter than this is not worth a pass of its own.
+WORTH_SHARING = 16
+
+T = TypeVar("T")
+
+
+def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
+    """Check, then load. Raises CannotLoad with a sentence. See `workers.backends.load_backend`."""
+    home = Path(folder) if folder else _from_hub(name, revision)
+    model_files.check(home)
+    if folder:
+        found = model_files.digest(home)
+        if revision and revision != found:
+            raise CannotLoad(
+                f"The files of {home} are not those that were registered: their digest is {found}, registered was "
+                f"{revision}. Register the folder again if the change was meant."
+            )
+        revision = found
+    where, how = _device(device), dtype
+    if how != "auto" and how not in DTYPES:
+        raise CannotLoad(f"The dtype “{dtype}” is not known. Known are: auto, {', '.join(DTYPES)}.")
+    number = DTYPES[how] if how != "auto" else torch.bfloat16 if where.type == "cuda" else torch.float32
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+        config = AutoConfig.from_pretrained(home, **safe)
+        tokenizer = AutoTokenizer.from_pretrained(home, padding_side="left", **safe)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            home,
+            config=config,
+            dtype=number,
+            use_safetensors=True,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            **safe,
+        )
+        model = model.to(where).eval()
+    except Exception as error:  # transformers raises anything; whatever it is, the model cannot be used
+        if is_out_of_memory(error):
+            raise CannotLoad(f"{name} does not fit into the memory of {where}.") from error
+        raise CannotLoad(f"{name} cannot be loaded from {home}: {_one_line(error)}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CannotLoad(
+            f"The weights of {name} lack {len(missing)} tensors ({missing[0]} is the first), which noise would fill. "
+            "Fetch or save the model again."
+        )
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise CannotLoad(f"The tokenizer of {name} has more tokens than the model. They do not belong together.")
+    local = Local(name=name, revision=revision, model=model, tokenizer=tokenizer)
+    local.check_itself()
+    return local
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _device(device: str) -> torch.device:
+    from django.conf import settings
+
+    device = device or settings.DEVICE
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise CannotLoad(f"The device “{device}” is not known. Give auto, cpu, cuda or cuda:1.") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise CannotLoad(f"The device {device} is not here: this worker sees {torch.cuda.device_count()} CUDA devices.")
+    return found
+
+
+def _from_hub(name: str, revision: str) -> Path:
+    """The folder of a pinned hub model; only files that are read are fetched, and only where settings allow it."""
+    from django.conf import settings
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise CannotLoad(f"“{name}” is not the name of a hub model. Give owner/name, or a folder.")
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise CannotLoad(f"Give the commit of {name} (40 hexadecimal digits) as its revision: a branch can change.")
+    home = Path(settings.MODELS) / name.replace("/", "--") / revision
+    patterns = [f"*{suffix}" for suffix in sorted(model_files.READ)]
+    try:
+        snapshot_download(
+            name,
+            revision=revision,
+            local_dir=home,
+            allow_patterns=patterns,
+            ignore_patterns=["*/*"],
+            local_files_only=not settings.MODELS_FROM_HUB,
+        )
+    except LocalEntryNotFoundError as error:
+        raise CannotLoad(
+            f"{name} is not in {home}, and models are not fetched from the hub. Put it there, or set PLUMBLINE_HUB."
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise CannotLoad(f"{name} at {revision} could not be fetched: {_one_line(error)}") from error
+    return home
+
+
+class _Prefix(DynamicLayer):
+    """Keys and values of a beginning that every row of a batch shares: read by all, stored once, never added to."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        super().__init__()
+        self.keys, self.values, self.is_initialized = keys, values, True
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        rows = len(key_states)
+        return (
+            torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2),
+            torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2),
+        )
+
+
+class Local:
+    """The three primitives by a transformers model. See `workers.backends.Backend` for the contract."""
+
+    kind = KIND
+
+    def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any) -> None:
+        self.model, self.revision, self.network = name, revision, model
+        self.wording = Wording(tokenizer)
+        config = model.config.get_text_config()
+        self.is_toy = bool(getattr(model.config, "is_toy", False))
+        self.longest = int(getattr(config, "max_position_embeddings", None) or 10**9)
+        self.rows, self.tokens = ROWS, TOKENS.get(model.device.type, TOKENS["cpu"])
+        said = model.generation_config.eos_token_id
+        ends = said if isinstance(said, list) else [said]
+        self.ends = frozenset(int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None)
+        self.decoder = Decoder(model, rows=ROWS, prefill_tokens=self.tokens, ends=self.ends)
+
+    # ---- score -----------------------------------------------------------------------------------------------------
+
+    def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Beat | None = None) -> list[Scored]:
+        prompts = [self.wording.prompt(conversation) for conversation, _ in items]
+        completions = [self.wording.plain(completion) for _, completion in items]
+        rows = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
+        self._refuse_too_long(rows, extra=0)
+
+        def ask(places: Sequence[int]) -> list[Scored]:
+            keep = 1 + max(len(completions[place]) for place in places)
+            batch = left_padded([rows[place] for place in places], device=self.network.device)
+            logits = self.network(**batch, use_cache=False, logits_to_keep=keep).logits
+            return [
+                _scored(logits[row], completions[place], device=self.network.device) for row, place in enumerate(places)
+            ]
+
+        return self._in_batches(rows, ask, beat)
+
+    # ---- choose ----------------------------------------------------------------------------------------------------
+
+    def choose(
+        self, items: Sequence[Sequence[Message]], *, options: Sequence[str], beat: Beat | None = None
+    ) -> list[Choice]:
+        tokens = self.wording.options(options)
+        rows = [self.wording.prompt(conversation) for conversation in items]
+        self._refuse_too_long(rows, extra=1)
+        return self._choose(rows, tokens, beat)
+
+    def choose_after_prefix(
+        self, items: Sequence[Sequence[Message]], *, options: Sequence[str], beat: Beat | None = None
+    ) -> list[Choice]:
+        tokens = self.wording.options(options)
+        rows = [self.wording.prompt(conversation) for conversation in items]
+        self._refuse_too_long(rows, extra=1)
+        shared = common_beginning(rows)
+        if len(rows) < 2 or shared < WORTH_SHARING:
+            return self._choose(rows, tokens, beat)
+        with torch.inference_mode():
+            head = torch.tensor([rows[0][:shared]], device=self.network.device)
+            cache = DynamicCache()
+            self.network(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        layers = [_Prefix(layer.keys, layer.values) for layer in cache.layers]
+        return self._choose([row[shared:] for row in rows], tokens, beat, after=layers, shared=shared)
+
+    def _choose(
+        self,
+        rows: Sequence[Sequence[int]],
+        tokens: Sequence[Sequence[int]],
+        beat: Beat | None,
+        *,
+        after: Sequence[_Prefix] = (),
+        shared: int = 0,
+    ) -> list[Choice]:
+        def ask(places: Sequence[int]) -> list[Choice]:
+            batch: dict[str, Any] = left_padded([rows[place] for place in places], device=self.network.device)
+            if after:
+                seen = torch.ones(len(places), shared, dtype=torch.long, device=self.network.device)
+                batch["attention_mask"] = torch.cat([seen, batch["attention_mask"]], dim=1)
+                batch["position_ids"] = batch["position_ids"] + shared
+                batch["past_key_values"] = Cache(layers=list(after))
+            logits = self.network(**batch, use_cache=bool(after), logits_to_keep=1).logits[:, -1].float()
+            probabilities = torch.softmax(logits, dim=-1)
+            told = (
+                torch.stack([probabilities[:, list(ids)].sum(dim=-1) for ids in tokens], dim=1).double().cpu().numpy()
+            )
+            return [Choice(row.copy()) for row in told]
+
+        return self._in_batches(rows, ask, beat, shared=shared)
+
+    # ---- generate --------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        prefix: Sequence[str] | None = None,
+        beat: Beat | None = None,
+    ) -> Iterator[tuple[int, Generated]]:
+        prefixes = list(prefix) if prefix is not None else [""] * len(conversations)
+        if not len(conversations) == len(seeds) == len(prefixes):
+            raise ValueError("generate: give one seed, and one prefix if any, per conversation.")
+        prompts = [
+            self.wording.prompt(conversation, prefix=begun)
+            for conversation, begun in zip(conversations, prefixes, strict=True)
+        ]
+        self._refuse_too_long(prompts, extra=1)
+        drawings = [
+            Drawing(place, prompt, seed, room=min(sampling.max_tokens, self.longest - len(prompt)))
+            for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+        ]
+        # A stop text of n characters is at most so many tokens; only the last of them need be looked at.
+        look_back = 4 + 4 * max(map(len, sampling.stop), default=0)
+
+        def stopped(tokens: Sequence[int]) -> bool:
+            tail = self.wording.text(tokens[-look_back:]) if sampling.stop else ""
+            return any(stop in tail for stop in sampling.stop)
+
+        for drawing in self.decoder.run(drawings, sampling=sampling, stopped=stopped, beat=beat or _nothing):
+            text = self.wording.text(drawing.tokens, after=prefixes[drawing.place])
+            cut = min((text.index(stop) for stop in sampling.stop if stop in text), default=len(text))
+            yield (
+                drawing.place,
+                generated(
+                    text=text[:cut],
+                    token_count=len(drawing.tokens),
+                    log_probabilities=drawing.log_probabilities,
+                    entropies=drawing.entropies,
+                    truncated=drawing.truncated,
+                    finish=drawing.finish or "stop",
+                ),
+            )
+
+    # ---- batches ---------------------------------------------------------------------------------------------------
+
+    def _in_batches(
+        self,
+        rows: Sequence[Sequence[int]],
+        ask: Callable[[Sequence[int]], list[T]],
+        beat: Beat | None,
+        *,
+        shared: int = 0,
+    ) -> list[T]:
+        """`ask` batches of places whose rows are of like length; smaller ones once the memory did not suffice."""
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        answers: dict[int, T] = {}
+        begin = 0
+        while begin < len(order):
+            if beat is not None:
+                beat()
+            width = shared + len(rows[order[begin]])
+            count = max(1, min(self.rows, self.tokens // width))
+            places = order[begin : begin + count]
+            try:
+                with torch.inference_mode():
+                    answers.update(zip(places, ask(places), strict=True))
+            except (RuntimeError, torch.OutOfMemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                begin += len(places)
+                continue
+            if len(places) == 1:
+                raise CannotAnswer(
+                    f"The memory of {self.network.device} does not suffice for one text of {width:,} tokens."
+                )
+            self.rows = max(1, len(places) // 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return [answers[place] for place in range(len(rows))]
+
+    def _refuse_too_long(self, rows: Sequence[Sequence[int]], *, extra: int) -> None:
+        for place, row in enumerate(rows):
+            if len(row) + extra > self.longest:
+                raise CannotAnswer(
+                    f"Text {place + 1} has {len(row):,} tokens; {self.model} takes {self.longest:,}. Shorten it or use "
+                    "another model."
+                )
+
+    def check_itself(self) -> None:
+        """Generation in slots must give what one plain pass gives, for this model's kind of attention.
+
+        Raises CannotLoad where it does not: better no candidates than wrong ones.
+        """
+        generator = torch.Generator().manual_seed(0)
+        vocabulary = int(self.network.get_input_embeddings().num_embeddings)
+        rows = [torch.randint(vocabulary, (n,), generator=generator).tolist() for n in (12, 5)]
+        device = self.network.device
+        try:
+            with torch.inference_mode():
+                plain = [self.network(torch.tensor([row], device=device)).logits[0, -1].float() for row in rows]
+                slots = Slots(capacity=2, device=device)
+                cache = DynamicCache()
+                self.network(**left_padded([row[:-1] for row in rows], device=device), past_key_values=cache)
+                slots.put(cache, [len(row) - 1 for row in rows])
+                slots.widen(max(map(len, rows)) - 1)
+                stepped = self.network(
+                    input_ids=torch.tensor([[row[-1]] for row in rows], device=device),
+                    position_ids=slots.lengths[:, None],
+                    attention_mask=step_mask(self.network.config.get_text_config(), slots.lengths, slots.width),
+                    past_key_values=slots.cache,
+                    use_cache=True,
+                ).logits[:, -1]
+        except Exception as error:
+            raise CannotLoad(f"{self.model} is of a kind that cannot be run here: {_one_line(error)}") from error
+        whole = torch.stack(plain)
+        if not bool(torch.isfinite(whole).all()):
+            raise CannotLoad(f"{self.model} computes numbers that are not finite in {self.network.dtype}.")
+        allowed = 1e-3 if self.network.dtype == torch.float32 else 0.1
+        off = float((stepped.float() - whole).abs().mean() / whole.std().clamp(min=1e-6))
+        if off > allowed:
+            raise CannotLoad(
+                f"{self.model} remembers what it read in a way that is not supported here. Serve it behind an endpoint "
+                "(vLLM, TGI, llama.cpp) and register that."
+            )
+
+
+def common_beginning(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens all rows begin with, leaving each at least one of its own."""
+    if not rows:
+        return 0
+    ordered = sorted(list(row) for row in rows)  # Of sorted rows the first and the last differ soonest.
+    first, last = ordered[0], ordered[-1]
+    most = min(map(len, rows)) - 1
+    return next((at for at in range(most) if first[at] != last[at]), max(most, 0))
+
+
+def _scored(logits: torch.Tensor, completion: Sequence[int], *, device: torch.device) -> Scored:
+    """logits (n_kept, vocabulary), of which the last n_tokens + 1 belong to this completion."""
+    if not completion:
+        return Scored((), np.empty(0), np.empty(0))
+    logs = torch.log_softmax(logits[-len(completion) - 1 : -1].float(), dim=-1)
+    drawn = logs.gather(1, torch.tensor(completion, device=device)[:, None])[:, 0]
+    entropies = torch.special.entr(logs.exp()).sum(dim=-1)
+    return Scored(tuple(completion), drawn.double().cpu().numpy(), entropies.double().cpu().numpy())
+
+
+def _nothing() -> None:
+    return None
