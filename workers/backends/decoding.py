@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
@@ -29,8 +30,8 @@ from workers.backends.primitives import BRANCHING_TOP_P, CannotAnswer, Sampling
 
 # The buffers grow by this many tokens at a time, so that a step rarely copies them.
 GROWTH = 256
-# Of sorted probabilities this many are looked at first: nearly always they hold the truncated distribution whole.
-HEAD = 64
+# The logits of so many numbers are kept until their figures are computed together; in float32, 8 MB.
+FIGURES_AT_ONCE = 2**21
 
 
 @dataclass
@@ -66,9 +67,13 @@ class SlotLayer(DynamicLayer):
         self.slots = slots
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        rows, width = self.slots.rows, self.slots.width
-        self.keys[self.slots.index[:rows], :, self.slots.lengths[:rows]] = key_states[:, :, 0]
-        self.values[self.slots.index[:rows], :, self.slots.lengths[:rows]] = value_states[:, :, 0]
+        slots, rows, width = self.slots, len(self.slots.lengths), self.slots.width
+        if slots.level:
+            self.keys[:rows, :, width - 1] = key_states[:, :, 0]
+            self.values[:rows, :, width - 1] = value_states[:, :, 0]
+        else:
+            self.keys[slots.index[:rows], :, slots.at] = key_states[:, :, 0]
+            self.values[slots.index[:rows], :, slots.at] = value_states[:, :, 0]
         return self.keys[:rows, :, :width], self.values[:rows, :, :width]
 
     def get_seq_length(self) -> int:
@@ -83,37 +88,41 @@ class Slots:
         self.layers: list[SlotLayer] = []
         self.cache = Cache(layers=[])
         self.index = torch.arange(capacity, device=device)
-        self.lengths = torch.zeros(capacity, dtype=torch.long, device=device)  # tokens whose keys are there
-        self.rows = 0  # in use: 0 … rows - 1
-        self.width = 0  # of the step: the longest row and its new token
+        self.lengths: list[int] = []  # of each row in use, the tokens whose keys are there
+        # Of the step under way:
+        self.at = self.index[:0]  # (rows,) the lengths: where each row's new token goes
+        self.width = 0  # the longest row and its new token
+        self.level = True  # all rows are as long
 
     def put(self, filled: DynamicCache, lengths: Sequence[int]) -> None:
         """Take over the rows of a left-padded prefill as new slots."""
-        longest = max(lengths)
-        self._make_room(filled, longest)
+        self._make_room(filled, max(lengths))
+        first = len(self.lengths)
         for mine, theirs in zip(self.layers, filled.layers, strict=True):
-            for row, length in enumerate(lengths, start=self.rows):
+            for row, length in enumerate(lengths):
                 start = theirs.keys.shape[-2] - length
-                mine.keys[row, :, :length] = theirs.keys[row - self.rows, :, start:]
-                mine.values[row, :, :length] = theirs.values[row - self.rows, :, start:]
-        self.lengths[self.rows : self.rows + len(lengths)] = torch.tensor(lengths, device=self.device)
-        self.rows += len(lengths)
+                mine.keys[first + row, :, :length] = theirs.keys[row, :, start:]
+                mine.values[first + row, :, :length] = theirs.values[row, :, start:]
+        self.lengths.extend(lengths)
 
-    def free(self, row: int, length: int) -> int:
-        """Give a row up: the last one moves into its place. Returns the index that the last one had."""
-        last = self.rows - 1
+    def free(self, row: int) -> None:
+        """Give a row up: the last one moves into its place."""
+        length = self.lengths.pop()
+        last = len(self.lengths)
         if row != last:
             for layer in self.layers:
                 layer.keys[row, :, :length] = layer.keys[last, :, :length]
                 layer.values[row, :, :length] = layer.values[last, :, :length]
-            self.lengths[row] = self.lengths[last]
-        self.rows = last
-        return last
+            self.lengths[row] = length
 
-    def widen(self, longest: int) -> None:
-        """Every row is to get one more token; the longest has `longest` so far."""
-        self.width = longest + 1
+    def step(self) -> None:
+        """Make room for one more token in every row, and say where it goes."""
+        self.at = torch.tensor(self.lengths, device=self.device)
+        self.width, self.level = max(self.lengths) + 1, len(set(self.lengths)) == 1
         self._grow(self.width)
+
+    def stepped(self) -> None:
+        self.lengths = [length + 1 for length in self.lengths]
 
     def _make_room(self, like: DynamicCache, tokens: int) -> None:
         if not self.layers:
@@ -152,17 +161,19 @@ def left_padded(rows: Sequence[Sequence[int]], *, device: torch.device) -> dict[
     }
 
 
-def step_mask(config: Any, lengths: torch.Tensor, width: int) -> Any:
-    """Which keys each row's new token may see, (rows, 1, 1, width): its own row up to itself.
+def step_mask(config: Any, slots: Slots) -> Any:
+    """Which keys each row's new token may see, (rows, 1, 1, width): its own row up to itself. None: all of them.
 
     Where layers look back no further than a window, that window too; one mask per kind of layer where the model has
     several. That the model really takes them so is checked when it is loaded.
     """
-    keys = torch.arange(width, device=lengths.device)[None]
-    full = keys <= lengths[:, None]
     window = getattr(config, "sliding_window", None)
     kinds = set(getattr(config, "layer_types", None) or [])
-    near = full & (keys > lengths[:, None] - window) if window else full
+    if slots.level and not window and kinds <= {"full_attention"}:
+        return None
+    keys = torch.arange(slots.width, device=slots.device)[None]
+    full = keys <= slots.at[:, None]
+    near = full & (keys > slots.at[:, None] - window) if window else full
     full, near = full[:, None, None], near[:, None, None]
     if len(kinds) > 1:
         return {"full_attention": full, "sliding_attention": near}
@@ -178,21 +189,28 @@ def figures(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     smallest set of the most probable tokens that holds BRANCHING_TOP_P, and the drawn token, made to sum to 1. (Of
     tokens that are exactly as probable as the last one in the set, whichever was drawn counts as that one.)
     """
-    logs = torch.log_softmax(logits, dim=-1)
+    # Clamped: a token that a model rules out (-inf) would make 0 x inf of its share of the entropy.
+    logs = torch.log_softmax(logits, dim=-1).clamp(min=-1e4)
     probabilities = logs.exp()
-    entropy = torch.special.entr(probabilities).sum(dim=-1)
+    entropy = -(probabilities * logs).sum(dim=-1)
     drawn = logs.gather(1, tokens[:, None])[:, 0]
-    count = min(HEAD, logits.shape[-1])
-    head = probabilities.topk(count).values
-    if count < logits.shape[-1] and bool((head.sum(dim=-1) < BRANCHING_TOP_P).any()):
-        head = probabilities.sort(dim=-1, descending=True).values
-    kept = head.cumsum(dim=-1) - head < BRANCHING_TOP_P
-    inside = torch.where(kept, head, 0)
-    last = torch.where(kept, head, torch.inf).amin(dim=-1)
-    outsider = torch.where(drawn.exp() < last, drawn.exp(), 0)
+    most = _descending(probabilities)
+    kept = most.cumsum(dim=-1) - most < BRANCHING_TOP_P
+    inside = most * kept
+    last = most.gather(1, kept.sum(dim=-1, keepdim=True) - 1)[:, 0]
+    outsider = drawn.exp() * (drawn.exp() < last)
     mass = inside.sum(dim=-1) + outsider
-    surprise = torch.special.entr(inside).sum(dim=-1) + torch.special.entr(outsider)
+    # log mass - sum p log p / mass; where p was set to 0, so is p log p.
+    surprise = -(inside * most.log().clamp(min=-1e4)).sum(dim=-1) - outsider * drawn
     return torch.stack([drawn, entropy, mass.log() + surprise / mass, drawn - mass.log()])
+
+
+def _descending(values: torch.Tensor) -> torch.Tensor:
+    """(n_rows, n) sorted from the largest. On a CPU numpy's sort is some twenty times as fast as torch's."""
+    if values.device.type != "cpu":
+        return values.sort(dim=-1, descending=True).values
+    ascending = np.sort(values.numpy(), axis=-1)
+    return torch.from_numpy(ascending[:, ::-1].copy())
 
 
 def warpers(sampling: Sampling) -> list[Any]:
@@ -244,6 +262,7 @@ class Decoder:
     def __init__(self, model: Any, *, rows: int, prefill_tokens: int, ends: frozenset[int]) -> None:
         self.model, self.rows, self.prefill_tokens, self.ends = model, rows, prefill_tokens, ends
         self.config = model.config.get_text_config()
+        self.pending: list[tuple[torch.Tensor, torch.Tensor, Sequence[Drawing]]] = []
 
     def run(
         self,
@@ -258,6 +277,7 @@ class Decoder:
         waiting = deque(sorted(drawings, key=lambda drawing: -len(drawing.prompt)))
         while waiting:
             active: list[Drawing] = []
+            self.pending = []
             slots = Slots(capacity=min(self.rows, len(waiting)), device=self.model.device)
             while waiting or active:
                 beat()
@@ -309,8 +329,8 @@ class Decoder:
         for row in reversed(range(first, len(active))):
             if active[row].finish:
                 done.append(active[row])
-                last = slots.free(row, len(active[-1].prompt) + len(active[-1].tokens))
-                active[row] = active[last]
+                slots.free(row)
+                active[row] = active[-1]
                 active.pop()
         return done
 
@@ -329,17 +349,16 @@ class Decoder:
         return output.logits[:, -1].float(), cache
 
     def _step(self, slots: Slots, active: Sequence[Drawing]) -> torch.Tensor:
-        slots.widen(max(len(drawing.prompt) + len(drawing.tokens) for drawing in active) - 1)
-        lengths = slots.lengths[: slots.rows]
+        slots.step()
         output = self.model(
             input_ids=torch.tensor([[drawing.tokens[-1]] for drawing in active], device=slots.device),
-            position_ids=lengths[:, None],
-            attention_mask=step_mask(self.config, lengths, slots.width),
+            position_ids=slots.at[:, None],
+            attention_mask=step_mask(self.config, slots),
             past_key_values=slots.cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        slots.lengths[: slots.rows] += 1
+        slots.stepped()
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
 
@@ -352,19 +371,29 @@ class Decoder:
         stopped: Callable[[Sequence[int]], bool],
     ) -> None:
         generators = [drawing.generator for drawing in drawings if drawing.generator is not None]
-        tokens = draw(logits, sampling=sampling, generators=generators)
-        told = torch.cat([tokens[None].double(), figures(logits, tokens).double()]).T.tolist()
-        for drawing, (token, log_probability, entropy, truncated_entropy, truncated_log_probability) in zip(
-            drawings, told, strict=True
-        ):
-            if int(token) in self.ends:
+        drawn = draw(logits, sampling=sampling, generators=generators)
+        self.pending.append((logits, drawn, drawings))
+        for drawing, token in zip(drawings, drawn.tolist(), strict=True):
+            if token in self.ends:
                 drawing.finish = "stop"
                 continue
-            drawing.tokens.append(int(token))
-            drawing.log_probabilities.append(log_probability)
-            drawing.entropies.append(entropy)
-            drawing.truncated.append((truncated_entropy, truncated_log_probability))
+            drawing.tokens.append(token)
             if stopped(drawing.tokens):
                 drawing.finish = "stop"
             elif len(drawing.tokens) >= drawing.room:
                 drawing.finish = "length"
+        held = sum(len(rows) for _, _, rows in self.pending) * logits.shape[-1]
+        if held >= FIGURES_AT_ONCE or any(drawing.finish for drawing in drawings):
+            self._tell()
+
+    def _tell(self) -> None:
+        """The figures of the tokens drawn since the last time: of several steps together, which is quicker."""
+        told = figures(torch.cat([logits for logits, _, _ in self.pending]), torch.cat([t for _, t, _ in self.pending]))
+        rows = [drawing for _, _, drawings in self.pending for drawing in drawings]
+        tokens = [token for _, drawn, _ in self.pending for token in drawn.tolist()]
+        self.pending = []
+        for drawing, token, row in zip(rows, tokens, told.T.double().tolist(), strict=True):
+            if token not in self.ends:
+                drawing.log_probabilities.append(row[0])
+                drawing.entropies.append(row[1])
+                drawing.truncated.append((row[2], row[3]))

@@ -36,9 +36,10 @@ from workers.backends.wording import Wording
 KIND = "transformers_local"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# What one pass may hold. Too much is found out by running out of memory, and then it is less for good.
+# What one pass may hold: on a CPU no more than its caches like. Too much is found out by running out of memory, and
+# then it is less for good.
 ROWS = 32
-TOKENS = {"cuda": 32_768, "cpu": 8_192}
+TOKENS = {"cuda": 32_768, "cpu": 2_048}
 # A shared beginning shorter than this is not worth a pass of its own.
 WORTH_SHARING = 16
 
@@ -351,11 +352,11 @@ class Local:
                 cache = DynamicCache()
                 self.network(**left_padded([row[:-1] for row in rows], device=device), past_key_values=cache)
                 slots.put(cache, [len(row) - 1 for row in rows])
-                slots.widen(max(map(len, rows)) - 1)
+                slots.step()
                 stepped = self.network(
                     input_ids=torch.tensor([[row[-1]] for row in rows], device=device),
-                    position_ids=slots.lengths[:, None],
-                    attention_mask=step_mask(self.network.config.get_text_config(), slots.lengths, slots.width),
+                    position_ids=slots.at[:, None],
+                    attention_mask=step_mask(self.network.config.get_text_config(), slots),
                     past_key_values=slots.cache,
                     use_cache=True,
                 ).logits[:, -1]

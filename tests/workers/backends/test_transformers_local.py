@@ -358,6 +358,7 @@ def test_a_folder_is_known_by_the_digest_of_its_files(folders, loaded):
     revision = loaded["llama"].revision
     assert revision.startswith("sha256:")
     assert revision != loaded["qwen2"].revision
+    assert not loaded["llama"].is_toy
     folder = str(folders["llama"])
     again = load_backend(name="x", revision=revision, kind="transformers_local", folder_or_url=folder, device="cpu")
     assert again.revision == revision
