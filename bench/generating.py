@@ -115,7 +115,7 @@ def run(backend: Any, *, tokens: int, rounds: int) -> dict[str, dict[str, float]
         backend.decoder.rows = batch
         seconds: dict[str, list[float]] = {"ours": [], "loop": [], "batched": []}
         for act in (ours, loop):  # Warm, on little.
-            act(asked[:1] if act is ours else ids[:1])  # type: ignore[arg-type]
+            act(asked[:1] if act is ours else ids[:1])
         for _ in range(rounds):
             for name, act in (("ours", ours), ("loop", loop), ("batched", batched)):
                 seconds[name].append(timed(act, cuda=cuda))
