@@ -108,7 +108,7 @@ def run(backend: Any, *, words: int, rounds: int) -> dict[str, dict[str, float]]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smaller model and fewer rounds; ends within 30 s")
+    parser.add_argument("--quick", action="store_true", help="a smaller model; ends within 30 s")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--shape", choices=sorted(SHAPES), help="default: small; tiny with --quick")
     options = parser.parse_args()
@@ -117,7 +117,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder), shape, device=options.device)
         backend = load(Path(folder), device=options.device)
-        results = run(backend, words=80, rounds=3 if options.quick else 5)
+        results = run(backend, words=120, rounds=3)
     report = {
         "name": "judging",
         "figure": results["principle-last"]["judgements_per_s"],

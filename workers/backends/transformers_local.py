@@ -307,8 +307,9 @@ class Local:
         while begin < len(order):
             if beat is not None:
                 beat()
-            width = shared + len(rows[order[begin]])
-            count = max(1, min(self.rows, self.tokens // width))
+            width = len(rows[order[begin]])
+            # A shared beginning is read by each row and computed by none: it fills memory, and costs little else.
+            count = max(1, min(self.rows, self.tokens // (width + shared // 8)))
             places = order[begin : begin + count]
             try:
                 with torch.inference_mode():
@@ -321,7 +322,7 @@ class Local:
                 continue
             if len(places) == 1:
                 raise CannotAnswer(
-                    f"The memory of {self.network.device} does not suffice for one text of {width:,} tokens."
+                    f"The memory of {self.network.device} does not suffice for one text of {shared + width:,} tokens."
                 )
             self.rows = max(1, len(places) // 2)
             if torch.cuda.is_available():
