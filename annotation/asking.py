@@ -115,8 +115,8 @@ class JudgingPlan:
         Raises:
             Refused: a key is not known, or a value is not possible.
         """
-        given = Fields(parameters, of="A judging run")
-        plan = cls(
+        given = Fields(parameters, of="A judging run", known=[field.name for field in fields(cls)])
+        return cls(
             model=given.text("model"),
             template=given.text("template", cls.template),
             asks=given.texts("asks", cls.asks),
@@ -133,8 +133,6 @@ class JudgingPlan:
             max_tokens=given.whole("max_tokens", cls.max_tokens),
             temperature=given.number("temperature", cls.temperature),
         )
-        given.end(field.name for field in fields(cls))
-        return plan
 
     def as_parameters(self) -> dict[str, Any]:
         """The plan as JSON."""

@@ -6,6 +6,7 @@ the models stands in workers/strategies; here is what pages and commands must kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -21,9 +22,8 @@ from annotation.recording import record
 from annotation.running import request_run
 
 MOST_MODELS = 8
+# With both polarities and all models that is 1,024 candidates, and a candidate's place is a small integer.
 MOST_PER_PROMPT = 64
-# A candidate's place within its run and prompt is a small integer.
-MOST_CANDIDATES_PER_PROMPT = 1024
 
 
 @dataclass(frozen=True)
@@ -161,11 +161,6 @@ class GenerationPlan:
             check_range("number of candidates n", self.n, 2, MOST_PER_PROMPT)
         elif self.scorer or self.scorer_model:
             raise Refused(f"The strategy {facts.title} does not score. Leave out the scorer.")
-        if self.per_prompt_count > MOST_CANDIDATES_PER_PROMPT:
-            raise Refused(
-                f"That makes {self.per_prompt_count} candidates per prompt; at most {MOST_CANDIDATES_PER_PROMPT} are "
-                "possible. Lower n or name fewer models."
-            )
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -197,8 +192,8 @@ class GenerationPlan:
         Raises:
             Refused: a key is not known, or a value is not possible.
         """
-        given = Fields(parameters, of="A generation run")
-        plan = cls(
+        given = Fields(parameters, of="A generation run", known=[field.name for field in fields(cls)])
+        return cls(
             models=given.texts("models"),
             strategy=given.text("strategy", cls.strategy),
             n=given.whole("n", cls.n),
@@ -219,8 +214,6 @@ class GenerationPlan:
             scorer=given.text("scorer"),
             scorer_model=given.text("scorer_model"),
         )
-        given.end(field.name for field in fields(cls))
-        return plan
 
     def as_parameters(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -350,3 +343,22 @@ def _candidate(run: Run, plan: GenerationPlan, one: Made, language: str) -> Cand
         language=language,
         characters=len(text),
     )
+
+
+# ---- facts about the best of n, for display --------------------------------------------------------------------------
+
+
+def best_of_n_win_rate(n: int) -> float:
+    """How often the best of n beats one sample of the same model, by the scorer that chose it: n / (n + 1).
+
+    For independent, continuous scores. Source: Gui et al., BoNBoN Alignment, arXiv 2406.00832.
+    """
+    return n / (n + 1)
+
+
+def best_of_n_divergence(n: int) -> float:
+    """At most so far the best of n lies from the model's own distribution: log n - (n - 1) / n, nats (KL).
+
+    Source: as above.
+    """
+    return math.log(n) - (n - 1) / n
