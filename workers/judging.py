@@ -7,7 +7,7 @@ at most one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,42 +149,55 @@ def _ask_pairs(work: Work, batch: list[int]) -> None:
 
 
 def _answers(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
-    """Ask pair by pair and order by order: what one call to the model shares is its beginning.
+    """What the model answers; where it refuses, pair by pair, so that one bad pair costs one.
 
-    A pair that the model cannot answer is left out whole, so that no question stands in one order only.
+    A pair that it cannot answer is left out whole: no question stands in one order only.
     """
+    if not questions:
+        return []
+    try:
+        found = _choose(work, loaded, questions)
+    except CannotAnswer:
+        found = []
+        for pair_id in dict.fromkeys(one.pair_id for one in questions):
+            try:
+                found += _choose(work, loaded, [one for one in questions if one.pair_id == pair_id])
+            except CannotAnswer as error:
+                work.left_out(pair_id, error)
+            else:
+                work.failures_in_a_row = 0
+        return found
+    work.failures_in_a_row = 0
+    return found
+
+
+def _choose(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
+    """Ask all of these. With the principle last, the principles of one pair and order share their beginning."""
     found: list[Answer] = []
-    for pair_id in dict.fromkeys(one.pair_id for one in questions):
-        mine = [one for one in questions if one.pair_id == pair_id]
-        try:
-            said = [answer for some in _by_order(mine) for answer in _choose(work, loaded[pair_id], some)]
-        except CannotAnswer as error:
-            work.left_out(pair_id, error)
-            continue
-        work.failures_in_a_row = 0
-        found += said
+    for some, is_shared in _grouped(work, questions):
+        conversations = [_conversation(work, loaded[one.pair_id], one) for one in some]
+        ask = work.backend.choose_after_prefix if is_shared else work.backend.choose
+        choices = ask(conversations, options=OPTIONS, beat=work.pace)
+        for question, choice in zip(some, choices, strict=True):
+            a, b, na = (float(p) for p in choice.probabilities)
+            if not np.isfinite([a, b, na]).all():
+                raise CannotAnswer(f"The model {work.backend.model} gave no probabilities.")
+            found.append(Answer(question, a, b, na))
     return found
 
 
-def _by_order(questions: Iterable[Question]) -> list[list[Question]]:
-    grouped: dict[bool, list[Question]] = {False: [], True: []}
+def _grouped(work: Work, questions: Sequence[Question]) -> Iterator[tuple[list[Question], bool]]:
+    """The questions in calls to the model, and whether a call's beginning is worth keeping."""
+    if work.plan.template != "principle-last":
+        yield list(questions), False
+        return
+    by_beginning: dict[tuple[int, bool, str], list[Question]] = {}
     for one in questions:
-        grouped[one.swapped].append(one)
-    return [some for some in grouped.values() if some]
-
-
-def _choose(work: Work, pair: Pair, questions: Sequence[Question]) -> list[Answer]:
-    conversations = [_conversation(work, pair, one) for one in questions]
-    # With the principle last, everything before it is the same in all of these: it is computed once.
-    ask = work.backend.choose_after_prefix if work.plan.template == "principle-last" else work.backend.choose
-    choices = ask(conversations, options=OPTIONS, beat=work.pace)
-    found = []
-    for question, choice in zip(questions, choices, strict=True):
-        a, b, na = (float(p) for p in choice.probabilities)
-        if not np.isfinite([a, b, na]).all():
-            raise CannotAnswer(f"The model {work.backend.model} gave no probabilities.")
-        found.append(Answer(question, a, b, na))
-    return found
+        by_beginning.setdefault((one.pair_id, one.swapped, one.injection), []).append(one)
+    alone = [some[0] for some in by_beginning.values() if len(some) == 1]
+    if alone:
+        yield alone, False
+    yield from ((some, True) for some in by_beginning.values() if len(some) > 1)
 
 
 def _conversation(work: Work, pair: Pair, question: Question) -> list[Message]:
