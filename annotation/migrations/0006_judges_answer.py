@@ -174,6 +174,8 @@ class Migration(migrations.Migration):
                     ("probability_a__gte", 0),
                     ("probability_b__gte", 0),
                     ("probability_na__gte", 0),
+                    ("probability_b__lte", 1.000001),
+                    ("probability_na__lte", 1.000001),
                     (
                         "probability_a__lte",
                         django.db.models.expressions.CombinedExpression(

@@ -49,7 +49,8 @@ class JudgeAnswer(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(probability_a__gte=0, probability_b__gte=0, probability_na__gte=0)
-                # Room for what is lost in adding up.
+                # Each by itself too, because nan is the largest number here. And room for what is lost in adding up.
+                & Q(probability_b__lte=1.000001, probability_na__lte=1.000001)
                 & Q(probability_a__lte=1.000001 - F("probability_b") - F("probability_na")),
                 name="answer_probabilities_are_shares",
             ),

@@ -62,7 +62,7 @@ def order_consistency(said: Floats) -> Estimate:
         0 to 1; higher is better; a judge that picks by chance has one half, one that only looks at the place 0.
     """
     sided = ~np.isnan(said).any(axis=1)
-    return _share(said[:, 0] == -said[:, 1], sided, undefined=NO_ANSWERS)
+    return _share(np.equal(said[:, 0], -said[:, 1]), sided, undefined=NO_ANSWERS)
 
 
 def first_place(said: Floats) -> Estimate:
