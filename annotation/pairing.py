@@ -88,9 +88,9 @@ def _bytes(said: bytes | str) -> bytes:
     return said if isinstance(said, bytes) else said.encode()
 
 
-def generated_digest(messages_json: str, *, run: int, index: int) -> bytes:
-    """sha256 over messages, run and place: two samples that say the same stay two candidates, and are not paired."""
-    digest = hashlib.sha256(messages_json.encode())
+def generated_digest(messages: str, *, run: int, index: int) -> bytes:
+    """sha256 over messages (JSON), run and place: two samples that say the same stay two candidates, and are not paired."""
+    digest = hashlib.sha256(messages.encode())
     digest.update(SEPARATOR + f"run {run} {index}".encode())
     return digest.digest()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from curation.metrics.agreement import Estimate
 from curation.metrics.labels import Codes, Floats, Labels
@@ -44,8 +44,8 @@ def wilson(successes: int, n: int, *, undefined: str) -> Estimate:
     return Estimate(p, low=low, high=high, n=n)
 
 
-def _share(hits: NDArray[np.bool_], counted: NDArray[np.bool_], *, undefined: str) -> Estimate:
-    return wilson(int((hits & counted).sum()), int(counted.sum()), undefined=undefined)
+def _share(hits: ArrayLike, counted: NDArray[np.bool_], *, undefined: str) -> Estimate:
+    return wilson(int((np.asarray(hits) & counted).sum()), int(counted.sum()), undefined=undefined)
 
 
 # ---- what the judge does by itself -----------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def order_consistency(said: Floats) -> Estimate:
         0 to 1; higher is better; a judge that picks by chance has one half, one that only looks at the place 0.
     """
     sided = ~np.isnan(said).any(axis=1)
-    return _share(np.equal(said[:, 0], -said[:, 1]), sided, undefined=NO_ANSWERS)
+    return _share(said[:, 0] == -said[:, 1], sided, undefined=NO_ANSWERS)
 
 
 def first_place(said: Floats) -> Estimate:

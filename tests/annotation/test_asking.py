@@ -138,7 +138,8 @@ def refuses(make_pair, judge, run):
 
     def store(name, **fields):
         values = {"probability_a": 0.5, "probability_b": 0.3, "probability_na": 0.2, "swapped": False}
-        JudgeAnswer.objects.get_or_create(run=run, annotator=judge, pair=pair, **values)
+        if not JudgeAnswer.objects.exists():
+            JudgeAnswer.objects.create(run=run, annotator=judge, pair=pair, **values)
         with pytest.raises(IntegrityError, match=name), transaction.atomic():
             JudgeAnswer.objects.create(run=run, annotator=judge, pair=pair, **(values | fields))
 

@@ -18,6 +18,12 @@ def plan(**fields):
     return GenerationPlan(**({"models": ("stub",)} | fields)).as_parameters()
 
 
+def known(candidate):
+    """What the strategy knows of it."""
+    assert candidate.provenance is not None
+    return candidate.provenance
+
+
 def run_it(hold, open_model):
     return generating.execute(hold, open_model=open_model)
 
@@ -208,7 +214,7 @@ def test_the_thought_is_kept_with_its_candidate_and_is_none_itself(held, make_pr
     run_it(held("generation", plan(strategy="elicitive", n=1)), opener(stub))
     made = Candidate.objects.all()
     assert {one.text for one in made} == {"My answer."}
-    assert {one.provenance["thought"] for one in made} == {"I think."}
+    assert {known(one)["thought"] for one in made} == {"I think."}
 
 
 def test_best_and_worst_are_marked_and_paired_by_score(held, make_prompts, opener):
@@ -218,11 +224,11 @@ def test_best_and_worst_are_marked_and_paired_by_score(held, make_prompts, opene
     hold = held("generation", plan(strategy="best_worst_of_n", n=4, scorer="likelihood"))
     run_it(hold, opener(stub))
     made = {one.text: one for one in Candidate.objects.all()}
-    assert (made["a b c"].polarity, made["a b c"].provenance["rank"]) == ("better", 1)
+    assert (made["a b c"].polarity, known(made["a b c"])["rank"]) == ("better", 1)
     worst = made["extraordinarily longwinded"]
-    assert (worst.polarity, worst.provenance["rank"], worst.provenance["n"]) == ("worse", 4, 4)
-    assert worst.provenance["score"] < made["a b c"].provenance["score"]
-    assert (worst.provenance["scorer"], worst.provenance["scorer_model"]) == ("likelihood", "stub")
+    assert (worst.polarity, known(worst)["rank"], known(worst)["n"]) == ("worse", 4, 4)
+    assert known(worst)["score"] < known(made["a b c"])["score"]
+    assert (known(worst)["scorer"], known(worst)["scorer_model"]) == ("likelihood", "stub")
     pair = Pair.objects.get()
     assert {pair.first.text, pair.second.text} == {"a b c", "extraordinarily longwinded"}
 
@@ -233,7 +239,7 @@ def test_another_model_may_score(held, make_prompts, opener):
     parameters = plan(strategy="best_worst_of_n", n=2, scorer="judge", scorer_model="scorer")
     run_it(held("generation", parameters), opened)
     assert opened.opened == ["stub", "scorer"]
-    assert {one.provenance["scorer_model"] for one in Candidate.objects.all()} == {"scorer"}
+    assert {known(one)["scorer_model"] for one in Candidate.objects.all()} == {"scorer"}
 
 
 def test_two_models_are_loaded_one_after_the_other(held, make_prompts, opener, monkeypatch):
