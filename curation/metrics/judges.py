@@ -61,7 +61,7 @@ def order_consistency(said: Floats) -> Estimate:
     Returns:
         0 to 1; higher is better; a judge that picks by chance has one half, one that only looks at the place 0.
     """
-    sided = ~np.isnan(said).any(axis=1)
+    sided = np.asarray(~np.isnan(said).any(axis=1))
     return _share(said[:, 0] == -said[:, 1], sided, undefined=NO_ANSWERS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 import pytest
 from django.utils import timezone
@@ -10,11 +11,17 @@ from django.utils import timezone
 from annotation.asking import JudgingPlan
 from annotation.models import Assignment, Judgement, Rationale
 from annotation.reasoning import HINT, publish_template
+from tests.workers import holding
 from tests.workers.stub import StubBackend, sure_of
 from tests.workers.test_judging import takes
 from workers import judging
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def held(project):
+    return partial(holding.held, project)
 
 
 def plan(**fields):
