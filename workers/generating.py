@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Sum
+
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan, Made, missing_indexes, prompts_of, record_candidates
 from annotation.models import Candidate, Prompt
@@ -54,10 +56,9 @@ class _Work:
     strategy: Strategy
     pace: Pace
     open: Open
-    tokens: int = 0
-    recorded: int = 0
     failed: int = 0
     failures_in_a_row: int = 0
+    last_failure: str = ""
     toys: set[str] = field(default_factory=set)
 
 
@@ -84,11 +85,15 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     work = _Work(hold, plan, STRATEGIES[plan.strategy], pace, open_model)
     for model in range(len(plan.models)):
         _generate(work, model, prompts)
+    made = Candidate.objects.filter(run=run).count()
+    if not made:
+        raise Refused(f"Nothing was made. The model's last reason: {work.last_failure}")
     result: dict[str, Any] = {
-        "candidates": Candidate.objects.filter(run=run).count(),
+        "candidates": made,
         "prompts": len(prompts),
         "prompts_left_out": work.failed,
-        "tokens": work.tokens,
+        # Of the whole run, earlier attempts among them; thoughts are not counted.
+        "tokens": Candidate.objects.filter(run=run).aggregate(total=Sum("token_count"))["total"] or 0,
         "toys": sorted(work.toys),
     }
     if plan.rule != "none":
@@ -161,6 +166,7 @@ def _answered(work: _Work, backend: Backend, batch: list[_Unit]) -> Iterator[lis
 def _left_out(work: _Work, unit: _Unit, error: CannotAnswer) -> None:
     work.failed += 1
     work.failures_in_a_row += 1
+    work.last_failure = str(error)
     if work.failures_in_a_row >= FAILURES_IN_A_ROW:
         raise Refused(f"The model answered none of {FAILURES_IN_A_ROW} prompts in a row. The last reason: {error}")
     if work.failed <= NAMED:
@@ -198,8 +204,6 @@ def _record(work: _Work, backend: Backend, scorer: Backend, units: Sequence[_Uni
     made = [one for unit in units for one in _candidates(work, backend, scorer, unit)]
     with work.hold.fenced():
         new = record_candidates(run=work.hold.run, plan=work.plan, made=made)
-    work.recorded += new
-    work.tokens += sum(one.token_count for unit in units for one in unit.made.values())
     work.pace.add(new)
 
 

@@ -55,6 +55,7 @@ class Work:
     pace: Pace
     failed: int = 0
     failures_in_a_row: int = 0
+    last_failure: str = ""
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, what: str, number: int) -> None:
@@ -68,6 +69,7 @@ class Work:
         """
         self.failed += 1
         self.failures_in_a_row += 1
+        self.last_failure = str(error)
         if self.failures_in_a_row >= FAILURES_IN_A_ROW:
             raise Refused(f"The model answered none of {FAILURES_IN_A_ROW} pairs in a row. The last reason: {error}")
         if self.failed <= NAMED:
@@ -106,6 +108,8 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if "rationales" in plan.asks:
         for batch in _in_pieces(pairs, explaining.PAIRS_AT_ONCE):
             _explain(work, batch)
+    if work.failed >= len(pairs):
+        raise Refused(f"No pair was answered. The model's last reason: {work.last_failure}")
     return {"pairs": len(pairs), "pairs_left_out": work.failed, "judge": judge.pk, **work.counts}
 
 

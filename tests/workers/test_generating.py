@@ -125,6 +125,8 @@ def test_a_second_attempt_makes_only_what_is_missing_and_the_same(held, make_pro
     result = run_it(held("generation", {}, run=hold.run), nothing)
     assert nothing.opened == []
     assert result["candidates"] == 12
+    # "stub wrote 17 to What is 0 plus 0?" has nine words, each a token of the stub.
+    assert result["tokens"] == 12 * 9
     assert result["pairs"] == 0
     assert Pair.objects.count() == 6
 
@@ -189,6 +191,12 @@ def test_a_model_that_refuses_everything_fails_the_run(held, make_prompts):
     hold = held("generation", plan(n=1))
     with pytest.raises(Refused, match="answered none of 5 prompts in a row"):
         run_it(hold, Opener(StubBackend(write=lambda asked, seed: "REFUSE")))
+
+
+def test_a_run_that_made_nothing_has_failed(held, make_prompts):
+    make_prompts(2)
+    with pytest.raises(Refused, match=r"Nothing was made\. .* too long"):
+        run_it(held("generation", plan()), Opener(StubBackend(write=lambda asked, seed: "REFUSE")))
 
 
 def test_without_prompts_it_says_so(held):

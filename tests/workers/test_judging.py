@@ -256,6 +256,12 @@ def test_injected_texts_go_into_the_candidate_that_lost_and_decide_nothing(held,
 # ---- refusals -------------------------------------------------------------------------------------------------------
 
 
+def test_a_run_that_answered_nothing_has_failed(held, make_pair):
+    make_pair()
+    with pytest.raises(Refused, match="No pair was answered"):
+        run_it(held("judging", plan(asks=("overall",))), Opener(StubBackend(answer=lambda asked: (np.nan,) * 3)))
+
+
 def test_without_pairs_it_says_so(held):
     with pytest.raises(Refused, match="There are no pairs to judge"):
         run_it(held("judging", plan()), Opener(StubBackend()))
