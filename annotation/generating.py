@@ -297,7 +297,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def missing_indexes(*, run: Run, prompts: Sequence[int]) -> dict[int, set[int]]:
+def taken_indexes(*, run: Run, prompts: Sequence[int]) -> dict[int, set[int]]:
     """Which places of a run are taken already, by prompt: what an earlier attempt recorded."""
     taken: dict[int, set[int]] = {prompt: set() for prompt in prompts}
     for prompt, index in Candidate.objects.filter(run=run, prompt__in=prompts).values_list("prompt_id", "index"):
@@ -310,12 +310,14 @@ def record_candidates(*, run: Run, plan: GenerationPlan, made: Sequence[Made]) -
 
     The caller holds the run: call it inside `hold.fenced()`. Returns how many were new.
     """
-    languages = dict(Prompt.objects.filter(pk__in={one.prompt_id for one in made}).values_list("pk", "language"))
-    before = Candidate.objects.filter(run=run).count()
+    prompts = {one.prompt_id for one in made}
+    languages = dict(Prompt.objects.filter(pk__in=prompts).values_list("pk", "language"))
+    here = Candidate.objects.filter(run=run, prompt__in=prompts)
+    before = here.count()
     Candidate.objects.bulk_create(
         [_candidate(run, plan, one, languages[one.prompt_id]) for one in made], ignore_conflicts=True
     )
-    return Candidate.objects.filter(run=run).count() - before
+    return here.count() - before
 
 
 def _candidate(run: Run, plan: GenerationPlan, one: Made, language: str) -> Candidate:

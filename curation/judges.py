@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotation.combining import combine, declined, signs
 from annotation.generating import STRATEGIES
-from annotation.models import Annotator, Candidate, Project
+from annotation.models import Annotator, Project
 from annotation.questions import INJECTIONS
 from curation.arrays import columns
 from curation.metrics.agreement import Estimate, cohen_kappa, percent_agreement
@@ -202,8 +202,3 @@ def contrast_reports(*, project: Project) -> list[ContrastReport]:
             accuracy = contrast_accuracy(pairs.label[rows].astype(np.float64), pairs.people[rows])
             reports.append(ContrastReport(name, facts.title, int(rows.sum()), accuracy))
     return reports
-
-
-def has_generated(project: Project) -> bool:
-    """Whether a worker made candidates for this project."""
-    return Candidate.objects.filter(prompt__project=project, run__isnull=False).exists()

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Sum
 
 from annotation.errors import Refused
-from annotation.generating import GenerationPlan, Made, missing_indexes, prompts_of, record_candidates
+from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, taken_indexes
 from annotation.models import Candidate, Prompt
 from annotation.pairing import pair_candidates
 from annotation.running import Hold
@@ -125,7 +125,7 @@ def _batches(work: _Work, model: int, prompts: Sequence[int]) -> Iterator[list[_
     size = 0
     for at in range(0, len(prompts), PROMPTS_AT_ONCE):
         some = prompts[at : at + PROMPTS_AT_ONCE]
-        taken = missing_indexes(run=work.hold.run, prompts=some)
+        taken = taken_indexes(run=work.hold.run, prompts=some)
         loaded = Prompt.objects.in_bulk(some)
         for key in some:
             row = loaded[key]
