@@ -15,7 +15,8 @@ from annotation.generating import STRATEGIES
 from annotation.models import Annotator, Project
 from annotation.questions import INJECTIONS
 from curation.arrays import columns
-from curation.metrics.agreement import Estimate, cohen_kappa, percent_agreement
+from curation.metrics.agreement import cohen_kappa, percent_agreement
+from curation.metrics.estimates import Estimate
 from curation.metrics.judges import (
     against_people,
     best_of_n_accuracy,

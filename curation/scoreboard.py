@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curation.charts import Interval, interval
 from curation.judges import ContrastReport, JudgeReport
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate
 
 # Below so many pairs a share is shown grey: its interval spans most of the scale.
 ENOUGH = 20

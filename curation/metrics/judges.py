@@ -7,45 +7,18 @@ undefined, with a reason, where nothing counts towards it.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate, share_of
 from curation.metrics.labels import Codes, Floats, Labels
-
-# The 97.5 % quantile of the normal distribution.
-Z = 1.959963984540054
 
 NO_ANSWERS = "The judge took a side in no question."
 NO_PEOPLE = "There is no pair on which people prefer one candidate."
 
 
-def wilson(successes: int, n: int, *, undefined: str) -> Estimate:
-    """A share with its 95 % Wilson score interval.
-
-    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), p = successes / n.
-
-    Args:
-        successes, n: counts, 0 <= successes <= n.
-        undefined: the reason to give where n is 0.
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    if not n:
-        return Estimate.undefined(undefined)
-    p = successes / n
-    middle = p + Z**2 / (2 * n)
-    spread = Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    low = 0.0 if successes == 0 else (middle - spread) / scale
-    high = 1.0 if successes == n else (middle + spread) / scale
-    return Estimate(p, low=low, high=high, n=n)
-
-
 def _share(hits: ArrayLike, counted: NDArray[np.bool_], *, undefined: str) -> Estimate:
-    return wilson(int((np.asarray(hits) & counted).sum()), int(counted.sum()), undefined=undefined)
+    return share_of(int((np.asarray(hits) & counted).sum()), int(counted.sum()), none=undefined)
 
 
 # ---- what the judge does by itself -----------------------------------------------------------------------------------
@@ -163,7 +136,7 @@ def best_of_n_accuracy(prompt: Codes, first: Codes, second: Codes, preference: F
         rights = np.add.reduceat((won & right)[order].astype(np.int64), starts)
         best = (wins == size) & (size >= 2)
         total, passed = int(best.sum()), int((best & (rights == size)).sum())
-    return wilson(passed, total, undefined="No prompt has a candidate that people prefer to two others.")
+    return share_of(passed, total, none="No prompt has a candidate that people prefer to two others.")
 
 
 def flip_rate(before: Floats, after: Floats) -> Estimate:

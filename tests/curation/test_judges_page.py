@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from annotation.asking import ensure_judge
 from annotation.models import Candidate
-from curation.metrics.agreement import Estimate
+from curation.metrics.estimates import Estimate
 from curation.scoreboard import number, share
 
 pytestmark = pytest.mark.django_db

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binomtest
 
-from curation.metrics.agreement import Estimate, cohen_kappa, percent_agreement
+from curation.metrics.agreement import cohen_kappa, percent_agreement
+from curation.metrics.estimates import Estimate
 from curation.metrics.judges import (
     against_people,
     best_of_n_accuracy,
@@ -18,7 +16,6 @@ from curation.metrics.judges import (
     longer,
     order_consistency,
     pairwise_accuracy,
-    wilson,
 )
 
 NAN = np.nan
@@ -29,21 +26,6 @@ def ends(found: Estimate) -> tuple[float, float]:
     assert found.low is not None
     assert found.high is not None
     return found.low, found.high
-
-
-def test_wilson_by_hand():
-    found = wilson(8, 10, undefined="")
-    assert (found.value, found.n) == (0.8, 10)
-    assert (found.low, found.high) == pytest.approx((0.490162, 0.943318), abs=1e-6)
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_is_the_score_interval(counts):
-    k, n = counts
-    found = wilson(k, n, undefined="")
-    expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert ends(found)[0] <= found.value <= ends(found)[1]
 
 
 def test_nothing_counted_is_undefined_and_never_zero():
