@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from annotation.asking import JudgingPlan, request_judging
@@ -12,20 +14,19 @@ from tests.workers.holding import make_prompts
 from workers import tasks
 
 models = pytest.importorskip("tests.workers.backends.models", reason="The backends are not here yet.")
+backends = pytest.importorskip("workers.backends")
 
 pytestmark = [pytest.mark.django_db, pytest.mark.gpu_stack]
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    from workers.backends import load_backend
-
     home = tmp_path_factory.mktemp("models")
     found = {}
     for kind in ("llama", "qwen2"):
         # Room for the examples that some strategies show.
         folder = models.save(home / kind, kind, max_position_embeddings=4096)
-        found[kind] = load_backend(
+        found[kind] = backends.load_backend(
             name=f"tiny-{kind}", kind="transformers_local", folder_or_url=str(folder), device="cpu"
         )
     return found
@@ -72,11 +73,10 @@ def test_every_strategy_with_a_real_model(project, opened, work, name):
     result = work(run)
     assert result["candidates"] == 3 * plan.per_prompt_count
     assert result["prompts_left_out"] == 0
-    for tokens, total, quantiles, entropy, branching in (
-        Candidate.objects.filter(run=run)
-        .exclude(token_count=0)
-        .values_list("token_count", "log_probability", "log_probability_quantiles", "mean_entropy", "branching_share")
-    ):
+    figures = ("token_count", "log_probability", "log_probability_quantiles", "mean_entropy", "branching_share")
+    row: tuple[Any, ...]
+    for row in Candidate.objects.filter(run=run).exclude(token_count=0).values_list(*figures):
+        tokens, total, quantiles, entropy, branching = row
         assert tokens <= 6
         assert total < 0
         assert len(quantiles) == 11
