@@ -89,7 +89,7 @@ def _bytes(said: bytes | str) -> bytes:
 
 
 def generated_digest(messages: str, *, run: int, index: int) -> bytes:
-    """sha256 over messages (JSON), run and place: two samples that say the same stay two candidates, and are not paired."""
+    """sha256 over messages (JSON), run and place: samples that say the same stay two candidates."""
     digest = hashlib.sha256(messages.encode())
     digest.update(SEPARATOR + f"run {run} {index}".encode())
     return digest.digest()
