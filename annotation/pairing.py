@@ -1,18 +1,25 @@
-"""What makes a prompt, a candidate, a pair the same: their digests, and the drawn order of pairs."""
+"""Candidates -> pairs. And what makes a prompt, a candidate, a pair the same: digests, and the drawn order of pairs."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from json.encoder import encode_basestring
 from typing import Any
 
+import numpy as np
 from django.db import connection, transaction
 from django.db.models import Max
 
-from annotation.models import Pair, Project
+from annotation import typesetting
+from annotation.assigning import open_slots
+from annotation.likeness import alike
+from annotation.models import Candidate, Pair, Project, Run
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -81,6 +88,13 @@ def _bytes(said: bytes | str) -> bytes:
     return said if isinstance(said, bytes) else said.encode()
 
 
+def generated_digest(messages: str, *, run: int, index: int) -> bytes:
+    """sha256 over messages (JSON), run and place: samples that say the same stay two candidates."""
+    digest = hashlib.sha256(messages.encode())
+    digest.update(SEPARATOR + f"run {run} {index}".encode())
+    return digest.digest()
+
+
 def shuffle_key(seed: int, *parts: str) -> int:
     """A number that orders the pairs of a project: as good as drawn, the same for the same seed and pair. 63 bits."""
     key = seed.to_bytes(16, "big", signed=True)
@@ -102,3 +116,169 @@ def next_rank(*, project: Project) -> int:
         )
     last = Pair.objects.filter(project=project).aggregate(last=Max("rank"))["last"]
     return 0 if last is None else last + 1
+
+
+# ---- which candidates are paired: pure ------------------------------------------------------------------------------
+
+Places = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """What pairing looks at of one candidate. `system` is what made it: model, revision, system message."""
+
+    text: str
+    system: tuple[str, ...] = ()
+    polarity: str = ""
+    # Its number among those of its polarity, and its rank by score, 1 is the best.
+    number: int = 0
+    rank: int | None = None
+
+
+def _all(entrants: Sequence[Entrant]) -> Places:
+    return list(combinations(range(len(entrants)), 2))
+
+
+def _contrast(entrants: Sequence[Entrant]) -> Places:
+    """Each candidate meant to be better with the one of the same number meant to be worse."""
+    worse = {(one.number, one.polarity): at for at, one in enumerate(entrants)}
+    found = []
+    for at, one in enumerate(entrants):
+        other = worse.get((one.number, Candidate.Polarity.WORSE))
+        if one.polarity == Candidate.Polarity.BETTER and other is not None:
+            found.append((at, other))
+    return found
+
+
+def _best_worst(entrants: Sequence[Entrant]) -> Places:
+    """Of each system the best with the worst by score."""
+    found = []
+    for system in dict.fromkeys(one.system for one in entrants):
+        ranked = [(one.rank, at) for at, one in enumerate(entrants) if one.system == system and one.rank is not None]
+        if len(ranked) >= 2:
+            found.append((min(ranked)[1], max(ranked)[1]))
+    return found
+
+
+def _across(entrants: Sequence[Entrant]) -> Places:
+    return [(i, j) for i, j in _all(entrants) if entrants[i].system != entrants[j].system]
+
+
+PAIRINGS: dict[str, Callable[[Sequence[Entrant]], Places]] = {
+    "all": _all,
+    "sampled": _all,
+    "best_worst": _best_worst,
+    "across": _across,
+    "contrast": _contrast,
+}
+
+
+@dataclass
+class Paired:
+    """Which places are paired, and how many were left out because the two say the same."""
+
+    places: Places = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def choose_pairs(
+    entrants: Sequence[Entrant], *, rule: str, near: float, per_prompt: int, rng: np.random.Generator
+) -> Paired:
+    """Which candidates of one prompt are paired.
+
+    Identical and near-identical ones are left out and counted under these names, before anything is drawn; empty
+    candidates count as "empty". Of several candidates that say the same, the later ones meet nobody: their pairs would
+    ask the same question again.
+
+    Args:
+        entrants: the candidates of one prompt, in the order of their places.
+        rule: a key of PAIRINGS. "sampled" draws `per_prompt` of all pairs without replacement.
+        near: from this Jaccard similarity on two candidates are near-identical.
+        rng: draws; the same generator gives the same pairs.
+    """
+    same, close = alike([one.text for one in entrants], near=near)
+    found = Paired()
+    kept: Places = []
+    seen: set[tuple[int, int]] = set()
+    leader = [int(np.argmax(row)) for row in same]
+    for i, j in PAIRINGS[rule](entrants):
+        if not entrants[i].text.strip() or not entrants[j].text.strip():
+            found.left_out["empty"] += 1
+        elif same[i, j]:
+            found.left_out["identical"] += 1
+        elif close[i, j]:
+            found.left_out["near_identical"] += 1
+        elif (question := (min(leader[i], leader[j]), max(leader[i], leader[j]))) in seen:
+            found.left_out["repeated"] += 1
+        else:
+            seen.add(question)
+            kept.append((i, j))
+    if rule == "sampled" and len(kept) > per_prompt:
+        drawn = rng.choice(len(kept), size=per_prompt, replace=False)
+        kept = [kept[at] for at in sorted(drawn.tolist())]
+    found.places = kept
+    return found
+
+
+# ---- the write ------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def pair_candidates(
+    *, run: Run, prompts: Sequence[int], rule: str, near: float, per_prompt: int
+) -> tuple[int, Counter[str]]:
+    """Pair the candidates that a run made for these prompts, and open slots as an import does.
+
+    What is drawn depends on the run's seed and the prompt, so that pairing twice makes the same pairs and adds nothing.
+    The pairs carry no label: a strategy's polarity is a pseudo-label and stays with its candidates.
+
+    Returns how many pairs are new, and how many were left out, by reason.
+    """
+    project = run.project
+    assert project is not None
+    by_prompt: dict[int, list[Candidate]] = {prompt: [] for prompt in prompts}
+    for candidate in Candidate.objects.filter(run=run, prompt__in=prompts).order_by("prompt_id", "index"):
+        by_prompt[candidate.prompt_id].append(candidate)
+    left_out: Counter[str] = Counter()
+    wanted: list[tuple[int, int, int]] = []
+    for prompt, candidates in by_prompt.items():
+        rng = np.random.default_rng([run.seed, prompt])
+        paired = choose_pairs(_entrants(candidates), rule=rule, near=near, per_prompt=per_prompt, rng=rng)
+        left_out += paired.left_out
+        for i, j in paired.places:
+            first, second = sorted((candidates[i].pk, candidates[j].pk))
+            wanted.append((prompt, first, second))
+    rank = next_rank(project=project)
+    here = set(Pair.objects.filter(prompt__in=prompts).values_list("first_id", "second_id"))
+    new = [row for row in wanted if row[1:] not in here]
+    new.sort(key=lambda row: shuffle_key(project.seed, str(row[1]), str(row[2])))
+    made = Pair.objects.bulk_create(
+        Pair(
+            project=project,
+            prompt_id=prompt,
+            first_id=first,
+            second_id=second,
+            rank=rank + at,
+            source=f"run {run.pk}",
+            meta={"run": run.pk, "pairing": rule},
+        )
+        for at, (prompt, first, second) in enumerate(new)
+    )
+    ids = [pair.pk for pair in made]
+    typesetting.typeset_pairs(pairs=ids)
+    open_slots(project=project, pairs=ids)
+    return len(made), left_out
+
+
+def _entrants(candidates: Sequence[Candidate]) -> list[Entrant]:
+    return [
+        Entrant(
+            text=one.text,
+            system=(one.model, one.revision, str((one.provenance or {}).get("system", ""))),
+            polarity=one.polarity,
+            # Strategies with two polarities lay their candidates out better, worse, better, worse, ...
+            number=one.index // 2,
+            rank=(one.provenance or {}).get("rank"),
+        )
+        for one in candidates
+    ]

@@ -1,8 +1,8 @@
-"""The pages of curation: projects and their overview, releases, reports."""
+"""The pages of curation: projects and their overview, releases, reports, judges."""
 
 from django.urls import URLPattern, path
 
-from curation.views import overview, projects, releases, reports
+from curation.views import judges, overview, projects, releases, reports
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -17,6 +17,7 @@ release_urls: list[URLPattern] = [
 
 report_urls: list[URLPattern] = [
     path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
+    path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 
 urlpatterns = overview_urls + release_urls + report_urls

@@ -79,16 +79,24 @@ def _release(hold: Hold) -> dict[str, Any]:
     return releasing.execute(hold)
 
 
-def _no_engine(hold: Hold) -> dict[str, Any]:
-    raise Refused(f"This version of Plumbline has no engine for runs of the kind “{hold.run.get_kind_display()}” yet.")
+def _generate(hold: Hold) -> dict[str, Any]:
+    from workers import generating
+
+    return generating.execute(hold)
+
+
+def _judge(hold: Hold) -> dict[str, Any]:
+    from workers import judging
+
+    return judging.execute(hold)
 
 
 HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
     Run.Kind.IMPORT: _import,
     Run.Kind.MEASUREMENT: _measure,
     Run.Kind.RELEASE: _release,
-    Run.Kind.GENERATION: _no_engine,
-    Run.Kind.JUDGING: _no_engine,
+    Run.Kind.GENERATION: _generate,
+    Run.Kind.JUDGING: _judge,
 }
 
 

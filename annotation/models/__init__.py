@@ -1,5 +1,6 @@
 """The data of annotation, one module per kind of thing, in the order in which data moves."""
 
+from annotation.models.answers import JudgeAnswer
 from annotation.models.assignments import Assignment, Draft
 from annotation.models.candidates import Candidate
 from annotation.models.events import Event
@@ -10,6 +11,7 @@ from annotation.models.people import Annotator, Invitation, Role, SignInLink, Us
 from annotation.models.projects import Project, Scale
 from annotation.models.prompts import Prompt
 from annotation.models.runs import Run, Worker
+from annotation.models.templates import RationaleTemplate
 
 __all__ = [
     "Annotator",
@@ -22,6 +24,7 @@ __all__ = [
     "GuidelinePrinciple",
     "GuidelineReading",
     "Invitation",
+    "JudgeAnswer",
     "Judgement",
     "Pair",
     "Principle",
@@ -29,6 +32,7 @@ __all__ = [
     "Project",
     "Prompt",
     "Rationale",
+    "RationaleTemplate",
     "Role",
     "Run",
     "Scale",

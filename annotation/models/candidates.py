@@ -36,6 +36,8 @@ class Candidate(models.Model):
     template_version = models.CharField(max_length=60, blank=True, default="")
     seed = models.BigIntegerField(null=True, blank=True)
     sampling = models.JSONField(null=True, blank=True)
+    # What else a strategy knows of it: the thought before it, its system message and values, score and rank.
+    provenance = models.JSONField(null=True, blank=True)
     # Numbers of the generation: tokens, nats.
     token_count = models.PositiveIntegerField(null=True, blank=True)
     log_probability = models.FloatField(null=True, blank=True)

@@ -181,6 +181,14 @@ class Rationale(models.Model):
     # Provenance of machine text: the template, whether the verdict was given away, what it was edited from, how much.
     template = models.CharField(max_length=60, blank=True, default="")
     is_hinted = models.BooleanField(default=False)
+    # Machine text only: the side whose preference it explains.
+    explains = models.CharField(
+        max_length=6,
+        choices=[("", "Not said"), ("first", "First"), ("second", "Second")],
+        blank=True,
+        default="",
+        db_default="",
+    )
     edited_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="edits")
     edit_distance = models.PositiveIntegerField(null=True, blank=True)
     run = models.ForeignKey(
@@ -194,6 +202,15 @@ class Rationale(models.Model):
             models.UniqueConstraint(fields=["judgement", "source"], name="one_rationale_per_judgement_and_source"),
             models.CheckConstraint(
                 condition=~Q(source="edited") | Q(edited_from__isnull=False), name="edited_names_its_origin"
+            ),
+            # A run that goes on after a crash writes none twice.
+            models.UniqueConstraint(
+                fields=["run", "pair", "template"],
+                condition=Q(source="machine", run__isnull=False),
+                name="one_machine_rationale_per_run_and_template",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source="machine", run__isnull=False) | ~Q(template=""), name="machine_names_its_template"
             ),
         ]
 

@@ -440,7 +440,17 @@ def test_no_byte_tells_what_an_annotator_must_not_know(
         for candidate in (pair.first, pair.second):
             candidate.strategy, candidate.polarity, candidate.revision = "canary-strategy", "worse", "canary-revision"
             candidate.template_version, candidate.sampling = "canary-template", {"t": "canary-sampling"}
+            candidate.provenance = {"thought": "canary-thought", "system": "canary-system", "score": "canary-score"}
             candidate.save()
+        robot, _ = Annotator.objects.get_or_create(project=pair.project, kind="judge", name="canary-judge")
+        Rationale.objects.create(
+            pair=pair,
+            annotator=robot,
+            text="canary-machine",
+            source="machine",
+            template="canary-general",
+            is_hinted=True,
+        )
     Annotator.objects.filter(pk=bob.pk).update(name="canary-bob")
     other = sign_in(bob)
     answered(other, "a1", "b3", note="canary-rationale", tag=["tone"], flag="identity")

@@ -1,14 +1,27 @@
-"""What makes prompts and candidates the same, and the drawn order."""
+"""What makes prompts and candidates the same, the drawn order, and which candidates are paired."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.models import Project
-from annotation.pairing import as_json, candidate_digest, messages_json, next_rank, prompt_digest, shuffle_key
+from annotation.models import Assignment, Candidate, Pair, Project, Prompt, Run
+from annotation.pairing import (
+    Entrant,
+    Paired,
+    as_json,
+    candidate_digest,
+    choose_pairs,
+    generated_digest,
+    messages_json,
+    next_rank,
+    pair_candidates,
+    prompt_digest,
+    shuffle_key,
+)
 
 
 def test_the_same_conversation_is_one_prompt() -> None:
@@ -58,3 +71,117 @@ def test_the_next_rank_is_held_until_the_transaction_ends(project: Project, make
     make_pair(rank=41)  # type: ignore[operator]
     with transaction.atomic():
         assert next_rank(project=project) == 42
+
+
+# ---- which candidates are paired -------------------------------------------------------------------------------------
+
+
+def entrants(*texts: str, **fields: object) -> list[Entrant]:
+    return [Entrant(text, ("m",), number=n, **fields) for n, text in enumerate(texts)]  # type: ignore[arg-type]
+
+
+def chosen(found: list[Entrant], rule: str, *, near: float = 0.9, per_prompt: int = 1, seed: int = 1) -> Paired:
+    return choose_pairs(found, rule=rule, near=near, per_prompt=per_prompt, rng=np.random.default_rng(seed))
+
+
+def test_all_pairs_of_different_candidates() -> None:
+    assert chosen(entrants("one", "two", "three"), "all").places == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_what_says_the_same_is_left_out_and_counted() -> None:
+    near = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
+    found = chosen(entrants("One.", "one. ", near, f"{near} and", "", "two"), "all", near=0.9)
+    # The second "one" asks what the first asks already; so do its pairs.
+    assert found.places == [(0, 2), (0, 3), (0, 5), (2, 5), (3, 5)]
+    assert found.left_out == {"identical": 1, "near_identical": 1, "empty": 5, "repeated": 3}
+    assert sum(found.left_out.values()) + len(found.places) == 15
+
+
+def test_a_threshold_of_one_leaves_out_identical_ones_only() -> None:
+    assert chosen(entrants("a b c d", "a b c e"), "all", near=1.0).places == [(0, 1)]
+    assert chosen(entrants("a b c d", "a b c e"), "all", near=0.3).left_out == {"near_identical": 1}
+
+
+def test_sampled_pairs_are_drawn_from_those_that_differ_and_all_as_often() -> None:
+    found = entrants("one", "One", "two", "three")
+    times = np.zeros((4, 4))
+    for seed in range(900):
+        for pair in chosen(found, "sampled", per_prompt=1, seed=seed).places:
+            times[pair] += 1
+    # Three different questions remain: 300 each, within five standard deviations.
+    drawn = times[times > 0]
+    assert len(drawn) == 3
+    assert (np.abs(drawn - 300) < 5 * (900 * 2 / 9) ** 0.5).all()
+    assert len(chosen(found, "sampled", per_prompt=9).places) == 3
+    assert chosen(found, "sampled", seed=4) == chosen(found, "sampled", seed=4)
+
+
+def test_contrast_pairs_better_with_worse_of_the_same_number() -> None:
+    found = [Entrant(f"{polarity} {n}", ("m",), polarity, number=n) for n in (0, 1) for polarity in ("better", "worse")]
+    assert chosen(found, "contrast").places == [(0, 1), (2, 3)]
+    assert chosen(found[:1], "contrast").places == []
+
+
+def test_best_and_worst_are_of_one_system() -> None:
+    found = [Entrant(f"{m} {rank}", (m,), rank=rank) for m in "ab" for rank in (2, 1, 3)]
+    assert chosen(found, "best_worst").places == [(1, 2), (4, 5)]
+    assert chosen(found[:1], "best_worst").places == []
+
+
+def test_across_pairs_no_two_of_one_system() -> None:
+    found = [Entrant(f"{m} {n}", (m,)) for m in "ab" for n in (0, 1)]
+    assert chosen(found, "across").places == [(0, 2), (0, 3), (1, 2), (1, 3)]
+
+
+def test_the_same_text_of_one_run_is_two_candidates() -> None:
+    digests = {generated_digest("[1]", run=run, index=index) for run in (1, 11) for index in (1, 11)}
+    assert len(digests) == 4
+
+
+@pytest.fixture
+def run(project: Project) -> Run:
+    return Run.objects.create(project=project, kind="generation", code_version="test", seed=3)
+
+
+def generate(project: Project, run: Run, number: int, texts: tuple[str, ...] = ("one", "two", "three")) -> list[int]:
+    """So many prompts of `project` with candidates of `run`."""
+    made = []
+    for n in range(number):
+        messages = [{"role": "user", "content": f"Question {n}"}]
+        prompt = Prompt.objects.create(project=project, messages=messages, digest=prompt_digest(as_json(messages)))
+        for index, text in enumerate(texts):
+            said = [{"role": "assistant", "content": text}]
+            digest = generated_digest(as_json(said), run=run.pk, index=index)
+            Candidate.objects.create(
+                prompt=prompt,
+                messages=said,
+                digest=digest,
+                run=run,
+                index=index,
+                polarity=("better", "worse")[index % 2],
+            )
+        made.append(prompt.pk)
+    return made
+
+
+@pytest.mark.django_db
+def test_pairs_are_stored_once_with_slots_and_without_a_label(project: Project, run: Run) -> None:
+    prompts = generate(project, run, 2)
+    asked = {"run": run, "prompts": prompts, "rule": "all", "near": 0.9, "per_prompt": 1}
+    assert pair_candidates(**asked) == (6, {})  # type: ignore[arg-type]
+    assert pair_candidates(**asked) == (0, {})  # type: ignore[arg-type]
+    pairs = Pair.objects.filter(project=project)
+    assert sorted(pairs.values_list("rank", flat=True)) == list(range(6))
+    assert set(pairs.values_list("label", "source")) == {("", f"run {run.pk}")}
+    assert Assignment.objects.filter(project=project).open().count() == 6 * project.overlap
+
+
+@pytest.mark.django_db
+def test_what_was_drawn_is_drawn_again(project: Project, run: Run) -> None:
+    prompts = generate(project, run, 5)
+    asked = {"run": run, "prompts": prompts, "rule": "sampled", "near": 0.9, "per_prompt": 1}
+    pair_candidates(**asked)  # type: ignore[arg-type]
+    before = set(Pair.objects.values_list("first", "second"))
+    Pair.objects.all().delete()
+    pair_candidates(**asked)  # type: ignore[arg-type]
+    assert set(Pair.objects.values_list("first", "second")) == before

@@ -84,3 +84,34 @@ def crowd(project: Any) -> list[Any]:
         Annotator.objects.create(project=project, name=name, external_id=name)
         for name in ("expert_1", "expert_2", "author_1")
     ]
+
+
+SURE = {"A": (0.9, 0.05, 0.05), "B": (0.05, 0.9, 0.05), "N": (0.1, 0.1, 0.8)}
+
+
+@pytest.fixture
+def oracle(project: Any) -> Any:
+    """A judge as workers make them: a model with a template."""
+    from annotation.asking import ensure_judge
+
+    return ensure_judge(project=project, model="m", revision="r", template="oracle")
+
+
+@pytest.fixture
+def answer(project: Any, oracle: Any) -> Callable[..., None]:
+    """Let a judge answer: `answer(pair, "AB")` says A when the first stands as A, and B when the second does."""
+    from annotation.asking import Answer, Question, record_answers
+    from annotation.models import Run
+
+    run = Run.objects.create(project=project, kind="judging", code_version="test")
+
+    def store(
+        pair: Any, letters: str, *, principle: int | None = None, injection: str = "", into: str = "", judge: Any = None
+    ) -> None:
+        answers = [
+            Answer(Question(pair.pk, principle, swapped, injection, into), *SURE[letter])
+            for swapped, letter in zip((False, True), letters, strict=True)
+        ]
+        record_answers(run=run, judge=judge or oracle, answers=answers)
+
+    return store

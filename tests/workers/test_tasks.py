@@ -130,12 +130,12 @@ def test_an_unexpected_error_is_raised_and_the_run_waits_then_fails_after_three(
 
 
 @pytest.mark.parametrize("kind", [Run.Kind.GENERATION, Run.Kind.JUDGING])
-def test_kinds_without_an_engine_say_so(make_run, kind):
-    run = make_run(kind=kind)
+def test_a_run_with_parameters_that_nobody_knows_ends_with_a_sentence(make_run, kind):
+    run = make_run(kind=kind, parameters={"colour": "red"})
     tasks.run(run.pk)
     run.refresh_from_db()
     assert run.state == "failed"
-    assert "has no engine" in run.error
+    assert f"A {kind} run has no parameter 'colour'. Known are: " in run.error
 
 
 def test_a_measurement_that_a_page_asks_for_is_done_by_the_worker(make_run):

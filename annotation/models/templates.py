@@ -1,0 +1,29 @@
+"""What a project asks machines in its own words: templates, by version."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class RationaleTemplate(models.Model):
+    """One version of a project's wording of a request for a rationale. Never changed: a correction is a new version.
+
+    Version 1 of the built-in names stands in annotation/reasoning.py; a project's own versions of them begin at 2.
+    """
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="rationale_templates")
+    name = models.SlugField(max_length=40)
+    version = models.PositiveIntegerField()
+    text = models.TextField()
+    created_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "rationale_template"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name", "version"], name="one_rationale_template_per_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}"

@@ -1,0 +1,32 @@
+"""The page on judges: how far each can be trusted, and how well strategies' labels hold."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from annotation import access
+from annotation.models import Role
+from curation import judges as reading
+from curation import scoreboard
+
+
+@require_safe
+@login_required
+def judges(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    rows = scoreboard.rows(reading.judge_reports(project=project))
+    context = {
+        "project": project,
+        "section": "judges",
+        "judges": rows,
+        "finding": scoreboard.finding(rows),
+        "injected": any(row.flips or row.control for row in rows),
+        "strategies": scoreboard.strategy_rows(reading.contrast_reports(project=project)),
+        "enough": scoreboard.ENOUGH,
+        "counted_at": timezone.now(),
+    }
+    return TemplateResponse(request, "judges/page.html", context)

@@ -1,0 +1,49 @@
+"""The page on judges in a real browser: empty and full, in every look, axe-core content with each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from annotation.asking import Answer, Question, ensure_judge, record_answers
+from annotation.models import Candidate, Run
+from tests.browser.test_lead_pages import is_sound
+from tests.browser.test_pages import LONG, LOOKS
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+SURE = {"A": (0.9, 0.05, 0.05), "B": (0.05, 0.9, 0.05)}
+
+
+def answer(run: Run, judge: Any, pair: Any, letters: str, injection: str = "") -> None:
+    into = "second" if injection else ""
+    answers = [
+        Answer(Question(pair.pk, None, bool(swapped), injection, into), *SURE[letter])
+        for swapped, letter in enumerate(letters)
+    ]
+    record_answers(run=run, judge=judge, answers=answers)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_judges_empty_and_full(
+    enter: Any, lead: Any, project: Any, make_pair: Any, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, reverse("judges", args=["everyday"]), **LOOKS[look])
+    page.get_by_text("No judge has answered yet.").wait_for()
+    is_sound(page)
+    run = Run.objects.create(project=project, kind="judging", code_version="test")
+    judges = [ensure_judge(project=project, model=name, revision="r", template="oracle") for name in ("m", LONG)]
+    for n in range(4):
+        pair = make_pair()
+        Candidate.objects.filter(pk=pair.first_id).update(strategy="prefix", polarity="better")
+        Candidate.objects.filter(pk=pair.second_id).update(strategy="prefix", polarity="worse")
+        for judge in judges:
+            answer(run, judge, pair, "AB" if n else "AA")
+            answer(run, judge, pair, "AB", "harmless")
+            answer(run, judge, pair, "BA", "override")
+    page.reload()
+    page.get_by_role("heading", name="Under injected text").wait_for()
+    is_sound(page)
+    assert complaints == []

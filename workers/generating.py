@@ -1,0 +1,280 @@
+"""A run that generates: plan what is missing, call the model, record, pair.
+
+The unit of work is one prompt under one model: its candidates are recorded together or not at all, so that a run which
+goes on after a crash finds each unit done or not begun. Batches of units go to the model at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Sum
+
+from annotation.errors import Refused
+from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, taken_indexes
+from annotation.models import Candidate, Prompt
+from annotation.pairing import pair_candidates
+from annotation.running import Hold
+from workers.backends.primitives import Backend, CannotAnswer, Generated, Sampling
+from workers.opening import open_model
+from workers.pacing import Pace
+from workers.strategies import STRATEGIES, Asked, Request, Strategy
+from workers.strategies.requests import BETTER, WORSE
+from workers.strategies.scoring import ranks_of, scores_of
+
+Open = Callable[[str], Backend]
+
+# Texts that are asked for at once; a crash loses at most so many.
+TEXTS_AT_ONCE = 64
+# Prompts that are looked up, and paired, at once.
+PROMPTS_AT_ONCE = 500
+# After so many units in a row that the model could not answer, the model is at fault and not the prompts.
+FAILURES_IN_A_ROW = 5
+# The log names so many prompts that were left out.
+NAMED = 20
+
+
+@dataclass
+class _Unit:
+    """One prompt under one model: its requests by their places in the prompt's list, and their texts so far."""
+
+    prompt: Asked
+    requests: dict[int, Request]
+    made: dict[int, Generated] = field(default_factory=dict)
+
+
+@dataclass
+class _Work:
+    """One run on its way."""
+
+    hold: Hold
+    plan: GenerationPlan
+    strategy: Strategy
+    pace: Pace
+    open: Open
+    failed: int = 0
+    failures_in_a_row: int = 0
+    last_failure: str = ""
+    toys: set[str] = field(default_factory=set)
+
+
+def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
+    """Do a run of the kind "generation" and return its result. Run twice, it adds only what is missing.
+
+    Raises:
+        Refused: its parameters are not possible, there are no prompts, or a model cannot be used.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    run = hold.run
+    if run.project is None:
+        raise Refused(f"{run} belongs to no project.")
+    plan = GenerationPlan.from_parameters(run.parameters)
+    prompts = list(prompts_of(project=run.project, plan=plan).values_list("pk", flat=True))
+    if not prompts:
+        raise Refused("There are no prompts to generate from. Import prompts, or choose fewer conditions.")
+    done = Candidate.objects.filter(run=run).count()
+    pace = Pace(hold, done=done, total=len(prompts) * plan.per_prompt_count)
+    hold.say(
+        f"{len(prompts):,} prompts, {plan.per_prompt_count} candidates each, strategy {plan.strategy}"
+        + (f"; {done:,} candidates are here already." if done else ".")
+    )
+    work = _Work(hold, plan, STRATEGIES[plan.strategy], pace, open_model)
+    for model in range(len(plan.models)):
+        _generate(work, model, prompts)
+    made = Candidate.objects.filter(run=run).count()
+    if not made:
+        raise Refused(f"Nothing was made. The model's last reason: {work.last_failure}")
+    result: dict[str, Any] = {
+        "candidates": made,
+        "prompts": len(prompts),
+        "prompts_left_out": work.failed,
+        # Of the whole run, earlier attempts among them; thoughts are not counted.
+        "tokens": Candidate.objects.filter(run=run).aggregate(total=Sum("token_count"))["total"] or 0,
+        "toys": sorted(work.toys),
+    }
+    if plan.rule != "none":
+        result |= _pair(work, prompts)
+    return result
+
+
+def _generate(work: _Work, model: int, prompts: Sequence[int]) -> None:
+    """Everything of one model that is missing. The model is opened when something is."""
+    backend: Backend | None = None
+    scorer: Backend | None = None
+    for batch in _batches(work, model, prompts):
+        if backend is None:
+            name = work.plan.models[model]
+            work.hold.say(f"Loading {name}.")
+            backend = work.open(name)
+            work.hold.say(f"{backend.model} is ready (revision {backend.revision or 'not known'}).")
+            scorer = work.open(work.plan.scorer_model) if work.plan.scorer_model else backend
+            if backend.is_toy:
+                work.toys.add(backend.model)
+        assert scorer is not None
+        for units in _answered(work, backend, batch):
+            _record(work, backend, scorer, units)
+
+
+def _batches(work: _Work, model: int, prompts: Sequence[int]) -> Iterator[list[_Unit]]:
+    """The units of this model that are not recorded, in batches of about TEXTS_AT_ONCE texts."""
+    batch: list[_Unit] = []
+    size = 0
+    for at in range(0, len(prompts), PROMPTS_AT_ONCE):
+        some = prompts[at : at + PROMPTS_AT_ONCE]
+        taken = taken_indexes(run=work.hold.run, prompts=some)
+        loaded = Prompt.objects.in_bulk(some)
+        for key in some:
+            row = loaded[key]
+            asked = Asked(row.pk, tuple({"role": m["role"], "content": m["content"]} for m in row.messages), row.system)
+            laid_out = work.strategy.requests(asked, work.plan, seed=work.hold.run.seed)
+            mine = {place: one for place, one in enumerate(laid_out) if one.model == model}
+            wanted = {one.index for one in mine.values() if one.index is not None}
+            if wanted <= taken[key]:
+                continue
+            batch.append(_Unit(asked, mine))
+            size += len(mine)
+            if size >= TEXTS_AT_ONCE:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _answered(work: _Work, backend: Backend, batch: list[_Unit]) -> Iterator[list[_Unit]]:
+    """The batch with its texts. If the model refuses it, one unit after another, so that one bad prompt costs one."""
+    try:
+        _ask(work, backend, batch)
+    except CannotAnswer:
+        for unit in batch:
+            unit.made.clear()
+            try:
+                _ask(work, backend, [unit])
+            except CannotAnswer as error:
+                _left_out(work, unit, error)
+                continue
+            work.failures_in_a_row = 0
+            yield [unit]
+        return
+    work.failures_in_a_row = 0
+    yield batch
+
+
+def _left_out(work: _Work, unit: _Unit, error: CannotAnswer) -> None:
+    work.failed += 1
+    work.failures_in_a_row += 1
+    work.last_failure = str(error)
+    if work.failures_in_a_row >= FAILURES_IN_A_ROW:
+        raise Refused(f"The model answered none of {FAILURES_IN_A_ROW} prompts in a row. The last reason: {error}")
+    if work.failed <= NAMED:
+        work.hold.say(f"Prompt {unit.prompt.id} was left out: {error}")
+
+
+def _ask(work: _Work, backend: Backend, batch: list[_Unit]) -> None:
+    """Generate every text of these units: first those that need no other, then those that follow, and so on."""
+    waiting = [(unit, place, one) for unit in batch for place, one in unit.requests.items()]
+    while waiting:
+        ready = [row for row in waiting if row[2].after is None or row[2].after in row[0].made]
+        waiting = [row for row in waiting if not (row[2].after is None or row[2].after in row[0].made)]
+        # Strategies may add texts that end a generation: those with the same ones go together.
+        for stop in dict.fromkeys(one.stop for _, _, one in ready):
+            together = [row for row in ready if row[2].stop == stop]
+            sampling = Sampling.of({**work.plan.sampling, "stop": (*work.plan.stop, *stop)})
+            answers = backend.generate(
+                [_conversation(work, unit, one) for unit, _, one in together],
+                sampling=sampling,
+                seeds=[one.seed for _, _, one in together],
+                beat=work.pace,
+            )
+            for place, generated in answers:
+                unit, at, _ = together[place]
+                unit.made[at] = generated
+                work.pace()
+
+
+def _conversation(work: _Work, unit: _Unit, one: Request) -> list[dict[str, str]]:
+    earlier = None if one.after is None else work.strategy.tidied(unit.made[one.after].text)
+    return one.conversation(earlier)
+
+
+def _record(work: _Work, backend: Backend, scorer: Backend, units: Sequence[_Unit]) -> None:
+    made = [one for unit in units for one in _candidates(work, backend, scorer, unit)]
+    with work.hold.fenced():
+        new = record_candidates(run=work.hold.run, plan=work.plan, made=made)
+    work.pace.add(new)
+
+
+def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> list[Made]:
+    """The unit's texts as candidates, with everything that is known of their origin."""
+    places = [place for place, one in unit.requests.items() if one.index is not None]
+    texts = {place: work.strategy.tidied(unit.made[place].text) for place in places}
+    graded = _graded(work, scorer, unit.prompt, [texts[place] for place in places])
+    found = []
+    for place, grade in zip(places, graded, strict=True):
+        request, generated = unit.requests[place], unit.made[place]
+        assert request.index is not None
+        provenance = {**request.provenance, **grade, "finish": generated.finish}
+        if request.after is not None and unit.requests[request.after].index is None:
+            provenance["thought"] = work.strategy.tidied(unit.made[request.after].text).replace("\0", "")
+        if backend.is_toy:
+            provenance["toy"] = True
+        polarity = request.polarity
+        if grade:
+            polarity = BETTER if grade["rank"] == 1 else WORSE if grade["rank"] == grade["n"] else ""
+        found.append(
+            Made(
+                prompt_id=unit.prompt.id,
+                index=request.index,
+                text=texts[place],
+                model=backend.model,
+                revision=backend.revision,
+                polarity=polarity,
+                template_version=work.strategy.version,
+                seed=request.seed,
+                token_count=generated.token_count,
+                log_probability=generated.log_probability,
+                quantiles=generated.quantiles,
+                mean_entropy=generated.mean_entropy,
+                branching=generated.branching,
+                provenance=provenance,
+            )
+        )
+    return found
+
+
+def _graded(work: _Work, scorer: Backend, prompt: Asked, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Score, rank and n of each text, where the strategy scores; else nothing."""
+    if not work.plan.scorer:
+        return [{} for _ in texts]
+    scores = scores_of(work.plan.scorer, scorer, prompt, texts, beat=work.pace)
+    origin = {"n": len(texts), "scorer": work.plan.scorer, "scorer_model": scorer.model}
+    return [
+        {"rank": rank, "score": None if math.isnan(score) else float(score), **origin}
+        for score, rank in zip(scores.tolist(), ranks_of(scores), strict=True)
+    ]
+
+
+def _pair(work: _Work, prompts: Sequence[int]) -> dict[str, Any]:
+    """Pair what was made. Pairs that are here stay; what is left out is counted anew each time."""
+    plan, pairs, left_out = work.plan, 0, Counter[str]()
+    for at in range(0, len(prompts), PROMPTS_AT_ONCE):
+        with work.hold.fenced():
+            new, without = pair_candidates(
+                run=work.hold.run,
+                prompts=prompts[at : at + PROMPTS_AT_ONCE],
+                rule=plan.rule,
+                near=plan.near,
+                per_prompt=plan.per_prompt,
+            )
+        pairs += new
+        left_out += without
+        work.pace()
+    work.hold.say(f"{pairs:,} pairs made; left out: {_in_words(left_out)}.")
+    return {"pairs": pairs, "pairs_left_out": dict(left_out), "pairing": plan.rule}
+
+
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {reason.replace('_', '-')}" for reason, number in counts.items()) or "none"

@@ -1,0 +1,274 @@
+"""A run that judges: ask the model what is missing, in both orders, and record what it comes to.
+
+Verdicts come from the probabilities of the first token alone; no text of a model or a candidate is ever read as one.
+Pairs go to the model in small batches, each recorded at once, so that a run which goes on after a crash asks again for
+at most one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from annotation.asking import (
+    Answer,
+    JudgingPlan,
+    Question,
+    answered,
+    both_orders,
+    ensure_judge,
+    pairs_of,
+    principles_of,
+    record_answers,
+)
+from annotation.combining import combine
+from annotation.errors import Refused
+from annotation.models import Annotator, Pair, Principle
+from annotation.questions import INJECTIONS, OPTIONS, as_text, injected
+from annotation.running import Hold
+from workers import explaining
+from workers.backends.primitives import Backend, CannotAnswer, Message
+from workers.opening import open_model
+from workers.pacing import Pace
+
+Open = Callable[[str], Backend]
+
+# Calls that are recorded at once: whole pairs, so that both orders of a question are in one batch.
+CALLS_AT_ONCE = 128
+PAIRS_AT_ONCE = 200
+FAILURES_IN_A_ROW = 5
+NAMED = 20
+
+
+@dataclass
+class Work:
+    """One judging run on its way."""
+
+    hold: Hold
+    plan: JudgingPlan
+    backend: Backend
+    judge: Annotator
+    principles: dict[int, Principle]
+    pace: Pace
+    failed: int = 0
+    failures_in_a_row: int = 0
+    last_failure: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str, number: int) -> None:
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    def left_out(self, pair: int, error: CannotAnswer) -> None:
+        """One pair that the model could not answer.
+
+        Raises:
+            Refused: it answers none: the model is at fault, not the pairs.
+        """
+        self.failed += 1
+        self.failures_in_a_row += 1
+        self.last_failure = str(error)
+        if self.failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise Refused(f"The model answered none of {FAILURES_IN_A_ROW} pairs in a row. The last reason: {error}")
+        if self.failed <= NAMED:
+            self.hold.say(f"Pair {pair} was left out: {error}")
+
+
+def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
+    """Do a run of the kind "judging" and return its result. Run twice, it asks only what is missing.
+
+    Raises:
+        Refused: its parameters are not possible, there are no pairs, or the model cannot be used.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    run = hold.run
+    if run.project is None:
+        raise Refused(f"{run} belongs to no project.")
+    plan = JudgingPlan.from_parameters(run.parameters)
+    pairs = list(pairs_of(project=run.project, plan=plan).values_list("pk", flat=True))
+    if not pairs:
+        raise Refused("There are no pairs to judge. Import or generate pairs, or choose fewer conditions.")
+    principles = {one.pk: one for one in principles_of(project=run.project, plan=plan)}
+    hold.say(f"Loading {plan.model}.")
+    backend = open_model(plan.model)
+    judge = ensure_judge(project=run.project, model=backend.model, revision=backend.revision, template=plan.template)
+    tried = pairs[: plan.injection_limit] if "injections" in plan.asks else []
+    calls = len(_principles_asked(plan, principles)) * 2
+    total = len(pairs) * calls + len(tried) * len(INJECTIONS) * 2
+    if "rationales" in plan.asks:
+        total += len(pairs) * len(plan.rationales)
+    work = Work(hold, plan, backend, judge, principles, Pace(hold, done=0, total=total))
+    hold.say(f"{judge.name}: {len(pairs):,} pairs, {calls} calls each.")
+    for batch in _in_pieces(pairs, max(1, CALLS_AT_ONCE // max(1, calls))):
+        _ask_pairs(work, batch)
+    for batch in _in_pieces(tried, max(1, CALLS_AT_ONCE // (2 * len(INJECTIONS)))):
+        _try_injections(work, batch)
+    if "rationales" in plan.asks:
+        for batch in _in_pieces(pairs, explaining.PAIRS_AT_ONCE):
+            _explain(work, batch)
+    if work.failed >= len(pairs):
+        raise Refused(f"No pair was answered. The model's last reason: {work.last_failure}")
+    return {"pairs": len(pairs), "pairs_left_out": work.failed, "judge": judge.pk, **work.counts}
+
+
+def _principles_asked(plan: JudgingPlan, principles: dict[int, Principle]) -> list[int | None]:
+    """What each pair is asked: every principle, and with None which is better overall."""
+    overall: list[int | None] = [None] if {"overall", "injections"} & set(plan.asks) else []
+    if "rationales" in plan.asks and plan.about == "own":
+        overall = [None]
+    return [*principles, *overall]
+
+
+def _in_pieces(pairs: Sequence[int], size: int) -> Iterator[list[int]]:
+    for at in range(0, len(pairs), size):
+        yield list(pairs[at : at + size])
+
+
+# ---- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def _ask_pairs(work: Work, batch: list[int]) -> None:
+    """Ask what is missing of these pairs in both orders, and record it."""
+    asked = _principles_asked(work.plan, work.principles)
+    here = answered(judge=work.judge, pairs=batch)
+    loaded = _loaded(batch)
+    questions = [
+        question
+        for pair in batch
+        for swapped in (False, True)
+        for principle in asked
+        if (question := Question(pair, principle, swapped)).key not in here
+    ]
+    missing = len(questions)
+    answers = _answers(work, loaded, questions)
+    with work.hold.fenced():
+        new = record_answers(run=work.hold.run, judge=work.judge, answers=answers)
+    work.count("answers", len(answers))
+    work.count("votes_and_judgements", new)
+    work.pace.add(len(batch) * len(asked) * 2)
+    if missing < len(batch) * len(asked) * 2:
+        work.count("answers_here_already", len(batch) * len(asked) * 2 - missing)
+
+
+def _answers(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
+    """What the model answers; where it refuses, pair by pair, so that one bad pair costs one.
+
+    A pair that it cannot answer is left out whole: no question stands in one order only.
+    """
+    if not questions:
+        return []
+    try:
+        found = _choose(work, loaded, questions)
+    except CannotAnswer:
+        found = []
+        for pair_id in dict.fromkeys(one.pair_id for one in questions):
+            try:
+                found += _choose(work, loaded, [one for one in questions if one.pair_id == pair_id])
+            except CannotAnswer as error:
+                work.left_out(pair_id, error)
+            else:
+                work.failures_in_a_row = 0
+        return found
+    work.failures_in_a_row = 0
+    return found
+
+
+def _choose(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
+    """Ask all of these. With the principle last, the principles of one pair and order share their beginning."""
+    found: list[Answer] = []
+    for some, is_shared in _grouped(work, questions):
+        conversations = [_conversation(work, loaded[one.pair_id], one) for one in some]
+        ask = work.backend.choose_after_prefix if is_shared else work.backend.choose
+        choices = ask(conversations, options=OPTIONS, beat=work.pace)
+        for question, choice in zip(some, choices, strict=True):
+            a, b, na = (float(p) for p in choice.probabilities)
+            if not np.isfinite([a, b, na]).all():
+                raise CannotAnswer(f"The model {work.backend.model} gave no probabilities.")
+            found.append(Answer(question, a, b, na))
+    return found
+
+
+def _grouped(work: Work, questions: Sequence[Question]) -> Iterator[tuple[list[Question], bool]]:
+    """The questions in calls to the model, and whether a call's beginning is worth keeping."""
+    if work.plan.template != "principle-last":
+        yield list(questions), False
+        return
+    by_beginning: dict[tuple[int, bool, str], list[Question]] = {}
+    for one in questions:
+        by_beginning.setdefault((one.pair_id, one.swapped, one.injection), []).append(one)
+    alone = [some[0] for some in by_beginning.values() if len(some) == 1]
+    if alone:
+        yield alone, False
+    yield from ((some, True) for some in by_beginning.values() if len(some) > 1)
+
+
+def _conversation(work: Work, pair: Pair, question: Question) -> list[Message]:
+    first, second = as_text(pair.first.messages), as_text(pair.second.messages)
+    if question.injection:
+        is_first = question.injected_into == "first"
+        letter = "A" if is_first != question.swapped else "B"
+        if is_first:
+            first = injected(first, name=question.injection, letter=letter)
+        else:
+            second = injected(second, name=question.injection, letter=letter)
+    a, b = (second, first) if question.swapped else (first, second)
+    principle = None if question.principle_id is None else work.principles[question.principle_id].text
+    prompt = as_text(pair.prompt.messages, system=pair.prompt.system)
+    return work.plan.wording.ask(prompt=prompt, a=a, b=b, principle=principle)
+
+
+def _loaded(pairs: Sequence[int]) -> dict[int, Pair]:
+    return Pair.objects.select_related("prompt", "first", "second").in_bulk(pairs)
+
+
+# ---- injected texts --------------------------------------------------------------------------------------------------
+
+
+def _try_injections(work: Work, batch: list[int]) -> None:
+    """Put each injected text into the candidate that lost, and ask again in both orders.
+
+    Only pairs on which the judge prefers one candidate in both orders can be turned.
+    """
+    keys, table = both_orders(judge=work.judge, pairs=batch)
+    signs = {pair: sign for (pair, principle), sign in zip(keys, combine(table), strict=True) if principle is None}
+    losers = {pair: "second" if sign == 1 else "first" for pair, sign in signs.items() if abs(sign) == 1}
+    here = answered(judge=work.judge, pairs=batch)
+    questions = [
+        question
+        for pair, loser in losers.items()
+        for name in INJECTIONS
+        for swapped in (False, True)
+        if (question := Question(pair, None, swapped, name, loser)).key not in here
+    ]
+    answers = _answers(work, _loaded(batch), questions)
+    with work.hold.fenced():
+        record_answers(run=work.hold.run, judge=work.judge, answers=answers)
+    work.count("answers_under_injection", len(answers))
+    work.pace.add(len(batch) * len(INJECTIONS) * 2)
+
+
+# ---- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def _explain(work: Work, batch: list[int]) -> None:
+    """The rationales of these pairs; if the model refuses them together, one pair after another."""
+
+    def write(pairs: Sequence[int]) -> None:
+        written = explaining.explain(
+            hold=work.hold, plan=work.plan, backend=work.backend, judge=work.judge, pairs=pairs, beat=work.pace
+        )
+        work.count("rationales", written)
+
+    try:
+        write(batch)
+        work.failures_in_a_row = 0
+    except CannotAnswer:
+        for pair in batch:
+            try:
+                write([pair])
+                work.failures_in_a_row = 0
+            except CannotAnswer as error:
+                work.left_out(pair, error)
+    work.pace.add(len(batch) * len(work.plan.rationales))

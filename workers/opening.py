@@ -1,0 +1,22 @@
+"""A model's name in the registry -> the loaded model."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from annotation.errors import Refused
+from workers.backends.primitives import Backend, CannotLoad
+
+
+def open_model(name: str) -> Backend:
+    """The model that runs call so, loaded.
+
+    Raises:
+        Refused: the registry has no such model, it may not be used, or it cannot be loaded, with the reason.
+    """
+    model = import_module("annotation.registering").usable_model(name)
+    try:
+        backend: Backend = import_module("workers.backends").load_backend(**model.backend_arguments)
+    except CannotLoad as error:
+        raise Refused(str(error)) from error
+    return backend
