@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from annotation.errors import Refused
-from workers.backends.primitives import Backend, CannotLoad
+from workers.backends import Backend, CannotLoad, load_backend
 
 
 def open_model(name: str) -> Backend:
@@ -16,7 +16,6 @@ def open_model(name: str) -> Backend:
     """
     model = import_module("annotation.registering").usable_model(name)
     try:
-        backend: Backend = import_module("workers.backends").load_backend(**model.backend_arguments)
+        return load_backend(**model.backend_arguments)
     except CannotLoad as error:
         raise Refused(str(error)) from error
-    return backend

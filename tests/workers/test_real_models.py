@@ -10,11 +10,10 @@ from annotation.asking import JudgingPlan, request_judging
 from annotation.generating import STRATEGIES, GenerationPlan, request_generation
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Annotator, Candidate, JudgeAnswer, Judgement, Pair, PrincipleVote, Rationale
+from tests.workers.backends import models
 from tests.workers.holding import make_prompts
 from workers import tasks
-
-models = pytest.importorskip("tests.workers.backends.models", reason="The backends are not here yet.")
-backends = pytest.importorskip("workers.backends")
+from workers.backends import load_backend
 
 pytestmark = [pytest.mark.django_db, pytest.mark.gpu_stack]
 
@@ -26,7 +25,7 @@ def loaded(tmp_path_factory):
     for kind in ("llama", "qwen2"):
         # Room for the examples that some strategies show.
         folder = models.save(home / kind, kind, max_position_embeddings=4096)
-        found[kind] = backends.load_backend(
+        found[kind] = load_backend(
             name=f"tiny-{kind}", kind="transformers_local", folder_or_url=str(folder), device="cpu"
         )
     return found
