@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models, transaction
@@ -19,11 +19,13 @@ from annotation.recording import record
 from config.celery import CPU, GPU, ring
 from config.version import code_version
 
-# With a sweep every ten seconds, the run of a dead worker goes on within a minute.
-LEASE = timedelta(seconds=45)
+# With a sweep every ten seconds, the run of a dead worker goes on within 40 seconds. The lease is renewed every two.
+LEASE = timedelta(seconds=30)
 # A worker that has not been heard of for this long is not alive.
 ALIVE = timedelta(seconds=30)
 LOG_LINES = 200
+# The estimate is made once more when so many units have come out, and compared with what the run took.
+EARLY = 50
 
 QUEUES = {
     Run.Kind.GENERATION: GPU,
@@ -31,6 +33,7 @@ QUEUES = {
     Run.Kind.MEASUREMENT: CPU,
     Run.Kind.RELEASE: CPU,
     Run.Kind.IMPORT: CPU,
+    Run.Kind.CHECK: GPU,
 }
 
 
@@ -49,11 +52,26 @@ def queue_of(run: Run) -> str:
 
 @transaction.atomic
 def request_run(
-    *, project: Project | None, kind: str, parameters: dict[str, Any], actor: User | None, seed: int = 0
+    *,
+    project: Project | None,
+    kind: str,
+    parameters: dict[str, Any],
+    actor: User | None,
+    seed: int = 0,
+    estimate: dict[str, Any] | None = None,
 ) -> Run:
-    """Write a waiting run and ring the bell once the transaction has committed."""
+    """Write a waiting run and ring the bell once the transaction has committed.
+
+    `estimate` is what was expected: see annotation/estimating.py.
+    """
     run = Run.objects.create(
-        project=project, kind=kind, parameters=parameters, seed=seed, code_version=code_version(), started_by=actor
+        project=project,
+        kind=kind,
+        parameters=parameters,
+        seed=seed,
+        code_version=code_version(),
+        started_by=actor,
+        estimate=estimate or {},
     )
     ring(run.pk, queue=queue_of(run))
     return run
@@ -65,27 +83,57 @@ class Hold:
 
     run: Run
     token: uuid.UUID
+    # Why to stop, once the thread that renews the lease has learned it.
+    stopped: Cancelled | Superseded | None = None
 
     def _mine(self) -> models.QuerySet[Run]:
         return Run.objects.filter(pk=self.run.pk, token=self.token, state=Run.State.RUNNING)
 
-    def beat(self, *, progress: int | None = None, total: int | None = None) -> None:
+    def check(self) -> None:
+        """Learn whether to stop, without asking the database: cheap enough to call at every token.
+
+        Raises:
+            Cancelled, Superseded: as `beat` does; at most one renewal of the lease later.
+        """
+        if self.stopped is not None:
+            raise self.stopped
+
+    def beat(self, *, progress: int | None = None, total: int | None = None, tokens: int | None = None) -> None:
         """Renew the lease, tell the progress, and learn whether to stop.
+
+        `progress` and `total` count the run's units, those of earlier attempts among them; `tokens` is what a model
+        has read and written for this run so far.
 
         Raises:
             Cancelled: somebody asked for it.
             Superseded: the lease was lost and the run is another worker's.
         """
         now = timezone.now()
-        changes: dict[str, Any] = {"heartbeat_at": now, "lease_until": now + LEASE}
+        told = {"progress": progress, "total": total, "tokens": tokens}
+        changes: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
         if progress is not None:
-            changes["progress"] = progress
-        if total is not None:
-            changes["total"] = total
-        if not self._mine().update(**changes):
+            changes |= self._pace(progress, total, now)
+        for name, value in changes.items():
+            setattr(self.run, name, value)
+        if not self._mine().update(heartbeat_at=now, lease_until=now + LEASE, **changes):
             raise Superseded
         if Run.objects.filter(pk=self.run.pk, cancel_requested=True).exists():
             raise Cancelled
+
+    def _pace(self, progress: int, total: int | None, now: datetime) -> dict[str, Any]:
+        """The start of this attempt's pace, at the first progress; and the early estimate, once enough came out."""
+        run, total = self.run, total or self.run.total
+        if run.pace_since is None:
+            return {"pace_since": now, "pace_from": progress}
+        done, seconds = progress - run.pace_from, (now - run.pace_since).total_seconds()
+        if done < EARLY or not total or "early_seconds" in run.estimate:
+            return {}
+        left = max(0, total - progress) * seconds / done
+        return {"estimate": {**run.estimate, "early_seconds": round(run.busy_seconds + self._seconds(now) + left, 3)}}
+
+    def _seconds(self, now: datetime) -> float:
+        """How long this attempt has lasted."""
+        return (now - (self.run.claimed_at or now)).total_seconds()
 
     def say(self, line: str) -> None:
         """Append a line to the run's log, which keeps its last lines."""
@@ -121,11 +169,17 @@ class Hold:
         if self.run.attempt >= Run.MAX_ATTEMPTS:
             self.fail(error=error)
         else:
-            due = timezone.now() + timedelta(seconds=2**self.run.attempt)
-            self._mine().update(state=Run.State.WAITING, lease_until=None, token=None, error=error, due_at=due)
+            now = timezone.now()
+            due = now + timedelta(seconds=2**self.run.attempt)
+            spent = F("busy_seconds") + self._seconds(now)
+            self._mine().update(
+                state=Run.State.WAITING, lease_until=None, token=None, error=error, due_at=due, busy_seconds=spent
+            )
 
     def _end(self, state: str, **changes: Any) -> int:
-        return self._mine().update(state=state, finished_at=timezone.now(), lease_until=None, token=None, **changes)
+        now = timezone.now()
+        changes |= {"state": state, "finished_at": now, "busy_seconds": F("busy_seconds") + self._seconds(now)}
+        return self._mine().update(lease_until=None, token=None, **changes)
 
 
 def claim(*, run_id: int, worker: str) -> Hold | None:
@@ -142,14 +196,15 @@ def claim(*, run_id: int, worker: str) -> Hold | None:
         claimed_at=now,
         heartbeat_at=now,
         lease_until=now + LEASE,
+        pace_since=None,
         error="",
     )
     return Hold(run=Run.objects.select_related("project").get(pk=run_id), token=token) if taken else None
 
 
 @transaction.atomic
-def cancel_run(*, run: Run, actor: User) -> Run:
-    """A waiting run ends at once; a running one at its next heartbeat.
+def cancel_run(*, run: Run, actor: User | None = None, command: str = "") -> Run:
+    """A waiting run ends at once; a running one within five seconds, at its worker's next heartbeat.
 
     Raises:
         Refused: the run has ended already.
@@ -161,7 +216,40 @@ def cancel_run(*, run: Run, actor: User) -> Run:
     if run.state == Run.State.WAITING:
         run.state, run.finished_at = Run.State.CANCELLED, timezone.now()
     run.save(update_fields=["cancel_requested", "state", "finished_at"])
-    record(act="run.cancel", subject=f"run {run.pk}", actor=actor, project=run.project)
+    record(act="run.cancel", subject=f"run {run.pk}", actor=actor, command=command, project=run.project)
+    return run
+
+
+@transaction.atomic
+def retry_run(*, run: Run, actor: User | None = None, command: str = "") -> Run:
+    """Let a failed or cancelled run go on: three new attempts, for what is missing. What is finished is kept.
+
+    Raises:
+        Refused: the run is waiting, running or done; or it is an import.
+    """
+    run = Run.objects.select_for_update().get(pk=run.pk)
+    if not run.is_final:
+        raise Refused(f"{run} is {run.get_state_display().lower()}. Wait until it has ended, or cancel it first.")
+    if run.state == Run.State.DONE:
+        raise Refused(f"{run} is done, so nothing of it is missing. Start a new one to do it again.")
+    if not run.can_be_retried:
+        raise Refused(f"{run} keeps all of a file or nothing. Import the file again on its page.")
+    before = {"state": run.state, "attempt": run.attempt, "progress": run.progress, "error": run.error}
+    run.state, run.attempt, run.retries = Run.State.WAITING, 0, run.retries + 1
+    run.cancel_requested, run.finished_at, run.error, run.due_at = False, None, "", timezone.now()
+    run.save(
+        update_fields=["state", "attempt", "retries", "cancel_requested", "finished_at", "error", "due_at"],
+    )
+    record(
+        act="run.retry",
+        subject=f"run {run.pk}",
+        actor=actor,
+        command=command,
+        project=run.project,
+        before=before,
+        after={"retries": run.retries, "code_version": code_version()},
+    )
+    ring(run.pk, queue=queue_of(run))
     return run
 
 
@@ -174,26 +262,42 @@ def sweep_runs(*, queues: Collection[str] | None = None) -> int:
     Returns how many bells were rung.
     """
     now = timezone.now()
-    with transaction.atomic():
-        lost = Run.objects.filter(state=Run.State.RUNNING, lease_until__lt=now).select_for_update(skip_locked=True)
-        for run in lost.order_by("pk"):
-            run.lease_until, run.token = None, None
-            if run.cancel_requested:
-                run.state, run.finished_at = Run.State.CANCELLED, now
-            elif run.attempt >= Run.MAX_ATTEMPTS:
-                run.state, run.finished_at = Run.State.FAILED, now
-                run.error = (
-                    f"The worker died {Run.MAX_ATTEMPTS} times while it worked on this run. "
-                    "See the worker's log for the reason, then start a new run."
-                )
-            else:
-                run.state, run.due_at = Run.State.WAITING, now
-            run.save(update_fields=["state", "lease_until", "token", "finished_at", "error", "due_at"])
-    due = list(Run.objects.waiting().filter(due_at__lte=now, cancel_requested=False))
+    _hand_back(Run.objects.filter(lease_until__lt=now), now)
+    due = list(Run.objects.waiting().filter(due_at__lte=now, cancel_requested=False).defer("log", "result"))
     served = [run for run in due if queues is None or queue_of(run) in queues]
     for run in served:
         ring(run.pk, queue=queue_of(run))
     return len(served)
+
+
+def hand_back_of(*, worker: str) -> int:
+    """A worker starts: whatever ran under its name ran in a process that is gone. Nobody waits for those leases.
+
+    Returns how many runs were handed back. Where two workers share a name, the fencing token keeps their writes right.
+    """
+    return _hand_back(Run.objects.filter(worker=worker), timezone.now())
+
+
+@transaction.atomic
+def _hand_back(runs: models.QuerySet[Run], now: datetime) -> int:
+    """Lost runs wait again; those that were to be cancelled or had their last attempt end."""
+    lost = list(runs.filter(state=Run.State.RUNNING).select_for_update(skip_locked=True).order_by("pk"))
+    for run in lost:
+        run.lease_until, run.token = None, None
+        if run.heartbeat_at and run.claimed_at:
+            run.busy_seconds += max(0.0, (run.heartbeat_at - run.claimed_at).total_seconds())
+        if run.cancel_requested:
+            run.state, run.finished_at = Run.State.CANCELLED, now
+        elif run.attempt >= Run.MAX_ATTEMPTS:
+            run.state, run.finished_at = Run.State.FAILED, now
+            run.error = (
+                f"The worker died {Run.MAX_ATTEMPTS} times while it worked on this run. "
+                "See the worker's log for the reason and mend it, then retry."
+            )
+        else:
+            run.state, run.due_at = Run.State.WAITING, now
+        run.save(update_fields=["state", "lease_until", "token", "finished_at", "error", "due_at", "busy_seconds"])
+    return len(lost)
 
 
 def worker_seen(*, name: str, queues: list[str]) -> None:

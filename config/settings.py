@@ -34,6 +34,7 @@ KNOWN = {
     "PLUMBLINE_BEHIND_PROXY": "trust X-Forwarded-Proto and -For of one proxy in front; default: off",
     "PLUMBLINE_LEADS_NEED_TOTP": "leads and admins need a second factor; default: on with DATABASE_URL, off without",
     "PLUMBLINE_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR; default: INFO",
+    "PLUMBLINE_MODELS": "folders under which local models may lie, separated by commas; default: models/ in the state",
     "PLUMBLINE_EMAIL_URL": "the mail server for password resets, as smtp://user:password@host:port; default: none",
     "PLUMBLINE_EMAIL_FROM": "the sender's address of mails; default: plumbline@localhost",
     "PLUMBLINE_DEVICE": "where a worker computes models: cpu, cuda, cuda:1; default: CUDA where there is one",
@@ -275,6 +276,7 @@ MEDIA_ROOT = VAR / "media"
 UPLOADS = VAR / "uploads"
 RELEASES = VAR / "releases"
 HUB_TOKEN = env.str("PLUMBLINE_HUB_TOKEN", "")
+MODEL_ROOTS: list[str] = env.list("PLUMBLINE_MODELS", [os.fspath(VAR / "models")])
 FILE_UPLOAD_TEMP_DIR = None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

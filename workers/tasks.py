@@ -6,6 +6,7 @@ run that somebody else holds finds nothing to claim and does nothing.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import structlog
 from celery import signals
 from celery.worker import state as worker_state
-from django.db import DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 
 from annotation import assigning, running
 from annotation.errors import Refused
@@ -24,8 +25,11 @@ from config.celery import PULSE, RUN, app, make_folders
 
 log = structlog.get_logger("plumbline.worker")
 
-# The lease is renewed this often while a run works, in seconds: several times within running.LEASE.
-BEAT = 10.0
+# The lease is renewed this often while a run works, in seconds: many times within running.LEASE. A cancel request is
+# seen as soon; a handler that does not look at it for GRACE seconds is interrupted. Together they stay below five.
+BEAT = 2.0
+GRACE = 1.5
+INTERRUPT = signal.SIGUSR2
 # A run that has not ended after this many seconds is given up as hung: its lease is no longer renewed.
 LONGEST_RUN = 24 * 3600.0
 
@@ -42,7 +46,8 @@ def run(run_id: int) -> None:
 
 def _work(hold: Hold) -> None:
     try:
-        result = HANDLERS[Run.Kind(hold.run.kind)](hold)
+        with _interruptible(hold):
+            result = HANDLERS[Run.Kind(hold.run.kind)](hold)
         hold.finish(result=result)
     except Cancelled:
         hold.cancel()
@@ -79,6 +84,12 @@ def _release(hold: Hold) -> dict[str, Any]:
     return releasing.execute(hold)
 
 
+def _check(hold: Hold) -> dict[str, Any]:
+    from workers import checking
+
+    return checking.execute(hold)
+
+
 def _generate(hold: Hold) -> dict[str, Any]:
     from workers import generating
 
@@ -95,6 +106,7 @@ HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
     Run.Kind.IMPORT: _import,
     Run.Kind.MEASUREMENT: _measure,
     Run.Kind.RELEASE: _release,
+    Run.Kind.CHECK: _check,
     Run.Kind.GENERATION: _generate,
     Run.Kind.JUDGING: _judge,
 }
@@ -107,8 +119,8 @@ HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
 def _renewing(hold: Hold) -> Iterator[None]:
     """Renew the lease in a thread of its own, so that a handler may be busy for longer than a lease lasts.
 
-    A cancel request or a lost lease is not the thread's to act on: the handler meets it at its own next heartbeat, and
-    a handler that never looks cannot write, because `finish` and `fenced` need the token.
+    The thread writes down in the hold that the run is to stop, for the handler to meet at its next `check` or `beat`.
+    A handler that looks at neither for GRACE seconds is interrupted by a signal; see `_interruptible`.
     """
     ended = threading.Event()
 
@@ -119,13 +131,21 @@ def _renewing(hold: Hold) -> Iterator[None]:
                     return
                 try:
                     hold.beat()
-                except (Cancelled, Superseded):
+                except (Cancelled, Superseded) as stop:
+                    if not Run.objects.filter(pk=hold.run.pk).exists():
+                        return  # Deleted with its project: the handler meets that where it writes.
+                    hold.stopped = stop
+                    if not ended.wait(GRACE) and can_interrupt:
+                        signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
                     return
                 except DatabaseError:
                     connection.close()  # The database is away. Try again at the next beat.
         finally:
             connection.close()
 
+    # An import keeps all of a file or nothing, and looks for itself between two rows: it is never torn off.
+    can_interrupt = hold.run.kind in Run.CAN_GO_ON and threading.current_thread() is threading.main_thread()
+    before = signal.signal(INTERRUPT, _interrupt) if can_interrupt else None
     thread = threading.Thread(target=renew, name=f"lease of run {hold.run.pk}", daemon=True)
     thread.start()
     try:
@@ -133,6 +153,37 @@ def _renewing(hold: Hold) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        if can_interrupt:
+            signal.signal(INTERRUPT, before)
+
+
+_at_work: Hold | None = None
+
+
+@contextmanager
+def _interruptible(hold: Hold) -> Iterator[None]:
+    """While this is open, the signal INTERRUPT raises what `hold.stopped` holds, between two steps of the handler."""
+    global _at_work
+    _at_work = hold
+    try:
+        yield
+    finally:
+        _at_work = None
+        if hold.stopped is not None:
+            _forget_connection()
+
+
+def _interrupt(*_: Any) -> None:
+    if _at_work is not None:
+        _at_work.check()
+
+
+def _forget_connection() -> None:
+    """A connection that was torn off in the middle of a statement is of no use, nor is a transaction half closed."""
+    torn = connection.in_atomic_block
+    connection.close()
+    if torn:
+        del connections[DEFAULT_DB_ALIAS]
 
 
 # ---- the pulse of a worker process ----------------------------------------------------------------------------------
@@ -181,6 +232,7 @@ def _name() -> str:
 @signals.worker_ready.connect
 def start_pulse(sender: Any, **_: Any) -> None:
     global _pulse
+    running.hand_back_of(worker=sender.hostname)
     _pulse = Pulse(name=sender.hostname, queues=sorted(sender.app.amqp.queues.consume_from), every=PULSE)
     _pulse.start()
 

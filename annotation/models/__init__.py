@@ -6,6 +6,7 @@ from annotation.models.candidates import Candidate
 from annotation.models.events import Event
 from annotation.models.guidelines import Guideline, GuidelinePrinciple, GuidelineReading, Principle
 from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
+from annotation.models.language_models import LanguageModel
 from annotation.models.pairs import Pair
 from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
 from annotation.models.projects import Project, Scale
@@ -26,6 +27,7 @@ __all__ = [
     "Invitation",
     "JudgeAnswer",
     "Judgement",
+    "LanguageModel",
     "Pair",
     "Principle",
     "PrincipleVote",

@@ -19,9 +19,10 @@ class Run(models.Model):
     """One piece of work for a worker.
 
         waiting --claim--> running --finish--> done
-           |  ^               |
-           |  +--lease lost---+--fail---> failed      (attempt < 3: waiting again; a poison run stops as failed)
-           +----cancel-----> cancelled <--+
+         ^ |  ^               |
+         | |  +--lease lost---+--fail---> failed      (attempt < 3: waiting again; a poison run stops as failed)
+         | +-----cancel----> cancelled <--+             |
+         +---------------------retry--------------------+   (both; three new attempts, what is finished is kept)
 
     A claim takes a lease and a new fencing token; a worker writes only while its token is the row's. A running worker
     renews its lease by a heartbeat and looks for `cancel_requested` there. The sweeper hands back runs whose lease ran
@@ -34,6 +35,7 @@ class Run(models.Model):
         JUDGING = "judging", "Judge"
         MEASUREMENT = "measurement", "Measure"
         RELEASE = "release", "Release"
+        CHECK = "check", "Check a model"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -44,6 +46,8 @@ class Run(models.Model):
 
     UNFINISHED = (State.WAITING, State.RUNNING)
     MAX_ATTEMPTS = 3
+    # An import keeps all of a file or nothing: its page offers what comes next.
+    CAN_GO_ON = (Kind.GENERATION, Kind.JUDGING, Kind.MEASUREMENT, Kind.RELEASE, Kind.CHECK)
 
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, null=True, related_name="runs")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -64,9 +68,20 @@ class Run(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)
+    # How often somebody asked for three new attempts.
+    retries = models.PositiveSmallIntegerField(default=0)
     # Progress in the run's own units (rows, candidates, pairs).
     progress = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(null=True, blank=True)
+    # The pace of this attempt: since when something came out, and how much was there at that moment. Loading is before.
+    pace_since = models.DateTimeField(null=True, blank=True)
+    pace_from = models.PositiveBigIntegerField(default=0)
+    # Seconds of all attempts that ended.
+    busy_seconds = models.FloatField(default=0.0)
+    # Tokens that a model read and wrote for this run, where its handler counts them.
+    tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # What was expected when the run was asked for, in units, tokens and seconds; see annotation/estimating.py.
+    estimate = models.JSONField(default=dict, blank=True)
     result = models.JSONField(default=dict, blank=True)
     error = models.TextField(blank=True, default="", help_text="A sentence that can be shown.")
     log = models.TextField(blank=True, default="", help_text="The last lines that the worker wrote.")
@@ -87,7 +102,9 @@ class Run(models.Model):
                 name="final_has_an_end",
             ),
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(error=""), name="failed_says_why"),
+            # In one budget; a retry gives a new one.
             models.CheckConstraint(condition=Q(attempt__lte=3), name="at_most_three_attempts"),
+            models.CheckConstraint(condition=Q(busy_seconds__gte=0), name="time_spent_is_not_negative"),
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "running"]), name="run_unfinished"),
@@ -100,6 +117,15 @@ class Run(models.Model):
     @property
     def is_final(self) -> bool:
         return self.state not in self.UNFINISHED
+
+    @property
+    def can_be_retried(self) -> bool:
+        return self.state in (self.State.FAILED, self.State.CANCELLED) and self.kind in self.CAN_GO_ON
+
+    @property
+    def missing(self) -> int | None:
+        """Units that are not there yet; None while the total is not known."""
+        return None if self.total is None else max(0, self.total - self.progress)
 
     @property
     def share(self) -> float | None:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 from celery.worker import state as worker_state
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation import running
 from annotation.errors import Refused
-from annotation.models import Run, Worker
+from annotation.models import Project, Run, Worker
 from annotation.running import Cancelled, Superseded
-from config.celery import CPU, app
+from config.celery import CPU, PULSE, app
 from workers import tasks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,6 +200,93 @@ def test_a_cancel_request_reaches_a_handler_at_its_heartbeat(make_run, handle, l
     tasks.run(run.pk)
     run.refresh_from_db()
     assert run.state == "cancelled"
+
+
+def test_a_cancel_request_is_met_within_five_seconds():
+    """Seen at the next renewal of the lease; a handler that does not look is interrupted a moment later."""
+    assert tasks.BEAT + tasks.GRACE < 5
+    assert running.LEASE.total_seconds() > 5 * tasks.BEAT
+    assert running.LEASE.total_seconds() + PULSE < 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_handler_may_ask_without_the_database_whether_to_stop(make_run, handle, lead, monkeypatch):
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    run = make_run(kind=Run.Kind.GENERATION)
+
+    def work(hold):
+        hold.check()
+        running.cancel_run(run=run, actor=lead.user)
+        wait_for(lambda: hold.stopped is not None)
+        hold.check()
+        raise AssertionError("The check did not tell.")
+
+    handle(work, kind=Run.Kind.GENERATION)
+    tasks.run(run.pk)
+    assert state_of(run) == "cancelled"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("inside", [False, True], ids=["between statements", "inside a transaction"])
+def test_a_handler_that_never_looks_is_interrupted(make_run, handle, lead, monkeypatch, inside):
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    run = make_run(kind=Run.Kind.GENERATION)
+    seen = []
+
+    def blind(hold):
+        running.cancel_run(run=run, actor=lead.user)
+        with transaction.atomic() if inside else contextlib.nullcontext():
+            if inside:
+                Project.objects.filter(pk=run.project_id).update(name="half done")
+            for _ in range(int(PATIENCE / 0.01)):
+                time.sleep(0.01)
+        seen.append("It went on.")
+        return {}
+
+    handle(blind, kind=Run.Kind.GENERATION)
+    before = signal.getsignal(tasks.INTERRUPT)
+    tasks.run(run.pk)
+    assert state_of(run) == "cancelled"
+    assert (seen, Project.objects.get(pk=run.project_id).name) == ([], "Everyday help")
+    assert signal.getsignal(tasks.INTERRUPT) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_is_not_torn_off(make_run, handle, lead, monkeypatch):
+    """It keeps all of a file or nothing, and looks for itself."""
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    run = make_run(kind=Run.Kind.IMPORT)
+
+    def work(hold):
+        running.cancel_run(run=run, actor=lead.user)
+        wait_for(lambda: hold.stopped is not None)
+        time.sleep(0.2)
+        return {"added": 1}
+
+    handle(work, kind=Run.Kind.IMPORT)
+    tasks.run(run.pk)
+    assert (state_of(run), run.result) == ("done", {"added": 1})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_lost_its_run_stops_working_on_it(make_run, handle, monkeypatch):
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    run = make_run(kind=Run.Kind.GENERATION)
+    seen = []
+
+    def blind(hold):
+        Run.objects.filter(pk=run.pk).update(token="00000000-0000-4000-8000-000000000000", worker="another")
+        for _ in range(int(PATIENCE / 0.01)):
+            time.sleep(0.01)
+        seen.append("It went on.")
+        return {}
+
+    handle(blind, kind=Run.Kind.GENERATION)
+    tasks.run(run.pk)
+    assert (state_of(run), run.worker, seen) == ("running", "another", [])
 
 
 # ---- the sweep and the pulse -----------------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""A model is checked: it is loaded as a run would load it, and says one word. What was found is a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotation import registering
+from annotation.errors import Refused
+from annotation.models import LanguageModel
+from annotation.running import Hold
+
+QUESTION = [{"role": "user", "content": "Say yes."}]
+
+
+def execute(hold: Hold) -> dict[str, Any]:
+    """Do a run of the kind "check" and return its result. Run twice, the later finding stands.
+
+    Raises:
+        Refused: the model cannot be used; the register says so too.
+        Cancelled, Superseded: as of the run's heartbeat.
+    """
+    model = LanguageModel.objects.filter(pk=hold.run.parameters["model"]).first()
+    if model is None:
+        raise Refused("The model is not registered any more.")
+    hold.say(f"loading {model.name} from {model.source}")
+    try:
+        revision, said = _try(hold, model)
+    except Refused as refusal:
+        registering.record_check(hold=hold, model=model, is_sound=False, said=str(refusal))
+        raise
+    registering.record_check(hold=hold, model=model, is_sound=True, said=said, revision=revision)
+    return {"model": model.name, "revision": revision}
+
+
+def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
+    """Load and ask once. Returns the revision that was loaded, and a sentence."""
+    from workers import backends
+
+    if model.location.startswith("/"):
+        registering.folder_of(model.location)  # The allowed roots may have changed since.
+    try:
+        backend = backends.load_backend(**model.backend_arguments)
+        hold.check()
+        sampling = backends.Sampling(temperature=0.0, max_tokens=4)
+        for _, made in backend.generate([QUESTION], sampling=sampling, seeds=[0], beat=hold.check):
+            return backend.revision, f"Loaded, and answered with {made.token_count} tokens."
+    except (backends.CannotLoad, backends.CannotAnswer) as error:
+        raise Refused(str(error)) from error
+    raise Refused("The model was loaded and gave no answer. See the worker's log.")
