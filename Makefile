@@ -22,6 +22,7 @@ demo: .venv/installed ## start everything with the demo project; PORT=8000; Ctrl
 .PHONY: test
 test: .venv/installed-dev ## run every test; ARGS='tests/config -x' runs some
 	@.ci/chromium
+	@.ci/brokers
 	@.ci/test $(ARGS)
 
 .PHONY: check

@@ -314,6 +314,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # A worker waits for its broker for as long as it is away.
 CELERY_TASK_PUBLISH_RETRY = False  # The row is the truth: a bell that does not ring now is rung by the sweeper.
 CELERY_TIMEZONE = "UTC"
 

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from celery.worker import state as worker_state
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from annotation import running
 from annotation.errors import Refused
 from annotation.models import Project, Run, Worker
 from annotation.running import Cancelled, Superseded
-from config.celery import CPU, PULSE, app
+from config.celery import CPU, PULSE
+from tests.workers.asking import PATIENCE, ask_for, attempts, expire_lease, state_of, wait_for
 from workers import tasks
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -347,110 +339,8 @@ def test_the_pulse_tells_of_a_living_worker_survives_trouble_and_says_goodbye(mo
 # ---- real processes, the real broker ---------------------------------------------------------------------------------
 
 
-def wait_for(condition, *, patience=PATIENCE):
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "It did not happen in time."
-        time.sleep(0.05)
-
-
-def forget_connections():
-    """The app's pools belong to the broker that they were made for."""
-    app._pool = app.amqp._producer_pool = None
-
-
-@pytest.fixture
-def queue(tmp_path):
-    """The queue's folder: this process rings into it for real."""
-    conf = app.conf
-    was = conf.task_always_eager, conf.broker_transport_options
-    folder = tmp_path / "queue"
-    conf.task_always_eager = False
-    conf.broker_transport_options = {
-        "data_folder_in": str(folder / "messages"),
-        "data_folder_out": str(folder / "messages"),
-        "control_folder": str(folder / "control"),
-    }
-    forget_connections()
-    yield folder
-    conf.task_always_eager, conf.broker_transport_options = was
-    forget_connections()
-
-
-@dataclass
-class Started:
-    """A worker process with its children."""
-
-    process: subprocess.Popen[bytes]
-    name: str
-    log: Path
-
-    def kill_all(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-@pytest.fixture
-def start_worker(transactional_db, queue, tmp_path):
-    started: list[Started] = []
-
-    def start():
-        name = f"cpu{len(started)}@test"
-        log = tmp_path / f"worker{len(started)}.log"
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.workers.worker_settings",
-            "TEST_DATABASE": connection.settings_dict["NAME"],
-            "TEST_QUEUE": str(queue),
-        }
-        command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", CPU]
-        command += [
-            "--include",
-            "tests.workers.engine",
-            "--hostname",
-            name,
-            "--concurrency",
-            "1",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
-            )
-        started.append(Started(process, name, log))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.kill_all()
-        print(worker.log.read_text())  # Shown when the test fails.
-
-
-def ask_for(project, tmp_path, do, **more):
-    """Request a run the way a page does. Returns it with the file in which its handler counts."""
-    file = tmp_path / f"{do}.txt"
-    run = running.request_run(
-        project=project, kind="measurement", parameters={"do": do, "file": str(file), **more}, actor=None
-    )
-    return run, file
-
-
-def attempts(file):
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def state_of(run):
-    run.refresh_from_db()
-    return run.state
-
-
-def expire_lease(run):
-    Run.objects.filter(pk=run.pk, state="running").update(lease_until=timezone.now() - timedelta(seconds=1))
-
-
-def test_a_worker_does_a_run_tells_that_it_lives_and_says_goodbye(project, start_worker, queue, tmp_path):
-    worker = start_worker()
+def test_a_worker_does_a_run_tells_that_it_lives_and_says_goodbye(project, start_worker, folders, tmp_path):
+    worker = start_worker(folders)
     run, file = ask_for(project, tmp_path, "count")
     wait_for(lambda: state_of(run) == "done")
     assert attempts(file) == ["attempt 1"]
@@ -461,23 +351,25 @@ def test_a_worker_does_a_run_tells_that_it_lives_and_says_goodbye(project, start
     assert not Worker.objects.exists()
 
 
-def test_a_killed_worker_s_run_is_done_once_by_another(project, start_worker, queue, tmp_path):
+def test_a_killed_worker_s_run_is_done_once_by_another(project, start_worker, folders, tmp_path):
     gate = tmp_path / "gate"
-    first = start_worker()
+    first = start_worker(folders)
     run, file = ask_for(project, tmp_path, "wait", gate=str(gate))
     wait_for(lambda: attempts(file) == ["attempt 1"])
     first.kill_all()
     # The killed worker had taken the message with it: nothing is left but the row.
     expire_lease(run)
     gate.touch()
-    start_worker()
+    start_worker(folders)
     wait_for(lambda: state_of(run) == "done")
     assert attempts(file) == ["attempt 1", "attempt 2"]
     assert run.result == {"attempt": 2}
 
 
-def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(project, start_worker, queue, tmp_path):
-    start_worker()
+def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(
+    project, start_worker, folders, tmp_path
+):
+    start_worker(folders)
     run, file = ask_for(project, tmp_path, "die")
     for attempt in (1, 2, 3):
         wait_for(lambda attempt=attempt: len(attempts(file)) == attempt)
@@ -491,13 +383,13 @@ def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(p
     wait_for(lambda: state_of(other) == "done")
 
 
-def test_a_lost_bell_is_rung_again_and_a_removed_folder_comes_back(project, start_worker, queue, tmp_path):
+def test_a_lost_bell_is_rung_again_and_a_removed_folder_comes_back(project, start_worker, folders, tmp_path):
     lost, _ = ask_for(project, tmp_path, "count")
-    shutil.rmtree(queue)
+    folders.empty()
     assert state_of(lost) == "waiting"
-    start_worker()
+    start_worker(folders)
     wait_for(lambda: state_of(lost) == "done")
     # Once more, under a living worker.
-    shutil.rmtree(queue)
+    folders.empty()
     again, _ = ask_for(project, tmp_path, "count")
     wait_for(lambda: state_of(again) == "done")

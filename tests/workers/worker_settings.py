@@ -1,15 +1,12 @@
-"""The settings of a worker process under test: the test database, and a queue folder of its own."""
+"""The settings of a worker process under test: the test database, and a broker of its own."""
 
+import json
 import os
-from pathlib import Path
 
 from config.settings import *  # noqa: F403
-from config.settings import CELERY_BROKER_TRANSPORT_OPTIONS, DATABASES
+from config.settings import DATABASES
 
 DATABASES["default"]["NAME"] = os.environ["TEST_DATABASE"]
-_queue = Path(os.environ["TEST_QUEUE"])
-CELERY_BROKER_TRANSPORT_OPTIONS |= {
-    "data_folder_in": str(_queue / "messages"),
-    "data_folder_out": str(_queue / "messages"),
-    "control_folder": str(_queue / "control"),
-}
+_broker = json.loads(os.environ["TEST_BROKER"])
+CELERY_BROKER_URL = _broker["url"]
+CELERY_BROKER_TRANSPORT_OPTIONS = _broker["options"]
