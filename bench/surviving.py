@@ -1,0 +1,261 @@
+"""Do runs survive? kill -9 in the middle of a run of 200 prompts x 4, and a broker that loses everything.
+
+    python -m bench.surviving [--rounds N] [--quick] [--brokers filesystem,redis,rabbitmq] [--seed N]
+
+Real workers, real brokers, the product's own lease and sweep. In each round a run is asked for, and at a random moment
+between a tenth and two thirds of it one thing happens: the worker is killed with its children and started again, its
+child alone is killed, the broker is killed and started again, or the broker is emptied (FLUSHALL, purge, folder
+deleted). A round counts only if the run was under way at that moment. At the end every candidate must be there exactly
+once, and the run final within 60 seconds of the restart. `made again` counts candidates that were generated twice: they
+cost time, and are stored once.
+
+`--quick` does one round of what needs no waiting for a lease, on the queue of folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.brokers import Broker, broker, missing
+from bench.harness import family, report, set_up, throw_away_database
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPTS, EACH = 200, 4
+# Seconds per prompt: a run takes some seconds, so that there is a middle.
+PACE = 0.01
+# The promise, in seconds after the restart.
+PROMISE = 60.0
+PATIENCE = 180.0
+HARMS = ("worker killed", "child killed", "broker killed", "broker emptied")
+# These need no lease to run out.
+QUICK = ("worker killed", "broker emptied")
+
+
+@dataclass
+class Row:
+    """One line of the table: everything that was seen in its rounds."""
+
+    broker: str
+    harm: str
+    rounds: int = 0
+    not_final: int = 0
+    missing: int = 0
+    twice: int = 0
+    made_again: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        return self.not_final + self.missing + self.twice + sum(one > PROMISE for one in self.seconds)
+
+
+class Worker:
+    """A worker process of the product, that takes generation runs."""
+
+    def __init__(self, one: Broker, database: str, log: Path) -> None:
+        self.environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "bench.settings",
+            "BENCH_DATABASE": database,
+            "BENCH_BROKER": json.dumps({"url": one.url, "options": one.options}),
+        }
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", "gpu"]
+        command += ["--include", "bench.surviving_engine", "--hostname", "gpu@bench", "--concurrency", "1"]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def kill(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def kill_child(self) -> None:
+        assert self.process is not None
+        for child in family(self.process.pid)[1:]:
+            os.kill(child, signal.SIGKILL)
+
+
+def fill(number: int) -> Any:
+    """A project with the prompts of one round."""
+    import hashlib
+
+    from annotation.models import Project, Prompt
+
+    project = Project.objects.create(slug=f"round-{number}", name=f"Round {number}")
+    Prompt.objects.bulk_create(
+        Prompt(
+            project=project,
+            messages=[{"role": "user", "content": f"What is {n} plus {n}?"}],
+            digest=hashlib.sha256(str(n).encode()).digest(),
+        )
+        for n in range(PROMPTS)
+    )
+    return project
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def one_round(row: Row, one: Broker, worker: Worker, folder: Path, dice: random.Random) -> None:
+    from annotation.models import Run
+    from annotation.running import request_run
+
+    project = fill(dice.getrandbits(40))
+    file = folder / f"made-{project.pk}"
+    parameters = {"n": EACH, "pace": PACE, "file": os.fspath(file)}
+    run = request_run(project=project, kind=Run.Kind.GENERATION, parameters=parameters, actor=None)
+    moment = dice.uniform(0.1, 0.66) * PROMPTS * EACH
+
+    def is_there() -> bool:
+        run.refresh_from_db()
+        return run.is_final or run.progress >= moment
+
+    if not wait_for(is_there) or run.is_final:
+        raise RuntimeError(f"The run was not under way when it should be harmed: {run.state}, {run.progress}.")
+    do_harm(row.harm, one, worker)
+    began = time.monotonic()
+
+    def is_final() -> bool:
+        run.refresh_from_db()
+        return run.is_final
+
+    wait_for(is_final)
+    row.seconds.append(time.monotonic() - began)
+    row.rounds += 1
+    judge(row, run, file)
+
+
+def do_harm(harm: str, one: Broker, worker: Worker) -> None:
+    """Returns once what was killed is started again."""
+    if harm == "worker killed":
+        worker.kill()
+        worker.start()
+    elif harm == "child killed":
+        worker.kill_child()
+    elif harm == "broker killed":
+        one.kill()
+        one.start()
+    else:
+        one.empty()
+
+
+def judge(row: Row, run: Any, file: Path) -> None:
+    """Compare what is stored with what was asked for."""
+    from annotation.models import Candidate
+
+    stored = list(Candidate.objects.filter(run=run).values_list("prompt", "index"))
+    wanted = {(prompt, index) for prompt in run.project.prompts.values_list("pk", flat=True) for index in range(EACH)}
+    row.not_final += run.state != "done"
+    row.missing += len(wanted - set(stored))
+    row.twice += len(stored) - len(set(stored)) + len(set(stored) - wanted)
+    row.made_again += len(file.read_text().splitlines()) - len(wanted)
+
+
+@contextmanager
+def ringing_to(one: Broker) -> Iterator[None]:
+    """This process rings there, as a page would."""
+    from config.celery import app
+
+    was = app.conf.broker_url, app.conf.broker_transport_options
+    app.conf.broker_url, app.conf.broker_transport_options = one.url, one.options
+    app._pool = app.amqp._producer_pool = None
+    yield
+    app._pool = app.amqp._producer_pool = None
+    app.conf.broker_url, app.conf.broker_transport_options = was
+
+
+def on_broker(name: str, harms: tuple[str, ...], rounds: int, database: str, seed: int) -> Iterator[Row]:
+    """The rows of one broker, each as soon as it is known."""
+    dice = random.Random(f"{seed} {name}")
+    folder = Path(tempfile.mkdtemp(prefix="surviving-"))
+    one = broker(name, folder / "broker")
+    worker = Worker(one, database, folder / "worker.log")
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(one.stop)
+        stack.callback(worker.kill)
+        one.start()
+        stack.enter_context(ringing_to(one))
+        worker.start()
+        for harm in harms:
+            if harm == "broker killed" and name == "filesystem":
+                continue  # Folders have no process.
+            row = Row(broker=name, harm=harm)
+            for _ in range(rounds):
+                one_round(row, one, worker, folder, dice)
+            yield row
+
+
+def line(*cells: Any) -> str:
+    widths = (12, 16, 8, 11, 9, 8, 12, 14, 14)
+    return "".join(f"{cell!s:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.surviving", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--rounds", type=int, default=5, help="of each kind on each broker; default: 5")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--brokers", default="filesystem,redis,rabbitmq")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    names = ["filesystem"] if asked.quick else asked.brokers.split(",")
+    rounds, harms = (1, QUICK) if asked.quick else (asked.rounds, HARMS)
+    set_up()
+    rows: list[Row] = []
+    print(line("broker", "what happened", "rounds", "not final", "missing", "twice", "made again", "final, median", "worst"))
+    with throw_away_database() as database:
+        for name in names:
+            if missing(name):
+                print(missing(name))
+                continue
+            for row in on_broker(name, harms, rounds, database, asked.seed):
+                rows.append(row)
+                middle = sorted(row.seconds)[len(row.seconds) // 2]
+                figures = (row.rounds, row.not_final, row.missing, row.twice, row.made_again)
+                print(line(row.broker, row.harm, *figures, f"{middle:.1f} s", f"{max(row.seconds):.1f} s"), flush=True)
+    worst = max(one for row in rows for one in row.seconds)
+    wrong = sum(row.wrong for row in rows)
+    report(
+        name="surviving",
+        figure=round(worst, 1),
+        unit="s until the run is final after the restart, worst",
+        compared_with=f"the promise of {PROMISE:.0f} s",
+        ratio=round(worst / PROMISE, 3),
+        rounds=sum(row.rounds for row in rows),
+        candidates=sum(row.rounds for row in rows) * PROMPTS * EACH,
+        wrong=wrong,
+        made_again=sum(row.made_again for row in rows),
+        brokers=sorted({row.broker for row in rows}),
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
