@@ -85,6 +85,8 @@ class Hold:
     token: uuid.UUID
     # Why to stop, once the thread that renews the lease has learned it.
     stopped: Cancelled | Superseded | None = None
+    # The progress of this attempt's first beat: what was there already.
+    _first: int | None = None
 
     def _mine(self) -> models.QuerySet[Run]:
         return Run.objects.filter(pk=self.run.pk, token=self.token, state=Run.State.RUNNING)
@@ -121,10 +123,12 @@ class Hold:
             raise Cancelled
 
     def _pace(self, progress: int, total: int | None, now: datetime) -> dict[str, Any]:
-        """The start of this attempt's pace, at the first progress; and the early estimate, once enough came out."""
+        """The start of this attempt's pace, when the first units come out: what was before is loading. And the early
+        estimate, once enough came out."""
         run, total = self.run, total or self.run.total
         if run.pace_since is None:
-            return {"pace_since": now, "pace_from": progress}
+            self._first = progress if self._first is None else self._first
+            return {"pace_since": now, "pace_from": progress} if progress > self._first else {}
         done, seconds = progress - run.pace_from, (now - run.pace_since).total_seconds()
         if done < EARLY or not total or "early_seconds" in run.estimate:
             return {}

@@ -1,8 +1,8 @@
-"""The pages of annotation: entrances, judging, people, guidelines, imports."""
+"""The pages of annotation: entrances, judging, people, guidelines, imports, runs, models."""
 
 from django.urls import URLPattern, path
 
-from annotation.views import entrances, guidelines, health, imports, judging, people, projects
+from annotation.views import entrances, guidelines, health, imports, judging, models, people, projects, runs
 
 entrance_urls: list[URLPattern] = [
     path("", entrances.home, name="home"),
@@ -52,4 +52,12 @@ import_urls: list[URLPattern] = [
     path("p/<slug:slug>/import/<key:run_id>/refused.csv", imports.refused_csv, name="import_refused"),
 ]
 
-urlpatterns = entrance_urls + project_urls + judging_urls + import_urls
+run_urls: list[URLPattern] = [
+    path("p/<slug:slug>/runs", runs.runs, name="runs"),
+    path("p/<slug:slug>/runs/<key:run_id>", runs.run, name="run"),
+    path("p/<slug:slug>/runs/<key:run_id>/log", runs.run_log, name="run_log"),
+    path("models", models.models, name="models"),
+    path("models/<key:model_id>", models.model, name="model"),
+]
+
+urlpatterns = entrance_urls + project_urls + judging_urls + import_urls + run_urls

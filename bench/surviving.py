@@ -90,6 +90,11 @@ class Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
+    def must_live(self) -> None:
+        """The benchmark starts it again whenever it kills it: a worker that ended by itself is a finding."""
+        if self.process is not None and self.process.poll() is not None:
+            raise RuntimeError(f"The worker ended by itself:\n{self.log.read_text()[-2000:]}")
+
     def kill_child(self) -> None:
         assert self.process is not None
         for child in family(self.process.pid)[1:]:
@@ -134,6 +139,7 @@ def one_round(row: Row, one: Broker, worker: Worker, folder: Path, dice: random.
     moment = dice.uniform(0.1, 0.66) * PROMPTS * EACH
 
     def is_there() -> bool:
+        worker.must_live()
         run.refresh_from_db()
         return run.is_final or run.progress >= moment
 
@@ -143,6 +149,7 @@ def one_round(row: Row, one: Broker, worker: Worker, folder: Path, dice: random.
     began = time.monotonic()
 
     def is_final() -> bool:
+        worker.must_live()
         run.refresh_from_db()
         return run.is_final
 
@@ -229,7 +236,11 @@ def main(arguments: list[str] | None = None) -> int:
     rounds, harms = (1, QUICK) if asked.quick else (asked.rounds, HARMS)
     set_up()
     rows: list[Row] = []
-    print(line("broker", "what happened", "rounds", "not final", "missing", "twice", "made again", "final, median", "worst"))
+    print(
+        line(
+            "broker", "what happened", "rounds", "not final", "missing", "twice", "made again", "final, median", "worst"
+        )
+    )
     with throw_away_database() as database:
         for name in names:
             if missing(name):

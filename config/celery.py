@@ -14,7 +14,7 @@ from celery import Celery, signals
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from config import embedded
+from config import embedded, folders
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -29,6 +29,7 @@ GPU = "gpu"
 # Every worker does it, so that there is no scheduler to start, and none that could be missing.
 PULSE = 10.0
 
+folders.install()
 app = Celery("plumbline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_default_queue = CPU

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.runs import RunOutput
 from annotation.models import Role, Run
 from annotation.running import request_run
 from curation.choosing import DIFFICULTY
@@ -23,29 +24,6 @@ from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
 from curation.releasing import ANNOTATORS, RULES, plan
 from curation.selecting import parse_all
-
-
-class RunOutput(serializers.ModelSerializer[Run]):
-    parameters = serializers.DictField()
-    result = serializers.DictField()
-
-    class Meta:
-        model = Run
-        fields = [
-            "id",
-            "kind",
-            "state",
-            "parameters",
-            "seed",
-            "code_version",
-            "progress",
-            "total",
-            "attempt",
-            "error",
-            "result",
-            "created_at",
-            "finished_at",
-        ]
 
 
 class MeasurementOutput(serializers.ModelSerializer[Measurement]):
@@ -144,13 +122,6 @@ class Measurements(APIView):
         return paged(request, Measurement.objects.filter(run=run), MeasurementOutput)
 
 
-class OneRun(APIView):
-    @extend_schema(operation_id="runs_read", responses={200: RunOutput, 404: ErrorOutput})
-    def get(self, request: Request, slug: str, run_id: int) -> Response:
-        """One run: its state, how far it is, and how it ended."""
-        return Response(RunOutput(run_for(request.user, slug, run_id)).data)
-
-
 class Releases(APIView):
     @extend_schema(
         operation_id="releases_list",
@@ -195,7 +166,6 @@ class OneRelease(APIView):
 
 urlpatterns = [
     path("projects/<slug:slug>/agreement", Agreement.as_view(), name="api_agreement"),
-    path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),
     path("projects/<slug:slug>/runs/<key:run_id>/measurements", Measurements.as_view(), name="api_measurements"),
     path("projects/<slug:slug>/releases", Releases.as_view(), name="api_releases"),
     path("projects/<slug:slug>/releases/<str:version>", OneRelease.as_view(), name="api_release"),

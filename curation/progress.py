@@ -13,8 +13,7 @@ from django.db import connection
 from django.db.models import Count, Max, Q
 from django.db.models.functions import TruncDate
 
-from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run, Worker
-from annotation.running import living_workers
+from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run
 from curation.charts import Stack, stack
 from curation.models import Measurement, Release
 
@@ -175,60 +174,6 @@ def impossible_of(people: Mapping[int, int]) -> dict[int, int]:
 def impossible(project: Project, *, people: int) -> int:
     """Open slots of one project that nobody can take."""
     return impossible_of({project.pk: people}).get(project.pk, 0)
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The engine room as of now."""
-
-    alive: int
-    by_queue: list[tuple[str, int]]
-    seen_at: datetime | None
-    # The last one that was heard of, when none is alive.
-    last: Worker | None
-    running: int
-    waiting: int
-
-
-def workers_now(project_ids: Collection[int]) -> Workers:
-    """Living workers, and the runs of these projects that they work on or that wait for one."""
-    alive = list(living_workers().order_by("-seen_at"))
-    queues: dict[str, int] = {}
-    for worker in alive:
-        for queue in worker.queues:
-            queues[queue] = queues.get(queue, 0) + 1
-    runs = Run.objects.unfinished().filter(project__in=project_ids)
-    states = dict(runs.values_list("state").annotate(n=Count("pk")).order_by())
-    last = None if alive else Worker.objects.order_by("-seen_at").first()
-    return Workers(
-        alive=len(alive),
-        by_queue=sorted(queues.items()),
-        seen_at=alive[0].seen_at if alive else None,
-        last=last,
-        running=states.get(Run.State.RUNNING, 0),
-        waiting=states.get(Run.State.WAITING, 0),
-    )
-
-
-@dataclass(frozen=True)
-class TimeLeft:
-    """Seconds until a run is done, from its own pace so far.
-
-    The range allows for a pace that drifts: 20 % less, 30 % more.
-    """
-
-    likely: float
-    early: float
-    late: float
-
-
-def time_left(run: Run, *, now: datetime) -> TimeLeft | None:
-    """None while there is no pace to go by: not running, no total, or less than a twentieth done."""
-    if run.state != Run.State.RUNNING or not run.total or not run.claimed_at or run.progress < run.total / 20:
-        return None
-    seconds = max(1.0, (now - run.claimed_at).total_seconds())
-    likely = max(0, run.total - run.progress) * seconds / run.progress
-    return TimeLeft(likely=likely, early=likely * 0.8, late=likely * 1.3)
 
 
 def midnight(now: datetime) -> datetime:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from django.db.models import F
 
+from annotation import watching
 from annotation.models import Project, Run
+from annotation.pacing import duration, duration_range, time_left
 from curation import charts, listing, progress, weekly
 from curation.forecasting import Forecast, NoForecast, day_in_words, forecast, range_in_words
 from curation.hold_ups import HoldUp, hold_ups
@@ -59,7 +61,7 @@ class Summary:
     weeks_chart: charts.Bands | None
     has_too_many_for_weeks: bool
     hold_ups: list[HoldUp]
-    workers: progress.Workers
+    workers: watching.Workers
     runs: list[RunRow]
     open_invitations: int
     people: int
@@ -74,7 +76,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
     pairs = progress.pairs_of(ids).get(project.pk, 0)
     people = progress.people_of(ids).get(project.pk, 0)
     impossible = progress.impossible(project, people=people) if counts.left else 0
-    workers = progress.workers_now(ids)
+    workers = watching.workers_now(ids)
     days = progress.per_day(project, days=CHART_DAYS, now=now)
     until_today = [n for _, n in days[:-1]]
     found = forecast_of(project, counts, impossible, until_today, now)
@@ -120,7 +122,7 @@ def runs_now(project: Project, *, is_worker_alive: bool, now: datetime) -> list[
     """The runs that wait or run, oldest first."""
     rows = []
     for run in project.runs.unfinished().select_related("started_by").defer("log", "result").order_by("id"):
-        left = progress.time_left(run, now=now)
+        left = time_left(run, now=now)
         rows.append(
             RunRow(
                 run=run,
@@ -200,14 +202,6 @@ def weeks_chart(weeks: list[weekly.Week]) -> charts.Bands | None:
     return charts.bands(points, name=name)
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `16 min`, `1 h 52 min`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def tables(found: Summary) -> dict[str, Any]:
     """The numbers under the two charts: heads and rows."""
     return {
@@ -227,11 +221,3 @@ def _figures(alpha: Estimate) -> list[str]:
     low = "not known" if alpha.low is None else f"{alpha.low:.2f}"
     high = "not known" if alpha.high is None else f"{alpha.high:.2f}"
     return [f"{alpha.value:.2f}", low, high, f"{alpha.n:,}"]
-
-
-def duration_range(early: float, late: float) -> str:
-    """`13 to 20 min`: the unit once, where both have the same."""
-    first, last = duration(early), duration(late)
-    if first.split(" ")[1:] == last.split(" ")[1:]:
-        first = first.split(" ")[0]
-    return f"{first} to {last}"

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
+from annotation.api.runs import CancelRun, EstimateRun, OneRun, RetryRun, Runs
 
 urlpatterns = [
     path("schema.json", SpectacularJSONAPIView.as_view(), name="api_schema"),
@@ -19,4 +20,9 @@ urlpatterns = [
     path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),
     path("projects/<slug:slug>/judgements", Judgements.as_view(), name="api_judgements"),
     path("projects/<slug:slug>/judgements/last", LastJudgement.as_view(), name="api_last_judgement"),
+    path("projects/<slug:slug>/runs", Runs.as_view(), name="api_runs"),
+    path("projects/<slug:slug>/runs/estimate", EstimateRun.as_view(), name="api_run_estimate"),
+    path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),
+    path("projects/<slug:slug>/runs/<key:run_id>/cancel", CancelRun.as_view(), name="api_run_cancel"),
+    path("projects/<slug:slug>/runs/<key:run_id>/retry", RetryRun.as_view(), name="api_run_retry"),
 ]

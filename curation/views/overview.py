@@ -10,10 +10,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from annotation import access, founding, running
+from annotation import access, founding, running, watching
 from annotation.errors import Refused
 from annotation.models import Project, Role, Run, User
-from curation import measuring, progress
+from curation import measuring
 from curation.summary import runs_now, summary, tables
 
 
@@ -25,7 +25,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         return _act(request, project)
     now = timezone.now()
     if request.headers.get("HX-Request"):
-        workers = progress.workers_now([project.pk])
+        workers = watching.workers_now([project.pk])
         rows = runs_now(project, is_worker_alive=workers.alive > 0, now=now)
         context = {"project": project, "runs": rows, "workers": workers, "is_fragment": True}
         return TemplateResponse(request, "overview/_runs.html", context)

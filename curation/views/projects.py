@@ -9,9 +9,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from annotation import access
+from annotation import access, watching
 from annotation.models import Project, Role, User
-from curation import listing, progress
+from curation import listing
 
 PER_PAGE = 100
 
@@ -36,7 +36,7 @@ def projects(request: HttpRequest) -> HttpResponse:
         "query": query,
         "state": state,
         "states": listing.STATES,
-        "workers": progress.workers_now([project.pk for project in mine]),
+        "workers": watching.workers_now([project.pk for project in mine]),
         "counted_at": now,
     }
     return TemplateResponse(request, "projects/list.html", context)

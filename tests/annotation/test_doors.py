@@ -20,7 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
-from annotation.models import Annotator, Assignment, Guideline, Invitation, Judgement, Run, User
+from annotation.models import Annotator, Assignment, Guideline, Invitation, Judgement, LanguageModel, Run, User
 from tests.conftest import PASSWORD, ROOT
 
 TABLE = ROOT / "SECURITY.md"
@@ -101,6 +101,7 @@ def house(
     run = Run.objects.create(
         project=project, kind="import", code_version="test", started_by=lead.user, parameters={"file": "a.jsonl"}
     )
+    model = LanguageModel.objects.create(name="Toy", backend="openai_compatible", location="http://localhost:1/v1")
     folder = tmp_path / "releases" / "1.0.0"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text("# Card")
@@ -143,6 +144,7 @@ def house(
         "annotator_id": seat.pk,
         "version": "1.0.0",
         "run_id": run.pk,
+        "model_id": model.pk,
         "prompt_id": pair.prompt_id,
         "pair_id": pair.pk,
         "token": "no-such-token",

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Project, Run, Worker
-from curation.summary import duration, duration_range
 from curation.weekly import agreement_by_week
 from tests.curation.test_progress import judge
 
@@ -223,12 +222,6 @@ def test_the_course_is_drawn_with_its_numbers(project, lead, alice, bob, make_pa
     assert "No guideline" in text
     assert text.count("The numbers") == 2
     assert "style=" not in text
-
-
-def test_durations_in_words():
-    assert [duration(s) for s in (0.2, 40, 95, 960, 6720)] == ["1 s", "40 s", "2 min", "16 min", "1 h 52 min"]
-    assert duration_range(780, 1200) == "13 to 20 min"
-    assert duration_range(40, 1200) == "40 s to 20 min"
 
 
 def test_the_number_of_queries_does_not_grow_with_the_project(

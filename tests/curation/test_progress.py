@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from annotation import pacing, watching
 from annotation.models import Annotator, Assignment, Judgement, Run, Worker
 from curation import progress
 from curation.models import Measurement
@@ -148,10 +149,10 @@ def test_workers_that_were_heard_of_lately_are_alive(project):
     Worker.objects.create(name="two", queues=["cpu", "gpu"], seen_at=now)
     gone = Worker.objects.create(name="three", queues=["gpu"], seen_at=now - timedelta(minutes=2))
     Run.objects.create(project=project, kind="import", code_version="t")
-    found = progress.workers_now([project.pk])
+    found = watching.workers_now([project.pk])
     assert (found.alive, found.by_queue, found.waiting, found.running) == (2, [("cpu", 2), ("gpu", 1)], 1, 0)
     Worker.objects.exclude(pk=gone.pk).delete()
-    assert progress.workers_now([project.pk]).last == gone
+    assert watching.workers_now([project.pk]).last == gone
 
 
 def test_time_left_needs_a_pace(project):
@@ -159,10 +160,10 @@ def test_time_left_needs_a_pace(project):
     run = Run(
         project=project, kind="import", state="running", claimed_at=now - timedelta(seconds=60), progress=40, total=1000
     )
-    assert progress.time_left(run, now=now) is None
+    assert pacing.time_left(run, now=now) is None
     run.progress = 250
-    found = progress.time_left(run, now=now)
+    found = pacing.time_left(run, now=now)
     assert found is not None
     assert (found.early, found.likely, found.late) == pytest.approx((144, 180, 234))
     run.state = "waiting"
-    assert progress.time_left(run, now=now) is None
+    assert pacing.time_left(run, now=now) is None

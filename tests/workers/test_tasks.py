@@ -16,7 +16,7 @@ from annotation import running
 from annotation.errors import Refused
 from annotation.models import Project, Run, Worker
 from annotation.running import Cancelled, Superseded
-from config.celery import CPU, PULSE
+from config.celery import CPU, PULSE, app
 from tests.workers.asking import PATIENCE, ask_for, attempts, expire_lease, state_of, wait_for
 from workers import tasks
 
@@ -393,3 +393,21 @@ def test_a_lost_bell_is_rung_again_and_a_removed_folder_comes_back(project, star
     folders.empty()
     again, _ = ask_for(project, tmp_path, "count")
     wait_for(lambda: state_of(again) == "done")
+
+
+def test_a_folder_that_is_deleted_under_a_worker_is_an_empty_queue(folders):
+    """Whoever looks first makes it again: a worker that stopped here would tear its run off."""
+    folders.start()
+    with app.connection_for_read() as connection, connection.SimpleQueue("cpu") as queue:
+        queue.put("one")
+        folders.empty()
+        with pytest.raises(queue.Empty):
+            queue.get(block=False)
+        folders.empty()
+        queue.put("two")
+        folders.empty()
+        assert queue.qsize() == 0
+        folders.empty()
+        assert queue.clear() == 0
+        queue.put("three")
+        assert queue.get(block=False).payload == "three"

@@ -1,0 +1,41 @@
+"""manage.py judge --project SLUG --model NAME: ask a worker for machine judgements."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from annotation.asking import ASKS, JudgingPlan
+from annotation.awaiting import StartCommand
+from annotation.models import Project
+from annotation.questions import TEMPLATES
+
+
+class Command(StartCommand):
+    help = "Ask a worker to judge a project's pairs with a model, in both orders. Says before what it takes."
+    command = "judge"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--model", required=True, metavar="NAME", help="a registered model")
+        parser.add_argument("--template", default="oracle", help=f"one of {', '.join(TEMPLATES)}; default: oracle")
+        parser.add_argument(
+            "--ask",
+            action="append",
+            default=[],
+            metavar="WHAT",
+            help=f"of {', '.join(ASKS)}; repeatable; default: overall and principles",
+        )
+        parser.add_argument("--tag", default="", help="only pairs with this tag")
+        parser.add_argument("--judged", action="store_true", help="only pairs that people have judged")
+        parser.add_argument("--limit", type=int, help="at most so many pairs, along the queue")
+
+    def plan(self, project: Project, options: dict[str, Any]) -> JudgingPlan:
+        return JudgingPlan(
+            model=options["model"],
+            template=options["template"],
+            asks=tuple(options["ask"]) or JudgingPlan.asks,
+            tag=options["tag"],
+            judged_only=options["judged"],
+            limit=options["limit"],
+        )

@@ -1,0 +1,175 @@
+"""The forms that start a run: they read and check what was entered, and give a plan; the verbs decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.utils import timezone
+
+from annotation.asking import JudgingPlan
+from annotation.estimating import Speed, speeds_of
+from annotation.forms import Described
+from annotation.generating import SCORERS, STRATEGIES, GenerationPlan
+from annotation.models import LanguageModel, Pair, Project, Prompt, Run
+from annotation.questions import TEMPLATES
+from annotation.starting import WHICH_PROMPTS, Plan, chosen
+
+# Tags that are offered; a project with more of them has the command and the API.
+MOST_TAGS = 60
+
+
+KINDS = {"generate": Run.Kind.GENERATION, "judge": Run.Kind.JUDGING}
+
+
+class StartForm(Described):
+    """What both kinds have in common. `plan()` gives what was entered as the verbs want it."""
+
+    kind = ""
+    seed = forms.IntegerField(
+        label="Seed", min_value=0, max_value=2**62, initial=0, help_text="The same seed makes the same run again."
+    )
+
+    def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        self.usable = usable
+
+    def plan(self) -> Plan:
+        raise NotImplementedError
+
+    @property
+    def asked_models(self) -> BoundField:
+        """The field in which the models are chosen: one for a judge, several for a generation."""
+        return self["models" if self.kind == "generate" else "model"]
+
+    @property
+    def model_rows(self) -> list[dict[str, Any]]:
+        """The models as choices, each with the speed at which it was seen last."""
+        value = self.asked_models.value() or []
+        taken = value if isinstance(value, list | tuple) else [value]
+        now, rows = timezone.now(), []
+        for model in self.usable:
+            speeds = speeds_of(kind=KINDS[self.kind], model=model.name, now=now)
+            says = f"{_pace(speeds[0])} in run {speeds[0].run_id}" if speeds else "not measured yet"
+            rows.append({"model": model, "is_chosen": model.name in taken, "says": says})
+        return rows
+
+
+class GenerationForm(StartForm):
+    kind = "generate"
+
+    which = forms.ChoiceField(label="Prompts")
+    models = forms.MultipleChoiceField(
+        label="Models",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one model."},
+    )
+    strategy = forms.ChoiceField(
+        label="Strategy", choices=[(key, facts.title) for key, facts in STRATEGIES.items()], initial="plain"
+    )
+    n = forms.IntegerField(
+        label="Per prompt",
+        min_value=1,
+        max_value=64,
+        initial=4,
+        error_messages={"required": "Say how many candidates each prompt gets: 1 to 64."},
+    )
+    max_tokens = forms.IntegerField(
+        label="Max tokens",
+        min_value=1,
+        max_value=32_768,
+        initial=512,
+        error_messages={"required": "Give the longest candidate in tokens, 1 to 32,768."},
+    )
+    temperature = forms.FloatField(label="Temperature", min_value=0, max_value=5, initial=1.0)
+    top_p = forms.FloatField(label="Top p", min_value=0.01, max_value=1, initial=1.0)
+    scorer = forms.ChoiceField(
+        label="Scorer",
+        choices=[("", "None"), *SCORERS.items()],
+        required=False,
+        help_text="Only “Best and worst of n” scores its candidates.",
+    )
+
+    def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
+        super().__init__(*args, project=project, usable=usable, **kwargs)
+        self.fields["which"].choices = [*WHICH_PROMPTS.items(), *_tags(Prompt, project)]  # type: ignore[attr-defined]
+        self.fields["models"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
+        self.fields["models"].initial = [model.name for model in usable[:1]]
+        # Which strategy wants what is said by the strategy itself, below the field.
+        self.about = [(facts.title, facts.about) for facts in STRATEGIES.values()]
+
+    def plan(self) -> GenerationPlan:
+        given = {name: self.cleaned_data[name] for name in ("strategy", "n", "max_tokens", "temperature", "top_p")}
+        plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), scorer=self.cleaned_data["scorer"], **given)
+        return chosen(project=self.project, plan=plan, which=self.cleaned_data["which"])
+
+
+class JudgingForm(StartForm):
+    kind = "judge"
+
+    PAIRS = {"all": "All pairs", "judged": "Pairs that people have judged"}
+    ASKS = {
+        "overall": "Which is better overall",
+        "principles": "Which follows each principle better",
+        "injections": "Whether hidden commands turn the verdict",
+        "rationales": "Why, as text",
+    }
+
+    which = forms.ChoiceField(label="Pairs")
+    model = forms.ChoiceField(
+        label="Judge", widget=forms.RadioSelect, error_messages={"required": "Choose the model that judges."}
+    )
+    template = forms.ChoiceField(
+        label="Template", choices=[(key, template.title) for key, template in TEMPLATES.items()], initial="oracle"
+    )
+    asks = forms.MultipleChoiceField(
+        label="What it is asked",
+        choices=list(ASKS.items()),
+        widget=forms.CheckboxSelectMultiple,
+        initial=["overall"],
+        error_messages={"required": "Choose at least one question."},
+    )
+    limit = forms.IntegerField(
+        label="At most",
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        help_text="Pairs, along the queue. Empty: all.",
+    )
+
+    def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
+        super().__init__(*args, project=project, usable=usable, **kwargs)
+        self.fields["which"].choices = [*self.PAIRS.items(), *_tags(Pair, project)]  # type: ignore[attr-defined]
+        self.fields["model"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
+        self.fields["model"].initial = usable[0].name if usable else None
+        has_principles = project.guideline is not None and project.guideline.places.exists()
+        self.fields["asks"].initial = ["overall", "principles"] if has_principles else ["overall"]
+
+    def plan(self) -> JudgingPlan:
+        which: str = self.cleaned_data["which"]
+        return JudgingPlan(
+            model=self.cleaned_data["model"],
+            template=self.cleaned_data["template"],
+            asks=tuple(self.cleaned_data["asks"]),
+            limit=self.cleaned_data["limit"],
+            judged_only=which == "judged",
+            tag=which.removeprefix("tag:") if which.startswith("tag:") else "",
+        )
+
+
+def _pace(speed: Speed) -> str:
+    if speed.tokens:
+        return f"{speed.tokens:,.0f} tokens/s"
+    return f"{speed.units:,.1f} a second" if speed.units < 100 else f"{speed.units:,.0f} a second"
+
+
+def _tags(model: type[Prompt] | type[Pair], project: Project) -> list[tuple[str, str]]:
+    """The tags that things of this project have, as choices."""
+    rows = model.objects.filter(project=project).values_list("tags", flat=True)
+    found = sorted({tag for tags in rows.exclude(tags=[]).distinct()[:1000] for tag in tags})
+    return [(f"tag:{tag}", f"Tagged “{tag}”") for tag in found[:MOST_TAGS]]
+
+
+FORMS: dict[str, type[GenerationForm] | type[JudgingForm]] = {"generate": GenerationForm, "judge": JudgingForm}

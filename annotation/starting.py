@@ -1,0 +1,129 @@
+"""What a lead wants to start -> an estimate, and a run: one way in for pages, API and commands.
+
+Only models that are allowed and were found sound are used. What a plan means stands in generating.py and asking.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotation import asking, generating
+from annotation.asking import JudgingPlan, pairs_of, principles_of
+from annotation.errors import Refused
+from annotation.estimating import Estimate, estimate
+from annotation.generating import GenerationPlan, prompts_of
+from annotation.models import Candidate, Project, Prompt, Run, User
+from annotation.registering import check_usable
+
+Plan = GenerationPlan | JudgingPlan
+
+# Which prompts a run takes: how the choice is called, beside `tag:NAME`.
+WHICH_PROMPTS = {"without": "Without candidates", "all": "All prompts"}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A run as it would be: what it makes, in words, and what it takes."""
+
+    plan: Plan
+    # Prompts or pairs.
+    items: int
+    # Candidates, or calls of the judge.
+    units: int
+    unit: str
+    sum: str
+    expected: Estimate
+
+
+def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationPlan:
+    """The plan with the prompts of a choice: `all`, `without` (those that have no candidates), or `tag:NAME`.
+
+    Raises:
+        Refused: the choice is not known, or there is no such prompt.
+    """
+    if which == "all":
+        return plan
+    if which == "without":
+        bare = Prompt.objects.filter(project=project).exclude(pk__in=Candidate.objects.values("prompt"))
+        keys = tuple(bare.order_by("pk").values_list("pk", flat=True))
+        if not keys:
+            raise Refused("Every prompt of this project has candidates. Choose all prompts, or import new ones.")
+        return replace(plan, prompts=keys)
+    kind, _, tag = which.partition(":")
+    if kind != "tag" or not tag:
+        raise Refused(f"There is no choice of prompts {which!r}. Known are: all, without, tag:NAME.")
+    return replace(plan, tag=tag)
+
+
+def offer(*, project: Project, plan: Plan) -> Offer:
+    """What the run would do and take.
+
+    Raises:
+        Refused: nothing fits, or a model cannot be used.
+    """
+    return _generation(project, plan) if isinstance(plan, GenerationPlan) else _judging(project, plan)
+
+
+def _generation(project: Project, plan: GenerationPlan) -> Offer:
+    check_usable([*plan.models, *filter(None, [plan.scorer_model])])
+    prompts = prompts_of(project=project, plan=plan).count()
+    if not prompts:
+        raise Refused("No prompt of this project fits. Import prompts, or choose fewer conditions.")
+    units = prompts * plan.per_prompt_count
+    expected = estimate(
+        kind=Run.Kind.GENERATION,
+        models=plan.models,
+        units=units,
+        now=timezone.now(),
+        most_tokens=plan.max_tokens,
+        like={"strategy": plan.strategy},
+    )
+    how = f"{prompts:,} {_n(prompts, 'prompt')} × {plan.per_prompt_count} = {units:,} {_n(units, 'candidate')}"
+    return Offer(plan=plan, items=prompts, units=units, unit=_n(units, "candidate"), sum=how, expected=expected)
+
+
+def _judging(project: Project, plan: JudgingPlan) -> Offer:
+    check_usable([plan.model])
+    pairs = pairs_of(project=project, plan=plan).count()
+    if not pairs:
+        raise Refused("No pair of this project fits. Import or generate pairs, or choose fewer conditions.")
+    questions = len(principles_of(project=project, plan=plan)) + ("overall" in plan.asks)
+    units = pairs * questions * 2
+    if not units:
+        units = pairs
+    expected = estimate(
+        kind=Run.Kind.JUDGING,
+        models=[plan.model],
+        units=units,
+        now=timezone.now(),
+        most_tokens=None,
+        like={"template": plan.template},
+    )
+    how = f"{pairs:,} {_n(pairs, 'pair')} × {questions} {_n(questions, 'question')} × 2 orders = {units:,} calls"
+    return Offer(plan=plan, items=pairs, units=units, unit="calls", sum=how, expected=expected)
+
+
+@transaction.atomic
+def start(*, project: Project, plan: Plan, actor: User | None = None, command: str = "", seed: int = 0) -> Run:
+    """Ask a worker to do it, and keep what was expected with the run.
+
+    Raises:
+        Refused: nothing fits, a model cannot be used, or the seed is negative.
+    """
+    expected = offer(project=project, plan=plan).expected
+    who: dict[str, Any] = {"actor": actor, "command": command, "seed": seed}
+    if isinstance(plan, GenerationPlan):
+        run = generating.request_generation(project=project, plan=plan, **who)
+    else:
+        run = asking.request_judging(project=project, plan=plan, **who)
+    run.estimate = expected.as_json()
+    run.save(update_fields=["estimate"])
+    return run
+
+
+def _n(count: int, one: str) -> str:
+    return one if count == 1 else f"{one}s"

@@ -1,0 +1,326 @@
+"""The page of runs: what it shows, its form and its buttons; without script, and polled."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import running
+from annotation.models import Candidate, Event, LanguageModel, Prompt, Run, Worker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def model(admin):
+    return LanguageModel.objects.create(
+        name="House model",
+        backend="openai_compatible",
+        location="http://gpu-1:8000/v1",
+        allowed_by=admin,
+        allowed_at=timezone.now(),
+        is_sound=True,
+        checked_at=timezone.now(),
+        check_said="Loaded.",
+    )
+
+
+@pytest.fixture
+def prompts(project):
+    return [
+        Prompt.objects.create(
+            project=project,
+            messages=[{"role": "user", "content": f"What is {n}?"}],
+            digest=hashlib.sha256(str(n).encode()).digest(),
+            tags=["sums"] if n < 2 else [],
+        )
+        for n in range(5)
+    ]
+
+
+@pytest.fixture
+def client(lead, sign_in):
+    return sign_in(lead)
+
+
+@pytest.fixture(autouse=True)
+def bells(monkeypatch):
+    """No worker comes: the pages only ask for one."""
+    rung = []
+    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append(run_id))
+    return rung
+
+
+def make(project, **fields):
+    return Run.objects.create(**{"kind": "generation", "code_version": "t", "project": project, **fields})
+
+
+def ended(state, **fields):
+    return {"state": state, "finished_at": timezone.now(), **fields}
+
+
+def page(client, project, query=""):
+    answer = client.get(reverse("runs", args=[project.slug]) + query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def asked(**fields):
+    entered = {"kind": "generate", "which": "all", "models": ["House model"], "strategy": "plain", "n": 4}
+    return entered | {"max_tokens": 512, "temperature": 1, "top_p": 1, "seed": 3, "do": "start"} | fields
+
+
+def post(client, project, **fields):
+    return client.post(reverse("runs", args=[project.slug]), asked(**fields))
+
+
+# ---- the list --------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_list_says_what_will_be_here(client, project):
+    text = page(client, project)
+    assert "There are no runs yet." in text
+    assert "No model can be used yet." in text
+    assert 'hx-trigger="every 2s"' not in text
+
+
+def test_each_state_in_words(client, project):
+    Worker.objects.create(name="gpu", queues=["gpu"], seen_at=timezone.now())
+    make(project)
+    make(project, state="running", token="00000000-0000-4000-8000-000000000000", lease_until=timezone.now(), attempt=1)
+    make(project, **ended("failed", error="<img src=x onerror=alert(1)> is no model.", progress=96, total=2448))
+    make(project, **ended("cancelled", progress=1204, total=9000))
+    make(project, **ended("done", busy_seconds=1980, estimate={"seconds": 2160, "low": 1740, "high": 2700}))
+    text = page(client, project)
+    for word in ("Waiting", "Running", "Partly finished", "Cancelled", "Finished"):
+        assert word in text
+    assert "What was finished is kept: 96 of 2,448." in text
+    assert "Retry the 2,352" in text
+    assert "Go on from 1,204" in text
+    assert "Took 33 min; the estimate was 36 min (29 to 45 min)." in text
+    assert "Of the last 1 run with an estimate, 1 ended within" in text
+    assert "<img src=x" not in text
+
+
+def test_time_left_is_from_the_run_s_own_pace(client, project):
+    now = timezone.now()
+    make(
+        project,
+        state="running",
+        attempt=2,
+        token="00000000-0000-4000-8000-000000000000",
+        lease_until=now + timedelta(seconds=30),
+        claimed_at=now - timedelta(seconds=900),
+        pace_since=now - timedelta(seconds=600),
+        pace_from=2000,
+        progress=5000,
+        total=8000,
+        tokens=600_000,
+    )
+    text = page(client, project)
+    assert "10 min" in text
+    assert "8 to 13 min" in text
+    assert ">600<" in text  # Tokens per second: 5 a second with 120 each.
+
+
+def test_polling_goes_on_while_something_runs_and_stops_when_all_is_final(client, project):
+    run = make(project)
+    url = reverse("runs", args=[project.slug])
+    assert 'hx-trigger="every 2s"' in page(client, project)
+    fragment = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in fragment
+    assert 'hx-trigger="every 2s"' in fragment
+    Run.objects.filter(pk=run.pk).update(**ended("done"))
+    fragment = client.get(url, headers={"HX-Request": "true"}).content.decode()
+    assert "hx-trigger" not in fragment
+    assert "All runs have ended." in fragment
+
+
+def test_who_waits_for_a_queue_that_nobody_serves_is_told_how_to_mend_it(client, project):
+    make(project)
+    assert "1 run waits and no worker is alive." in page(client, project)
+    worker = Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
+    text = page(client, project)
+    assert "Runs wait for the queue gpu, and no living worker serves it." in text
+    assert "worker --queues gpu</code>" in text
+    assert "Waiting for a worker" in text
+    Worker.objects.filter(pk=worker.pk).update(queues=["cpu", "gpu"])
+    assert "no living worker" not in page(client, project)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_runs(client, project, lead, model, django_assert_max_num_queries):
+    for n in range(60):
+        make(project, started_by=lead.user, parameters={"models": ["House model"]}, **ended("done", progress=n))
+    page(client, project)
+    with django_assert_max_num_queries(30):
+        text = page(client, project)
+    assert "Page 1 of 3, 60 runs" in text
+    assert "Page 3 of 3" in page(client, project, "?page=3")
+
+
+# ---- the drawer and the page of one run ------------------------------------------------------------------------------
+
+
+def test_the_log_opens_in_a_drawer_without_script_and_is_text_too(client, project, stranger):
+    run = make(project, log="12:00:00 <b>loading</b>\n12:00:09 ready", parameters={"models": ["A & B"]})
+    text = page(client, project, f"?log={run.pk}")
+    assert f'id="log-{run.pk}"' in text
+    assert "12:00:00 &lt;b&gt;loading&lt;/b&gt;" in text
+    assert "A &amp; B" in text
+    log = client.get(reverse("run_log", args=[project.slug, run.pk]))
+    assert (log.headers["Content-Type"], log.content) == ("text/plain; charset=utf-8", f"{run.log}\n".encode())
+    theirs = make(stranger.project, log="secret")
+    assert "secret" not in page(client, project, f"?log={theirs.pk}")
+    assert 'class="drawer"' not in page(client, project, "?log=9999999999999999999999")
+
+
+def test_one_run_has_a_page_and_a_fragment_that_stops_polling(client, project):
+    run = make(project)
+    url = reverse("run", args=[project.slug, run.pk])
+    assert "<h1>Run" in client.get(url).content.decode()
+    assert 'hx-trigger="every 2s"' in client.get(url, headers={"HX-Request": "true"}).content.decode()
+    Run.objects.filter(pk=run.pk).update(**ended("cancelled"))
+    assert "hx-trigger" not in client.get(url, headers={"HX-Request": "true"}).content.decode()
+
+
+def test_the_buttons_cancel_and_retry(client, project):
+    run = make(project)
+    url = reverse("run", args=[project.slug, run.pk])
+    client.post(url, {"do": "cancel"})
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert "has ended already" in client.post(url, {"do": "cancel"}, follow=True).content.decode()
+    client.post(url, {"do": "retry"})
+    run.refresh_from_db()
+    assert (run.state, run.retries) == ("waiting", 1)
+    assert client.post(url, {"do": "explode"}).status_code == 400
+
+
+# ---- starting a run --------------------------------------------------------------------------------------------------
+
+
+def test_the_page_offers_a_run_before_anything_is_entered(client, project, model, prompts):
+    text = page(client, project)
+    assert "5 prompts × 4 = 20 candidates, at most 10,240 tokens." in text
+    assert "No measurement yet" in text
+    assert "Start: 20 candidates" in text
+
+
+def test_the_button_starts_what_it_promised(client, project, lead, model, prompts, bells):
+    answer = post(client, project, do="estimate")
+    assert "Start: 20 candidates" in answer.content.decode()
+    assert not Run.objects.exists()
+    assert post(client, project, promised="20").status_code == 302
+    run = Run.objects.get()
+    assert (run.kind, run.state, run.seed, run.started_by) == ("generation", "waiting", 3, lead.user)
+    assert (run.parameters["models"], run.parameters["n"]) == (["House model"], 4)
+    assert run.estimate == {"units": 20, "tokens": 10_240, "measured_by": []}
+    assert bells == [run.pk]
+    assert Event.objects.get(act="run.generate").actor == lead.user.email
+
+
+def test_a_button_that_promised_another_number_starts_nothing(client, project, model, prompts):
+    answer = post(client, project, promised="16")
+    assert "Nothing was started." in answer.content.decode()
+    assert "Start: 20 candidates" in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_which_prompts(client, project, model, prompts):
+    Candidate.objects.create(prompt=prompts[0], messages=[{"role": "assistant", "content": "0"}], digest=b"0")
+    assert "Start: 16 candidates" in post(client, project, do="estimate", which="without").content.decode()
+    assert "Start: 8 candidates" in post(client, project, do="estimate", which="tag:sums").content.decode()
+    assert post(client, project, do="estimate", which="tag:nothing").status_code == 422
+
+
+def test_the_estimate_is_from_measured_runs(client, project, model, prompts):
+    now = timezone.now()
+    for speed in (2, 1):
+        make(
+            project,
+            parameters={"models": ["House model"], "strategy": "plain"},
+            claimed_at=now - timedelta(seconds=110),
+            pace_since=now - timedelta(seconds=100),
+            progress=100 * speed,
+            total=100 * speed,
+            result={"tokens": 100 * speed * 50},
+            state="done",
+            finished_at=now,
+            busy_seconds=110,
+        )
+    text = post(client, project, do="estimate").content.decode()
+    # 20 candidates at one a second, the newest speed, and ten seconds of loading; the other run was twice as fast.
+    assert "<b>30 s</b> (20 to 36 s)" in text
+    assert "about 1,000 tokens" in text
+    assert "50 tokens/s in run" in text
+    run_ids = list(Run.objects.order_by("-id").values_list("pk", flat=True))
+    post(client, project, promised="20")
+    assert Run.objects.latest("pk").estimate == {
+        "units": 20,
+        "tokens": 1000,
+        "measured_by": run_ids,
+        "seconds": 30.0,
+        "low": 20.0,
+        "high": 36.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"models": []}, "Choose at least one model."),
+        ({"models": ["nobody"]}, "not one of the available choices"),
+        ({"n": ""}, "Say how many candidates"),
+        ({"n": "65"}, "less than or equal to 64"),
+        ({"strategy": "nparam"}, "takes 2 models"),
+        ({"strategy": "best_worst_of_n"}, "There is no scorer"),
+        ({"which": "tag:nothing"}, "not one of the available choices"),
+        ({"temperature": "hot"}, "Enter a number"),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_a_sentence(client, project, model, prompts, fields, says):
+    answer = post(client, project, **fields)
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_a_model_that_was_withdrawn_is_not_offered_and_not_used(client, project, model, prompts):
+    LanguageModel.objects.update(allowed_at=None, allowed_by=None)
+    text = page(client, project)
+    assert "No model can be used yet." in text
+    assert post(client, project, promised="20").status_code == 422
+    assert not Run.objects.exists()
+
+
+def test_a_judge_is_started_from_the_other_form(client, project, model, make_pair, bells):
+    make_pair()
+    make_pair()
+    text = page(client, project, "?kind=judge")
+    assert "2 pairs × 1 question × 2 orders = 4 calls" in text
+    entered = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "asks": ["overall"]}
+    answer = client.post(
+        reverse("runs", args=[project.slug]), entered | {"limit": "", "seed": 0, "do": "start", "promised": "4"}
+    )
+    assert answer.status_code == 302
+    run = Run.objects.get()
+    assert (run.kind, run.parameters["model"], run.parameters["asks"]) == ("judging", "House model", ["overall"])
+
+
+def test_the_estimate_alone_is_a_fragment(client, project, model, prompts):
+    answer = client.post(reverse("runs", args=[project.slug]), asked(do="estimate"), headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer.content.decode().strip().startswith('<div id="estimate"') or b'id="estimate"' in answer.content
+    assert b"<html" not in answer.content
+    wrong = client.post(
+        reverse("runs", args=[project.slug]), asked(n="", do="estimate"), headers={"HX-Request": "true"}
+    )
+    assert "Say how many candidates" in wrong.content.decode()
+
+
+def test_an_unknown_button_is_refused(client, project, model):
+    assert post(client, project, do="explode").status_code == 400
