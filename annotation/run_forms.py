@@ -14,7 +14,7 @@ from annotation.forms import Described
 from annotation.generating import SCORERS, STRATEGIES, GenerationPlan
 from annotation.models import LanguageModel, Pair, Project, Prompt, Run
 from annotation.questions import TEMPLATES
-from annotation.starting import WHICH_PROMPTS, Plan, chosen
+from annotation.starting import WHICH_PROMPTS, Plan, chosen, without_candidates
 
 # Tags that are offered; a project with more of them has the command and the API.
 MOST_TAGS = 60
@@ -94,7 +94,9 @@ class GenerationForm(StartForm):
 
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
-        self.fields["which"].choices = [*WHICH_PROMPTS.items(), *_tags(Prompt, project)]  # type: ignore[attr-defined]
+        counts = {"without": without_candidates(project).count(), "all": Prompt.objects.filter(project=project).count()}
+        which = [(key, f"{word} ({counts[key]:,})") for key, word in WHICH_PROMPTS.items()]
+        self.fields["which"].choices = [*which, *_tags(Prompt, project)]  # type: ignore[attr-defined]
         self.fields["models"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
         self.fields["models"].initial = [model.name for model in usable[:1]]
         # Which strategy wants what is said by the strategy itself, below the field.

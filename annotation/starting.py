@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation import asking, generating
@@ -17,6 +18,7 @@ from annotation.errors import Refused
 from annotation.estimating import Estimate, estimate
 from annotation.generating import GenerationPlan, prompts_of
 from annotation.models import Candidate, Project, Prompt, Run, User
+from annotation.questions import INJECTIONS
 from annotation.registering import check_usable
 
 Plan = GenerationPlan | JudgingPlan
@@ -48,8 +50,7 @@ def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationP
     if which == "all":
         return plan
     if which == "without":
-        bare = Prompt.objects.filter(project=project).exclude(pk__in=Candidate.objects.values("prompt"))
-        keys = tuple(bare.order_by("pk").values_list("pk", flat=True))
+        keys = tuple(without_candidates(project).order_by("pk").values_list("pk", flat=True))
         if not keys:
             raise Refused("Every prompt of this project has candidates. Choose all prompts, or import new ones.")
         return replace(plan, prompts=keys)
@@ -57,6 +58,11 @@ def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationP
     if kind != "tag" or not tag:
         raise Refused(f"There is no choice of prompts {which!r}. Known are: all, without, tag:NAME.")
     return replace(plan, tag=tag)
+
+
+def without_candidates(project: Project) -> QuerySet[Prompt]:
+    mine = Candidate.objects.filter(prompt=OuterRef("pk"))
+    return Prompt.objects.filter(~Exists(mine), project=project)
 
 
 def offer(*, project: Project, plan: Plan) -> Offer:
@@ -91,10 +97,7 @@ def _judging(project: Project, plan: JudgingPlan) -> Offer:
     pairs = pairs_of(project=project, plan=plan).count()
     if not pairs:
         raise Refused("No pair of this project fits. Import or generate pairs, or choose fewer conditions.")
-    questions = len(principles_of(project=project, plan=plan)) + ("overall" in plan.asks)
-    units = pairs * questions * 2
-    if not units:
-        units = pairs
+    units = _calls(project, plan, pairs)
     expected = estimate(
         kind=Run.Kind.JUDGING,
         models=[plan.model],
@@ -103,8 +106,19 @@ def _judging(project: Project, plan: JudgingPlan) -> Offer:
         most_tokens=None,
         like={"template": plan.template},
     )
-    how = f"{pairs:,} {_n(pairs, 'pair')} × {questions} {_n(questions, 'question')} × 2 orders = {units:,} calls"
+    how = f"{pairs:,} {_n(pairs, 'pair')}, each question in both orders: {units:,} calls"
     return Offer(plan=plan, items=pairs, units=units, unit="calls", sum=how, expected=expected)
+
+
+def _calls(project: Project, plan: JudgingPlan, pairs: int) -> int:
+    """How often the judge is asked; what it has answered in an earlier run is not taken off."""
+    asks_overall = {"overall", "injections"} & set(plan.asks) or ("rationales" in plan.asks and plan.about == "own")
+    calls = 2 * pairs * (len(principles_of(project=project, plan=plan)) + bool(asks_overall))
+    if "injections" in plan.asks:
+        calls += 2 * min(pairs, plan.injection_limit) * len(INJECTIONS)
+    if "rationales" in plan.asks:
+        calls += pairs * len(plan.rationales)
+    return calls
 
 
 @transaction.atomic

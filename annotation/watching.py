@@ -146,7 +146,7 @@ def _minutes(seconds: float, expected: float | None, *, is_final: bool) -> str:
 def _why(run: Run) -> tuple[str, bool]:
     kept = f" What was finished is kept: {run.progress:,} of {run.total:,}." if run.progress and run.total else ""
     if run.state == Run.State.FAILED:
-        return run.error + (kept if run.kind in Run.CAN_GO_ON else ""), True
+        return run.error + (kept if run.kind in Run.CAN_GO_ON else ""), not kept
     if run.state == Run.State.CANCELLED:
         return f"Cancelled.{kept}" if run.kind in Run.CAN_GO_ON and kept else "", False
     if run.state == Run.State.WAITING and run.error:

@@ -23,6 +23,8 @@ from annotation.starting import Offer
 from annotation.watching import row_of, workers_now
 
 PER_PAGE = 25
+# A list among the parameters is named so far.
+MOST_NAMED = 8
 
 
 # ---- the list, and the form beside it --------------------------------------------------------------------------------
@@ -84,6 +86,7 @@ def _page(
         "form": form,
         "kinds": [("generate", "Generate"), ("judge", "Judge")],
         "offered": offered,
+        "tokens": _many(offered.expected.tokens) if offered and offered.expected.tokens else "",
         "likely": duration(time.likely) if time else "",
         "range": duration_range(time.early, time.late) if time else "",
         "is_new": is_new,
@@ -93,6 +96,10 @@ def _page(
     }
     template = "runs/_estimate.html" if request.headers.get("HX-Request") else "runs/list.html"
     return TemplateResponse(request, template, context, status=status if template == "runs/list.html" else 200)
+
+
+def _many(number: int) -> str:
+    return f"{number / 1e6:,.1f} million" if number >= 1_000_000 else f"{number:,}"
 
 
 def _first_offer(form: StartForm) -> Offer | None:
@@ -139,7 +146,18 @@ def _open(request: HttpRequest, project: Project) -> dict[str, Any] | None:
 
 def _shown(run: Run) -> dict[str, Any]:
     served = {queue for worker in running.living_workers() for queue in worker.queues}
-    return {"run": run, "row": row_of(run, served=served), "lines": run.log.split("\n") if run.log else []}
+    return {"run": run, "row": row_of(run, served=served), "parameters": _in_words(run)}
+
+
+def _in_words(run: Run) -> list[tuple[str, str]]:
+    """The parameters that say something, as (name, value)."""
+    told = []
+    for name, value in sorted(run.parameters.items()):
+        words = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+        more = f" and {len(words) - MOST_NAMED:,} more" if len(words) > MOST_NAMED else ""
+        if value not in ("", None, [], {}):
+            told.append((name.replace("_", " "), ", ".join(words[:MOST_NAMED]) + more))
+    return told
 
 
 # ---- one run ---------------------------------------------------------------------------------------------------------

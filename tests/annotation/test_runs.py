@@ -301,7 +301,7 @@ def test_a_judge_is_started_from_the_other_form(client, project, model, make_pai
     make_pair()
     make_pair()
     text = page(client, project, "?kind=judge")
-    assert "2 pairs × 1 question × 2 orders = 4 calls" in text
+    assert "2 pairs, each question in both orders: 4 calls" in text
     entered = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "asks": ["overall"]}
     answer = client.post(
         reverse("runs", args=[project.slug]), entered | {"limit": "", "seed": 0, "do": "start", "promised": "4"}

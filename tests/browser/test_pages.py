@@ -75,6 +75,12 @@ CASES = [
     Case("overview", state="empty", arguments=IN_A_PROJECT),
     Case("overview", state="full", arguments=IN_A_PROJECT),
     Case("imports", state="empty", arguments=IN_A_PROJECT),
+    Case("runs", state="empty", arguments=IN_A_PROJECT),
+    Case("runs", state="working", arguments=IN_A_PROJECT),
+    Case("runs", state="working", arguments=IN_A_PROJECT, query="?kind=judge&log=RUN#log-RUN"),
+    Case("models", state="working"),
+    Case("models", "admin", "working"),
+    Case("models", "admin", "empty"),
     Case("releases", state="empty", arguments=IN_A_PROJECT),
 ]
 
@@ -129,18 +135,59 @@ def full(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         )
 
 
-STATES: dict[str, Callable[..., None]] = {"empty": empty, "invited": invited, "full": full}
+def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """Sixty runs in every state, one with a long error; models with long names; nobody serves the queue."""
+    from annotation.models import LanguageModel, Run
+
+    now = timezone.now()
+    for n, name in enumerate(("Toy", LONG)):
+        LanguageModel.objects.create(
+            name=name,
+            backend="openai_compatible",
+            location=f"http://gpu-{n}.example.org:8000/v1",
+            allowed_at=now,
+            is_sound=True,
+            checked_at=now,
+            check_said="Loaded, and answered with 4 tokens.",
+            is_toy=n == 0,
+        )
+    LanguageModel.objects.create(
+        name="Broken",
+        backend="transformers_local",
+        location="/models/" + "x" * 80,
+        is_sound=False,
+        checked_at=now,
+        check_said=LONG,
+        check_run=Run.objects.create(kind="check", code_version="t"),
+    )
+    make_pair(into=project, prompt=LONG)
+    held = {"token": uuid.uuid4(), "lease_until": now}
+    ended = {"finished_at": now, "busy_seconds": 40.0, "progress": 96, "total": 2448}
+    told = {"code_version": "t", "project": project, "parameters": {"models": [LONG], "strategy": "plain", "n": 4}}
+    states: list[dict[str, Any]] = [
+        {"state": "done", "estimate": {"seconds": 36, "low": 29, "high": 45}, **ended},
+        {"state": "cancelled", **ended},
+        {"state": "failed", "error": LONG * 5, **ended},
+        {"state": "running", "claimed_at": now, "pace_since": now, "progress": 500, "total": 2448, **held},
+        {"state": "waiting", "error": LONG},
+    ]
+    for n in range(60):
+        Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])
+
+
+STATES: dict[str, Callable[..., None]] = {"empty": empty, "invited": invited, "full": full, "working": working}
 
 
 @pytest.fixture
-def cast(lead: Any, alice: Any, stranger: Any) -> dict[str, Any]:
-    return {"lead": lead, "alice": alice, "stranger": stranger, "nobody": None}
+def cast(lead: Any, alice: Any, stranger: Any, admin: Any) -> dict[str, Any]:
+    return {"lead": lead, "alice": alice, "stranger": stranger, "admin": admin, "nobody": None}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_page_is_sound(case: Case, project: Any, cast: dict[str, Any], make_pair: Any, enter: Any) -> None:
     STATES[case.state](project, cast, make_pair)
-    path = reverse(case.url, kwargs=case.arguments or None) + case.query
+    newest = project.runs.order_by("-pk").values_list("pk", flat=True).first()
+    path = reverse(case.url, kwargs=case.arguments or None) + case.query.replace("RUN", str(newest))
     for look, options in LOOKS.items():
         page = enter(cast[case.who], path, **options)
         assert page.locator("h1").count() == 1, f"{path}, {look}: one heading of the first level"

@@ -1,0 +1,82 @@
+"""Runs by API: the same verbs and doors as the pages."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from django.utils import timezone
+
+from annotation import running
+from annotation.models import LanguageModel, Prompt, Run
+
+pytestmark = pytest.mark.django_db
+
+URL = "/api/v1/projects/everyday/runs"
+ASKED = {"kind": "generation", "parameters": {"models": ["toy"], "n": 2, "max_tokens": 10}, "seed": 5}
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_comes(monkeypatch):
+    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
+
+
+@pytest.fixture
+def client(lead, project, api):
+    now = timezone.now()
+    LanguageModel.objects.create(
+        name="toy",
+        backend="openai_compatible",
+        location="http://h/v1",
+        allowed_at=now,
+        is_sound=True,
+        checked_at=now,
+        check_said="Loaded.",
+    )
+    digest = hashlib.sha256(b"0").digest()
+    Prompt.objects.create(project=project, messages=[{"role": "user", "content": "?"}], digest=digest)
+    return api(lead)
+
+
+def test_a_run_is_estimated_started_read_cancelled_and_retried(client, lead):
+    told = client.post(f"{URL}/estimate", ASKED, format="json")
+    assert told.status_code == 200
+    assert told.json() == {
+        "items": 1,
+        "units": 2,
+        "tokens": 20,
+        "seconds": None,
+        "low": None,
+        "high": None,
+        "measured_by": [],
+    }
+    assert not Run.objects.exists()
+    started = client.post(URL, ASKED, format="json")
+    assert started.status_code == 202
+    run = Run.objects.get()
+    assert (run.started_by, run.seed, run.estimate["units"]) == (lead.user, 5, 2)
+    assert client.get(f"{URL}/{run.pk}").json()["estimate"]["tokens"] == 20
+    assert [one["id"] for one in client.get(URL).json()["results"]] == [run.pk]
+    assert client.post(f"{URL}/{run.pk}/cancel").json()["state"] == "cancelled"
+    assert client.post(f"{URL}/{run.pk}/cancel").status_code == 400
+    again = client.post(f"{URL}/{run.pk}/retry")
+    assert (again.status_code, again.json()["state"], again.json()["retries"]) == (202, "waiting", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"kind": "release"}, "not a valid choice"),
+        ({"parameters": {"models": ["nobody"]}}, "There is no model “nobody”"),
+        ({"parameters": {"models": ["toy"], "creativity": 3}}, "no parameter 'creativity'"),
+        ({"parameters": {"models": "toy"}}, "must be a list of texts"),
+        ({"kind": "judging", "parameters": {"model": "toy"}}, "No pair of this project fits"),
+        ({"seed": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_what_cannot_be_started_is_refused_with_a_sentence(client, changes, says):
+    for url in (URL, f"{URL}/estimate"):
+        answer = client.post(url, {**ASKED, **changes}, format="json")
+        assert answer.status_code == 400
+        assert says in str(answer.json())
+    assert not Run.objects.exists()

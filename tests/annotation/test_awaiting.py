@@ -1,0 +1,118 @@
+"""The commands generate, judge and runs: they say before what it takes, start it, and wait for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from annotation import awaiting, running
+from annotation.models import Event, LanguageModel, Prompt, Run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_comes(monkeypatch):
+    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
+
+
+@pytest.fixture
+def model(db):
+    now = timezone.now()
+    return LanguageModel.objects.create(
+        name="toy",
+        backend="openai_compatible",
+        location="http://h/v1",
+        allowed_at=now,
+        is_sound=True,
+        checked_at=now,
+        check_said="Loaded.",
+    )
+
+
+@pytest.fixture
+def prompts(project):
+    for n in range(3):
+        digest = hashlib.sha256(str(n).encode()).digest()
+        Prompt.objects.create(project=project, messages=[{"role": "user", "content": f"{n}?"}], digest=digest)
+
+
+def say(capsys, *arguments):
+    call_command(*arguments)
+    return capsys.readouterr().out
+
+
+def test_generate_says_what_it_takes_and_starts(project, model, prompts, capsys):
+    asked = ("generate", "--project", "everyday", "--model", "toy", "-n", "2", "--max-tokens", "10")
+    said = say(capsys, *asked, "--estimate")
+    assert (
+        said == "3 prompts × 2 = 6 candidates, at most 60 tokens. There is no measurement yet of how long that takes.\n"
+    )
+    assert not Run.objects.exists()
+    said = say(capsys, *asked, "--seed", "5")
+    run = Run.objects.get()
+    assert f"Run {run.pk} is waiting for a worker." in said
+    assert (run.kind, run.seed, run.started_by, run.parameters["n"]) == ("generation", 5, None, 2)
+    assert Event.objects.get(act="run.generate").actor == "generate"
+
+
+def test_judge_starts(project, model, make_pair, capsys):
+    make_pair()
+    assert "2 calls" in say(capsys, "judge", "--project", "everyday", "--model", "toy", "--ask", "overall")
+    assert Run.objects.get().parameters["asks"] == ["overall"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("generate", "--project", "nowhere", "--model", "toy"), "There is no project 'nowhere'"),
+        (("generate", "--project", "everyday", "--model", "nobody"), "There is no model “nobody”"),
+        (("generate", "--project", "everyday", "--model", "toy", "--strategy", "guess"), "no strategy 'guess'"),
+        (("generate", "--project", "everyday", "--model", "toy", "--prompts", "some"), "no choice of prompts 'some'"),
+        (("judge", "--project", "everyday", "--model", "toy", "--ask", "overall"), "No pair of this project fits"),
+        (("runs", "--cancel", "7"), "There is no run 7"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(project, model, prompts, arguments, says):
+    with pytest.raises(CommandError, match=says):
+        call_command(*arguments)
+    assert not Run.objects.exists()
+
+
+def test_runs_are_listed_cancelled_and_retried(project, capsys):
+    run = Run.objects.create(
+        project=project,
+        kind="generation",
+        code_version="t",
+        progress=3,
+        total=12,
+        parameters={"models": ["toy"], "strategy": "plain", "n": 4},
+        log="12:00:00 loading toy",
+    )
+    Run.objects.create(kind="check", code_version="t", parameters={"model": 99})
+    line = f"{run.pk} · Generate · toy · plain × 4 · waiting · 3 of 12\n"
+    assert say(capsys, "runs", "--project", "everyday") == line
+    assert len(say(capsys, "runs").splitlines()) == 2
+    assert json.loads(say(capsys, "runs", "--project", "everyday", "--json"))["progress"] == 3
+    assert say(capsys, "runs", "--log", str(run.pk)) == "12:00:00 loading toy\n"
+    assert say(capsys, "runs", "--cancel", str(run.pk)) == f"Run {run.pk} is cancelled.\n"
+    assert say(capsys, "runs", "--retry", str(run.pk)) == f"Run {run.pk} is waiting for a worker.\n"
+
+
+def test_waiting_ends_with_the_run_and_tells_how(project, capsys, monkeypatch):
+    run = Run.objects.create(project=project, kind="measurement", code_version="t", total=2)
+    states = iter([{"progress": 1}, {"state": "failed", "error": "No memory.", "finished_at": timezone.now()}])
+    monkeypatch.setattr(awaiting.time, "sleep", lambda _: Run.objects.filter(pk=run.pk).update(**next(states)))
+    with pytest.raises(SystemExit) as ended:
+        call_command("runs", "--wait", str(run.pk))
+    assert ended.value.code == 1
+    said = [line.split(" · ", 2)[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "waiting · 0 of 2",
+        "waiting · 1 of 2",
+        "failed · 1 of 2 · No memory.",
+    ]
