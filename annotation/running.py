@@ -19,8 +19,8 @@ from annotation.recording import record
 from config.celery import CPU, GPU, ring
 from config.version import code_version
 
-# With a sweep every ten seconds, the run of a dead worker goes on within 40 seconds. The lease is renewed every two.
-LEASE = timedelta(seconds=30)
+# With a sweep every ten seconds, the run of a dead worker goes on within 30 seconds. The lease is renewed every two.
+LEASE = timedelta(seconds=20)
 # A worker that has not been heard of for this long is not alive.
 ALIVE = timedelta(seconds=30)
 LOG_LINES = 200

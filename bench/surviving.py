@@ -1,6 +1,6 @@
 """Do runs survive? kill -9 in the middle of a run of 200 prompts x 4, and a broker that loses everything.
 
-    python -m bench.surviving [--rounds N] [--quick] [--brokers filesystem,redis,rabbitmq] [--seed N]
+    python -m bench.surviving [--rounds N] [--quick] [--brokers filesystem,redis,rabbitmq] [--engine NAME] [--seed N]
 
 Real workers, real brokers, the product's own lease and sweep. In each round a run is asked for, and at a random moment
 between a tenth and two thirds of it one thing happens: the worker is killed with its children and started again, its
@@ -8,6 +8,9 @@ child alone is killed, the broker is killed and started again, or the broker is 
 deleted). A round counts only if the run was under way at that moment. At the end every candidate must be there exactly
 once, and the run final within 60 seconds of the restart. `made again` counts candidates that were generated twice: they
 cost time, and are stored once.
+
+The engine is `stand-in`, which generates without a model and writes down everything that it makes, or `tiny`: the
+product's own, with a small random model that is made for it.
 
 `--quick` does one round of what needs no waiting for a lease, on the queue of folders.
 """
@@ -21,6 +24,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,7 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.brokers import Broker, broker, missing
 from bench.harness import family, report, set_up, throw_away_database
@@ -38,12 +42,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMPTS, EACH = 200, 4
 # Seconds per prompt: a run takes some seconds, so that there is a middle.
 PACE = 0.01
+# Of each candidate that the tiny model makes.
+TOKENS = 32
 # The promise, in seconds after the restart.
 PROMISE = 60.0
 PATIENCE = 180.0
 HARMS = ("worker killed", "child killed", "broker killed", "broker emptied")
 # These need no lease to run out.
-QUICK = ("worker killed", "broker emptied")
+QUICK = ("worker killed",)
 
 
 @dataclass
@@ -56,7 +62,7 @@ class Row:
     not_final: int = 0
     missing: int = 0
     twice: int = 0
-    made_again: int = 0
+    made_again: int | None = None
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -64,21 +70,81 @@ class Row:
         return self.not_final + self.missing + self.twice + sum(one > PROMISE for one in self.seconds)
 
 
+class StandIn:
+    """Runs that bench/surviving_engine.py does."""
+
+    include = ("--include", "bench.surviving_engine")
+    environment: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def set_up(self) -> None:
+        pass
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        return {"n": EACH, "pace": PACE, "file": os.fspath(self.folder / name)}
+
+    def made(self, name: str) -> int | None:
+        """How many candidates were made, stored or not; None: nobody counted."""
+        return len((self.folder / name).read_text().splitlines())
+
+
+class Tiny:
+    """Runs that the product's own engine does, with a small random model."""
+
+    include = ()
+    NAME = "tiny"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "models"
+        self.environment = {"PLUMBLINE_MODELS": os.fspath(self.folder)}
+
+    def set_up(self) -> None:
+        from django.utils import timezone
+
+        from annotation.models import LanguageModel
+        from bench.generating import make_model
+
+        model = self.folder / self.NAME
+        if not model.exists():
+            model.mkdir(parents=True)
+            make_model(model, "tiny", device="cpu")
+        now = timezone.now()
+        sound = {"is_sound": True, "checked_at": now, "check_said": "Made a moment ago.", "allowed_at": now}
+        LanguageModel.objects.update_or_create(
+            name=self.NAME, defaults={"backend": "transformers_local", "location": os.fspath(model), **sound}
+        )
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        from annotation.generating import GenerationPlan
+
+        return GenerationPlan(models=(self.NAME,), n=EACH, max_tokens=TOKENS, pairing="none").as_parameters()
+
+    def made(self, name: str) -> int | None:
+        return None
+
+
+ENGINES: dict[str, type[StandIn] | type[Tiny]] = {"stand-in": StandIn, "tiny": Tiny}
+
+
 class Worker:
     """A worker process of the product, that takes generation runs."""
 
-    def __init__(self, one: Broker, database: str, log: Path) -> None:
+    def __init__(self, one: Broker, engine: StandIn | Tiny, database: str, log: Path) -> None:
+        self.include = engine.include
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "bench.settings",
             "BENCH_DATABASE": database,
             "BENCH_BROKER": json.dumps({"url": one.url, "options": one.options}),
+            **engine.environment,
         }
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", "gpu"]
-        command += ["--include", "bench.surviving_engine", "--hostname", "gpu@bench", "--concurrency", "1"]
+        command += [*self.include, "--hostname", "gpu@bench", "--concurrency", "1"]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
@@ -128,14 +194,13 @@ def wait_for(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def one_round(row: Row, one: Broker, worker: Worker, folder: Path, dice: random.Random) -> None:
+def one_round(row: Row, one: Broker, worker: Worker, engine: StandIn | Tiny, dice: random.Random) -> None:
     from annotation.models import Run
     from annotation.running import request_run
 
     project = fill(dice.getrandbits(40))
-    file = folder / f"made-{project.pk}"
-    parameters = {"n": EACH, "pace": PACE, "file": os.fspath(file)}
-    run = request_run(project=project, kind=Run.Kind.GENERATION, parameters=parameters, actor=None)
+    name = f"made-{project.pk}"
+    run = request_run(project=project, kind=Run.Kind.GENERATION, parameters=engine.parameters(name), actor=None)
     moment = dice.uniform(0.1, 0.66) * PROMPTS * EACH
 
     def is_there() -> bool:
@@ -156,7 +221,7 @@ def one_round(row: Row, one: Broker, worker: Worker, folder: Path, dice: random.
     wait_for(is_final)
     row.seconds.append(time.monotonic() - began)
     row.rounds += 1
-    judge(row, run, file)
+    judge(row, run, engine.made(name))
 
 
 def do_harm(harm: str, one: Broker, worker: Worker) -> None:
@@ -173,7 +238,7 @@ def do_harm(harm: str, one: Broker, worker: Worker) -> None:
         one.empty()
 
 
-def judge(row: Row, run: Any, file: Path) -> None:
+def judge(row: Row, run: Any, made: int | None) -> None:
     """Compare what is stored with what was asked for."""
     from annotation.models import Candidate
 
@@ -182,7 +247,8 @@ def judge(row: Row, run: Any, file: Path) -> None:
     row.not_final += run.state != "done"
     row.missing += len(wanted - set(stored))
     row.twice += len(stored) - len(set(stored)) + len(set(stored) - wanted)
-    row.made_again += len(file.read_text().splitlines()) - len(wanted)
+    if made is not None:
+        row.made_again = (row.made_again or 0) + made - len(stored)
 
 
 @contextmanager
@@ -198,16 +264,20 @@ def ringing_to(one: Broker) -> Iterator[None]:
     app.conf.broker_url, app.conf.broker_transport_options = was
 
 
-def on_broker(name: str, harms: tuple[str, ...], rounds: int, database: str, seed: int) -> Iterator[Row]:
+def on_broker(
+    name: str, harms: tuple[str, ...], rounds: int, database: str, seed: int, kind: str = "stand-in"
+) -> Iterator[Row]:
     """The rows of one broker, each as soon as it is known."""
     dice = random.Random(f"{seed} {name}")
     folder = Path(tempfile.mkdtemp(prefix="surviving-"))
     one = broker(name, folder / "broker")
-    worker = Worker(one, database, folder / "worker.log")
+    engine = ENGINES[kind](folder)
+    worker = Worker(one, engine, database, folder / "worker.log")
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(one.stop)
         stack.callback(worker.kill)
+        engine.set_up()
         one.start()
         stack.enter_context(ringing_to(one))
         worker.start()
@@ -216,7 +286,7 @@ def on_broker(name: str, harms: tuple[str, ...], rounds: int, database: str, see
                 continue  # Folders have no process.
             row = Row(broker=name, harm=harm)
             for _ in range(rounds):
-                one_round(row, one, worker, folder, dice)
+                one_round(row, one, worker, engine, dice)
             yield row
 
 
@@ -230,6 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of each kind on each broker; default: 5")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--brokers", default="filesystem,redis,rabbitmq")
+    parser.add_argument("--engine", choices=ENGINES, default="stand-in")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     names = ["filesystem"] if asked.quick else asked.brokers.split(",")
@@ -246,10 +317,11 @@ def main(arguments: list[str] | None = None) -> int:
             if missing(name):
                 print(missing(name))
                 continue
-            for row in on_broker(name, harms, rounds, database, asked.seed):
+            for row in on_broker(name, harms, rounds, database, asked.seed, asked.engine):
                 rows.append(row)
-                middle = sorted(row.seconds)[len(row.seconds) // 2]
-                figures = (row.rounds, row.not_final, row.missing, row.twice, row.made_again)
+                middle = statistics.median(row.seconds)
+                again = "–" if row.made_again is None else row.made_again
+                figures = (row.rounds, row.not_final, row.missing, row.twice, again)
                 print(line(row.broker, row.harm, *figures, f"{middle:.1f} s", f"{max(row.seconds):.1f} s"), flush=True)
     worst = max(one for row in rows for one in row.seconds)
     wrong = sum(row.wrong for row in rows)
@@ -262,7 +334,8 @@ def main(arguments: list[str] | None = None) -> int:
         rounds=sum(row.rounds for row in rows),
         candidates=sum(row.rounds for row in rows) * PROMPTS * EACH,
         wrong=wrong,
-        made_again=sum(row.made_again for row in rows),
+        made_again=sum(row.made_again or 0 for row in rows),
+        engine=asked.engine,
         brokers=sorted({row.broker for row in rows}),
     )
     return 1 if wrong else 0

@@ -8,6 +8,7 @@ from annotation import registering
 from annotation.errors import Refused
 from annotation.models import LanguageModel
 from annotation.running import Hold
+from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend
 
 QUESTION = [{"role": "user", "content": "Say yes."}]
 
@@ -34,16 +35,14 @@ def execute(hold: Hold) -> dict[str, Any]:
 
 def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
     """Load and ask once. Returns the revision that was loaded, and a sentence."""
-    from workers import backends
-
     if model.location.startswith("/"):
         registering.folder_of(model.location)  # The allowed roots may have changed since.
     try:
-        backend = backends.load_backend(**model.backend_arguments)
+        backend = load_backend(**model.backend_arguments)
         hold.check()
-        sampling = backends.Sampling(temperature=0.0, max_tokens=4)
+        sampling = Sampling(temperature=0.0, max_tokens=4)
         for _, made in backend.generate([QUESTION], sampling=sampling, seeds=[0], beat=hold.check):
             return backend.revision, f"Loaded, and answered with {made.token_count} tokens."
-    except (backends.CannotLoad, backends.CannotAnswer) as error:
+    except (CannotLoad, CannotAnswer) as error:
         raise Refused(str(error)) from error
     raise Refused("The model was loaded and gave no answer. See the worker's log.")

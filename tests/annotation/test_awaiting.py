@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation import awaiting, running
+from annotation import running
 from annotation.models import Event, LanguageModel, Prompt, Run
 
 pytestmark = pytest.mark.django_db
@@ -105,8 +106,10 @@ def test_runs_are_listed_cancelled_and_retried(project, capsys):
 
 def test_waiting_ends_with_the_run_and_tells_how(project, capsys, monkeypatch):
     run = Run.objects.create(project=project, kind="measurement", code_version="t", total=2)
-    states = iter([{"progress": 1}, {"state": "failed", "error": "No memory.", "finished_at": timezone.now()}])
-    monkeypatch.setattr(awaiting.time, "sleep", lambda _: Run.objects.filter(pk=run.pk).update(**next(states)))
+    states: Any = iter([{"progress": 1}, {"state": "failed", "error": "No memory.", "finished_at": timezone.now()}])
+    monkeypatch.setattr(
+        "annotation.awaiting.time.sleep", lambda _: Run.objects.filter(pk=run.pk).update(**next(states))
+    )
     with pytest.raises(SystemExit) as ended:
         call_command("runs", "--wait", str(run.pk))
     assert ended.value.code == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -34,7 +35,7 @@ def make_run(project):
 
 @pytest.fixture
 def held(make_run):
-    def hold(**fields):
+    def hold(**fields) -> Any:
         found = running.claim(run_id=make_run(**fields).pk, worker="gpu@here")
         assert found is not None
         return found
@@ -58,10 +59,8 @@ def test_a_retry_gives_three_new_attempts_and_keeps_what_is_finished(make_run, l
     assert (run.state, run.attempt, run.retries, run.error, run.cancel_requested) == ("waiting", 0, 1, "", False)
     assert (run.progress, run.total, run.missing, run.finished_at) == (1832, 2000, 168, None)
     assert bells == [(run.pk, "gpu")]
-    event = Event.objects.get(act="run.retry")
-    assert event.before["attempt"] == 3
-    assert event.before["progress"] == 1832
-    assert event.after["retries"] == 1
+    event: Any = Event.objects.get(act="run.retry")
+    assert (event.before["attempt"], event.before["progress"], event.after["retries"]) == (3, 1832, 1)
     for attempt in (1, 2, 3):
         hold = running.claim(run_id=run.pk, worker="gpu@here")
         assert hold is not None
@@ -165,12 +164,10 @@ def test_the_time_of_all_attempts_is_kept(held):
     hold.run.claimed_at -= timedelta(seconds=10)
     hold.give_back(error="Away.")
     Run.objects.filter(pk=hold.run.pk).update(due_at=timezone.now())
-    again = running.claim(run_id=hold.run.pk, worker="gpu@here")
-    assert again is not None
+    assert running.claim(run_id=hold.run.pk, worker="gpu@here") is not None
     Run.objects.filter(pk=hold.run.pk).update(claimed_at=timezone.now() - timedelta(seconds=20))
     running.hand_back_of(worker="gpu@here")
-    third = running.claim(run_id=hold.run.pk, worker="gpu@here")
-    assert third is not None
+    third: Any = running.claim(run_id=hold.run.pk, worker="gpu@here")
     third.run.claimed_at -= timedelta(seconds=30)
     third.finish(result={})
     assert Run.objects.get(pk=hold.run.pk).busy_seconds == pytest.approx(60, abs=3)

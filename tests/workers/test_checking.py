@@ -1,0 +1,98 @@
+"""A model is checked by a worker: the register says what was found, and the run says why it failed."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from annotation import registering
+from annotation.models import LanguageModel, Run
+from workers import tasks
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def endpoint():
+    """A model server that knows one model and answers "Yes."."""
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self._say({"object": "list", "data": [{"id": "house", "object": "model"}]})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            logprobs = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": []}]}
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Yes"},
+                "finish_reason": "stop",
+                "logprobs": logprobs,
+            }
+            self._say({"id": "1", "model": "house", "choices": [choice], "usage": {"completion_tokens": 1}})
+
+        def _say(self, told):
+            body = json.dumps(told).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def checked(model):
+    run = registering.request_check(model=model)
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    model.refresh_from_db()
+    return run, model
+
+
+def test_an_endpoint_that_answers_is_sound(endpoint):
+    model = registering.register_model(name="house", backend="openai_compatible", location=endpoint)
+    run, model = checked(model)
+    assert (run.state, run.error) == ("done", "")
+    assert model.is_sound is True
+    assert "Loaded, and answered" in model.check_said
+
+
+def test_a_folder_without_a_model_cannot_be_used(settings, tmp_path):
+    (tmp_path / "empty").mkdir()
+    settings.MODEL_ROOTS = [str(tmp_path)]
+    model = registering.register_model(name="none", backend="transformers_local", location="empty")
+    run, model = checked(model)
+    assert (run.state, model.is_sound) == ("failed", False)
+    assert run.error == model.check_said
+    assert run.error.endswith(".")
+
+
+def test_a_root_that_is_not_allowed_any_more_counts_at_the_check_too(settings, tmp_path):
+    (tmp_path / "model").mkdir()
+    settings.MODEL_ROOTS = [str(tmp_path)]
+    model = registering.register_model(name="m", backend="transformers_local", location="model")
+    settings.MODEL_ROOTS = [str(tmp_path / "others")]
+    run, model = checked(model)
+    assert "does not lie under" in run.error
+    assert model.is_sound is False
+
+
+def test_a_model_that_is_gone_is_said_so():
+    run = Run.objects.create(kind="check", code_version="t", parameters={"model": 0})
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "The model is not registered any more.")
+    assert not LanguageModel.objects.exists()
