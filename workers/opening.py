@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from annotation.errors import Refused
+from annotation.registering import usable_model
 from workers.backends import Backend, CannotLoad, load_backend
 
 
@@ -14,7 +13,7 @@ def open_model(name: str) -> Backend:
     Raises:
         Refused: the registry has no such model, it may not be used, or it cannot be loaded, with the reason.
     """
-    model = import_module("annotation.registering").usable_model(name)
+    model = usable_model(name)
     try:
         return load_backend(**model.backend_arguments)
     except CannotLoad as error:

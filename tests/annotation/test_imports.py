@@ -331,11 +331,12 @@ def test_refusals_of_the_engine_speak_of_what_the_page_offers(project, client, l
     """What the command mends by an option is mended on the page by a choice; what is wrong is said alike."""
     send(client, project, GOOD)
     upload = uploads.upload_of(worked())
-    for asked, wrong, option in (
+    cases: tuple[tuple[dict[str, Any], str, str], ...] = (
         ({"layout": "mapping"}, "The layout mapping needs columns", "--map FIELD=COLUMN"),
         ({"layout": "mapping", "mapping": {"prompt": "prompt"}}, "The mapping lacks response_a", "--map response_a="),
         ({"layout": "trl", "mapping": {"prompt": "prompt"}}, "The layout trl names its columns itself.", "--map"),
-    ):
+    )
+    for asked, wrong, option in cases:
         uploads.request_check(project=project, upload=upload, actor=lead.user, **asked)
         text = page(client, worked())
         assert wrong in text
