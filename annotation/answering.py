@@ -6,15 +6,19 @@ where one becomes the other. Nothing here touches the database.
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from annotation import ordering
 from annotation.errors import Refused
-from annotation.models import Flag, Project, SkipReason, Verdict
+from annotation.models import Flag, Project, SkipReason, Span, Verdict
 
 LONGEST_TEXT = 20_000
+MOST_SPANS = 200
 # PostgreSQL's integer; also a fortnight, longer than any page is open.
 LONGEST_MS = 2**31 - 1
 
@@ -60,6 +64,49 @@ def sides(one: Side, other: Side, *, swapped: bool) -> tuple[Side, Side]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A highlight: `start`..`end` of message number `message`, in code points of the raw text, end exclusive.
+
+    `place` is "prompt", or a candidate: "a" or "b" on the screen, "first" or "second" as stored.
+    """
+
+    place: str
+    message: int
+    start: int
+    end: int
+    polarity: str = Span.Polarity.SUPPORTS
+    tag: str = ""
+    principle: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Marked:
+        """A highlight as the page sends it, a JSON object; raises Unfit."""
+        try:
+            sent = json.loads(text)
+            numbers = [sent["message"], sent["start"], sent["end"]]
+            principle = sent.get("principle")
+            words = [sent["place"], sent.get("polarity", str(Span.Polarity.SUPPORTS)), sent.get("tag", "")]
+            whole = [*numbers, *([] if principle is None else [principle])]
+            if not all(type(number) is int and 0 <= number < 2**31 for number in whole):
+                raise ValueError
+            if not all(isinstance(word, str) for word in words):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise Unfit("A highlight cannot be read. Take it off and mark the words again.", field="span") from None
+        place, polarity, tag = words
+        message, start, end = numbers
+        return cls(place=place, message=message, start=start, end=end, polarity=polarity, tag=tag, principle=principle)
+
+    def on_side(self, names: Mapping[str, str]) -> Marked:
+        return replace(self, place=names.get(self.place, self.place))
+
+
+def _sides_of(*, swapped: bool) -> dict[str, str]:
+    a, b = sides("first", "second", swapped=swapped)
+    return {"a": a, "b": b}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An answer as it is stored: `strength` is positive for the first candidate, -3..3, as in Judgement."""
 
@@ -71,6 +118,11 @@ class Answer:
     flags: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     text: str = ""
+    spans: tuple[Marked, ...] = ()
+    # By principle (its id): first, second, same or irrelevant.
+    votes: Mapping[int, str] = field(default_factory=dict)
+    # The principle that decided; 0: none of them; None: not said.
+    deciding: int | None = None
     active_ms: int | None = None
     first_key_ms: int | None = None
     coverage_first: float | None = None
@@ -92,6 +144,10 @@ class Shown:
     flags: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     text: str = ""
+    spans: tuple[Marked, ...] = ()
+    # By principle (its id): a, b, same or irrelevant.
+    votes: Mapping[int, str] = field(default_factory=dict)
+    deciding: int | None = None
     active_ms: int | None = None
     first_key_ms: int | None = None
     coverage_a: float | None = None
@@ -102,6 +158,7 @@ class Shown:
         """The answer to store when the candidates stood like this."""
         verdict, towards_a = CONTROLS[self.control]
         first, second = sides(self.coverage_a, self.coverage_b, swapped=swapped)
+        names = _sides_of(swapped=swapped)
         return Answer(
             assignment_id=self.assignment_id,
             key=self.key,
@@ -111,6 +168,9 @@ class Shown:
             flags=self.flags,
             tags=self.tags,
             text=self.text,
+            spans=tuple(span.on_side(names) for span in self.spans),
+            votes={p: ordering.turned(ordering.VOTES[vote], swapped=swapped) for p, vote in self.votes.items()},
+            deciding=self.deciding,
             active_ms=self.active_ms,
             first_key_ms=self.first_key_ms,
             coverage_first=first,
@@ -139,6 +199,14 @@ class Terms:
     allow_both_bad: bool
     rationale_policy: str
     tags: tuple[str, ...]
+    # What decides how principles are asked: the policy, and the principles (ids) of the guideline in force.
+    votes_policy: str = Project.VotesPolicy.OFF
+    principles: tuple[int, ...] = ()
+    guideline_id: int | None = None
+    seed: int = 0
+
+    def asked(self, *, assignment_id: int, user_id: int) -> ordering.Asked:
+        return ordering.asked(principles=self.principles, seed=self.seed, assignment_id=assignment_id, user_id=user_id)
 
     def check(self, answer: Answer) -> None:
         """Raises Unfit, with a sentence and the field's name, unless the answer fits."""
@@ -179,11 +247,48 @@ class Terms:
                 f"Your text has {len(answer.text):,} characters; {LONGEST_TEXT:,} is the most. Shorten it.",
                 field="note",
             )
+        self._check_spans(answer)
+        self._check_votes(answer)
         required = self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP
-        if required and not answer.text.strip() and not answer.tags:
+        if required and not answer.text.strip() and not answer.tags and not answer.spans:
             raise Unfit(
-                "This project needs a reason for every verdict. Choose a tag or write a sentence.", field="note"
+                "This project needs a reason for every verdict. Choose a tag, highlight words, or write a sentence.",
+                field="note",
             )
+
+    def _check_spans(self, answer: Answer) -> None:
+        if len(answer.spans) > MOST_SPANS:
+            raise Unfit(f"There are {len(answer.spans)} highlights; {MOST_SPANS} is the most.", field="span")
+        for span in answer.spans:
+            if span.place not in ("prompt", "first", "second") or span.polarity not in Span.Polarity.values:
+                raise Unfit("A highlight cannot be read. Take it off and mark the words again.", field="span")
+            if not 0 <= span.start < span.end:
+                raise Unfit("A highlight is empty. Take it off and mark the words again.", field="span")
+            if span.tag and span.tag not in self.tags:
+                raise Unfit(
+                    f"“{span.tag[:60]}” is not among this project's reasons any more. Take it off that highlight.",
+                    field="span",
+                )
+            if span.principle is not None and span.principle not in self.principles:
+                raise Unfit(
+                    "A highlight names a principle that the guideline in force does not have. Choose another.",
+                    field="span",
+                )
+
+    def _check_votes(self, answer: Answer) -> None:
+        for principle, vote in answer.votes.items():
+            if principle not in self.principles:
+                raise Unfit(
+                    "The guideline has changed, and one of the principles is not in it. Load the page again.",
+                    field="votes",
+                )
+            if vote not in ordering.Vote.values:
+                raise Unfit("Say for each principle: A, B, the same, or not relevant.", field="votes")
+        if answer.deciding and answer.deciding not in answer.votes:
+            raise Unfit("Choose the principle that decided from those that you have answered.", field="deciding")
+        undecided = answer.deciding is None and answer.verdict == Verdict.PREFER
+        if undecided and ordering.conflict(answer.votes):
+            raise Unfit("Your principles pull apart. Say which one decided.", field="deciding")
 
 
 # What a browser measured never stands in the way of an answer: an impossible number is unknown.
@@ -211,6 +316,7 @@ class Said:
     flags: list[str]
     text: str
     tags: list[str]
+    spans: int = 0
 
 
 def in_words(said: Said, *, scale: int) -> str:
@@ -227,6 +333,8 @@ def in_words(said: Said, *, scale: int) -> str:
         parts.append("1 word" if words == 1 else f"{words} words")
     if said.tags:
         parts.append("1 reason" if len(said.tags) == 1 else f"{len(said.tags)} reasons")
+    if said.spans:
+        parts.append("1 highlight" if said.spans == 1 else f"{said.spans} highlights")
     if said.flags:
         parts.append("flagged: " + ", ".join(_lower(str(Flag(flag).label)) for flag in said.flags))
     return " · ".join(parts)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection, transaction
 
-from annotation import typesetting
+from annotation import rendering, typesetting
 from annotation.answering import Said
 from annotation.models import Annotator, Project
 
@@ -69,11 +69,13 @@ done AS (
 SAID = """
 said AS (
   INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength, strength_known,
-    skip_reason, flags, guideline_id, swapped, active_ms, first_key_ms, coverage_first, coverage_second, client,
+    deciding_principle_id, overall_first, skip_reason,
+    flags, guideline_id, swapped, active_ms, first_key_ms, coverage_first, coverage_second, client,
     created_at)
   SELECT id, annotator_id,
     1 + coalesce((SELECT max(j.revision) FROM judgement j WHERE j.assignment_id = done.id), 0), true, %(key)s::uuid,
     %(verdict)s, CASE WHEN swapped THEN %(swapped_strength)s ELSE %(strength)s END::smallint, true,
+    %(deciding)s::bigint, %(overall_first)s::boolean,
     %(skip_reason)s, %(flags)s::varchar[], guideline_id, swapped, %(active_ms)s::int, %(first_key_ms)s::int,
     CASE WHEN swapped THEN %(swapped_coverage_first)s ELSE %(coverage_first)s END::float8,
     CASE WHEN swapped THEN %(swapped_coverage_second)s ELSE %(coverage_second)s END::float8, %(client)s, now()
@@ -85,7 +87,28 @@ why AS (
   INSERT INTO rationale (pair_id, annotator_id, judgement_id, text, tags, format, source, template, is_hinted,
     created_at)
   SELECT done.pair_id, done.annotator_id, said.id, %(text)s, %(tags)s::varchar[], 'plain', 'human', '', false, now()
-  FROM done, said WHERE %(text)s <> '' OR %(tags)s::varchar[] <> '{}' RETURNING text, tags)"""
+  FROM done, said WHERE %(text)s <> '' OR %(tags)s::varchar[] <> '{}' OR %(spans)s <> '[]'
+  RETURNING id, text, tags)"""
+
+# Where: the highlights, whose places judging.py has checked against the raw texts, which never change.
+MARKS = """
+marks AS (
+  INSERT INTO span (rationale_id, candidate_id, message, start, "end", polarity, tag, principle_id)
+  SELECT why.id, CASE m.place WHEN 'first' THEN pair.first_id WHEN 'second' THEN pair.second_id END,
+    m.message, m.start, m."end", m.polarity, m.tag, m.principle
+  FROM why, done JOIN pair ON pair.id = done.pair_id,
+    jsonb_to_recordset(CASE WHEN done.swapped THEN %(swapped_spans)s ELSE %(spans)s END::jsonb)
+      AS m(place text, message int, start int, "end" int, polarity text, tag text, principle bigint)
+  RETURNING 1)"""
+
+# By which principle, with the place at which each was asked.
+VOTES = """
+votes AS (
+  INSERT INTO principle_vote (pair_id, annotator_id, principle_id, judgement_id, vote, position, created_at)
+  SELECT done.pair_id, done.annotator_id, v.principle, said.id,
+    CASE WHEN done.swapped THEN v.swapped_vote ELSE v.vote END, v.position, now()
+  FROM done, said, jsonb_to_recordset(%(votes)s::jsonb)
+    AS v(principle bigint, vote text, swapped_vote text, position smallint))"""
 
 # The draft has become a judgement.
 GONE = "gone AS (DELETE FROM draft USING done WHERE draft.assignment_id = done.id)"
@@ -128,16 +151,17 @@ LEFT JOIN pair ON pair.id = n.pair_id
 LEFT JOIN prompt ON prompt.id = pair.prompt_id
 LEFT JOIN candidate f ON f.id = pair.first_id
 LEFT JOIN candidate s ON s.id = pair.second_id"""
-ITEM = "n.id, n.swapped, prompt.html, prompt.language, f.html, f.language, s.html, s.language"
+ITEM = """n.id, n.swapped, prompt.html, prompt.language, f.html, f.language, s.html, s.language, n.pair_id,
+  least(prompt.renderer, f.renderer, s.renderer)"""
 SHOWN = f"SELECT {ITEM} FROM assignment n {TEXTS} WHERE n.id = %(assignment)s::bigint"
 PAIR_OF = "SELECT pair_id FROM assignment WHERE id = %(assignment)s::bigint"
 
 # Submit and next: one statement, one commit, one round trip.
 SUBMIT = f"""
-WITH {ME}, {DONE}, {SAID}, {WHY}, {GONE},
+WITH {ME}, {DONE}, {SAID}, {WHY}, {MARKS}, {VOTES}, {GONE},
 {NEXT.format(when="%(claim)s::boolean AND EXISTS (SELECT 1 FROM done)")}, {MOVED}, {TODAY}
 SELECT me.id, me.state, me.dry, said.verdict, said.strength, said.swapped, said.skip_reason, said.flags,
-  why.text, why.tags,  tally.today, {LEASES}, {ITEM}
+  why.text, why.tags, (SELECT count(*) FROM marks), tally.today, {LEASES}, {ITEM}
 FROM tally LEFT JOIN me ON true LEFT JOIN said ON true LEFT JOIN why ON true LEFT JOIN next n ON true {TEXTS}
 """
 
@@ -174,19 +198,24 @@ class Handed:
     first_language: str
     second: str
     second_language: str
+    pair_id: int
+    # The oldest renderer among those of the three texts.
+    renderer: int
     # JSON text, and the number of its last save.
     draft: str | None = None
     draft_version: int = 0
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Handed | None:
-        """None for a row without an assignment. Texts that a big import left unset are set now, once."""
+        """None for a row without an assignment. Texts left unset by a big import, or set by an older renderer, are set
+        now, once.
+        """
         if row[0] is None:
             return None
-        if not (row[2] and row[4] and row[6]):
+        if row[9] != rendering.RENDERER:
             one = {"assignment": str(row[0])}
             typesetting.typeset_pairs(pairs=[_row(PAIR_OF, one)[0]])
-            row = (*_row(SHOWN, one), *row[8:])
+            row = (*_row(SHOWN, one), *row[10:])
         return cls(*row)
 
 
@@ -218,9 +247,10 @@ def submit(
     values = {**answer, "user": str(user_id), "slug": slug, "version": version, "claim": "true" if claim else "false"}
     row = _without_races(lambda: _row(SUBMIT, values))
     me, state, dry = row[:3]
-    said = Said(*row[3:8], *(row[8:10] if row[9] is not None else ("", []))) if row[3] is not None else None
-    today, leases = row[10:12]
-    taken = Handed.of(row[12:])
+    why = row[8:11] if row[9] is not None else ("", [], 0)
+    said = Said(*row[3:8], *why) if row[3] is not None else None
+    today, leases = row[11:13]
+    taken = Handed.of(row[13:])
     if claim and said and not taken and not dry and state == Project.State.JUDGING:
         taken = _when_nothing_was_found(annotator_id=me, user_id=user_id, slug=slug)
     # The statement counted what was there before it: its own judgement is not in, its own lease still is.

@@ -112,6 +112,11 @@ class SettingsForm(ProjectForm):
     allow_tie = forms.BooleanField(label="“About the same” can be chosen", required=False)
     allow_both_bad = forms.BooleanField(label="“Both bad” can be chosen", required=False)
     rationale_policy = forms.ChoiceField(label="Reasons", choices=Project.RationalePolicy)
+    votes_policy = forms.ChoiceField(
+        label="Principle by principle",
+        choices=Project.VotesPolicy,
+        help_text="Which candidate follows each principle of the guideline better. A sample is one pair in five.",
+    )
     tags = forms.CharField(
         label="Tags",
         required=False,

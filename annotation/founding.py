@@ -24,6 +24,7 @@ SETTINGS = (
     "allow_both_bad",
     "overlap",
     "rationale_policy",
+    "votes_policy",
     "tags",
     "lease_minutes",
 )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from annotation import assigning
-from annotation.answering import Answer, Said, Shown, Terms, Unfit, control_of, in_words, milliseconds, share
+from annotation import ordering, assigning, recalling
+from annotation.answering import (
+    Answer,
+    Marked,
+    Shown,
+    Terms,
+    Unfit,
+    in_words,
+    milliseconds,
+    share,
+)
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Assignment, Draft, Judgement, Project, Rationale
+from annotation.models import Annotator, Assignment, Draft, Judgement, PrincipleVote, Project, Rationale, Span
 from annotation.recording import record
 
 __all__ = [
@@ -47,7 +56,8 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
     """The project's terms; None when there is no such project."""
     if not fresh and slug in _TERMS:
         return _TERMS[slug]
-    query = f"SELECT p.*, {assigning.VERSION} AS version FROM project p WHERE p.slug = %s"
+    query = f"""SELECT p.*, {assigning.VERSION} AS version, ARRAY(SELECT principle_id FROM guideline_principle g
+      WHERE g.guideline_id = p.guideline_id ORDER BY position) AS principle_ids FROM project p WHERE p.slug = %s"""
     row = next(iter(Project.objects.raw(query, [slug])), None)
     if row is None:
         _TERMS.pop(slug, None)
@@ -60,8 +70,19 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         allow_both_bad=row.allow_both_bad,
         rationale_policy=row.rationale_policy,
         tags=tuple(tag["key"] for tag in row.tags),
+        votes_policy=row.votes_policy,
+        principles=tuple(row.principle_ids),  # type: ignore[attr-defined]
+        guideline_id=row.guideline_id,
+        seed=row.seed,
     )
     return _TERMS[slug]
+
+
+def keep_terms(project: Project) -> Terms | None:
+    """The project's terms, read again when the cached ones are of another guideline or ask differently."""
+    cached = _TERMS.get(project.slug)
+    same = cached and (cached.guideline_id, cached.votes_policy) == (project.guideline_id, project.votes_policy)
+    return cached if same else terms_of(project.slug, fresh=True)
 
 
 def _terms_to_try(slug: str) -> Iterator[tuple[Terms, bool]]:
@@ -88,6 +109,8 @@ class Outcome:
     # The place of the next item among today's: what is done, then what I hold.
     position: int
     next: assigning.Handed | None
+    # The guideline that the answer was stamped with.
+    guideline_id: int | None = None
 
 
 def submit_and_next(*, user_id: int, slug: str, shown: Shown, held: tuple[int, ...] = ()) -> Outcome:
@@ -127,6 +150,9 @@ def _submit(
             if last:
                 raise
             continue
+        if straight.spans:
+            _check_places(user_id=user_id, slug=slug, straight=straight, swapped=swapped)
+        parameters |= _order(terms.asked(assignment_id=straight.assignment_id, user_id=user_id), straight)
         try:
             done = assigning.submit(user_id=user_id, slug=slug, version=terms.version, answer=parameters, claim=claim)
         except IntegrityError as error:
@@ -144,6 +170,7 @@ def _submit(
             today=done.today,
             position=done.today + done.leases,
             next=done.next,
+            guideline_id=terms.guideline_id,
         )
     raise Annotator.DoesNotExist
 
@@ -160,6 +187,9 @@ def _parameters(straight: Answer, swapped: Answer) -> dict[str, Any]:
         "flags": list(dict.fromkeys(straight.flags)),
         "tags": list(dict.fromkeys(straight.tags)),
         "text": straight.text,
+        "spans": _spans(straight),
+        "swapped_spans": _spans(swapped),
+        "deciding": _text(straight.deciding or None),
         "active_ms": _text(milliseconds(straight.active_ms)),
         "first_key_ms": _text(milliseconds(straight.first_key_ms)),
         "coverage_first": _text(share(straight.coverage_first)),
@@ -168,6 +198,46 @@ def _parameters(straight: Answer, swapped: Answer) -> dict[str, Any]:
         "swapped_coverage_second": _text(share(swapped.coverage_second)),
         "client": straight.client.replace("\0", "")[:60],
     }
+
+
+def _spans(answer: Answer) -> str:
+    return json.dumps([asdict(span) for span in answer.spans]) if answer.spans else "[]"
+
+
+def _order(asked: ordering.Asked, answer: Answer) -> dict[str, Any]:
+    """The votes with the places at which they were asked, for both ways in which the candidates may have stood."""
+    votes = [
+        {
+            "principle": principle,
+            "vote": answer.votes[principle],
+            "swapped_vote": ordering.turned(answer.votes[principle], swapped=True),
+            "position": position,
+        }
+        for position, principle in enumerate(asked.order, start=1)
+        if principle in answer.votes
+    ]
+    return {"votes": json.dumps(votes), "overall_first": str(asked.overall_first).lower() if votes else None}
+
+
+def _check_places(*, user_id: int, slug: str, straight: Answer, swapped: Answer) -> None:
+    """Highlights end within the raw texts, which never change. A lost lease is found by the statement, not here."""
+    assignment = (
+        Assignment.objects.filter(pk=straight.assignment_id, annotator__user_id=user_id, project__slug=slug)
+        .select_related("pair__prompt", "pair__first", "pair__second")
+        .first()
+    )
+    if assignment is not None:
+        _within(assignment, swapped.spans if assignment.swapped else straight.spans)
+
+
+def _within(assignment: Assignment, spans: Iterable[Marked]) -> None:
+    pair = assignment.pair
+    texts = {"prompt": pair.prompt.messages, "first": pair.first.messages, "second": pair.second.messages}
+    for span in spans:
+        messages = texts.get(span.place, [])
+        length = len(str(messages[span.message].get("content", ""))) if span.message < len(messages) else 0
+        if span.end > length:
+            raise Unfit("A highlight lies outside of the text. Take it off and mark the words again.", field="span")
 
 
 def _text(value: object) -> str | None:
@@ -192,7 +262,7 @@ def _answered_before(*, user_id: int, slug: str, answer: Answer, claim: bool, he
     counts = assigning.counts_of(annotator_id=me.pk)
     return Outcome(
         assignment_id=answer.assignment_id,
-        echo=echo(stored),
+        echo=recalling.echo(stored),
         annotator_id=me.pk,
         today=counts.today,
         position=counts.today + counts.mine,
@@ -206,36 +276,6 @@ def _why_lost(*, me: Annotator, answer: Answer, withdrawn: bool) -> str:
     if Assignment.objects.filter(pk=answer.assignment_id, annotator=me, done_at__isnull=False).exists():
         return "You have answered this pair already, in another window. It is stored; you can change it in My answers."
     return "Your time for this pair ran out, and it went back to the queue. What you wrote is kept on this page."
-
-
-# ---- the stored answer, read again ----------------------------------------------------------------------------------
-
-
-def fields_of(judgement: Judgement) -> dict[str, Any]:
-    """A stored answer as the form's fields: the shape of a draft."""
-    why = judgement.rationales.filter(source=Rationale.Source.HUMAN).first()
-    return {
-        "verdict": control_of(verdict=judgement.verdict, strength=judgement.strength, swapped=judgement.swapped),
-        "skip_reason": judgement.skip_reason,
-        "tag": why.tags if why else [],
-        "note": why.text if why else "",
-        "flag": judgement.flags,
-    }
-
-
-def echo(judgement: Judgement) -> str:
-    """The stored row in words, by the sides on which the annotator saw the candidates."""
-    why = judgement.rationales.filter(source=Rationale.Source.HUMAN).first()
-    said = Said(
-        judgement.verdict,
-        judgement.strength,
-        judgement.swapped,
-        judgement.skip_reason,
-        judgement.flags,
-        text=why.text if why else "",
-        tags=why.tags if why else [],
-    )
-    return in_words(said, scale=judgement.assignment.project.scale)
 
 
 # ---- taking back and revising ---------------------------------------------------------------------------------------
@@ -268,7 +308,7 @@ def undo(*, annotator: Annotator) -> Assignment:
     assignment.done_at, assignment.lease_until = None, now + timedelta(minutes=me.project.lease_minutes)
     assignment.save(update_fields=["done_at", "lease_until"])
     Draft.objects.update_or_create(
-        assignment=assignment, defaults={"body": fields_of(latest), "version": 0, "saved_at": now}
+        assignment=assignment, defaults={"body": recalling.fields_of(latest), "version": 0, "saved_at": now}
     )
     _record(act="judgement.undo", me=me, before=latest, after=None)
     return assignment
@@ -296,6 +336,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
     terms = terms_of(me.project.slug, fresh=True)
     assert terms is not None
     terms.check(answer)
+    _within(assignment, answer.spans)
     current = (
         Judgement.objects.current()
         .select_for_update()
@@ -310,6 +351,8 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         )
     Judgement.objects.filter(pk=current.pk).update(is_current=False)
     latest = Judgement.objects.filter(assignment=assignment).order_by("-revision").values_list("revision", flat=True)[0]
+    assert me.user_id is not None
+    asked = terms.asked(assignment_id=assignment.pk, user_id=me.user_id)
     revised = Judgement.objects.create(
         assignment=assignment,
         annotator=me,
@@ -317,6 +360,8 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         key=answer.key,
         verdict=answer.verdict,
         strength=answer.strength,
+        deciding_principle_id=answer.deciding or None,
+        overall_first=asked.overall_first if answer.votes else None,
         skip_reason=answer.skip_reason,
         flags=list(dict.fromkeys(answer.flags)),
         guideline_id=me.project.guideline_id,
@@ -327,13 +372,40 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         coverage_second=share(answer.coverage_second),
         client=answer.client.replace("\0", "")[:60],
     )
-    if answer.text or answer.tags:
+    if answer.text or answer.tags or answer.spans:
         tags = list(dict.fromkeys(answer.tags))
-        Rationale.objects.create(
+        why = Rationale.objects.create(
             pair_id=assignment.pair_id, annotator=me, judgement=revised, text=answer.text, tags=tags
         )
+        Span.objects.bulk_create(_span(why, one, assignment) for one in answer.spans)
+    PrincipleVote.objects.bulk_create(
+        PrincipleVote(
+            pair_id=assignment.pair_id,
+            annotator=me,
+            principle_id=principle,
+            judgement=revised,
+            vote=answer.votes[principle],
+            position=position,
+        )
+        for position, principle in enumerate(asked.order, start=1)
+        if principle in answer.votes
+    )
     _record(act="judgement.revise", me=me, before=current, after=revised)
     return revised
+
+
+def _span(why: Rationale, one: Marked, assignment: Assignment) -> Span:
+    sides = {"first": assignment.pair.first_id, "second": assignment.pair.second_id}
+    return Span(
+        rationale=why,
+        candidate_id=sides.get(one.place),
+        message=one.message,
+        start=one.start,
+        end=one.end,
+        polarity=one.polarity,
+        tag=one.tag,
+        principle_id=one.principle,
+    )
 
 
 def _lock(annotator: Annotator) -> Annotator:

@@ -19,7 +19,7 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.parser_block import ParserBlock
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from pygments.lexer import Lexer
@@ -27,8 +27,11 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Keyword, Name, Number, String
 from pygments.util import ClassNotFound
 
+from annotation import tracing
+from annotation.tracing import Source, marked, pieces_of
+
 # The version of what this module makes. Count it up with every change of the HTML; `html` is then rendered again.
-RENDERER = 1
+RENDERER = 2
 
 # Longer texts are shown as plain paragraphs: Markdown of a megabyte takes seconds, and hostile Markdown takes longer.
 LONGEST_MARKDOWN = 200_000
@@ -59,29 +62,38 @@ class _TooDeep(Exception):
 
 def render_text(text: str) -> str:
     """Safe HTML of one Markdown text. Headings start at h3; blocks that run the other way than the text carry `dir`."""
+    return render_and_trace(text)[0]
+
+
+def render_and_trace(text: str) -> tuple[str, str]:
+    """The HTML of `render_text`, and the map from its characters to those of `text` (tracing.py)."""
     text = _UNFIT.sub("\ufffd", text)
+    source = Source(text)
     if len(text) > LONGEST_MARKDOWN or _brackets_squared(text) > MOST_BRACKETS_SQUARED:
-        return _plain(text)
+        return tracing.read(_plain(source))
     try:
-        return _CLEANER.clean(_MARKDOWN.render(text, {"base": direction_of(text)})).strip()
+        html = _MARKDOWN.render(text, {"base": direction_of(text), "source": source})
     except _TooDeep:
-        return _plain(text)
+        return tracing.read(_plain(source))
+    return tracing.read(_CLEANER.clean(html).strip())
 
 
 def render_candidate(messages: Sequence[dict[str, Any]]) -> str:
     """HTML of everything a candidate said. One message stands alone; several are marked up as turns."""
     if len(messages) == 1:
-        return _part(str(messages[0].get("content", "")))
-    return "".join(_turn(message) for message in messages)
+        return _part(str(messages[0].get("content", "")), 0)
+    return "".join(_turn(message, number) for number, message in enumerate(messages))
 
 
 def render_prompt(messages: Sequence[dict[str, Any]], system: str = "") -> str:
     """HTML of a conversation: earlier turns (with the system message) in `data-earlier`, the last in `data-last`."""
-    earlier = [{"role": "system", "content": system}] if system.strip() else []
-    earlier += messages[:-1]
-    html = f'<div class="turns" data-earlier>{"".join(_turn(message) for message in earlier)}</div>' if earlier else ""
+    # The system message has no number: it is not among the messages, and nothing in it can be highlighted.
+    earlier = _turn({"role": "system", "content": system}, None) if system.strip() else ""
+    earlier += "".join(_turn(message, number) for number, message in enumerate(messages[:-1]))
+    html = f'<div class="turns" data-earlier>{earlier}</div>' if earlier else ""
     if messages:
-        html += f'<div class="turn turn--last" data-last>{_part(str(messages[-1].get("content", "")))}</div>'
+        last = _part(str(messages[-1].get("content", "")), len(messages) - 1)
+        html += f'<div class="turn turn--last" data-last>{last}</div>'
     return html
 
 
@@ -98,28 +110,42 @@ def direction_of(text: str) -> str:
 # ---- parts and turns -----------------------------------------------------------------------------------------------
 
 
-def _part(text: str) -> str:
+def _part(text: str, number: int | None) -> str:
+    html, places = render_and_trace(text)
+    # Where each character stands in the raw text of which message: a highlight is told in these terms.
+    traced = "" if number is None else f' data-message="{number}" data-map="{places}"'
     # `hx-disable` keeps htmx away should a page with htmx show this; the allow-list removes its attributes anyway.
-    return f'<div class="text" dir="{direction_of(text)}" hx-disable>{render_text(text)}</div>'
+    return f'<div class="text" dir="{direction_of(text)}"{traced} hx-disable>{html}</div>'
 
 
-def _turn(message: dict[str, Any]) -> str:
+def _turn(message: dict[str, Any], number: int | None) -> str:
     role = str(message.get("role", ""))
     who = WHO.get(role, escape(_UNFIT.sub("\ufffd", role)) or "Unknown")
     kind = " turn--model" if role == "assistant" else ""
-    return f'<div class="turn{kind}"><p class="turn__who">{who}</p>{_part(str(message.get("content", "")))}</div>'
+    return (
+        f'<div class="turn{kind}"><p class="turn__who">{who}</p>{_part(str(message.get("content", "")), number)}</div>'
+    )
 
 
 def _brackets_squared(text: str) -> int:
     return sum(part.count("[") ** 2 for part in _BLANK_LINES.split(text)) if text.count("[") > 1_000 else 0
 
 
-def _plain(text: str) -> str:
+def _plain(source: Source) -> str:
     """Paragraphs and line breaks, nothing else."""
-    paragraphs = [part.strip("\n") for part in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n"))]
-    return "".join(
-        f"<p>{escape(part, quote=False)}</p>\n".replace("\n", "<br>\n", part.count("\n")) for part in paragraphs if part
-    )
+    paragraphs: list[str] = []
+    begin = 0
+    for end in [*_BLANK_LINES.finditer(source.text), None]:
+        part = source.text[begin : end.start() if end else None]
+        first = begin + len(part) - len(part.lstrip("\n"))
+        lines: list[str] = []
+        for line in part.strip("\n").split("\n"):
+            lines.append(marked(escape(line, quote=False), [source.one_by_one(first, len(line))] if line else None))
+            first += len(line) + 1
+        if part.strip("\n"):
+            paragraphs.append("<p>" + "<br>\n".join(lines) + "</p>")
+        begin = end.end() if end else begin
+    return "\n".join(paragraphs)
 
 
 # ---- code ----------------------------------------------------------------------------------------------------------
@@ -138,6 +164,9 @@ def _highlight(code: str, language: str) -> str:
     if lexer is None:
         return escape(code, quote=False)
     tokens = list(lexer.get_tokens(code))
+    if "".join(value for _, value in tokens) != code:
+        # A lexer may drop a byte order mark. What is shown must be what is there.
+        return escape(code, quote=False)
     runs: list[tuple[str, str]] = []
     for place, (kind, value) in enumerate(tokens):
         colour = ""
@@ -235,6 +264,7 @@ def _math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
             if not silent:
                 token = state.push("math_block", "math", 0)
                 token.block, token.content, token.map = True, tex, [start, line + 1]
+                token.meta["source"] = (begin, first + at + len(closer))
                 state.line = line + 1
             return True
         lines.append(text)
@@ -290,32 +320,57 @@ class _Markdown(MarkdownIt):
         env = {} if env is None else env
         tokens = self.parse(src, env)
         _arrange(tokens, env.get("base", "auto"))
+        tracing.locate(tokens, env["source"], env)
         return str(self.renderer.render(tokens, self.options, env))
+
+
+def _text_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    token = tokens[place]
+    return marked(escape(token.content, quote=False), pieces_of(token, len(token.content))) if token.content else ""
+
+
+def _code_inline_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
+    return f"<code>{_text_rule(self, tokens, place, options, env)}</code>"
 
 
 def _code_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
     token = tokens[place]
     language = token.info.strip().split(maxsplit=1)[0] if token.info.strip() else ""
-    code = _highlight(token.content, language)
+    code = marked(_highlight(token.content, language), pieces_of(token, len(token.content)))
     return f'<pre tabindex="0" role="group" aria-label="Code"><code>{code}</code></pre>\n'
 
 
 def _math_inline_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
     token = tokens[place]
     kind = "block" if token.meta["block"] else "inline"
-    return f'<span class="math {kind}">{escape(token.content.strip(), quote=False)}</span>'
+    tex = token.content.strip()
+    return f'<span class="math {kind}">{marked(escape(tex, quote=False), pieces_of(token, len(tex)))}</span>'
 
 
 def _math_block_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
-    return f'<div class="math block">{escape(tokens[place].content, quote=False)}</div>\n'
+    token = tokens[place]
+    tex = marked(escape(token.content, quote=False), pieces_of(token, len(token.content)))
+    return f'<div class="math block">{tex}</div>\n'
 
 
 def _image_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
     # A picture would be a request to a stranger's server. Its words and its address are shown instead.
     token = tokens[place]
-    words = self.renderInlineAsText(token.children or [], options, env)
-    address = str(token.attrs.get("src", ""))
-    return f'<span class="image">{escape(f"{words} ({address})".strip(), quote=False)}</span>'
+    words = _words(token.children or [])
+    shown = f"{words} ({token.attrs.get('src', '')})".strip()
+    return f'<span class="image">{marked(escape(shown, quote=False), pieces_of(token, len(shown)))}</span>'
+
+
+def _words(tokens: Sequence[Token]) -> str:
+    words = []
+    for token in tokens:
+        if token.type in ("text", "text_special", "code_inline", "math_inline"):
+            words.append(token.content)
+        elif token.type == "image":
+            words.append(_words(token.children or []))
+        elif token.type in ("softbreak", "hardbreak"):
+            words.append(" ")
+    return "".join(words)
 
 
 def _table_open_rule(self: Any, tokens: Sequence[Token], place: int, options: Any, env: Any) -> str:
@@ -330,14 +385,22 @@ def _build() -> MarkdownIt:
     # Line breaks are kept: poems, addresses and lists without marks are what models and people really write.
     md = _Markdown()
     md.block = _Blocks()
+    md.inline = tracing.TracingInline()
     md.configure("commonmark", {"html": False, "breaks": True, "maxNesting": DEEPEST + 60})
     md.enable(["table", "strikethrough"])
     # A reference definition would vanish from sight: `[1]: https://…` stays a line of text.
     md.disable(["reference", "html_block", "html_inline"])
+    # Joined text would lose the places of its parts.
+    md.disable(["fragments_join", "text_join"])
     md.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
     md.inline.ruler.before("escape", "math_inline", _math_inline)
     md.block.ruler.before("fence", "math_block", _math_block, {"alt": ["paragraph", "blockquote", "list"]})
+    md.inline.trace_rules()
+    md.block.ruler.at("table", tracing.watch_tables(table), {"alt": ["paragraph", "reference"]})
     for name, rule in {
+        "text": _text_rule,
+        "text_special": _text_rule,
+        "code_inline": _code_inline_rule,
         "fence": _code_rule,
         "code_block": _code_rule,
         "math_inline": _math_inline_rule,
@@ -359,7 +422,7 @@ _SCROLLER = {"tabindex": {"0"}, "role": {"group"}}
 _CLEANER = nh3.Cleaner(
     tags=_DIRECTED | _UNDIRECTED,
     clean_content_tags=set(),
-    attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
+    attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "span": {"data-at"}},
     tag_attribute_values={
         **{tag: {"dir": {"ltr", "rtl"}} for tag in _DIRECTED - {"th"}},
         "th": {"dir": {"ltr", "rtl"}, "scope": {"col"}},

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from annotation.views import entrances, guidelines, health, imports, judging, models, people, projects, runs
+from annotation.views import answers, entrances, guidelines, health, imports, judging, models, people, projects, runs
 
 entrance_urls: list[URLPattern] = [
     path("", entrances.home, name="home"),
@@ -42,8 +42,9 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/undo", judging.undo, name="undo"),
     path("p/<slug:slug>/judge/beat", judging.beat, name="beat"),
     path("p/<slug:slug>/judge/guideline", judging.judge_guideline, name="judge_guideline"),
-    path("p/<slug:slug>/answers", judging.answers, name="answers"),
-    path("p/<slug:slug>/answers/<int:assignment_id>", judging.answer, name="answer"),
+    path("p/<slug:slug>/judge/<int:assignment_id>/raw", judging.raw, name="raw"),
+    path("p/<slug:slug>/answers", answers.answers, name="answers"),
+    path("p/<slug:slug>/answers/<int:assignment_id>", answers.answer, name="answer"),
 ]
 
 import_urls: list[URLPattern] = [

@@ -50,13 +50,14 @@ p AS (
   INSERT INTO prompt (project_id, messages, system, language, tags, source, external_id, meta, digest, html,
     renderer, created_at)
   SELECT %(project)s::bigint, jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'Question ' || n)), '',
-    'en', '{}', '', '', '{}', sha256(n::text::bytea), '<p>Question ' || n || '</p>', 1, now()
+    'en', '{}', '', '', '{}', sha256(n::text::bytea), '<p>Question ' || n || '</p>', %(renderer)s, now()
   FROM generate_series(1, %(prompts)s::int) AS n RETURNING id),
 numbered AS (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM p)
 INSERT INTO candidate (prompt_id, messages, digest, index, model, revision, strategy, polarity, template_version,
   language, html, renderer, characters, created_at)
 SELECT numbered.id, jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', t.body)),
-  sha256(c::text::bytea), 0, 'model', '', '', '', '', 'en', '<p>' || t.body || '</p>', 1, length(t.body), now()
+  sha256(c::text::bytea), 0, 'model', '', '', '', '', 'en', '<p>' || t.body || '</p>', %(renderer)s, length(t.body),
+  now()
 FROM generate_series(0, %(candidates)s::int - 1) AS c JOIN numbered ON numbered.n = c / 2 CROSS JOIN words
 CROSS JOIN LATERAL (
   SELECT string_agg(words.w[1 + (c * 7 + i * i * 31) %% 997], ' ') AS body
@@ -84,6 +85,7 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
 
     from annotation import assigning
     from annotation.models import Annotator, Project, User
+    from annotation.rendering import RENDERER
     from config.sessions import SessionStore
 
     project = Project.objects.create(slug=SLUG, name="Benchmark", overlap=3, seed=1)
@@ -94,6 +96,7 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
         "prompts": candidates // 2,
         "candidates": candidates,
         "words": WORDS,
+        "renderer": RENDERER,
         "pairs": pairs,
     }
     with connection.cursor() as cursor:

@@ -173,6 +173,7 @@ def make_pair(project: Any) -> Callable[..., Any]:
     """Make a pair of `project` (or of another) with open slots: plain rows, so that every test sees what is there."""
     import hashlib
 
+    from annotation import rendering
     from annotation.models import Assignment, Candidate, Pair, Prompt
 
     counter = itertools.count(1)
@@ -192,7 +193,11 @@ def make_pair(project: Any) -> Callable[..., Any]:
         asked, _ = Prompt.objects.get_or_create(
             project=home,
             digest=hashlib.sha256(str(messages).encode()).digest(),
-            defaults={"messages": messages, "html": f"<p>{messages[0]['content']}</p>"},
+            defaults={
+                "messages": messages,
+                "html": rendering.render_prompt(messages),
+                "renderer": rendering.RENDERER,
+            },
         )
         made = []
         for side, text in (("first", first or f"It is {2 * n}."), ("second", second or f"It is {2 * n + 1}, I think.")):
@@ -201,7 +206,8 @@ def make_pair(project: Any) -> Callable[..., Any]:
                     prompt=asked,
                     messages=[{"role": "assistant", "content": text}],
                     digest=hashlib.sha256(f"{side}{n}{text}".encode()).digest(),
-                    html=f"<p>{text}</p>",
+                    html=rendering.render_candidate([{"role": "assistant", "content": text}]),
+                    renderer=rendering.RENDERER,
                     model=f"canary-{side}",
                     characters=len(text),
                 )

@@ -27,7 +27,8 @@ PURE = {
     "curation/metrics": {"django", "torch", "annotation", "config"},
     "curation/export": {"django", "torch", "annotation", "config"},
     "annotation/simulating.py": {"django", "torch", "config"},
-    "annotation/rendering.py": {"torch", "annotation", "config", "django.db"},
+    "annotation/rendering.py": {"torch", "annotation.models", "config", "django"},
+    "annotation/tracing.py": {"torch", "annotation", "config", "django"},
 }
 TORCH = {"torch", "transformers", "trl", "peft", "accelerate"}
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "services", "service", "common", "misc", "managers"}

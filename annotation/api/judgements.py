@@ -14,13 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import assigning, judging
+from annotation import ordering, assigning, judging, recalling
 from annotation.access import account_of, assignment_for, membership_for, project_for
-from annotation.answering import CONTROLS, LONGEST_MS, Shown, sides
+from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged, refuse_unknown
 from annotation.api.prompts import MessageOutput
-from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason
+from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason, Span
 
 
 class AssignmentOutput(serializers.Serializer[Any]):
@@ -39,6 +39,21 @@ class AssignmentsOutput(serializers.Serializer[Any]):
     )
 
 
+class SpanInput(serializers.Serializer[Any]):
+    place = serializers.ChoiceField(choices=["prompt", "a", "b"])
+    message = serializers.IntegerField(min_value=0, max_value=32767, default=0)
+    start = serializers.IntegerField(min_value=0, max_value=2**31 - 1, help_text="In Unicode code points.")
+    end = serializers.IntegerField(min_value=1, max_value=2**31 - 1, help_text="The first code point after it.")
+    polarity = serializers.ChoiceField(choices=Span.Polarity.choices, default=Span.Polarity.SUPPORTS)
+    tag = serializers.CharField(max_length=60, default="", allow_blank=True)
+    principle = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY, default=None, allow_null=True)
+
+
+class VoteInput(serializers.Serializer[Any]):
+    principle = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY)
+    vote = serializers.ChoiceField(choices=list(ordering.VOTES))
+
+
 class AnswerInput(serializers.Serializer[Any]):
     key = serializers.UUIDField(
         required=False, help_text="Made by you for this answer; sending it again stores nothing twice."
@@ -50,6 +65,11 @@ class AnswerInput(serializers.Serializer[Any]):
     flags = serializers.ListField(child=serializers.ChoiceField(choices=Flag.choices), required=False, max_length=10)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=50)
     text = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False, max_length=20_000)
+    spans = SpanInput(many=True, required=False, help_text=f"Highlights in the raw texts, {MOST_SPANS} at most.")
+    votes = VoteInput(many=True, required=False, help_text="By principle of the guideline in force.")
+    deciding = serializers.IntegerField(
+        required=False, min_value=0, max_value=LARGEST_KEY, help_text="The principle that decided; 0: none of them."
+    )
     active_ms = serializers.IntegerField(required=False, min_value=0, max_value=LONGEST_MS)
 
 
@@ -191,7 +211,7 @@ class OneAnswer(APIView):
             answer=answer,
             expected_revision=given.validated_data["revision"],
         )
-        return Response(StoredOutput({"assignment": assignment.pk, "stored": judging.echo(revised)}).data)
+        return Response(StoredOutput({"assignment": assignment.pk, "stored": recalling.echo(revised)}).data)
 
 
 def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
@@ -203,6 +223,9 @@ def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
         flags=tuple(given.get("flags", ())),
         tags=tuple(given.get("tags", ())),
         text=given.get("text", ""),
+        spans=tuple(Marked(**span) for span in given.get("spans", ())),
+        votes={vote["principle"]: vote["vote"] for vote in given.get("votes", ())},
+        deciding=given.get("deciding"),
         active_ms=given.get("active_ms"),
         client="api",
     )

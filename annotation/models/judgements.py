@@ -68,6 +68,8 @@ class Judgement(models.Model):
     deciding_principle = models.ForeignKey(
         "annotation.Principle", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
+    # Whether the overall verdict was asked before the principles; empty where principles were not asked.
+    overall_first = models.BooleanField(null=True, blank=True)
     skip_reason = models.CharField(max_length=12, choices=SkipReason, blank=True, default="")
     flags = ArrayField(models.CharField(max_length=10, choices=Flag), default=list, blank=True)
     guideline = models.ForeignKey(

@@ -14,7 +14,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import assigning, judging
+from annotation import assigning, judging, recalling
 from annotation.answering import (
     CONTROLS,
     LONGEST_TEXT,
@@ -158,7 +158,7 @@ def test_everything_that_was_said_is_stored(make_pair: MakePair, project: Projec
     assert outcome.next
     assert Assignment.objects.get(pk=outcome.next.assignment_id).pair_id == following.pk
     assert outcome.today == 1
-    assert outcome.echo == judging.echo(row), "Read again, it says the same."
+    assert outcome.echo == recalling.echo(row), "Read again, it says the same."
 
 
 @pytest.mark.django_db
@@ -353,7 +353,8 @@ def test_undo_reopens_the_latest_answer_as_it_was_left(make_pair: MakePair, alic
     assert reopened.done_at is None
     assert reopened.lease_until
     assert reopened.lease_until > timezone.now()
-    left = {"verdict": "b3", "skip_reason": "", "tag": ["tone"], "note": "why", "flag": ["other"]}
+    left: dict[str, Any] = {"verdict": "b3", "skip_reason": "", "tag": ["tone"], "note": "why", "flag": ["other"]}
+    left |= {"span": [], "vote": {}, "deciding": ""}
     assert reopened.draft.body == left
     old = Judgement.objects.get(assignment=second)
     assert not old.is_current
@@ -410,7 +411,7 @@ def test_revising_appends_a_revision(make_pair: MakePair, alice: Annotator) -> N
     key = uuid.uuid4()
     revised = revise(alice, mine, "b2", revision=1, text="second thought", key=key)
     assert (revised.revision, revised.is_current) == (2, True)
-    assert judging.echo(revised) == "B better · 2 words"
+    assert recalling.echo(revised) == "B better · 2 words"
     assert revise(alice, mine, "b2", revision=1, text="second thought", key=key).pk == revised.pk, (
         "Sent twice, stored once."
     )

@@ -32,7 +32,7 @@ MakePair = Callable[..., Pair]
 SignIn = Callable[[Any], Client]
 JUDGE = "/p/everyday/judge"
 FETCH = {"X-Plumbline": "1"}
-KEYS = {"assignment", "key", "prompt", "a", "b", "a_lang", "b_lang", "prompt_lang", "draft", "position"}
+KEYS = {"assignment", "key", "prompt", "a", "b", "a_lang", "b_lang", "prompt_lang", "draft", "position", "ask"}
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_the_queries_of_the_page_do_not_grow(
     for item in opened(desk):
         post(desk, JUDGE, fields(item))
     desk.get(JUDGE)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         desk.get(JUDGE)
 
 
@@ -116,7 +116,7 @@ def test_a_submit_answers_with_the_stored_row_and_one_new_item(make_pair: MakePa
     answer = post(desk, JUDGE, sent)
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"saved", "item", "counts", "queue"}
+    assert set(body) == {"saved", "item", "counts", "queue", "guideline"}
     assert body["saved"]["assignment"] == held[0]["assignment"]
     assert body["saved"]["text"] == "B slightly better · 5 words · 2 reasons · flagged: personal data"
     assert set(body["item"]) == KEYS

@@ -21,7 +21,18 @@ ALLOWED_ATTRIBUTES = {
     "a": {"href", "target", "rel"},
     "ol": {"start"},
     "pre": {"tabindex", "role", "aria-label"},
-    "div": {"class", "tabindex", "role", "aria-label", "dir", "hx-disable", "data-earlier", "data-last"},
+    "div": {
+        "class",
+        "tabindex",
+        "role",
+        "aria-label",
+        "dir",
+        "hx-disable",
+        "data-earlier",
+        "data-last",
+        "data-message",
+        "data-map",
+    },
     "span": {"class"},
     "th": {"scope", "class", "dir"},
     "td": {"class", "dir"},
@@ -325,5 +336,5 @@ def test_a_candidate_of_several_messages_is_shown_as_turns() -> None:
 def test_user_text_stands_in_a_wrapper_that_htmx_ignores() -> None:
     assert (
         rendering.render_candidate([{"role": "assistant", "content": "a"}])
-        == '<div class="text" dir="ltr" hx-disable><p>a</p></div>'
+        == '<div class="text" dir="ltr" data-message="0" data-map="1@0" hx-disable><p>a</p></div>'
     )

@@ -58,9 +58,10 @@ def tab_to(page: Page, selector: str) -> None:
 def as_read(pair: Pair) -> Pair:
     """Render the pair's raw texts, as an import does."""
     pair.prompt.html = rendering.render_prompt(pair.prompt.messages, pair.prompt.system)
+    pair.prompt.renderer = rendering.RENDERER
     pair.prompt.save()
     for candidate in (pair.first, pair.second):
-        candidate.html = rendering.render_candidate(candidate.messages)
+        candidate.html, candidate.renderer = rendering.render_candidate(candidate.messages), rendering.RENDERER
         candidate.save()
     return pair
 

@@ -1,0 +1,158 @@
+"""One's own answers: the list, and one of them opened again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from annotation import judging, recalling, rendering, typesetting
+from annotation.access import assignment_for, membership_for
+from annotation.answering import Unfit, verdict_in_words
+from annotation.assigning import Handed
+from annotation.errors import Refused
+from annotation.models import Assignment, Flag, Judgement, Project, Rationale
+from annotation.views.items import (
+    answer_sent,
+    as_json,
+    controls_for,
+    entered,
+    is_fetch,
+    item_of,
+    redirect_after_post,
+    whole,
+)
+from annotation.views.judging import signed_in
+
+PER_PAGE = 50
+
+
+@require_safe
+@signed_in
+def answers(request: HttpRequest, slug: str) -> HttpResponse:
+    """What I have answered, newest first; `q` searches prompts and my own words, `verdict` narrows to one kind."""
+    me = membership_for(request.user, slug)
+    asked, kind = request.GET.get("q", "").replace("\0", "").strip()[:200], request.GET.get("verdict", "")
+    mine = (
+        Judgement.objects.current()
+        .filter(annotator=me, assignment__slot__isnull=False)
+        .select_related("assignment__pair__prompt")
+        .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
+        .order_by("-id")
+    )
+    if asked:
+        mine = mine.filter(
+            Q(assignment__pair__prompt__messages__icontains=asked) | Q(rationales__text__icontains=asked)
+        ).distinct()
+    if kind:
+        mine = mine.filter(verdict=kind)
+    page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": me.project,
+        "me": me,
+        "guideline": me.project.guideline,
+        "page": page,
+        "rows": [_row(judgement, scale=me.project.scale) for judgement in page],
+        "q": asked,
+        "verdict": kind,
+        "counts": None,
+        "editable": me.project.state != Project.State.CLOSED,
+    }
+    return TemplateResponse(request, "judging/answers.html", context)
+
+
+def _row(judgement: Judgement, *, scale: int) -> dict[str, Any]:
+    """One line of the history: never more than its author may see."""
+    why = next(iter(judgement.rationales.all()), None)
+    return {
+        "assignment": judgement.assignment_id,
+        "prompt": judgement.assignment.pair.prompt.last,
+        "verdict": verdict_in_words(
+            verdict=judgement.verdict,
+            strength=judgement.strength,
+            swapped=judgement.swapped,
+            skip_reason=judgement.skip_reason,
+            scale=scale,
+        ),
+        "note": why.text if why else "",
+        "tags": why.tags if why else [],
+        "flags": [Flag(flag).label for flag in judgement.flags],
+        "revision": judgement.revision,
+        "at": judgement.created_at,
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
+    """One of my answers, opened again in the same page; POST stores a new revision."""
+    assignment = assignment_for(request.user, slug, assignment_id)
+    me = membership_for(request.user, slug)
+    current = assignment.judgements.current().filter(annotator=me).first()
+    if current is None:
+        raise Http404
+    extra: dict[str, Any] = {}
+    status = 200
+    if request.method == "POST":
+        try:
+            shown = answer_sent(request, assignment_id=assignment.pk).stored(swapped=current.swapped)
+            expected = whole(request, "revision")
+            revised = judging.revise(annotator=me, assignment=assignment, answer=shown, expected_revision=expected)
+        except Refused as error:
+            field = error.field if isinstance(error, Unfit) else ""
+            status = 422 if field else 409
+            if is_fetch(request):
+                return as_json({"error": str(error), **({"field": field} if field else {})}, status)
+            extra = {"error": str(error), "error_field": field}
+        else:
+            if is_fetch(request):
+                saved = {"assignment": assignment.pk, "text": recalling.echo(revised), "revision": revised.revision}
+                return as_json({"saved": saved})
+            messages.success(request, f"Saved: {recalling.echo(revised)}")
+            return redirect_after_post("answers", slug)
+    assert me.user_id is not None
+    judging.keep_terms(me.project)
+    item = item_of(_shown_again(assignment, current), slug=slug, user_id=me.user_id, position=0)
+    item["draft"] = recalling.fields_of(current)
+    if extra:
+        item |= entered(request)
+    context = {
+        "project": me.project,
+        "me": me,
+        "guideline": me.project.guideline,
+        "controls": controls_for(me.project, item, editing=True, **extra),
+        "item": item,
+        "upcoming": [],
+        "counts": None,
+        "queue": None,
+        "echo": "",
+        "editing": True,
+        "revision": current.revision,
+        **extra,
+    }
+    return TemplateResponse(request, "judging/page.html", context, status=status)
+
+
+def _shown_again(assignment: Assignment, current: Judgement) -> Handed:
+    """The pair as it stood when it was judged; texts of an older renderer are set anew."""
+    pair = assignment.pair
+    if typesetting.typeset_pairs(pairs=[pair.pk]):
+        for text in (pair.prompt, pair.first, pair.second):
+            text.refresh_from_db(fields=["html", "renderer"])
+    return Handed(
+        assignment_id=assignment.pk,
+        swapped=current.swapped,
+        prompt=pair.prompt.html,
+        prompt_language=pair.prompt.language,
+        first=pair.first.html,
+        first_language=pair.first.language,
+        second=pair.second.html,
+        second_language=pair.second.language,
+        pair_id=pair.pk,
+        renderer=rendering.RENDERER,
+    )
