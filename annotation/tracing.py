@@ -189,6 +189,9 @@ def _place(tokens: Sequence[Token], src: str, start: int, end: int) -> None:
             begin = start + len(src[start:end]) - len(src[start:end].lstrip("`"))
             begin += src[begin : begin + n].replace("\n", " ") != token.content
             token.meta["at"] = [(begin, n)]
+        elif token.type == "text_special" and token.content == src[start:end]:
+            # A backslash before what needs none stands for itself.
+            token.meta["at"] = [(start, n)]
         else:
             token.meta["whole"] = (start, end)
 

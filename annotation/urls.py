@@ -41,6 +41,7 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/draft", judging.draft, name="draft"),
     path("p/<slug:slug>/judge/undo", judging.undo, name="undo"),
     path("p/<slug:slug>/judge/beat", judging.beat, name="beat"),
+    path("p/<slug:slug>/judge/ready", judging.ready, name="ready"),
     path("p/<slug:slug>/judge/guideline", judging.judge_guideline, name="judge_guideline"),
     path("p/<slug:slug>/judge/<int:assignment_id>/raw", judging.raw, name="raw"),
     path("p/<slug:slug>/answers", answers.answers, name="answers"),

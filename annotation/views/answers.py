@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import judging, recalling, rendering, typesetting
@@ -16,7 +17,7 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, verdict_in_words
 from annotation.assigning import Handed
 from annotation.errors import Refused
-from annotation.models import Assignment, Flag, Judgement, Project, Rationale
+from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale
 from annotation.views.items import (
     answer_sent,
     as_json,
@@ -24,6 +25,7 @@ from annotation.views.items import (
     entered,
     is_fetch,
     item_of,
+    principles_of,
     redirect_after_post,
     whole,
 )
@@ -133,9 +135,20 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
         "echo": "",
         "editing": True,
         "revision": current.revision,
+        "principles": principles_of(me.project),
+        **_neighbours(me, current),
         **extra,
     }
     return TemplateResponse(request, "judging/page.html", context, status=status)
+
+
+def _neighbours(me: Annotator, current: Judgement) -> dict[str, str]:
+    """Where `[` and `]` lead: my answer before this one, and the one after it."""
+    mine = Judgement.objects.current().filter(annotator=me, assignment__slot__isnull=False)
+    before = mine.filter(pk__lt=current.pk).order_by("-pk").values_list("assignment", flat=True).first()
+    after = mine.filter(pk__gt=current.pk).order_by("pk").values_list("assignment", flat=True).first()
+    found = {"earlier": before, "later": after}
+    return {name: reverse("answer", args=[me.project.slug, one]) for name, one in found.items() if one is not None}
 
 
 def _shown_again(assignment: Assignment, current: Judgement) -> Handed:

@@ -138,6 +138,11 @@ def _span_row(span: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def principles_of(project: Project) -> list[dict[str, Any]]:
+    """The principles in force: id, short name and text, in the guideline's order."""
+    return list(_principles(project.guideline_id).values())
+
+
 def _principles(guideline_id: int | None) -> dict[int, dict[str, Any]]:
     """The principles of a guideline, by id. Versions never change, so each is read once per process."""
     return _principles_of(guideline_id) if guideline_id else {}

@@ -30,6 +30,7 @@ from annotation.views.items import (
     entered,
     is_fetch,
     item_of,
+    principles_of,
     redirect_after_post,
     whole,
 )
@@ -89,6 +90,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "controls": controls_for(me.project, items[0] if items else None, **extra),
         "item": items[0] if items else None,
         "unread": _unread(me),
+        "principles": principles_of(me.project),
         "upcoming": items[1 : assigning.HELD],
         "counts": counts_shown(today=at.today, done=at.done, left=left),
         "queue": None if items else assigning.why_empty(project=me.project, annotator=me),
@@ -100,9 +102,9 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
 
 
 def _unread(me: Annotator) -> bool:
-    """Whether the guideline in force is one that this annotator has not acknowledged."""
+    """Whether the guideline has changed since this annotator acknowledged it: the page then shows what is new."""
     guideline = me.project.guideline
-    return guideline is not None and not guiding.has_acknowledged(annotator=me, guideline=guideline)
+    return guideline is not None and guiding.last_acknowledged(annotator=me) not in (None, guideline)
 
 
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
@@ -214,6 +216,15 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         if one.assignment_id == reopened.pk
     )
     return as_json({"item": item, "counts": counts_shown(today=at.today, done=at.done)})
+
+
+@require_safe
+@signed_in
+def ready(request: HttpRequest, slug: str) -> HttpResponse:
+    """Whether there is something to judge, for the page that waits: it leases nothing."""
+    me = membership_for(request.user, slug)
+    at = assigning.counts_of(annotator_id=me.pk)
+    return as_json({"ready": at.state == Project.State.JUDGING and at.open + at.mine > 0})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -110,6 +110,7 @@ def test_real_candidates_have_their_places(shared_data: Path) -> None:
         ("```\n  a\n```", "4@4"),
         ("- ```\n  a\n  b\n  ```", "2 2@8 2@12 2"),
         ("![w](http://x.y)", "14@0+16"),
+        (r"a\xb\*c", "4@0 1@4+2 1@6"),
         ("😀**é**", "1@0 1@3"),
     ],
 )

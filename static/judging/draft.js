@@ -1,0 +1,97 @@
+/* What was entered so far: the form as data, kept in this browser at once and on the server soon after. */
+import { $, $$, ACTS, cfg, editing, form, note, plural, say, store } from './kit.js';
+import { marks, setMarks } from './marks.js';
+import { firstKey } from './pace.js';
+import { later, locked, post, quietly, stand, unstand } from './server.js';
+import { decided, settle, setVotes, verdictWaits, votes } from './votes.js';
+
+export const VERDICTS = { a3: 'A much better', a2: 'A better', a1: 'A slightly better', same: 'About the same', b1: 'B slightly better', b2: 'B better', b3: 'B much better', bad: 'Both bad' };
+if ($('.scale[data-points="2"]')) Object.assign(VERDICTS, { a1: 'A better', b1: 'B better' });
+/* Keys keep their place on the seven-point scale; on a shorter one the outer keys choose the strongest answer there is. */
+const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 5: ['b1'], 6: ['b2', 'b1'], 7: ['b3', 'b2', 'b1'], 0: ['bad'] };
+const QUESTION = $('[data-line]').dataset.question;
+/* What is on the screen, and how far it is saved. */
+export const at = { item: null, unsaved: false, nudged: false, busy: false };
+let flags = new Set(), draftTimer, draftVersion = 0, edits = 0, draftSent = 0, sending = null;
+
+/* ---- the form as data ---- */
+export const verdict = () => $('[name="verdict"]:checked', form)?.value || '';
+export const readForm = () => ({ verdict: verdict(), skip_reason: '', tag: $$('[name="tag"]:checked', form).map(t => t.value), note: note?.value || '', flag: [...flags], span: marks(), vote: votes(), deciding: decided() || '' });
+export const empty = f => !f.verdict && !f.note && !f.tag?.length && !f.flag?.length && !f.span?.length && !Object.keys(f.vote || {}).length;
+export function fillForm(f) {
+  $$('[name="verdict"]', form).forEach(r => { r.disabled = false; r.checked = r.value === f?.verdict; });
+  $$('[name="tag"]', form).forEach(t => { t.checked = !!f?.tag?.includes(t.value); });
+  if (note) note.value = f?.note || '';
+  flags = new Set(f?.flag || []); showFlags(); words(); setMarks(f?.span); setVotes(at.item, f); line();
+}
+const segment = window.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: 'word' }) : null;
+export const countWords = s => segment ? [...segment.segment(s)].filter(w => w.isWordLike).length : s.split(/\s+/).filter(Boolean).length;
+function words() { if (!note) return; const n = countWords(note.value); $('[data-words]').textContent = n ? plural(n, 'word') : ''; }
+export function line(text, kind) { const p = $('[data-line]'), v = verdict(); p.textContent = text || (v ? VERDICTS[v] : QUESTION); p.dataset.kind = kind || (v ? 'chosen' : ''); p.title = text ? text : ''; }
+ACTS.choose = k => {
+  if (verdictWaits()) { line('Principle by principle first', 'nudge'); return say('Principle by principle first. Press M.'); }
+  const r = RULER[k].map(v => $(`[name="verdict"][value="${v}"]`, form)).find(Boolean);
+  if (!r) return line(k === '4' ? 'This project asks for a decision: A or B' : 'This project does not offer both bad', 'nudge');
+  firstKey(); r.checked = true; r.focus({ preventScroll: true }); r.dispatchEvent(new Event('input', { bubbles: true }));
+};
+export function showFlags() {
+  const b = $('[data-flag]'); b.toggleAttribute('data-on', flags.size > 0); $('[data-flag-label]').textContent = flags.size ? 'Flagged' : 'Flag';
+  $$('[data-flag-as]').forEach(i => i.setAttribute('aria-checked', flags.has(i.dataset.flagAs)));
+}
+export function flip(f) { if (flags.has(f)) flags.delete(f); else flags.add(f); showFlags(); touched(); return flags.has(f); }
+
+/* ---- kept here at once, then sent ---- */
+export const queued = () => store.get('queue', []);
+export const draftName = id => `draft:${editing ? 'edit:' : ''}${id}`;
+export function save(kind, text) {
+  const out = $('[data-save]'), was = out.dataset.kind, n = queued().length + (kind === 'offline' && !editing && at.unsaved ? 1 : 0);
+  const said = text || { empty: '', saved: 'Saved', saving: 'Saving…', local: 'Kept on this device', offline: `Offline: kept here, ${n} waiting` }[kind];
+  out.dataset.kind = kind; $('[data-save-text]').textContent = said;
+  if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
+}
+export const keepHere = () => store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now() });
+export function touched() {
+  if (!at.item?.assignment) return;
+  at.nudged = false; edits += 1; at.unsaved = true; firstKey();
+  const kept = keepHere();
+  if (editing) return save('local', kept ? 'Kept here until you save' : 'Not saved yet');
+  clearTimeout(draftTimer);
+  if (!navigator.onLine) return save('offline', kept ? '' : 'Offline, and this browser keeps nothing');
+  save('saving');
+  /* 0.6 s after the last key; while somebody types without a pause, every 3 s. */
+  draftTimer = setTimeout(sendDraft, Date.now() - draftSent > 3000 ? 50 : 600);
+}
+export async function sendDraft(keepalive = false) {
+  clearTimeout(draftTimer); if (editing || at.busy || !at.unsaved || !at.item?.assignment) return;
+  const mine = at.item.assignment, then = edits; draftVersion = Math.max(draftVersion + 1, Date.now()); draftSent = Date.now();
+  sending?.abort(); sending = new AbortController();
+  const fields = new URLSearchParams({ assignment: mine, version: draftVersion, body: JSON.stringify(readForm()) });
+  const { status, data, error } = await quietly(post(cfg.draft, fields, { signal: sending.signal, keepalive: keepalive === true && fields.toString().length < 60000 }));
+  /* Another pair came meanwhile, or a newer draft is on its way: this answer says nothing any more. */
+  if (mine !== at.item.assignment || error?.name === 'AbortError') return;
+  if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; save('saved'); } return; }
+  if (locked(status, data)) return save('local', 'Kept here');
+  if (later(status)) { save('offline'); draftTimer = setTimeout(sendDraft, 10000); return; }
+  save('local', 'Kept here');
+  if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || 'This pair is no longer yours. What you wrote is kept here.' });
+  else line(data.error || 'The draft could not be saved', 'error');
+}
+export const draftSoon = () => { draftTimer = setTimeout(sendDraft, 600); };
+export function hushDraft() { clearTimeout(draftTimer); sending?.abort(); }
+export const saveNow = keepalive => { if (at.unsaved) sendDraft(keepalive === true); };
+export function freshDraft() { at.nudged = false; at.unsaved = false; edits = 0; hushDraft(); }
+/* The newer of the two: what this browser kept, or what the server has. */
+export function newest(item) {
+  const local = store.get(draftName(item.assignment)), server = item.draft;
+  if (!local) return server;
+  return !server || !server.version || local.at >= server.version ? local : server;
+}
+form.addEventListener('input', e => { if (e.target.name === 'verdict') line(); if (e.target === note) words(); settle(); touched(); });
+document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') saveNow(true); });
+addEventListener('pagehide', () => saveNow(true));
+ACTS.save = () => saveNow();
+/* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
+addEventListener('storage', e => {
+  if (!at.item?.assignment || at.unsaved || e.key !== store.name(draftName(at.item.assignment)) || !e.newValue) return;
+  if (document.hasFocus()) return; fillForm(store.get(draftName(at.item.assignment))); say('Changed in another window');
+});

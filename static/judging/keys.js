@@ -1,0 +1,59 @@
+/* Keys: one table, which can be changed and switched off. Ctrl and Enter always submits. */
+import { $, ACTS, el, form, say, store } from './kit.js';
+
+/* By position when the layout is not Latin (Arabic, Cyrillic, …) or when digits need Shift (AZERTY). */
+export const keyOf = e => /^[\x21-\x7e]$/.test(e.key) && !/^(Digit|Numpad)\d$/.test(e.code) ? e.key.toLowerCase() : e.key.length > 1 ? e.key.toLowerCase() : e.shiftKey ? e.key.toLowerCase() : /^(Key|Digit|Numpad)(.)$/.test(e.code) ? RegExp.$2.toLowerCase() : e.key.toLowerCase();
+const USUAL = { g: 'guideline', '?': 'shortcuts', u: 'undo', p: 'prompt', l: 'link', s: 'skip', f: 'flag', r: 'note', t: 'tags', h: 'highlight', m: 'principles', d: 'diff', x: 'turn', w: 'raw', i: 'invisible', j: 'down', k: 'up', '[': 'earlier_answer', ']': 'later_answer' };
+const NAMES = { guideline: 'Guideline', shortcuts: 'This list', undo: 'Undo', prompt: 'Collapse the prompt', link: 'Link scrolling', skip: 'Skip', flag: 'Flag', note: 'Write why', tags: 'Tags', highlight: 'Highlight', principles: 'By principle', diff: 'Compare words', turn: 'Swap sides', raw: 'Raw text', invisible: 'Invisible characters', down: 'Scroll down', up: 'Scroll up', earlier_answer: 'Earlier answer', later_answer: 'Later answer' };
+/* Own keys by act; what is not here keeps its usual key. */
+let own = store.get('keys', {}), single = store.get('single', true), MAP;
+function build() { MAP = Object.fromEntries(Object.entries(USUAL).map(([k, act]) => [own[act] || k, act])); MAP.enter = 'submit'; }
+build();
+
+/* Those who come first see every key: (key, event) => true when it was theirs. The first is asked first. */
+export const first = [];
+const writingIn = t => t.matches('textarea, select, [contenteditable], input:not([type="radio"], [type="checkbox"])');
+document.addEventListener('keydown', e => {
+  if (e.defaultPrevented || e.isComposing || e.altKey) return;
+  const k = keyOf(e), t = e.target, writing = writingIn(t), dlg = $('dialog[open]');
+  if (dlg) {
+    if (waiting) { e.preventDefault(); return take(k); }
+    if (single && !writing && ((MAP[k] === 'guideline' && dlg.id === 'guideline') || (MAP[k] === 'shortcuts' && dlg.id === 'shortcuts'))) { e.preventDefault(); dlg.close(); }
+    return;
+  }
+  if (!form || form.hidden) { if (single && !writing && !e.ctrlKey && !e.metaKey && ['guideline', 'undo'].includes(MAP[k]) && ACTS[MAP[k]]) { e.preventDefault(); ACTS[MAP[k]](); } return; }
+  if (first.some(one => one(k, e, { writing, single }))) { e.preventDefault(); return; }
+  if (k === 'escape') { if (writing) ($('[name="verdict"]:checked') || $('#item-heading')).focus({ preventScroll: true }); return; }
+  if (e.ctrlKey || e.metaKey) {
+    if (k === 'enter') { e.preventDefault(); form.requestSubmit(); }
+    else if (k === 's') { e.preventDefault(); ACTS.save(); }
+    else if (k === 'z' && !writing && !e.shiftKey) { e.preventDefault(); ACTS.undo(); }
+    return;
+  }
+  if (writing || (k === 'enter' && t.closest('button, a, summary')) || (!single && k !== 'enter')) return;
+  if (/^[0-7]$/.test(k)) { e.preventDefault(); ACTS.choose(k); } else if (MAP[k]) { e.preventDefault(); ACTS[MAP[k]]?.(); }
+});
+
+/* ---- changing them ---- */
+let waiting = null;
+const keyFor = act => Object.keys(MAP).find(k => MAP[k] === act) || '';
+function list() {
+  const out = $('[data-own-keys]'); if (!out) return;
+  out.replaceChildren(...Object.entries(NAMES).map(([act, name]) => {
+    const b = el('button', { type: 'button', className: 'btn key-b', textContent: keyFor(act).toUpperCase() }); b.dataset.remap = act; b.setAttribute('aria-label', `${name}: ${keyFor(act)}. Change`);
+    return el('div', {}, el('dt', {}, b), el('dd', { textContent: name }));
+  }));
+}
+function take(k) {
+  const act = waiting, out = $('[data-own-keys-said]'); waiting = null;
+  const fits = k.length === 1 && !/[0-9\s]/.test(k), taken = MAP[k] && MAP[k] !== act;
+  if (k === 'escape' || !fits || taken) out.textContent = k === 'escape' ? '' : taken ? `${k.toUpperCase()} is ${NAMES[MAP[k]]} already.` : 'Choose a letter or a sign; digits are the answers.';
+  else { own = { ...own, [act]: k }; store.set('keys', own); build(); out.textContent = `${NAMES[act]}: ${k.toUpperCase()}`; }
+  say(out.textContent); list(); $(`[data-remap="${act}"]`)?.focus();
+}
+$('[data-own-keys]')?.addEventListener('click', e => { const b = e.target.closest('[data-remap]'); if (!b) return; waiting = b.dataset.remap; b.textContent = '…'; say(`Press the key for ${NAMES[waiting]}. Escape leaves it.`); });
+$('#shortcuts')?.addEventListener('cancel', e => { if (waiting) e.preventDefault(); });
+Object.assign(ACTS, { usual_keys: () => { own = {}; store.drop('keys'); build(); list(); $('[data-own-keys-said]').textContent = 'All keys are the usual ones again.'; } });
+const sw = $('[data-single]');
+if (sw) { sw.checked = single; sw.addEventListener('change', () => { single = sw.checked; store.set('single', single); }); }
+list();

@@ -1,0 +1,32 @@
+/* What every part of the page uses: finding elements, saying things, keeping things in this browser. */
+export const $ = (s, el = document) => el.querySelector(s);
+export const $$ = (s, el = document) => [...el.querySelectorAll(s)];
+export const el = (tag, props = {}, ...kids) => { const n = Object.assign(document.createElement(tag), props); n.append(...kids); return n; };
+export const cfg = document.body.dataset, editing = 'editing' in cfg, form = $('#judging'), note = $('#note');
+export const nonce = $('script[nonce]')?.nonce;
+export const plural = (n, w) => `${n} ${w}${n === 1 ? '' : 's'}`;
+const live = $('[data-live]');
+export const say = t => { live.textContent = ''; requestAnimationFrame(() => { live.textContent = t; }); };
+export const alerted = t => { $('[data-alert]').textContent = t; };
+const parse = (text, otherwise) => { try { return JSON.parse(text) ?? otherwise; } catch { return otherwise; } };
+export const embedded = id => parse(document.getElementById(id)?.textContent, null);
+export const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+export const clockTime = ms => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+/* crypto.randomUUID is missing on plain http. */
+export const uuid = () => { const b = crypto.getRandomValues(new Uint8Array(16)); b[6] = b[6] & 15 | 64; b[8] = b[8] & 63 | 128; return [...b].map((n, i) => ([4, 6, 8, 10].includes(i) ? '-' : '') + n.toString(16).padStart(2, '0')).join(''); };
+
+/* What this browser keeps, per annotator. */
+export const store = {
+  name: k => `plumbline:${cfg.me}:${k}`,
+  get: (k, otherwise = null) => { try { return parse(localStorage.getItem(store.name(k)), otherwise); } catch { return otherwise; } },
+  set: (k, v) => { try { localStorage.setItem(store.name(k), JSON.stringify(v)); return true; } catch { return false; } },
+  drop: k => { try { localStorage.removeItem(store.name(k)); } catch { /* blocked: there is nothing to drop */ } },
+  all: start => { try { return Object.keys(localStorage).filter(k => k.startsWith(store.name(start))).map(k => k.slice(store.name('').length)); } catch { return []; } },
+};
+/* What one page tells the next. */
+export const passed = {
+  get: () => { try { const t = sessionStorage.getItem('plumbline:said'); sessionStorage.removeItem('plumbline:said'); return parse(t, null); } catch { return null; } },
+  set: v => { try { sessionStorage.setItem('plumbline:said', JSON.stringify(v)); } catch { /* the answer is saved; only the echo is lost */ } },
+};
+/* What buttons and keys do, by name: each part adds its own. */
+export const ACTS = {};

@@ -1,0 +1,35 @@
+/* The pages around judging: nothing to judge, my answers. Undo, the guideline, and a look now and then for new pairs. */
+import { $, ACTS, cfg, passed, plural, say, store } from './kit.js';
+import './keys.js';
+import './overlays.js';
+import { echo, get, post, quietly, refused, stand } from './server.js';
+
+let busy = false;
+ACTS.undo = async () => {
+  if (busy) return; busy = true;
+  const { status, data } = await quietly(post(cfg.undo, new URLSearchParams())); busy = false;
+  if (status === 200) { passed.set({ text: 'Reopened. Your answer is as you left it.' }); location.assign(cfg.judge); } else refused(status, data);
+};
+$('[data-sign-out]')?.addEventListener('submit', e => {
+  const waiting = store.get('queue', []).length;
+  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: `${plural(waiting, 'answer')} not sent yet. Sign out again to leave anyway.` }); }
+  store.all('draft:').forEach(store.drop);
+});
+const said = passed.get();
+if (said) echo(said.text, said);
+
+/* Every two minutes while somebody looks, at once when they come back; longer and longer apart in an empty house. */
+let pause = 120000, timer;
+async function check() {
+  clearTimeout(timer);
+  if (document.visibilityState === 'visible') {
+    const answer = await quietly(get(cfg.ready));
+    if (answer.ok && (await answer.json()).ready) { const t = 'A pair has arrived. Press the button to judge it.'; $('[data-ready]').textContent = t; say(t); return; }
+    pause = Math.min(pause * 1.5, 900000);
+  }
+  timer = setTimeout(check, pause);
+}
+if (cfg.ready) {
+  timer = setTimeout(check, pause);
+  document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') { clearTimeout(timer); timer = setTimeout(check, 1000); } });
+}

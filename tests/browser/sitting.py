@@ -1,0 +1,59 @@
+"""Somebody sits in front of the judging page: what the browser tests of it share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page
+
+from annotation import rendering
+from annotation.models import Judgement, Pair
+
+JUDGE = "/p/everyday/judge"
+TOWARDS_A = {"1": 3, "2": 2, "3": 1, "4": 0, "5": -1, "6": -2, "7": -3, "0": None}
+
+
+def soon(what: Callable[[], Any]) -> Any:
+    """The first true value of `what`; fails when there is none for long."""
+    for _ in range(600):
+        if value := what():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("It did not come to pass.")
+
+
+def shown(page: Page) -> int:
+    return int(page.locator("#judging [name=assignment]").input_value())
+
+
+def press_and_go_on(page: Page, *keys: str) -> None:
+    """Press keys, the last of which submits, and wait until the next pair stands there."""
+    before = shown(page)
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_function("before => document.querySelector('#judging').assignment.value != before", arg=before)
+
+
+def tab_to(page: Page, selector: str) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{selector} cannot be reached with the Tab key.")
+
+
+def as_read(pair: Pair) -> Pair:
+    """Render the pair's raw texts, as an import does."""
+    pair.prompt.html = rendering.render_prompt(pair.prompt.messages, pair.prompt.system)
+    pair.prompt.renderer = rendering.RENDERER
+    pair.prompt.save()
+    for candidate in (pair.first, pair.second):
+        candidate.html, candidate.renderer = rendering.render_candidate(candidate.messages), rendering.RENDERER
+        candidate.save()
+    return pair
+
+
+def stored(assignment: int) -> Judgement:
+    return Judgement.objects.current().get(assignment=assignment)

@@ -1,0 +1,184 @@
+"""The judging page by keyboard alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from annotation.models import Assignment, Flag, Judgement, SkipReason
+from tests.browser.sitting import JUDGE, TOWARDS_A, as_read, press_and_go_on, shown, soon, stored, tab_to
+from tests.conftest import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, make_pair: Any) -> None:
+    """Signs in, judges twenty pairs, undoes one, edits one: stored is exactly what was chosen, on both sides."""
+    pairs = {
+        pair.pk: pair for pair in (as_read(make_pair(first=f"first {n}", second=f"second {n}")) for n in range(24))
+    }
+    page = enter(None)
+    mouse: list[str] = []
+    page.context.expose_function("mouseSeen", lambda kind: mouse.append(kind))
+    page.add_init_script(
+        "for (const kind of ['mousedown', 'pointerdown', 'mousemove', 'wheel', 'touchstart'])"
+        " addEventListener(kind, () => mouseSeen(kind), true);"
+    )
+    page.goto(f"/accounts/login/?next={JUDGE}")
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, "[name=login]")
+    page.keyboard.type(alice.user.email)
+    tab_to(page, "[type=password]")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{JUDGE}")
+
+    chosen: dict[int, int | None] = {}
+    first_stood_as_a = []
+
+    def choose(key: str) -> None:
+        assignment = shown(page)
+        pair = pairs[Assignment.objects.get(pk=assignment).pair_id]
+        in_a = page.locator("#body-a").inner_text().strip()
+        assert in_a in (pair.first.text, pair.second.text)
+        first_is_a = in_a == pair.first.text
+        first_stood_as_a.append(first_is_a)
+        towards_a = TOWARDS_A[key]
+        chosen[assignment] = towards_a if towards_a is None or first_is_a else -towards_a
+        page.keyboard.press(key)
+
+    for number in range(20):
+        choose(str(number % 8))
+        if number % 3 == 0:
+            page.keyboard.press("r")
+            page.keyboard.type(f"Because of {number}: 1 2 3 u s f.")
+            press_and_go_on(page, "Control+Enter")
+        elif number == 1:
+            # Warns once that there is no reason, and not again.
+            page.keyboard.press("Enter")
+            expect(page.locator("[data-line]")).to_contain_text("No reason yet")
+            press_and_go_on(page, "Enter")
+        elif number == 2:
+            press_and_go_on(page, "t", "Space", "Enter")
+        elif number == 4:
+            page.keyboard.press("Enter")
+            press_and_go_on(page, "Enter")
+        else:
+            page.keyboard.press("Enter")
+            before = shown(page)
+            if "No reason yet" in page.locator("[data-line]").inner_text():
+                page.keyboard.press("Enter")
+            page.wait_for_function(
+                "before => document.querySelector('#judging').assignment.value != before", arg=before
+            )
+        if number == 9:
+            last = max(chosen)
+            press_and_go_on(page, "u")
+            assert page.locator("[name=verdict]:checked").count() == 1
+            assert shown(page) in chosen
+            choose("6")
+            press_and_go_on(page, "t", "Space", "Enter")
+            assert last in chosen
+
+    assert len(chosen) == 20
+    edited = list(chosen)[-1]
+    page.keyboard.press("[")
+    page.wait_for_url(f"**/answers/{edited}")
+    choose("1")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/answers")
+    expect(page.locator("[data-echo-text]")).to_contain_text("Saved: A much better")
+
+    found = {
+        judgement.assignment_id: judgement.strength for judgement in Judgement.objects.current().filter(annotator=alice)
+    }
+    assert found == chosen
+    assert stored(edited).revision == 2
+    assert Judgement.objects.filter(annotator=alice, is_current=False).count() == 2
+    assert set(first_stood_as_a) == {True, False}
+    assert mouse == []
+
+
+def test_keys_rest_while_writing_and_can_be_switched_off(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    page.keyboard.press("r")
+    page.keyboard.type("1 2 3 g ? s u")
+    assert page.locator("#note").input_value() == "1 2 3 g ? s u"
+    assert page.locator("[name=verdict]:checked").count() == 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.locator("[data-single]").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    assert page.locator("[name=verdict]:checked").count() == 0
+    page.reload()
+    page.keyboard.press("2")
+    assert page.locator("[name=verdict]:checked").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "choices"),
+    [
+        (7, {"1": "a3", "2": "a2", "3": "a1", "4": "same", "5": "b1", "6": "b2", "7": "b3", "0": "bad"}),
+        (6, {"1": "a3", "2": "a2", "3": "a1", "4": None, "5": "b1", "6": "b2", "7": "b3", "0": "bad"}),
+        (4, {"1": "a2", "2": "a2", "3": "a1", "4": None, "5": "b1", "6": "b2", "7": "b2", "0": "bad"}),
+        (2, {"1": "a1", "2": "a1", "3": "a1", "4": None, "5": "b1", "6": "b1", "7": "b1", "0": "bad"}),
+    ],
+)
+def test_keys_keep_their_place_on_every_scale(
+    enter: Any, alice: Any, project: Any, make_pair: Any, scale: int, choices: dict[str, str | None]
+) -> None:
+    project.scale, project.allow_tie = scale, scale == 7
+    project.save()
+    make_pair()
+    page = enter(alice, JUDGE)
+    for key, value in choices.items():
+        page.evaluate("document.querySelectorAll('[name=verdict]').forEach(radio => { radio.checked = false; })")
+        page.keyboard.press(key)
+        found = page.evaluate("document.querySelector('[name=verdict]:checked')?.value ?? null")
+        assert found == value, key
+    # Every button shows the key that chooses it.
+    for segment in page.locator(".scale .seg").all():
+        assert choices[segment.locator("kbd").inner_text()] == segment.locator("input").get_attribute("value")
+
+
+def test_skip_with_a_reason_and_flag(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(3):
+        make_pair()
+    page = enter(alice, JUDGE)
+    skipped = shown(page)
+    page.keyboard.press("s")
+    expect(page.locator("#menu-skip")).to_be_visible()
+    press_and_go_on(page, "2")
+    assert soon(lambda: stored(skipped)).skip_reason == "expertise"
+    flagged = shown(page)
+    page.keyboard.press("f")
+    expect(page.locator("#menu-flag")).to_be_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("4")
+    page.keyboard.press("Enter")
+    press_and_go_on(page, "Enter")
+    assert stored(flagged).flags == ["harmful"]
+    reasons = {button.get_attribute("data-skip") for button in page.locator("[data-skip]").all()}
+    flags = {button.get_attribute("data-flag-as") for button in page.locator("[data-flag-as]").all()}
+    assert (reasons, flags) == (set(SkipReason.values), set(Flag.values))
+
+
+def test_a_required_reason_is_asked_for(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
+    project.rationale_policy = "required"
+    project.save()
+    make_pair()
+    make_pair()
+    page = enter(alice, JUDGE)
+    for _ in range(2):
+        page.keyboard.press("2")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-line]")).to_have_text("Say why first: a tag or a sentence")
+    assert not Judgement.objects.exists()
+    page.keyboard.press("Space")
+    press_and_go_on(page, "Enter")
+    assert Judgement.objects.count() == 1
