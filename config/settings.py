@@ -267,9 +267,7 @@ WHITENOISE_MAX_AGE = 0 if DEBUG else 300
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if EMBEDDED
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if EMBEDDED else "config.static.Storage"
     },
 }
 MEDIA_ROOT = VAR / "media"

@@ -15,6 +15,7 @@ SENT = {
     "allow_both_bad": "on",
     "overlap": "3",
     "rationale_policy": "optional",
+    "votes_policy": "off",
     "tags": "Correctness\nTone",
     "lease_minutes": "30",
 }

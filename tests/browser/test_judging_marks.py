@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from annotation import guiding
 from annotation.guiding import Entry
-from annotation.models import Assignment, Draft, Judgement, Project, Span
+from annotation.models import Assignment, Draft, Guideline, Judgement, Project, Span
 from tests.browser.sitting import JUDGE, as_read, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -175,7 +175,7 @@ def test_twenty_random_highlights_in_each_of_515_naughty_strings(
         assert len(made) == len(again)
         page.keyboard.press("2")
         page.keyboard.press("Control+Enter")
-        judgement = soon(lambda answered=answered: Judgement.objects.filter(assignment=answered).first())
+        judgement = soon(Judgement.objects.filter(assignment=answered).first)
         pair = judgement.assignment.pair
         a, b = (pair.second, pair.first) if judgement.swapped else (pair.first, pair.second)
         texts = {"prompt": pair.prompt.messages, "a": a.messages, "b": b.messages}
@@ -281,7 +281,7 @@ def test_votes_work_without_javascript(enter: Any, alice: Any, make_pair: Any, g
 def test_a_changed_guideline_is_shown_with_its_differences_and_cited(
     enter: Any, alice: Any, project: Any, make_pair: Any, guided: list[int]
 ) -> None:
-    guiding.acknowledge(annotator=alice, guideline=Project.objects.get().guideline)
+    guiding.acknowledge(annotator=alice, guideline=Guideline.objects.get())
     text = "# Judge\n\nJudge well.\n\nA loan is paid back: count its rows."
     guiding.publish_guideline(project=project, text=text, change_note="Loans.", principles=[])
     Project.objects.update(votes_policy="off")
