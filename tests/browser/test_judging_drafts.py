@@ -267,8 +267,8 @@ def test_a_lease_that_runs_out_is_warned_of(enter: Any, alice: Any, make_pair: A
 
 # ---- rounds ----------------------------------------------------------------------------------------------------------
 
-# In the suite a few; before a release more: PLUMBLINE_TEST_ROUNDS=50.
-ROUNDS = int(os.environ.get("PLUMBLINE_TEST_ROUNDS", "4"))
+# In the suite a few; before a release more: BROWSER_ROUNDS=50.
+ROUNDS = int(os.environ.get("BROWSER_ROUNDS", "4"))
 
 
 def test_a_killed_tab_loses_no_letter_older_than_a_second(enter: Any, alice: Any, make_pair: Any) -> None:

@@ -1,0 +1,162 @@
+"""How quick the judging page is under an annotator's hands: a real Chromium, the real web server, twenty colleagues.
+
+    python -m bench.page [--quick] [--items N]
+
+One browser judges N pairs by keyboard while twenty simulated annotators submit over HTTP, each with a second or two of
+thought in between. Measured in the page, from the key's own time stamp to the frame after the change was painted:
+submit to next pair, key to visible change, and the layout's shift. The bytes are those of the page's scripts and style
+sheets, gzip, without mathematics. Prints one JSON line; the ratio is of submit-to-next to its limit of 60 ms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import http.client
+import json
+import os
+import random
+import shutil
+import threading
+import time
+import urllib.parse
+import uuid
+from typing import Any
+
+from bench.harness import percentiles, report, set_up, throw_away_database
+from bench.next_and_submit import CSRF, ROOT, SLUG, fill, web_server
+
+OTHERS = 20
+# From the key's time stamp to the first frame after which `done` holds; layout shifts besides.
+WATCH = """
+window.bench = { moved: 0, shifts: new PerformanceObserver(l => l.getEntries().forEach(e => {
+  if (!e.hadRecentInput) bench.moved += e.value; })) };
+bench.shifts.observe({ type: 'layout-shift', buffered: true });
+bench.wait = done => new Promise(ready => addEventListener('keydown', e => {
+  const look = () => done() ? requestAnimationFrame(() => { const c = new MessageChannel();
+    c.port1.onmessage = () => ready(performance.now() - e.timeStamp); c.port2.postMessage(0); })
+    : requestAnimationFrame(look);
+  look();
+}, { once: true, capture: true }));
+"""
+
+
+def colleague(port: int, session: str, held: list[int], stop: threading.Event, seed: int, sent: list[int]) -> None:
+    """Submits, thinks, submits."""
+    dice, link = random.Random(seed), http.client.HTTPConnection("127.0.0.1", port)
+    headers = {
+        "X-Plumbline": "1",
+        "X-CSRFToken": CSRF,
+        "Cookie": f"plumbline={session}; plumbline_csrf={CSRF}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    while held and not stop.wait(dice.uniform(1, 3)):
+        form = {"assignment": held.pop(0), "key": uuid.uuid4(), "verdict": "a2", "tag": "clear", "note": "Clearer."}
+        link.request("POST", f"/p/{SLUG}/judge", urllib.parse.urlencode(form), headers)
+        answer = link.getresponse()
+        said = json.loads(answer.read())
+        sent.append(answer.status)
+        if said.get("item"):
+            held.append(said["item"]["assignment"])
+
+
+def play(page: Any, *, items: int) -> dict[str, Any]:
+    """Judge `items` pairs: a verdict by key, then submit by key."""
+    keys, submits = [], []
+    for number in range(items):
+        verdict, value = [("2", "a2"), ("5", "b1"), ("4", "same")][number % 3]
+        page.evaluate(
+            f"""window.waited = bench.wait(() => document.querySelector('[value="{value}"]').checked); undefined"""
+        )
+        page.keyboard.press(verdict)
+        keys.append(page.evaluate("waited") / 1000)
+        page.keyboard.press("t")
+        page.keyboard.press("Space")
+        page.evaluate(
+            """{ const before = document.querySelector('#judging').assignment.value;
+            window.waited = bench.wait(() => document.querySelector('#judging').assignment.value !== before); } undefined"""
+        )
+        page.keyboard.press("Enter")
+        submits.append(page.evaluate("waited") / 1000)
+    return {
+        "submit_to_next": percentiles(submits),
+        "key_to_change": percentiles(keys),
+        "layout_shift": round(page.evaluate("bench.moved"), 4),
+    }
+
+
+def shipped() -> int:
+    """Bytes of the judging page's own scripts and style sheets, gzip."""
+    files = [path for path in sorted((ROOT / "static" / "judging").iterdir()) if path.suffix in (".js", ".css")]
+    return sum(len(gzip.compress(path.read_bytes(), 9)) for path in [*files, ROOT / "static" / "tokens.css"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The judging page in a real browser.")
+    parser.add_argument("--quick", action="store_true", help="20 items; ends within 30 s")
+    parser.add_argument("--items", type=int, default=0)
+    options = parser.parse_args()
+    items = options.items or (20 if options.quick else 200)
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        print("Chromium is not here. On Debian: apt-get install chromium")
+        return 1
+    set_up()
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    from playwright.sync_api import sync_playwright
+
+    from annotation import assigning, typesetting
+    from annotation.models import Candidate, Project, Prompt
+    from config import embedded
+
+    with throw_away_database() as database:
+        people = fill(pairs=400 if options.quick else 1_000, people=OTHERS + 1)
+        Candidate.objects.update(renderer=0)
+        Prompt.objects.update(renderer=0)
+        typesetting.typeset(project=Project.objects.get(slug=SLUG))
+        held = [
+            [one.assignment_id for one in assigning.hand_out(user_id=user, slug=SLUG)] for user, _ in people[:OTHERS]
+        ]
+        stop, sent = threading.Event(), list[int]()
+        with web_server(database=database, workers=2, log=embedded.var_folder() / "bench-page.log") as (port, _):
+            threads = [
+                threading.Thread(target=colleague, args=(port, people[n][1], held[n], stop, n, sent), daemon=True)
+                for n in range(OTHERS)
+            ]
+            for thread in threads:
+                thread.start()
+            with sync_playwright() as driver:
+                chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+                context = chromium.new_context(viewport={"width": 1440, "height": 900})
+                address = f"http://127.0.0.1:{port}"
+                context.add_cookies([{"name": "plumbline", "value": people[-1][1], "url": address}])
+                page = context.new_page()
+                page.add_init_script(WATCH)
+                page.goto(f"{address}/p/{SLUG}/judge")
+                page.wait_for_load_state("networkidle")
+                play(page, items=3)
+                start = time.perf_counter()
+                found = play(page, items=items)
+                seconds = time.perf_counter() - start
+                chromium.close()
+            stop.set()
+            for thread in threads:
+                thread.join(10)
+    p50 = found["submit_to_next"]["p50_ms"]
+    report(
+        name="page",
+        figure=p50,
+        unit="ms from Enter to the next pair painted, p50",
+        compared_with="the limit of 60 ms",
+        ratio=round(p50 / 60, 2),
+        items=items,
+        others=OTHERS,
+        others_per_s=round(len(sent) / max(seconds, 1), 1),
+        shipped_gzip_bytes=shipped(),
+        **found,
+    )
+    return 1 if set(sent) - {200} else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
