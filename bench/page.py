@@ -73,8 +73,8 @@ def play(page: Any, *, items: int) -> dict[str, Any]:
         page.keyboard.press("t")
         page.keyboard.press("Space")
         page.evaluate(
-            """{ const before = document.querySelector('#judging').assignment.value;
-            window.waited = bench.wait(() => document.querySelector('#judging').assignment.value !== before); } undefined"""
+            """{ const now = () => document.querySelector('#judging').assignment.value, before = now();
+            window.waited = bench.wait(() => now() !== before); } undefined"""
         )
         page.keyboard.press("Enter")
         submits.append(page.evaluate("waited") / 1000)

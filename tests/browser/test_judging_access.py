@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from annotation import rendering
+from annotation.guiding import Entry, publish_guideline
 from annotation.models import Guideline
 from tests.browser.sitting import JUDGE, as_read, press_and_go_on
 
@@ -24,6 +25,7 @@ SIZES = [(320, 640), (768, 1024), (1440, 900)]
 KINDS = [
     "judging",
     "filled",
+    "marked",
     "error",
     "done",
     "empty",
@@ -61,7 +63,15 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
                     as_read(make_pair(prompt=f"{prompt} {first[:9]}", first=first, second=second))
         if kind == "done":
             make_pair()
+        if kind == "marked":
+            entries = [Entry(short=name, text="Be so.") for name in ("Correct", "Kind")]
+            publish_guideline(project=project, text=guide, principles=entries)
+            type(project).objects.update(votes_policy="all")
         page: Page = enter(alice, JUDGE)
+        if kind == "marked":
+            for key in ("h", "+", "ArrowDown", "-", "Enter"):
+                page.keyboard.press(key)
+            expect(page.locator("[data-pop]")).to_be_visible()
         if kind in ("filled", "answers", "editing"):
             page.keyboard.press("2")
             page.keyboard.press("r")
