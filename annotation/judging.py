@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from annotation import ordering, assigning, recalling
+from annotation import assigning, ordering, recalling
 from annotation.answering import (
     Answer,
     Marked,

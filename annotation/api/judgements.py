@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import ordering, assigning, judging, recalling
+from annotation import assigning, judging, ordering, recalling
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
 from annotation.api.errors import ErrorOutput

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 
-from annotation import ordering, judging
+from annotation import judging, ordering
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Flag, Guideline, Project, SkipReason

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from annotation import guiding, judging, recalling
 from annotation.answering import Marked, Terms, Unfit
-from annotation.ordering import VOTES, asked, is_asked
 from annotation.guiding import Entry
 from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Span
+from annotation.ordering import VOTES, asked, is_asked
 from tests.annotation.test_judging import claim, send, shown
 
 MakePair = Callable[..., Pair]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0005_one_check_less_per_slot"),
+        ("annotation", "0006_judges_answer"),
     ]
 
     operations = [
