@@ -68,13 +68,16 @@ def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, make_pair: Any) 
             page.keyboard.press("Enter")
             press_and_go_on(page, "Enter")
         else:
-            page.keyboard.press("Enter")
+            # Where a reason is asked for, the first press warns and the second goes on.
             before = shown(page)
-            if "No reason yet" in page.locator("[data-line]").inner_text():
-                page.keyboard.press("Enter")
+            page.keyboard.press("Enter")
             page.wait_for_function(
-                "before => document.querySelector('#judging').assignment.value != before", arg=before
+                "before => document.querySelector('#judging').assignment.value != before"
+                " || document.querySelector('[data-line]').textContent.includes('No reason yet')",
+                arg=before,
             )
+            if shown(page) == before:
+                press_and_go_on(page, "Enter")
         if number == 9:
             last = max(chosen)
             press_and_go_on(page, "u")
