@@ -124,7 +124,7 @@ next AS (
   WHERE id = (
     SELECT s.id FROM assignment s
     WHERE s.project_id = (SELECT project_id FROM me) AND s.annotator_id IS NULL
-      AND s.priority > (SELECT cursor FROM me) AND s.slot <= (SELECT overlap FROM me)
+      AND s.priority > (SELECT cursor FROM me) AND (s.slot <= (SELECT overlap FROM me) OR s.is_extra)
       AND (SELECT state = 'judging' AND NOT dry FROM me) AND {when}
       AND NOT EXISTS (SELECT 1 FROM assignment m
         WHERE m.pair_id = s.pair_id AND m.annotator_id = (SELECT id FROM me) OFFSET 0)
@@ -366,6 +366,38 @@ def open_slots(*, project: Project, pairs: Iterable[int] | None = None) -> int:
     return added
 
 
+@transaction.atomic
+def open_extra_slots(*, project: Project, pairs: Iterable[int], more: int) -> int:
+    """Open slots beyond the overlap, so that `more` people judge each pair who have not judged it. Returns how many.
+
+    Asked twice it opens nothing more: extra slots that are still open count. Pairs out of play are passed over.
+    """
+    values = {"project": str(project.pk), "pairs": [int(pair) for pair in pairs], "more": str(more)}
+    added = _do(ADD_EXTRA, values)
+    if added:
+        # They may lie behind everybody's cursor.
+        _do("UPDATE annotator SET cursor = -1, dry_until = NULL WHERE project_id = %(project)s::bigint", values)
+    return added
+
+
+# Behind the slots that the pair has; the open slots that it has already count, extra or not.
+ADD_EXTRA = f"""
+WITH asked AS (
+  SELECT p.id, p.rank, project.id AS project_id, project.seed,
+    greatest(coalesce(max(a.slot), 0), project.overlap) AS last,
+    count(*) FILTER (WHERE a.slot IS NOT NULL AND a.done_at IS NULL) AS waiting
+  FROM project JOIN pair p ON p.project_id = project.id LEFT JOIN assignment a ON a.pair_id = p.id
+  WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND p.id = ANY(%(pairs)s::bigint[])
+  GROUP BY p.id, project.id)
+INSERT INTO assignment (project_id, pair_id, slot, priority, swapped, is_extra)
+SELECT project_id, id, last + k,
+  rank * {RANK_STEP} + (hashint8extended(rank * 64 + last + k, seed) & 9223372036854775807) %% {SPREAD}, false, true
+FROM asked CROSS JOIN LATERAL generate_series(1, (%(more)s::int - waiting)::int) AS k
+ORDER BY 4
+ON CONFLICT (pair_id, slot) DO NOTHING
+"""
+
+
 ADD = f"""
 INSERT INTO assignment (project_id, pair_id, slot, priority, swapped)
 SELECT p.project_id, p.id, k.slot,
@@ -378,7 +410,7 @@ ORDER BY 4
 """
 
 # A slot that carries a judgement which was taken back stays; the claim passes it over.
-SURPLUS = """(a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
+SURPLUS = """(NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
   OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id AND pair.excluded_at IS NOT NULL))
   AND NOT EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id)"""
 
@@ -441,7 +473,7 @@ SELECT
   (SELECT count(*) FROM assignment WHERE annotator_id = me.id AND lease_until IS NOT NULL) AS mine,
   (SELECT count(DISTINCT pair_id) FROM (
      SELECT s.pair_id FROM assignment s
-     WHERE s.project_id = p.id AND s.annotator_id IS NULL AND s.slot <= p.overlap
+     WHERE s.project_id = p.id AND s.annotator_id IS NULL AND (s.slot <= p.overlap OR s.is_extra)
        AND NOT EXISTS (SELECT 1 FROM assignment m WHERE m.pair_id = s.pair_id AND m.annotator_id = me.id OFFSET 0)
        AND NOT EXISTS (SELECT 1 FROM pair o WHERE o.id = s.pair_id AND o.excluded_at IS NOT NULL OFFSET 0)
      LIMIT {COUNT_AT_MOST}) AS open) AS open,

@@ -34,6 +34,7 @@ QUEUES = {
     Run.Kind.RELEASE: CPU,
     Run.Kind.IMPORT: CPU,
     Run.Kind.CHECK: GPU,
+    Run.Kind.FACTS: CPU,
 }
 
 

@@ -102,6 +102,12 @@ def _judge(hold: Hold) -> dict[str, Any]:
     return judging.execute(hold)
 
 
+def _gather(hold: Hold) -> dict[str, Any]:
+    from curation import gathering
+
+    return gathering.execute(hold)
+
+
 HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
     Run.Kind.IMPORT: _import,
     Run.Kind.MEASUREMENT: _measure,
@@ -109,6 +115,7 @@ HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
     Run.Kind.CHECK: _check,
     Run.Kind.GENERATION: _generate,
     Run.Kind.JUDGING: _judge,
+    Run.Kind.FACTS: _gather,
 }
 
 
@@ -192,9 +199,12 @@ def _forget_connection() -> None:
 def sweep(queues: Collection[str] | None = None) -> None:
     """Hand back what was lost (leases of runs and of assignments), and ring for runs that are due."""
     # A worker that is busy does not ring: nobody would come, and the bells would pile up until it is free.
+    from curation import gathering
+
     if not worker_state.reserved_requests:
         running.sweep_runs(queues=queues)
     assigning.sweep()
+    gathering.sweep_facts()
 
 
 class Pulse(threading.Thread):

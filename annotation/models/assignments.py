@@ -47,6 +47,8 @@ class Assignment(models.Model):
     )
     # True: the second candidate stood left (as A).
     swapped = models.BooleanField(default=False)
+    # Opened by a lead beyond the overlap, for another opinion: handed out like the others, never surplus.
+    is_extra = models.BooleanField(default=False, db_default=False)
     lease_until = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
 

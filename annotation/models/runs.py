@@ -36,6 +36,7 @@ class Run(models.Model):
         MEASUREMENT = "measurement", "Measure"
         RELEASE = "release", "Release"
         CHECK = "check", "Check a model"
+        FACTS = "facts", "Gather facts"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"

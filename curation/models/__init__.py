@@ -1,7 +1,9 @@
-"""The data of curation: measured, selected, released."""
+"""The data of curation: measured, gathered, selected, settled, released."""
 
+from curation.models.adjudications import Adjudication
+from curation.models.facts import FactsState, PairFact
 from curation.models.measurements import Measurement
 from curation.models.releases import Release
 from curation.models.selections import Selection
 
-__all__ = ["Measurement", "Release", "Selection"]
+__all__ = ["Adjudication", "FactsState", "Measurement", "PairFact", "Release", "Selection"]

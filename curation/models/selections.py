@@ -14,6 +14,8 @@ class Selection(models.Model):
     version = models.PositiveIntegerField(default=1)
     # A list of {"field", "operator", "value"}; allowed ones are in curation/selecting.py.
     criteria = models.JSONField(default=list)
+    # Made on the board: the filter as its address has it.
+    query = models.CharField(max_length=2000, blank=True, default="")
     owner = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -1,0 +1,49 @@
+"""Pairs that somebody else must settle."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class Adjudication(models.Model):
+    """A pair waits for an adjudicator, or has been settled by one. A pair waits once.
+
+    The adjudicator never judged the pair: the database refuses it (trigger `adjudicator_did_not_judge`).
+    """
+
+    class Outcome(models.TextChoices):
+        OPEN = "", "Waiting"
+        FIRST = "first", "First is better"
+        SECOND = "second", "Second is better"
+        TIE = "tie", "About the same"
+        BOTH_BAD = "both_bad", "Both bad"
+        AMBIGUOUS = "ambiguous", "Genuinely ambiguous: keep the distribution"
+        UNCLEAR = "unclear", "The guideline is unclear"
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="adjudications")
+    pair = models.ForeignKey("annotation.Pair", on_delete=models.CASCADE, related_name="adjudications")
+    # Why: the filter of the board, as its address has it.
+    because = models.CharField(max_length=2000, blank=True, default="")
+    asked_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
+    asked_at = models.DateTimeField(default=timezone.now)
+    adjudicator = models.ForeignKey(
+        "annotation.Annotator", on_delete=models.PROTECT, null=True, blank=True, related_name="adjudications"
+    )
+    outcome = models.CharField(max_length=9, choices=Outcome, blank=True, default=Outcome.OPEN)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "adjudication"
+        constraints = [
+            models.UniqueConstraint(fields=["pair"], condition=Q(outcome=""), name="a_pair_waits_once"),
+            models.CheckConstraint(
+                condition=Q(outcome="", settled_at=None)
+                | ~Q(outcome="") & Q(settled_at__isnull=False, adjudicator__isnull=False),
+                name="settled_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Adjudication of pair {self.pair_id}"
