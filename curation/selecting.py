@@ -78,18 +78,73 @@ FIELDS: dict[str, Field] = {
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
     "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
 }
+
+
+# What the facts of a pair say (curation/gathering.py): as they were when they were last gathered.
+def _fact(column: str) -> str:
+    return f"(SELECT f.{column} FROM pair_facts f WHERE f.pair_id = p.id)"
+
+
+_NUMBERS = {
+    "difficulty": ("difficulty", "the percentile of the held-out loss for the board's model, 0 easy to 1 hard"),
+    "weighted_agreement": ("agreement", "the share of the leading answer, weighted by reliability and shrunk, 0 to 1"),
+    "margin": ("margin", "the likelihood margin of the board's model, in nats"),
+    "dissents": ("dissents", "how many judgements differ from the most frequent verdict"),
+    "relevant": ("n_relevant", "how many principles favour one of the two"),
+    "arbitrary": ("arbitrary", "how many judgements go against principles that agree"),
+    "length_difference": ("length_difference", "characters of the preferred candidate minus those of the other"),
+}
+_CHOICES = {
+    "discretion": (
+        "discretion",
+        ("consensus", "conflict", "indifference", "unknown"),
+        "what the principles leave open",
+    ),
+    "marked": ("marked", ("plain", "flagged", "gold", "duplicate"), "flagged, gold or a duplicate, in this order"),
+}
+_READINGS = ("none", "ambiguous", "hard", "mislabelled")
+FIELDS |= {name: Field("number", _fact(column), f"facts: {help}") for name, (column, help) in _NUMBERS.items()}
+FIELDS |= {
+    name: Field("choice", f"coalesce(nullif({_fact(column)}, ''), 'unknown')", f"facts: {help}", choices=choices)
+    for name, (column, choices, help) in _CHOICES.items()
+}
+FIELDS |= {
+    "reading": Field(
+        "choice",
+        f"(ARRAY{list(_READINGS)})[coalesce({_fact('b_reading')}, 0) + 1]",
+        "facts: the board's reading: ambiguous, hard, mislabelled or none",
+        choices=_READINGS,
+    ),
+    "first_tag": Field("text", f"coalesce({_fact('tag')}, '')", "facts: the first tag"),
+}
+FIELDS |= {
+    f"known_{key}": Field("flag", f"({_fact(column)} IS NOT NULL)", f"facts: whether {key} is known: yes or no")
+    for key, column in {
+        "difficulty": "difficulty",
+        "agreement": "agreement",
+        "strength": "strength",
+        "length": "length_difference",
+        "margin": "margin",
+        "dissents": "dissents",
+        "relevant": "n_relevant",
+        "arbitrary": "arbitrary",
+    }.items()
+}
+
+# One of several values, with | between them; and none of them.
+ONE_OF, NONE_OF = "|=", "!|="
 # And any key of the pair's meta, compared as text: meta.turn=1
 META = re.compile(r"meta\.([A-Za-z0-9_-]{1,60})")
 
 _COMPARE = {"=": "=", "!=": "<>", ">=": ">=", "<=": "<=", ">": ">", "<": "<"}
 OPERATORS: dict[FieldKind, tuple[str, ...]] = {
     "number": ("=", "!=", ">=", "<=", ">", "<"),
-    "text": ("=", "!=", "^=", "$=", "~="),
+    "text": ("=", "!=", "^=", "$=", "~=", ONE_OF, NONE_OF),
     "list": ("=", "!="),
-    "choice": ("=", "!="),
+    "choice": ("=", "!=", ONE_OF, NONE_OF),
     "flag": ("=", "!="),
 }
-_SHAPE = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!=|\^=|\$=|~=|=|>|<)(.*)", re.DOTALL)
+_SHAPE = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!\|=|\|=|!=|\^=|\$=|~=|=|>|<)(.*)", re.DOTALL)
 _FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 LONGEST_VALUE = 300
 
@@ -122,6 +177,9 @@ class Criterion:
         kind = what.kind if what else "text"
         if kind == "list":
             return f"{'NOT ' if self.operator == '!=' else ''}(%s = ANY({expression}))", [self.value, *params]
+        if self.operator in (ONE_OF, NONE_OF):
+            found = f"coalesce(({expression}) = ANY(%s::text[]), false)"
+            return f"{'NOT ' if self.operator == NONE_OF else ''}{found}", [*params, str(self.value).split("|")]
         if self.operator == "^=":
             return f"coalesce(starts_with({expression}, %s), false)", [*params, self.value]
         if self.operator == "$=":
@@ -198,7 +256,8 @@ def _checked(name: str, operator: str, value: str) -> Criterion:
             raise Refused(f"{name} is yes or no, not {_shown(value)}.")
         # excluded!=yes and excluded=no are the same; one form of it is kept.
         return Criterion(name, "=", _FLAGS[value.lower()] == (operator == "="))
-    if what and what.choices and value not in what.choices:
+    several = value.split("|") if operator in (ONE_OF, NONE_OF) else [value]
+    if what and what.choices and not {*several} <= {*what.choices}:
         raise Refused(f"{name} is one of {', '.join(what.choices)}, not {_shown(value)}.")
     return Criterion(name, operator, value)
 

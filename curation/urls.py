@@ -1,8 +1,8 @@
-"""The pages of curation: projects and their overview, releases, reports, judges."""
+"""The pages of curation: projects and their overview, the board, releases, reports, judges."""
 
 from django.urls import URLPattern, path
 
-from curation.views import judges, overview, projects, releases, reports
+from curation.views import board, judges, overview, projects, releases, reports
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -15,9 +15,21 @@ release_urls: list[URLPattern] = [
     path("p/<slug:slug>/releases/<str:version>/<path:name>", releases.release_file, name="release_file"),
 ]
 
+board_urls: list[URLPattern] = [
+    path("p/<slug:slug>/board", board.board, name="board"),
+    path("p/<slug:slug>/board/summary", board.summary, name="board_summary"),
+    path("p/<slug:slug>/board/columns", board.columns, name="board_columns"),
+    path("p/<slug:slug>/board/rows", board.rows, name="board_rows"),
+    path("p/<slug:slug>/board/pairs/<key:pair_id>", board.pair, name="board_pair"),
+    path("p/<slug:slug>/board/gather", board.gather, name="board_gather"),
+    path("p/<slug:slug>/board/send", board.send, name="board_send"),
+    path("p/<slug:slug>/board/save", board.save, name="board_save"),
+    path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
+]
+
 report_urls: list[URLPattern] = [
     path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 
-urlpatterns = overview_urls + release_urls + report_urls
+urlpatterns = overview_urls + board_urls + release_urls + report_urls

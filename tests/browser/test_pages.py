@@ -81,6 +81,9 @@ CASES = [
     Case("models", state="working"),
     Case("models", "admin", "working"),
     Case("models", "admin", "empty"),
+    Case("board", state="empty", arguments=IN_A_PROJECT),
+    Case("board", state="full", arguments=IN_A_PROJECT),
+    Case("board_compare", state="empty", arguments=IN_A_PROJECT),
     Case("releases", state="empty", arguments=IN_A_PROJECT),
 ]
 

@@ -1,0 +1,123 @@
+"""Pairs -> adjudications: what somebody who has not judged them must settle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from annotation import assigning
+from annotation.errors import Refused
+from annotation.models import Annotator, Judgement, Project, Role, User
+from annotation.recording import record
+from curation import browsing
+from curation.dimensions import Dimension, Filter
+from curation.models import Adjudication
+
+MOST_AT_ONCE = 100_000
+MOST_OPINIONS = 10
+
+
+@transaction.atomic
+def send_to_adjudication(
+    *, project: Project, asked: Filter, dims: Sequence[Dimension], expected: int, because: str, actor: User
+) -> int:
+    """Let every pair that passes wait for an adjudicator; one that waits already keeps its place. Returns how many.
+
+    Raises:
+        Refused: the filter does not find the number of pairs that was confirmed, or too many.
+    """
+    _confirmed(project=project, asked=asked, dims=dims, expected=expected)
+    pairs, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO adjudication (project_id, pair_id, because, asked_by_id, asked_at, outcome)
+            SELECT %s, each.pair_id, %s, %s, now(), '' FROM ({pairs}) each ORDER BY each.pair_id
+            ON CONFLICT (pair_id) WHERE outcome = '' DO NOTHING""",
+            [project.pk, because[:2000], actor.pk, *params],
+        )
+        sent = int(cursor.rowcount)
+    record(
+        act="board.adjudicate",
+        subject=f"{sent} pairs",
+        actor=actor,
+        project=project,
+        after={"filter": because[:2000], "found": expected, "sent": sent},
+    )
+    return sent
+
+
+@transaction.atomic
+def ask_again(
+    *,
+    project: Project,
+    asked: Filter,
+    dims: Sequence[Dimension],
+    expected: int,
+    more: int,
+    because: str,
+    actor: User,
+) -> int:
+    """Open slots so that `more` people who have not judged a pair judge it, for every pair that passes.
+
+    Returns how many slots were opened; pairs that still have open slots get the difference only.
+
+    Raises:
+        Refused: as `send_to_adjudication`; or `more` is out of range.
+    """
+    if not 1 <= more <= MOST_OPINIONS:
+        raise Refused(f"Ask for 1 to {MOST_OPINIONS} more judgements a pair, not {more}.")
+    _confirmed(project=project, asked=asked, dims=dims, expected=expected)
+    pairs, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+    with connection.cursor() as cursor:
+        cursor.execute(pairs, params)
+        found = [pair for (pair,) in cursor.fetchall()]
+    opened = assigning.open_extra_slots(project=project, pairs=found, more=more)
+    record(
+        act="board.ask_again",
+        subject=f"{len(found)} pairs",
+        actor=actor,
+        project=project,
+        after={"filter": because[:2000], "found": expected, "more": more, "opened": opened},
+    )
+    return opened
+
+
+def _confirmed(*, project: Project, asked: Filter, dims: Sequence[Dimension], expected: int) -> None:
+    found = browsing.count(project=project, asked=asked, dims=dims)
+    if found != expected:
+        raise Refused(
+            f"The filter now finds {found:,} pairs, not the {expected:,} that you confirmed. Look again, then confirm."
+        )
+    if found > MOST_AT_ONCE:
+        raise Refused(f"{found:,} pairs are too many at once: at most {MOST_AT_ONCE:,}. Narrow the filter.")
+    if not found:
+        raise Refused("No pair passes this filter: there is nothing to send.")
+
+
+def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
+    """What this adjudicator may settle, most disagreement first: nothing that they judged themselves."""
+    judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator=adjudicator)
+    waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="", adjudicator=None)
+    return waiting.exclude(Exists(judged)).order_by("pair__facts__agreement", "pk")
+
+
+@transaction.atomic
+def take(*, adjudication: Adjudication, adjudicator: Annotator) -> Adjudication:
+    """Give a waiting pair to an adjudicator.
+
+    Raises:
+        Refused: they judged the pair, somebody has it, or they are no adjudicator.
+    """
+    if not adjudicator.may(Role.ADJUDICATOR) or adjudicator.project_id != adjudication.project_id:
+        raise Refused("Only adjudicators and leads of this project settle pairs.")
+    held: Any = Adjudication.objects.select_for_update().get(pk=adjudication.pk)
+    if held.outcome or held.adjudicator_id not in (None, adjudicator.pk):
+        raise Refused("Somebody else has this pair already.")
+    if Judgement.objects.filter(assignment__pair=held.pair_id, annotator=adjudicator).exists():
+        raise Refused("You have judged this pair. Somebody who has not must settle it.")
+    held.adjudicator = adjudicator
+    held.save(update_fields=["adjudicator"])
+    return held  # type: ignore[no-any-return]

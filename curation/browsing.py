@@ -1,0 +1,304 @@
+"""The board's questions to the facts: how many pairs, which ones, and everything about one of them. Reads only."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Prefetch
+
+from annotation.errors import Refused
+from annotation.models import Judgement, Pair, Project, Span
+from curation.dimensions import READINGS, Dimension, Filter, Order, dimensions, shown, words
+from curation.models import Adjudication, FactsState, Measurement, PairFact
+
+PAGE = 50
+# What a row of the table shows, and what the plane needs to ring its cell.
+_ROW = (
+    "pair_id",
+    "judgements",
+    "dissents",
+    "agreement",
+    "item_agreement",
+    "discretion",
+    "strength",
+    "difficulty",
+    "margin",
+    "length_difference",
+    "tag",
+    "b_difficulty",
+    "b_agreement",
+    "b_strength",
+    "b_reading",
+)
+
+
+def state_of(project: Project) -> FactsState | None:
+    """The latest gathering, without its columns."""
+    return FactsState.objects.filter(project=project).defer("summary", "columns").first()
+
+
+def dims_of(state: FactsState) -> tuple[Dimension, ...]:
+    return dimensions(state.values)
+
+
+def count(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> int:
+    """How many pairs in play pass."""
+    condition, params = asked.sql(dims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}",
+            [project.pk, *params],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def pairs_sql(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> tuple[str, list[Any]]:
+    """A query of the numbers of all pairs that pass."""
+    condition, params = asked.sql(dims)
+    sql = f"SELECT f.pair_id FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}"
+    return sql, [project.pk, *params]
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows as dictionaries, and the mark to go on from; empty at the end."""
+
+    rows: list[dict[str, Any]]
+    after: str
+
+
+def page(
+    *, project: Project, asked: Filter, order: Order, dims: Sequence[Dimension], after: str = "", size: int = PAGE
+) -> Page:
+    """One page of the table, from the mark that the page before gave. Pairs that are unknown in the order come last.
+
+    Raises:
+        Refused: `after` is not such a mark.
+    """
+    mark = _read_mark(after)
+    found: list[tuple[Any, ...]] = []
+    if mark is None or mark[0] is not None:
+        found = _known(project=project, asked=asked, order=order, dims=dims, mark=mark, size=size + 1)
+    if len(found) <= size:
+        rest = mark if mark is not None and mark[0] is None else None
+        found += _unknown(project=project, asked=asked, order=order, dims=dims, mark=rest, size=size + 1 - len(found))
+    one = next(each for each in dims if each.key == order.key)
+    rows = [_row(dict(zip((*_ROW, "value"), each, strict=True)), dims) for each in found[:size]]
+    last = found[size - 1] if len(found) > size else None
+    place = one.column if one.column in _ROW else "judgements"
+    return Page(rows=_with_prompts(rows), after=_mark(last[_ROW.index(place)], last[0]) if last else "")
+
+
+def _known(
+    *,
+    project: Project,
+    asked: Filter,
+    order: Order,
+    dims: Sequence[Dimension],
+    mark: tuple[float | None, int] | None,
+    size: int,
+) -> list[tuple[Any, ...]]:
+    one = next(each for each in dims if each.key == order.key)
+    way, compare = ("DESC", "<") if order.is_descending else ("ASC", ">")
+    condition, params = asked.sql(dims)
+    # Bins follow the value: ordered by both, the index of bins serves the filter and the order at once.
+    b, v = f"f.{one.bin_column}", f"f.{one.column}"
+    follows = ""
+    if mark is not None:
+        follows = f"AND ({b}, {v}, f.pair_id) {compare} (%s, %s, %s)"
+        params += [one.bin_of(mark[0]), mark[0], mark[1]]
+    return _fetch(
+        f"{condition} AND {b} < {one.bins} {follows} ORDER BY {b} {way}, {v} {way}, f.pair_id {way} LIMIT %s",
+        [project.pk, *params, size],
+        v,
+    )
+
+
+def _unknown(
+    *,
+    project: Project,
+    asked: Filter,
+    order: Order,
+    dims: Sequence[Dimension],
+    mark: tuple[float | None, int] | None,
+    size: int,
+) -> list[tuple[Any, ...]]:
+    one = next(each for each in dims if each.key == order.key)
+    if not one.has_unknown or size <= 0:
+        return []
+    condition, params = asked.sql(dims)
+    follows = "AND f.pair_id > %s" if mark else ""
+    return _fetch(
+        f"{condition} AND f.{one.bin_column} = {one.bins} {follows} ORDER BY f.{one.bin_column}, f.{one.column},"
+        " f.pair_id LIMIT %s",
+        [project.pk, *params, *([mark[1]] if mark else []), size],
+        "NULL",
+    )
+
+
+def _fetch(rest: str, params: list[Any], value: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join('f.' + name for name in _ROW)}, {value} FROM pair_facts f"
+            f" WHERE f.project_id = %s AND NOT f.is_excluded AND {rest}",
+            params,
+        )
+        return list(cursor.fetchall())
+
+
+def _mark(value: Any, pair: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([value, pair]).encode()).decode().rstrip("=")
+
+
+def _read_mark(text: str) -> tuple[float | None, int] | None:
+    if not text:
+        return None
+    try:
+        value, pair = json.loads(base64.urlsafe_b64decode(text[:200] + "=" * (-len(text[:200]) % 4)))
+        if not isinstance(pair, int) or not 0 < pair < 2**63 or not (value is None or abs(float(value)) < 1e12):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise Refused("This address does not say where the next page begins. Go back to the first page.") from None
+    return (None if value is None else float(value)), pair
+
+
+def _row(found: dict[str, Any], dims: Sequence[Dimension]) -> dict[str, Any]:
+    by_key = {one.key: one for one in dims}
+    n, dissents = found["judgements"], found["dissents"] or 0
+    reading = found["b_reading"]
+    return found | {
+        "votes": [index < n - dissents for index in range(min(n, 12))],
+        "agreeing": n - dissents,
+        "shown": {
+            key: shown(by_key[key], found[by_key[key].column])
+            for key in ("difficulty", "agreement", "strength", "margin", "length")
+        },
+        "reading": READINGS[reading - 1].name if reading else "",
+    }
+
+
+def _with_prompts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pairs = Pair.objects.filter(pk__in=[row["pair_id"] for row in rows]).select_related("prompt")
+    texts = {
+        pair.pk: (str(pair), pair.prompt) for pair in pairs.only("external_id", "prompt__messages", "prompt__language")
+    }
+    for row in rows:
+        name, prompt = texts[row["pair_id"]]
+        row |= {"name": name, "prompt": prompt.last[:200], "prompt_language": prompt.language}
+    return rows
+
+
+# ---- one pair ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of "why is this pair here": the dimension, the pair's value, and what the filter lets through.
+
+    `low`, `width` and `at` are per cent of the dimension's range, for the little track; None for categories.
+    """
+
+    label: str
+    value: str
+    passes: str
+    is_met: bool
+    low: float | None = None
+    width: float | None = None
+    at: float | None = None
+
+
+def why_here(*, fact: PairFact, asked: Filter, dims: Sequence[Dimension]) -> list[Line]:
+    """Each filter and this pair's value in it. A pair that was opened by its address may fail one."""
+    lines = []
+    for one in dims:
+        slots = asked.passing.get(one.key)
+        if slots is None:
+            continue
+        slot = getattr(fact, one.bin_column)
+        track: tuple[float | None, ...] = (None, None, None)
+        if one.kind != "category" and slots[0] < one.bins and slot < one.bins:
+            last = min(slots[-1], one.bins - 1)
+            track = (100 * slots[0] / one.bins, 100 * (last + 1 - slots[0]) / one.bins, 100 * (slot + 0.5) / one.bins)
+        value = words(one, [slot]) if one.kind != "number" else shown(one, getattr(fact, one.column))
+        lines.append(Line(one.label, value, words(one, slots), slot in slots, *track))
+    return lines
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A pair with everything said about it."""
+
+    pair: Pair
+    fact: PairFact | None
+    lines: list[Line]
+    reading: Any
+    judgements: list[Judgement]
+    measurements: list[Measurement]
+    timeline: list[tuple[Any, str]]
+    waits: Adjudication | None
+
+
+def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[Dimension]) -> Opened:
+    spans = Prefetch("rationales__spans", queryset=Span.objects.select_related("principle"))
+    said = (
+        Judgement.objects.current()
+        .filter(assignment__pair=pair)
+        .select_related("annotator", "deciding_principle", "guideline")
+        .prefetch_related("rationales", spans, "votes__principle")
+        .order_by("annotator__kind", "created_at", "pk")
+    )
+    judgements = list(said)
+    measured = (
+        Measurement.objects.filter(pair=pair, run__state="done").select_related("run").order_by("-run__finished_at")
+    )
+    _quote(pair, judgements)
+    asks = list(pair.adjudications.select_related("asked_by", "adjudicator").order_by("asked_at"))
+    timeline = [(pair.created_at, "Imported" if pair.imported_by_id else "Made")]
+    timeline += [(one.created_at, f"{one.annotator.name}: {_said(one)}") for one in judgements]
+    timeline += [(one.asked_at, "Sent to adjudication") for one in asks]
+    timeline += [(one.settled_at, f"Settled: {one.get_outcome_display()}") for one in asks if one.settled_at]
+    return Opened(
+        pair=pair,
+        fact=fact,
+        lines=why_here(fact=fact, asked=asked, dims=dims) if fact else [],
+        reading=READINGS[fact.b_reading - 1] if fact and fact.b_reading else None,
+        judgements=judgements,
+        measurements=_latest_of_each(list(measured[:200])),
+        timeline=sorted(timeline, key=lambda entry: entry[0]),
+        waits=next((one for one in asks if not one.outcome), None),
+    )
+
+
+def _quote(pair: Pair, judgements: Sequence[Judgement]) -> None:
+    """Give each rationale `quoted`: its spans with the words that they mark in the raw text."""
+    texts = {pair.first_id: pair.first.messages, pair.second_id: pair.second.messages, None: pair.prompt.messages}
+    for why in (why for one in judgements for why in one.rationales.all()):
+        quoted = []
+        for span in why.spans.all():
+            messages = texts.get(span.candidate_id, [])
+            text = str(messages[span.message]["content"]) if span.message < len(messages) else ""
+            quoted.append(
+                {"quote": text[span.start : span.end][:400], "polarity": span.polarity, "principle": span.principle}
+            )
+        why.quoted = quoted  # type: ignore[attr-defined]
+
+
+def _said(one: Judgement) -> str:
+    if one.verdict == "prefer" and one.strength is not None:
+        return f"{'first' if one.strength > 0 else 'second'}" + (f", {abs(one.strength)}" if one.strength_known else "")
+    return one.get_verdict_display().lower()
+
+
+def _latest_of_each(found: list[Measurement]) -> list[Measurement]:
+    latest: dict[tuple[str, str], Measurement] = {}
+    for one in found:
+        latest.setdefault((one.metric, str(one.run.parameters.get("model", ""))), one)
+    return list(latest.values())

@@ -1,0 +1,188 @@
+"""Two selections -> how they differ, each difference with its interval. Shares by Newcombe, means by Welch.
+
+Newcombe, Interval estimation for the difference between independent proportions, 1998, method 10 (hybrid score: from
+two Wilson intervals). Welch, The generalization of "Student's" problem, 1947; with thousands of pairs the t
+distribution is the normal one to three digits. Both take the two selections as separate samples of pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import connection
+from scipy import stats
+
+from annotation.models import Project
+from curation.dimensions import READINGS, Dimension, Filter
+
+# Fewer pairs than this on a side: no interval, and it says so.
+FEWEST = 10
+Z95 = 1.959963984540054
+
+
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a share, 0 to 1. nan without pairs."""
+    if n == 0:
+        return math.nan, math.nan
+    share, squared = k / n, Z95 * Z95
+    middle = (share + squared / (2 * n)) / (1 + squared / n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + squared / (4 * n * n)) / (1 + squared / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
+    """The 95 % interval of k1 / n1 - k2 / n2. nan where a side has no pairs."""
+    if not n1 or not n2:
+        return math.nan, math.nan
+    p1, p2 = k1 / n1, k2 / n2
+    (l1, u1), (l2, u2) = wilson(k1, n1), wilson(k2, n2)
+    low = p1 - p2 - math.sqrt((p1 - l1) ** 2 + (u2 - p2) ** 2)
+    high = p1 - p2 + math.sqrt((u1 - p1) ** 2 + (p2 - l2) ** 2)
+    return low, high
+
+
+def welch(mean1: float, sd1: float, n1: int, mean2: float, sd2: float, n2: int) -> tuple[float, float]:
+    """The 95 % interval of mean1 - mean2. nan below two pairs on a side."""
+    if n1 < 2 or n2 < 2:
+        return math.nan, math.nan
+    v1, v2 = sd1 * sd1 / n1, sd2 * sd2 / n2
+    if v1 + v2 == 0:
+        return mean1 - mean2, mean1 - mean2
+    freedom = (v1 + v2) ** 2 / (v1 * v1 / (n1 - 1) + v2 * v2 / (n2 - 1))
+    half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(v1 + v2)
+    return mean1 - mean2 - half, mean1 - mean2 + half
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line: both values with their n, the difference first minus second, its interval, or why there is none."""
+
+    name: str
+    kind: Literal["share", "mean"]
+    first: float | None
+    n_first: int
+    second: float | None
+    n_second: int
+    low: float | None
+    high: float | None
+    places: int = 2
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.first is None or self.second is None else self.first - self.second
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Every number as the page shows it: shares in per cent, differences of shares in points, signed."""
+        signed = {"difference": self.difference, "low": self.low, "high": self.high}
+        return {
+            **{name: self._shown(value, "") for name, value in (("first", self.first), ("second", self.second))},
+            **{name: self._shown(value, "+") for name, value in signed.items()},
+        }
+
+    def _shown(self, value: float | None, sign: str) -> str:
+        if value is None:
+            return "unknown"
+        if self.kind == "share":
+            return f"{100 * value:{sign}.1f} {'points' if sign else '%'}".replace("-", "−")
+        return f"{value:{sign},.{self.places}f}".replace("-", "−")
+
+    @property
+    def why_not(self) -> str:
+        if self.low is not None:
+            return ""
+        return f"Not enough data: at least {FEWEST} pairs on each side."
+
+    @property
+    def is_clear(self) -> bool:
+        """The interval leaves out zero."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+# Name, what counts, and among which pairs.
+_SHARES = (
+    ("In conflict", "discretion = 'conflict'", "discretion <> ''"),
+    ("Principles indifferent", "discretion = 'indifference'", "discretion <> ''"),
+    ("With a dissent", "dissents > 0", "judgements >= 2"),
+    ("With an arbitrary judgement", "arbitrary > 0", "discretion = 'consensus' AND judgements > 0"),
+    ("Without a majority", "majority = ''", "judgements > 0"),
+    # Among the pairs of which a reading can be made at all.
+    *(
+        (one.name, f"b_reading = {place}", "difficulty IS NOT NULL" if one.needs_difficulty else "discretion <> ''")
+        for place, one in enumerate(READINGS, start=1)
+    ),
+)
+_MEANS = (
+    ("Agreement, weighted", "agreement", 3),
+    ("Item agreement", "item_agreement", 3),
+    ("Difficulty, percentile", "difficulty", 3),
+    ("Preference strength", "strength", 2),
+    ("Likelihood margin, nats", "margin", 2),
+    ("Length difference, characters", "length_difference", 0),
+    ("Judgements", "judgements", 2),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    n_first: int
+    n_second: int
+    both: int
+    lines: list[Difference]
+
+
+def compare(*, project: Project, first: Filter, second: Filter, dims: Sequence[Dimension]) -> Compared:
+    """What sets the pairs of two filters apart."""
+    one, other = (_numbers(project=project, asked=asked, dims=dims) for asked in (first, second))
+    lines = []
+    for place, (name, _, _) in enumerate(_SHARES):
+        (k1, n1), (k2, n2) = one["shares"][place], other["shares"][place]
+        low, high = newcombe(k1, n1, k2, n2) if min(n1, n2) >= FEWEST else (math.nan, math.nan)
+        lines.append(
+            Difference(name, "share", k1 / n1 if n1 else None, n1, k2 / n2 if n2 else None, n2, _no(low), _no(high))
+        )
+    for place, (name, _, places) in enumerate(_MEANS):
+        (m1, s1, n1), (m2, s2, n2) = one["means"][place], other["means"][place]
+        enough = min(n1, n2) >= FEWEST
+        low, high = welch(m1, s1, n1, m2, s2, n2) if enough else (math.nan, math.nan)
+        lines.append(Difference(name, "mean", m1, n1, m2, n2, _no(low), _no(high), places))
+    both = _both(project=project, first=first, second=second, dims=dims)
+    return Compared(n_first=one["n"], n_second=other["n"], both=both, lines=lines)
+
+
+def _numbers(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> dict[str, Any]:
+    condition, params = asked.sql(dims)
+    shares = [
+        f"count(*) FILTER (WHERE {among} AND {what}), count(*) FILTER (WHERE {among})" for _, what, among in _SHARES
+    ]
+    means = [f"avg({name})::float8, stddev_samp({name})::float8, count({name})" for _, name, _ in _MEANS]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*), {', '.join([*shares, *means])} FROM pair_facts f"
+            f" WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}",
+            [project.pk, *params],
+        )
+        n, *rest = cursor.fetchone()
+    split = 2 * len(_SHARES)
+    return {
+        "n": n,
+        "shares": [tuple(rest[place : place + 2]) for place in range(0, split, 2)],
+        "means": [tuple(rest[place : place + 3]) for place in range(split, len(rest), 3)],
+    }
+
+
+def _both(*, project: Project, first: Filter, second: Filter, dims: Sequence[Dimension]) -> int:
+    (one, values), (other, more) = first.sql(dims), second.sql(dims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {one} AND {other}",
+            [project.pk, *values, *more],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _no(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,84 @@
+"""A filter of the board -> a saved selection: criteria that a release reads, with owner and version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import Max
+
+from annotation.errors import Refused
+from annotation.models import Project, User
+from annotation.recording import record
+from curation.dimensions import OTHER, UNKNOWN, Dimension, Filter
+from curation.models import Selection
+from curation.selecting import NONE_OF, ONE_OF, Criterion, from_json
+
+# What a dimension is called among the criteria, where that differs.
+FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
+
+
+@transaction.atomic
+def save_selection(
+    *, project: Project, name: str, asked: Filter, dims: Sequence[Dimension], query: str, actor: User
+) -> Selection:
+    """Save a filter under a name; the same name again is its next version, unless nothing has changed.
+
+    Raises:
+        Refused: the name is empty or too long.
+    """
+    name = " ".join(name.split())
+    if not 0 < len(name) <= 120:
+        raise Refused("Give the selection a name of at most 120 characters.")
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    named = Selection.objects.filter(project=project, name=name)
+    latest = named.order_by("-version").first()
+    criteria = [one.as_json() for one in criteria_of(asked, dims)]
+    from_json(criteria)
+    if latest is not None and latest.criteria == criteria and latest.query == query:
+        return latest
+    version = (named.aggregate(last=Max("version"))["last"] or 0) + 1
+    saved = Selection.objects.create(
+        project=project, name=name, version=version, criteria=criteria, query=query[:2000], owner=actor
+    )
+    record(act="selection.save", subject=str(saved), actor=actor, project=project, after={"filter": query[:2000]})
+    return saved
+
+
+def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
+    """The same pairs as typed criteria. Edges are the exact numbers at which a bin begins.
+
+    A filter for what is unknown has no criterion of its own for numbers: `known_…` says it.
+    """
+    criteria: list[Criterion] = []
+    for one in dims:
+        slots = asked.passing.get(one.key)
+        if slots is None or len(slots) == one.slots:
+            continue
+        name = FIELD_OF.get(one.key, one.key)
+        if one.kind == "category":
+            criteria.append(_category(name, one, slots))
+        elif slots[0] == one.bins:
+            criteria.append(Criterion(f"known_{one.key}", "=", False))
+        else:
+            last = min(slots[-1], one.bins - 1)
+            if slots[0] > 0:
+                criteria.append(Criterion(name, ">=", one.exact_edge(slots[0])))
+            if last < one.bins - 1:
+                criteria.append(Criterion(name, "<", one.exact_edge(last + 1)))
+            if slots[0] == 0 and last == one.bins - 1:
+                criteria.append(Criterion(f"known_{one.key}", "=", True))
+    return criteria
+
+
+def _category(name: str, one: Dimension, slots: Sequence[int]) -> Criterion:
+    def named(places: Sequence[int]) -> str:
+        unknown = "" if one.values[-1:] == (OTHER,) else UNKNOWN
+        names = [one.values[place] if place < one.bins else unknown for place in places]
+        if split := [value for value in names if "|" in value]:
+            raise Refused(f"The value {split[0]!r} of {one.key} holds a |, which divides values. Leave it out.")
+        return "|".join(names)
+
+    if OTHER in one.values and one.values.index(OTHER) in slots:
+        return Criterion(name, NONE_OF, named([place for place in range(one.slots) if place not in slots]))
+    return Criterion(name, ONE_OF, named(slots))

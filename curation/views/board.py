@@ -1,0 +1,300 @@
+"""The board: every pair at once, by difficulty, agreement and discretion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_POST, require_safe
+
+from annotation import access
+from annotation.errors import Refused
+from annotation.models import Project, Role
+from curation import adjudicating, browsing, comparing, gathering, keeping
+from curation.dimensions import BESIDES, ORDERS, READINGS, Filter, Order, parse, parse_order, words
+from curation.models import FactsState, PairFact, Selection
+
+# So many pairs are gathered while one waits; more are a worker's.
+AT_ONCE = 20_000
+A_YEAR = "private, max-age=31536000, immutable"
+
+View = Callable[..., HttpResponse]
+
+
+def _refusals_are_400(view: View) -> View:
+    """What an address asks for and the board does not know is answered with a sentence."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Any, **arguments: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **arguments)
+        except Refused as refusal:
+            return HttpResponseBadRequest(str(refusal), content_type="text/plain; charset=utf-8")
+
+    return answered
+
+
+def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
+    """The filter and the order of an address. Without facts there is nothing to filter by."""
+    if any(len(query.getlist(key)) > 1 for key in query):
+        raise Refused("Each filter stands in the address once.")
+    if state is None:
+        return Filter(), Order()
+    texts = {key: query.get(key, "") for key in query}
+    return parse(texts, browsing.dims_of(state)), parse_order(query.get("sort", "-difficulty"))
+
+
+def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
+    kept = query.copy()
+    for key in without:
+        kept.pop(key, None)
+    return kept.urlencode(safe=",")
+
+
+def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, Any]:
+    asked, order = _asked(state, query)
+    dims = browsing.dims_of(state)
+    page = browsing.page(project=project, asked=asked, order=order, dims=dims, after=query.get("after", ""))
+    rest = _bare(query, without=("sort", "after", "pair", "v"))
+    heads = {
+        key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
+        for key in ORDERS
+    }
+    heads[order.key]["sorted"] = "descending" if order.is_descending else "ascending"
+    return {
+        "project": project,
+        "page": page,
+        "found": browsing.count(project=project, asked=asked, dims=dims) if asked else state.pairs,
+        "order": order,
+        "heads": heads,
+        "filter": _bare(query, without=("after", "pair", "v")),
+        "next": f"{_bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
+        "is_first": not query.get("after"),
+        "version": state.version,
+        "model": state.model,
+    }
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def board(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    context: dict[str, Any] = {
+        "project": project,
+        "section": "board",
+        "readings": READINGS,
+        "state": state,
+        "pairs": 0 if state else project.pairs.in_play().count(),
+        "waiting": project.runs.unfinished().filter(kind="facts").first(),
+        "selections": Selection.objects.filter(project=project).select_related("owner").order_by("-created_at")[:100],
+    }
+    if state is not None:
+        asked, _ = _asked(state, request.GET)
+        dims = browsing.dims_of(state)
+        context |= _table(project, state, request.GET)
+        context["is_stale"] = gathering.is_stale(state)
+        context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
+    return TemplateResponse(request, "board/page.html", context)
+
+
+def _packed(request: HttpRequest, slug: str, part: str, kind: str) -> HttpResponse:
+    """One stored gzip answer. A version never changes, so an address with one may be kept for ever."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = FactsState.objects.filter(project=project).only("version", part).first()
+    if state is None:
+        return HttpResponse("The facts have not been gathered yet.", status=409, content_type="text/plain")
+    etag = f'"{project.pk}-{state.version}-{part}"'
+    is_this = request.GET.get("v") == str(state.version)
+    answer = HttpResponse(content_type=kind)
+    if request.headers.get("If-None-Match") == etag:
+        answer.status_code = 304
+    else:
+        answer.content = bytes(getattr(state, part))
+        answer["Content-Encoding"] = "gzip"
+    answer["ETag"] = etag
+    answer["Cache-Control"] = A_YEAR if is_this else "private, no-cache"
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
+
+
+@require_safe
+@login_required
+def summary(request: HttpRequest, slug: str) -> HttpResponse:
+    return _packed(request, slug, "summary", "application/json")
+
+
+@require_safe
+@login_required
+def columns(request: HttpRequest, slug: str) -> HttpResponse:
+    return _packed(request, slug, "columns", "application/octet-stream")
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def rows(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    if state is None:
+        return HttpResponse("The facts have not been gathered yet.", status=409, content_type="text/plain")
+    return TemplateResponse(request, "board/_rows.html", _table(project, state, request.GET))
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
+    found = access.pair_for(request.user, slug, pair_id)
+    project = found.project
+    state = browsing.state_of(project)
+    fact = PairFact.objects.filter(pair=found).first()
+    asked, _ = _asked(state, request.GET)
+    dims = browsing.dims_of(state) if state else ()
+    context = {
+        "project": project,
+        "section": "board",
+        "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
+        "filter": _bare(request.GET, without=("after", "pair", "v")),
+        "model": state.model if state else "",
+        "more": range(1, 6),
+    }
+    is_fragment = request.headers.get("X-Fragment") or request.headers.get("HX-Request")
+    return TemplateResponse(request, "board/_pair.html" if is_fragment else "board/pair.html", context)
+
+
+# ---- acts ------------------------------------------------------------------------------------------------------------
+
+
+def _back(slug: str, query: str) -> HttpResponse:
+    return redirect(reverse("board", args=[slug]) + (f"?{query}" if query else ""))
+
+
+def _posted(request: HttpRequest) -> QueryDict:
+    """The filter that a form carries, as the board's address has it."""
+    return QueryDict(request.POST.get("filter", "")[:2000])
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def gather(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    actor, model = access.account_of(request), request.POST.get("model", "")[:300]
+    if project.pairs.count() <= AT_ONCE:
+        run = gathering.gather_facts(project=project, model=model, actor=actor, command="board")
+        messages.success(request, f"The facts of {run.result['pairs']:,} pairs are new.")
+    else:
+        run = gathering.ask_for_facts(project=project, model=model, actor=actor)
+        messages.info(request, f"Run {run.pk} gathers the facts; the board shows them when it is done.")
+    return _back(slug, _bare(_posted(request), without=("v", "after")))
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def send(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pairs to adjudication, or back to annotators: the number that was confirmed is the number that goes."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state, query, actor = browsing.state_of(project), _posted(request), access.account_of(request)
+    if state is None:
+        raise Refused("The facts have not been gathered yet.")
+    asked, _ = _asked(state, query)
+    numbers = {name: request.POST.get(name, "") for name in ("expected", "more")}
+    if not all(value.isdecimal() and len(value) <= 9 for value in numbers.values() if value):
+        raise Refused("The form lacks the number of pairs. Go back to the board and confirm again.")
+    expected, more = int(numbers["expected"] or 0), int(numbers["more"] or 2)
+    act, dims, because = request.POST.get("do", ""), browsing.dims_of(state), query.urlencode(safe=",")
+    try:
+        if act == "adjudicate":
+            sent = adjudicating.send_to_adjudication(
+                project=project, asked=asked, dims=dims, expected=expected, because=because, actor=actor
+            )
+            messages.success(request, f"{sent:,} pairs wait for an adjudicator; {expected - sent:,} did so already.")
+        elif act == "ask_again":
+            opened = adjudicating.ask_again(
+                project=project, asked=asked, dims=dims, expected=expected, more=more, because=because, actor=actor
+            )
+            messages.success(
+                request, f"{opened:,} judgements more are asked for, of people who have not seen the pairs."
+            )
+        else:
+            raise Refused("The board has no such button. Go back and reload it.")
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return _back(slug, because)
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def save(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state, query = browsing.state_of(project), _posted(request)
+    for key in BESIDES:
+        query = QueryDict(_bare(query, without=(key,)))
+    asked, _ = _asked(state, query)
+    try:
+        saved = keeping.save_selection(
+            project=project,
+            name=request.POST.get("name", ""),
+            asked=asked,
+            dims=browsing.dims_of(state) if state else (),
+            query=query.urlencode(safe=","),
+            actor=access.account_of(request),
+        )
+        messages.success(request, f"Saved as {saved}.")
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return _back(slug, query.urlencode(safe=","))
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
+    """Two selections by number; 0 is all pairs. `filter` stands for the first where the board sends its own."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    saved = Selection.objects.filter(project=project).order_by("name", "-version")
+    context: dict[str, Any] = {"project": project, "section": "board", "state": state, "selections": saved[:200]}
+    if state is not None:
+        chosen = [_side(request, project, state, side) for side in ("first", "second")]
+        context |= {"chosen": chosen, "filter": request.GET.get("filter", "")[:2000]}
+        context["compared"] = comparing.compare(
+            project=project, first=chosen[0]["asked"], second=chosen[1]["asked"], dims=browsing.dims_of(state)
+        )
+    return TemplateResponse(request, "board/compare.html", context)
+
+
+def _side(request: HttpRequest, project: Project, state: FactsState, side: str) -> dict[str, Any]:
+    number = request.GET.get(side, "")
+    text, name = "", "All pairs"
+    if number == "now" or (side == "first" and not number and request.GET.get("filter")):
+        text, name, number = request.GET.get("filter", "")[:2000], "The board's filter", "now"
+    elif number not in ("", "0"):
+        if not number.isdecimal() or len(number) > 18:
+            raise Refused("Choose two selections from the lists.")
+        one = get_object_or_404(Selection, pk=int(number), project=project)
+        text, name = one.query, str(one)
+    asked, _ = _asked(state, QueryDict(text))
+    said = [
+        f"{d.label.lower()} {words(d, asked.passing[d.key])}" for d in browsing.dims_of(state) if d.key in asked.passing
+    ]
+    return {
+        "number": number or "0",
+        "name": name,
+        "query": text,
+        "asked": asked,
+        "words": ", ".join(said),
+        "side": side,
+    }

@@ -1,0 +1,300 @@
+/* The board: starts the engine, paints, keeps the address, and fetches what the server knows better. */
+import { $, S, el, filterQuery, fmt, fromQuery, isRange, percent, toQuery, words } from './filters.js';
+import { isSettled, setFilters, settled, start, want } from './cubes.js';
+import { C, theme } from './colours.js';
+import { Cats, Chart, charts, tables } from './charts.js';
+import * as plane from './plane.js';
+
+const root = $('board'), url = root.dataset;
+const DEFAULT = 3;                                      // the cube that is built first: of the fourth dimension
+const HIDDEN_WHEN_ALIKE = new Set(['language', 'tag', 'source', 'split', 'marked', 'relevant', 'arbitrary', 'margin', 'difficulty', 'strength']);
+const SHOWN = { language: 5, tag: 6, source: 5, split: 5 };
+const problem = text => { $('problem').hidden = false; $('problem').textContent = text; $('state').textContent = 'Not loaded'; };
+
+/* ---------- painting ---------- */
+let frame = 0, drawn = '', saidAt = '';
+function dirty() { if (!frame) frame = requestAnimationFrame(paint); }
+function paint() {
+  frame = 0;
+  for (const chart of charts) chart.text();
+  const key = [S.generation, S.scale, S.pin && S.pin.n, C.isDark].join();
+  if (key !== drawn) { drawn = key; for (const chart of charts) chart.draw(); }
+  plane.draw();
+  plane.placeBox();
+  drawReadings();
+  if (S.shown !== S.selected) {
+    S.shown = S.selected;
+    const share = S.rows ? S.selected / S.rows : 0;
+    $('selected').textContent = fmt(S.selected);
+    $('share').textContent = percent(share);
+    $('share-fill').style.transform = `scaleX(${share})`;
+  }
+  const stamp = S.stamps.join();
+  if (stamp !== saidAt) { saidAt = stamp; sentence(); later(); }
+  root.dispatchEvent(new Event('painted'));
+}
+function all() { drawn = ''; for (const chart of charts) { chart.size(); chart.last = null; } plane.draw(true); dirty(); }
+
+/* ---------- the sentence: chips are rebuilt only when a filter comes or goes ---------- */
+let chips = [], chipKey = null;
+function sentence() {
+  const on = S.dims.map((d, i) => [d, i]).filter(([, i]) => S.filters[i]), key = on.map(([, i]) => i).join();
+  if (key !== chipKey) {
+    chipKey = key;
+    chips = [];
+    const place = $('words');
+    place.replaceChildren(on.length ? 'Pairs with ' : 'All pairs. Drag on any chart or on the plane to select.');
+    on.forEach(([d, i], k) => {
+      const name = d.label.toLowerCase(), remove = el('button', { type: 'button', textContent: '×', 'aria-label': `Remove ${name}` }), value = el('b', { dir: 'auto' });
+      remove.addEventListener('click', () => setFilters([[i, null]], i));
+      chips[i] = value;
+      place.append(k ? (k === on.length - 1 ? ' and ' : ', ') : '', el('span', { className: 'chip' }, el('span', {}, `${name} `, value), remove));
+    });
+    $('clear-all').disabled = !on.length;
+  }
+  for (const [d, i] of on) { const text = words(d, S.filters[i]); if (chips[i].textContent !== text) chips[i].textContent = text; }
+  const shown = decodeURIComponent(toQuery()) || 'no filter';
+  if (S.query !== shown) { S.query = shown; $('query').textContent = shown; }
+}
+
+/* ---------- after the hand rests: address, table, text for who hears the page ---------- */
+let timer = 0, asked = 0, loaded = null;
+function later() {
+  $('table').classList.add('busy');
+  clearTimeout(timer);
+  timer = setTimeout(rest, 110);
+}
+function keep() { history.replaceState(null, '', location.pathname + toQuery()); }
+async function rest() {
+  if (!isSettled()) return;
+  keep();
+  $('said').textContent = `Selected ${fmt(S.selected)} of ${fmt(S.rows)} pairs.`;
+  for (const chart of charts) chart.describe();
+  const H = S.hist[S.at.reading];
+  $('plane-said').textContent = `Density of pairs by ${S.dims[0].label.toLowerCase()} and agreement. ${S.readings.map((R, i) => `${R.name}: ${fmt(H[i + 1])}`).join('. ')}.`;
+  for (const form of document.querySelectorAll('input[name=filter]')) form.value = filterQuery();
+  $('compare').href = `${url.compare}?filter=${encodeURIComponent(filterQuery())}`;
+  if ($('numbers').open) numbers();
+  const query = [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
+  if (query === loaded) { $('table').classList.remove('busy'); return; }
+  await table(query);
+}
+async function table(query) {
+  const number = ++asked;
+  try {
+    const response = await fetch(`${url.rows}?${query}`, { headers: { 'X-Fragment': '1' } });
+    const text = await response.text();
+    if (number !== asked) return;
+    if (!response.ok) { problem(response.status === 400 ? text : `The table could not be loaded (${response.status}). Reload the page.`); return; }
+    $('table').innerHTML = text;                        // the server's own template, which escapes what it shows
+    loaded = query;
+    $('table').classList.remove('busy');
+    if (Number($('found').dataset.version) !== S.version) $('newer').hidden = false;
+  } catch {
+    if (number === asked) problem('The table could not be loaded: the server does not answer. Try again in a moment.');
+  }
+}
+function numbers() { $('numbers-body').replaceChildren(...tables()); }
+
+/* ---------- the table and the drawer: links that also work without this script ---------- */
+let back = null;
+$('table').addEventListener('click', async event => {
+  const link = event.target.closest('a');
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (link && link.dataset.sort) {
+    event.preventDefault();
+    S.sort = link.dataset.sort;
+    sentence();
+    keep();
+    await table([filterQuery(), `sort=${S.sort}`].filter(Boolean).join('&'));
+    $('table').querySelector('[aria-sort] a')?.focus();
+  } else if (link && link.dataset.after) {
+    event.preventDefault();
+    await table([filterQuery(), `sort=${S.sort}`, `after=${link.dataset.after}`].filter(Boolean).join('&'));
+    $('rows').focus();
+  } else {
+    const row = event.target.closest('tr[data-pair]');
+    if (!row) return;
+    event.preventDefault();
+    open(row, true);
+  }
+});
+const rowOf = pair => $('table').querySelector(`tr[data-pair="${pair}"]`);
+async function open(row, isByHand) {
+  const pair = Number(row.dataset.pair), drawer = $('drawer');
+  const response = await fetch(`${url.pair.replace('/0', `/${pair}`)}?${filterQuery()}`, { headers: { 'X-Fragment': '1' } });
+  if (!response.ok) { problem(`The pair could not be loaded (${response.status}).`); return; }
+  S.open = back = pair;
+  drawer.innerHTML = await response.text();             // the server's own template
+  drawer.hidden = false;
+  $('table').querySelectorAll('tr.at').forEach(one => one.classList.remove('at'));
+  row.classList.add('at');
+  plane.ring(Number(row.dataset[S.dims[0].key]), Number(row.dataset.agreement));
+  const list = [...$('table').querySelectorAll('tr[data-pair]')], at = list.indexOf(row);
+  const step = (text, to) => { const button = el('button', { type: 'button', className: 'mini', textContent: text, disabled: !list[to] }); button.addEventListener('click', () => open(list[to], true)); return button; };
+  const shut = el('button', { type: 'button', className: 'mini', textContent: 'Close' });
+  shut.addEventListener('click', close);
+  drawer.querySelector('.steps').replaceChildren(step('Previous', at - 1), step('Next', at + 1), shut);
+  sentence();
+  keep();
+  if (isByHand) drawer.querySelector('h2').focus();
+}
+function close() {
+  $('drawer').hidden = $('pin').hidden = true;
+  S.open = null;
+  const row = rowOf(back);
+  if (row) { row.classList.remove('at'); row.querySelector('a').focus(); }
+  sentence();
+  keep();
+}
+addEventListener('keydown', event => {
+  if (event.key === 'Escape' && !$('drawer').hidden && !document.querySelector('dialog[open]') && !event.target.matches('input')) close();
+});
+
+/* ---------- readings and their queues ---------- */
+function readings() {
+  const i = S.at.reading;
+  S.readings.forEach((R, k) => {
+    const q = S.dims[2], hasVotes = S.totals[2].some((n, b) => n && b < q.bins);
+    const wants = [R.needs_difficulty && S.dims[0].key !== 'difficulty' ? 'a difficulty' : '', R.key !== 'hard' && !hasVotes ? 'votes on principles' : ''].filter(Boolean);
+    R.isReady = !wants.length;
+    R.only = () => {
+      const f = new Uint8Array(S.dims[i].slots), now = S.filters[i];
+      f[k + 1] = 1;
+      setFilters([[i, now && now[k + 1] && now.reduce((a, b) => a + b) === 1 ? null : f]], i);
+    };
+    const article = $(`reading-${R.key}`);
+    R.n = article.querySelector('.big');
+    R.of = article.querySelector('.of');
+    R.button = article.querySelector('.only');
+    R.button.addEventListener('click', R.only);
+    for (const act of article.querySelectorAll('[data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery({ reading: R.key }), S.hist[i][k + 1], R.name));
+    for (const button of article.querySelectorAll('button')) button.disabled = !R.isReady;
+    if (!R.isReady) { R.n.textContent = '–'; const why = article.querySelector('.wants'); why.hidden = false; why.textContent = `It needs ${wants.join(' and ')}: there is none yet.`; if (R.mark) R.mark.disabled = true; }
+  });
+  for (const act of document.querySelectorAll('.rows-head [data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery(), S.selected, 'the selection'));
+}
+function drawReadings() {
+  const i = S.at.reading, T = S.totals[i], H = S.hist[i] || T, f = S.filters[i];
+  S.readings.forEach((R, k) => {
+    const n = H[k + 1], total = T[k + 1], key = `${n}/${total}/${f ? f[k + 1] : ''}`;
+    if (!R.isReady || R.drawn === key) return;
+    R.drawn = key;
+    R.n.textContent = fmt(n);
+    R.of.textContent = n === total ? 'pairs' : `of ${fmt(total)}`;
+    if (R.mark) R.mark.lastChild.textContent = fmt(n);
+    for (const button of [R.mark, R.button]) button?.setAttribute('aria-pressed', !!(f && f[k + 1]));
+  });
+}
+const ACTS = {
+  adjudicate: ['Send to adjudication', 'They wait for an adjudicator who has not judged them, most disagreement first. Every judgement is kept.'],
+  ask_again: ['Re-annotate', 'People who have not seen the pair judge it too. Earlier judgements are kept and stay hidden from them.'],
+};
+function ask(act, filter, n, what) {
+  const dialog = $('ask'), form = dialog.querySelector('form'), isMany = n > 1000, [title, text] = ACTS[act], go = $('ask-go');
+  $('ask-title').textContent = `${title}: ${fmt(n)} pairs`;
+  $('ask-text').textContent = `${text} From: ${what.toLowerCase()}.`;
+  $('ask-more').hidden = act !== 'ask_again';
+  $('ask-typed').hidden = !isMany;
+  $('ask-number').textContent = String(n);
+  const typed = $('ask-typed').querySelector('input');
+  typed.value = '';
+  typed.oninput = () => { go.disabled = typed.value.replace(/\D/g, '') !== String(n); };
+  Object.assign(form.elements.do, { value: act });
+  form.elements.filter.value = filter;
+  form.elements.expected.value = n;
+  go.textContent = title;
+  go.disabled = isMany || !n;
+  dialog.showModal();
+}
+
+/* ---------- buttons ---------- */
+function colour(kind) {
+  S.colour = kind;
+  $('by-density').setAttribute('aria-pressed', kind === 'density');
+  $('by-discretion').setAttribute('aria-pressed', kind !== 'density');
+  plane.legend();
+  dirty();
+}
+function scale(kind) {
+  S.scale = kind;
+  $('to-all').setAttribute('aria-pressed', kind === 'all');
+  $('to-own').setAttribute('aria-pressed', kind !== 'all');
+  dirty();
+}
+function pin() {
+  const own = (h, i) => { const copy = Uint32Array.from(h), f = S.filters[i]; if (f) copy.forEach((_, b) => { if (!f[b]) copy[b] = 0; }); return copy; };
+  S.pin = S.pin ? null : { n: S.selected, hist: S.hist.map(own) };
+  $('pin-it').setAttribute('aria-pressed', !!S.pin);
+  $('pin-it').textContent = S.pin ? `Pinned ${fmt(S.pin.n)}` : 'Pin';
+  $('key-pin').hidden = !S.pin;
+  dirty();
+}
+let toasting = 0;
+function toast(text) { $('toast').textContent = text; clearTimeout(toasting); toasting = setTimeout(() => { $('toast').textContent = ''; }, 4000); }
+function wire() {
+  $('clear-all').addEventListener('click', () => setFilters(S.dims.map((_, i) => [i, null]), DEFAULT));
+  $('by-density').addEventListener('click', () => { colour('density'); sentence(); keep(); });
+  $('by-discretion').addEventListener('click', () => { colour('discretion'); sentence(); keep(); });
+  $('to-all').addEventListener('click', () => scale('all'));
+  $('to-own').addEventListener('click', () => scale('own'));
+  $('pin-it').addEventListener('click', pin);
+  $('save').addEventListener('click', () => $('keep').showModal());
+  $('numbers').addEventListener('toggle', () => { if ($('numbers').open) numbers(); });
+  $('copy').addEventListener('click', async () => {
+    try { await navigator.clipboard.writeText(location.href); toast('Link copied.'); } catch { toast('Copying is blocked here: take it from the address bar.'); }
+  });
+  for (const button of document.querySelectorAll('dialog [data-close]')) button.addEventListener('click', () => button.closest('dialog').close());
+  let size = 0;
+  addEventListener('resize', () => { cancelAnimationFrame(size); size = requestAnimationFrame(() => { plane.lay(); all(); }); });
+  for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) matchMedia(query).addEventListener('change', () => { theme(); plane.legend(); all(); });
+}
+
+/* ---------- start ---------- */
+function build() {
+  new Chart(0, $('at-x'), { ticks: false });
+  new Chart(1, $('at-y'), { vertical: true, ticks: false });
+  S.dims.forEach((d, i) => {
+    if (i < 2 || d.key === 'reading') return;
+    const isAlike = S.totals[i].filter(Boolean).length < 2;
+    if (isAlike && HIDDEN_WHEN_ALIKE.has(d.key) && !S.filters[i]) return;
+    const host = el('section', { className: 'dim', 'aria-labelledby': `d-${d.key}` });
+    $('dims').append(host);
+    if (isRange(d)) new Chart(i, host); else new Cats(i, host, SHOWN[d.key]);
+  });
+}
+async function begin() {
+  theme();
+  start(url.engine, url.columns, {
+    ready: ms => { S.loadMs = ms; performance.mark('columns-ready'); $('state').textContent = $('state').dataset.ready; },
+    changed: dirty,
+    settled: later,
+    failed: problem,
+  });
+  const response = await fetch(url.summary);
+  if (!response.ok) { problem(`The board could not be loaded (${response.status}). Reload the page.`); return; }
+  const { header, totals, plane: cells } = await response.json();
+  Object.assign(S, { rows: header.rows, version: header.version, dims: header.dims, readings: header.readings, edges: header.edges });
+  S.dims.forEach((d, i) => { S.at[d.key] = i; S.filters[i] = null; S.stamps[i] = 0; S.totals[i] = Uint32Array.from(totals[d.key]); });
+  S.planeTotal = Uint32Array.from(cells);
+  fromQuery(new URLSearchParams(location.search));
+  plane.setUp();
+  build();
+  plane.lay();
+  readings();
+  wire();
+  colour(S.colour);
+  if (!S.filters.some(Boolean)) { S.totals.forEach((t, i) => { S.hist[i] = t; }); S.planeNow = S.planeTotal; S.selected = S.rows; }
+  loaded = [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
+  sentence();
+  paint();
+  performance.mark('board-painted');
+  want(S.filters[0] || S.filters[1] ? 'plane' : DEFAULT);
+  await settled();
+  performance.mark('board-live');
+  root.dataset.live = '1';
+  const pair = new URLSearchParams(location.search).get('pair');
+  if (pair && rowOf(pair)) open(rowOf(pair), false);
+}
+begin();
+window.board = { S, setFilters, settled, want, filterQuery };

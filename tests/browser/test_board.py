@@ -1,0 +1,204 @@
+"""The board in a real browser: a walk with hand and keyboard, the numbers against SQL, axe-core in its states."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from annotation.models import Assignment, Judgement, Principle, PrincipleVote, Run
+from curation import browsing, gathering
+from curation.dimensions import parse
+from curation.models import Adjudication, FactsState, Measurement, Selection
+from tests.browser.test_pages import LOOKS, faults
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+LIVE = "#board[data-live]"
+
+
+@pytest.fixture
+def crowd(project: Any) -> list[Any]:
+    from annotation.models import Annotator
+
+    return [Annotator.objects.create(project=project, name=f"Person {n}", external_id=f"a{n}") for n in range(4)]
+
+
+@pytest.fixture
+def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
+    """Thirty pairs with judgements, votes and a difficulty; their facts are gathered."""
+    import uuid
+
+    draw = random.Random(1)
+    pairs = [make_pair(external_id=f"p-{n}", source="s", slots=0) for n in range(30)]
+    principle = [Principle.objects.create(project=project, key=k, short=k, text=".") for k in "ab"]
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "difficulty", "model": "tiny"},
+    )  # fmt: skip
+    for n, pair in enumerate(pairs):
+        for who in crowd[: n % 5]:
+            seat = Assignment.objects.create(
+                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
+            )
+            strength = draw.choice([-2, -1, 1, 2, 3])
+            Judgement.objects.create(
+                assignment=seat, annotator=who, key=uuid.uuid4(), verdict="prefer", strength=strength, swapped=False
+            )
+        for each in principle:
+            vote = draw.choice(["first", "second"])
+            PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=each, vote=vote)
+        if n % 6:
+            Measurement.objects.create(run=run, metric="difficulty", pair=pair, value=n / 30)
+    gathering.gather_facts(project=project)
+    return pairs
+
+
+def shown(page: Any) -> int:
+    page.evaluate("() => board.settled()")
+    return int(page.locator("#selected").inner_text().replace(",", ""))
+
+
+def counted(project: Any, query: str) -> int:
+    from django.http import QueryDict
+
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    return browsing.count(project=project, asked=parse(QueryDict(query).dict(), dims), dims=dims)
+
+
+def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
+    page = enter(lead, f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    assert shown(page) == 30
+    # A brush by hand: the counts are those of the database, the address says the filter.
+    page.locator("#at-x").scroll_into_view_if_needed()
+    box = page.locator("#at-x .chart").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, y, steps=6)
+    page.mouse.up()
+    page.wait_for_function("() => location.search.includes('difficulty=0.3..0.9')")
+    assert shown(page) == counted(project, "difficulty=0.3..0.9")
+    # By number, by keyboard, by button.
+    page.locator("#d-judgements-from").fill("2")
+    page.locator("#d-judgements-from").press("Enter")
+    page.get_by_role("slider", name="Agreement, lower edge").focus()
+    page.keyboard.press("PageUp")
+    page.get_by_role("button", name="conflict", exact=False).first.click()
+    page.wait_for_function("() => location.search.includes('discretion=conflict')")
+    query = page.evaluate("() => location.search.slice(1)")
+    assert {"difficulty", "judgements", "agreement", "discretion"} <= {part.split("=")[0] for part in query.split("&")}
+    found = counted(project, query)
+    assert shown(page) == found > 0
+    page.wait_for_selector("#table:not(.busy)")
+    assert page.locator("tr[data-pair]").count() == found
+    # The address alone brings all of it back.
+    page.reload()
+    page.wait_for_selector(LIVE)
+    assert shown(page) == found
+    # The drawer, by keyboard; Escape closes it and gives the focus back.
+    page.locator("tr[data-pair] a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#drawer:not([hidden])")
+    assert page.locator("#drawer .why .ok").count() == 4
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => document.activeElement.className") == "open"
+    # Saved, and sent: the number in the dialog is the number that goes.
+    page.locator("#save").click()
+    page.locator("#keep input[name=name]").fill("Conflicts")
+    page.locator("#keep").get_by_role("button", name="Save").click()
+    page.wait_for_selector(LIVE)
+    assert Selection.objects.get().query == query
+    page.locator(".rows-head [data-do=adjudicate]").click()
+    assert page.locator("#ask-title").inner_text() == f"Send to adjudication: {found} pairs"
+    assert faults(page) == []
+    page.locator("#ask-go").click()
+    page.get_by_text(f"{found} pairs wait for an adjudicator").wait_for()
+    assert Adjudication.objects.count() == found
+
+
+def test_counts_of_the_page_are_those_of_the_database(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
+    """In random states, reached by the address and by the engine."""
+    page = enter(lead, f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    page.evaluate("() => board.settled()")
+    draw = random.Random(4)
+    keys = page.evaluate("() => board.S.dims.map(d => [d.key, d.slots])")
+    for _ in range(15):
+        for place, (_, slots) in draw.sample(list(enumerate(keys)), 3):
+            low = draw.randrange(slots)
+            high = draw.randint(low + 1, slots)
+            page.evaluate(
+                """async ([i, low, high]) => {
+                  const d = board.S.dims[i], f = new Uint8Array(d.slots);
+                  f.fill(1, low, d.kind !== 'category' && low < d.bins ? Math.min(high, d.bins) : high);
+                  board.setFilters([[i, f.includes(0) ? f : null]], i);
+                  await board.settled();
+                }""",
+                [place, low, high],
+            )
+        query = page.evaluate("() => board.filterQuery()")
+        assert page.evaluate("() => board.S.selected") == counted(project, query), query
+        page.evaluate(
+            "async () => { board.setFilters(board.S.dims.map((_, i) => [i, null]), 3); await board.settled(); }"
+        )
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("query", ["", "?reading=ambiguous&colour=discretion", "?difficulty=unknown"])
+def test_the_board_is_sound_in_its_states(
+    enter: Any, lead: Any, project: Any, judged: list[Any], look: str, query: str
+) -> None:
+    page = enter(lead, f"/p/{project.slug}/board{query}", **LOOKS[look])
+    page.wait_for_selector(LIVE)
+    page.locator("#numbers summary").click()
+    page.wait_for_selector("#numbers-body table")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert faults(page) == []
+
+
+def test_forced_colours_and_doubled_text_hide_nothing(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
+    page = enter(lead, f"/p/{project.slug}/board?dissents=1..2", forced_colors="active")
+    page.wait_for_selector(LIVE)
+    page.evaluate("() => { document.documentElement.style.fontSize = '200%'; dispatchEvent(new Event('resize')); }")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    page.locator("#d-difficulty-from").fill("0.2")
+    page.locator("#d-difficulty-from").press("Enter")
+    page.wait_for_function("() => location.search.includes('difficulty=0.2..1')")
+
+
+def test_a_finger_brushes_the_vertical_margin(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
+    page = enter(lead, f"/p/{project.slug}/board", has_touch=True, viewport={"width": 390, "height": 844})
+    page.wait_for_selector(LIVE)
+    assert page.evaluate("() => getComputedStyle(document.querySelector('.margin-y .chart')).touchAction") == "pan-x"
+    page.locator("#at-y .chart").scroll_into_view_if_needed()
+    box = page.locator("#at-y .chart").bounding_box()
+    x = box["x"] + box["width"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, y: float | None) -> None:
+        points = [] if y is None else [{"x": x, "y": y}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", box["y"] + box["height"] * 0.2)
+    for share in (0.3, 0.4, 0.5, 0.6):
+        touch("touchMove", box["y"] + box["height"] * share)
+    touch("touchEnd", None)
+    page.wait_for_function("() => location.search.includes('agreement=')")
+    assert shown(page) == counted(project, page.evaluate("() => location.search.slice(1)"))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_empty_board_says_what_to_do(enter: Any, lead: Any, project: Any, make_pair: Any, look: str) -> None:
+    page = enter(lead, f"/p/{project.slug}/board", **LOOKS[look])
+    assert faults(page) == []
+    make_pair()
+    page.reload()
+    page.get_by_role("button", name="Gather now").click()
+    page.wait_for_selector(LIVE)
+    assert shown(page) == 1
+    assert faults(page) == []

@@ -1,0 +1,354 @@
+"""The board's pages over HTTP: what it shows, what it refuses, what its buttons do."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from annotation.errors import Refused
+from annotation.models import Assignment, Event, Principle, PrincipleVote, Run
+from curation import adjudicating, browsing, gathering
+from curation.dimensions import Filter, Order, parse
+from curation.models import Adjudication, FactsState, Measurement, PairFact, Selection
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
+    """Forty pairs with 0 to 3 judgements, some with votes and most with a difficulty; their facts are gathered."""
+    draw = random.Random(3)
+    pairs = [make_pair(source=f"s{place % 3}", external_id=f"p-{place}") for place in range(40)]
+    principles = [Principle.objects.create(project=project, key=f"k{n}", short=f"k{n}", text=".") for n in range(2)]
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "difficulty", "model": "tiny"},
+    )  # fmt: skip
+    for place, pair in enumerate(pairs):
+        for who in crowd[: place % 4]:
+            say(who, pair, draw.choice(["first", "first", "second", "tie"]), draw.randint(1, 3))
+        if place % 2:
+            for principle in principles:
+                says = draw.choice(["first", "second", "irrelevant"])
+                PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=principle, vote=says)
+        if place % 5:
+            Measurement.objects.create(run=run, metric="difficulty", pair=pair, value=draw.random())
+    gathering.gather_facts(project=project)
+    return pairs
+
+
+def unpacked(client: Any, project: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    answer = client.get(f"/p/{project.slug}/board/columns")
+    raw = gzip.decompress(answer.content)
+    assert raw[:4] == b"PLB1"
+    (length,) = struct.unpack("<I", raw[4:8])
+    header = json.loads(raw[8 : 8 + length])
+    n = header["rows"]
+    body = np.frombuffer(raw, dtype=np.uint8, offset=8 + length).reshape(len(header["dims"]), n)
+    return header, {one["key"]: body[place] for place, one in enumerate(header["dims"])}
+
+
+def random_filter(draw: random.Random, dims: Any) -> Filter:
+    passing = {}
+    for one in draw.sample(list(dims), draw.randint(1, 4)):
+        if one.kind == "category":
+            passing[one.key] = tuple(sorted(draw.sample(range(one.slots), draw.randint(1, one.slots))))
+        else:
+            low = draw.randrange(one.slots)
+            passing[one.key] = tuple(range(low, draw.randint(low + 1, one.slots)))
+    return Filter(passing)
+
+
+def test_counts_of_columns_sql_and_table_are_the_same(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    header, columns = unpacked(sign_in(lead), project)
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    draw = random.Random(11)
+    seen = set()
+    for _ in range(50):
+        asked = random_filter(draw, dims)
+        passing = np.ones(header["rows"], dtype=bool)
+        for key, slots in asked.passing.items():
+            passing &= np.isin(columns[key], slots)
+        expected = int(passing.sum())
+        seen.add(expected)
+        assert browsing.count(project=project, asked=asked, dims=dims) == expected, asked
+        page = browsing.page(project=project, asked=asked, order=Order(), dims=dims, size=100)
+        assert len(page.rows) == expected
+    assert len(seen) > 5, "The filters must cut in many ways."
+
+
+def test_the_summary_counts_what_the_columns_hold(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client = sign_in(lead)
+    _, columns = unpacked(client, project)
+    summary = json.loads(gzip.decompress(client.get(f"/p/{project.slug}/board/summary").content))
+    dims = summary["header"]["dims"]
+    assert [one["key"] for one in dims[:3]] == ["difficulty", "agreement", "discretion"]
+    for one in dims:
+        counted = np.bincount(columns[one["key"]], minlength=one["slots"]).tolist()
+        assert summary["totals"][one["key"]] == counted
+    assert sum(summary["plane"]) == 40
+    assert len(summary["plane"]) == 4 * 101 * 76
+
+
+@pytest.mark.parametrize("key", ["difficulty", "agreement", "strength", "judgements", "dissents"])
+@pytest.mark.parametrize("is_descending", [True, False])
+def test_pages_follow_each_other_without_gap_or_repeat(project: Any, many: Any, key: str, is_descending: bool) -> None:
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    order, after, rows = Order(key, is_descending), "", []
+    for _ in range(20):
+        page = browsing.page(project=project, asked=Filter(), order=order, dims=dims, after=after, size=7)
+        rows += page.rows
+        after = page.after
+        if not after:
+            break
+    assert sorted(row["pair_id"] for row in rows) == sorted(pair.pk for pair in many)
+    values = [row["value"] for row in rows]
+    known = [value for value in values if value is not None]
+    assert known == sorted(known, reverse=is_descending)
+    assert values[: len(known)] == known, "What is unknown comes last."
+
+
+def test_without_difficulty_the_plane_stands_on_strength(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, crowd: Any
+) -> None:
+    for who in crowd:
+        say(who, make_pair(), "first")
+    gathering.gather_facts(project=project)
+    client = sign_in(lead)
+    header, _ = unpacked(client, project)
+    assert header["dims"][0]["key"] == "strength"
+    page = client.get(f"/p/{project.slug}/board").content.decode()
+    assert "No difficulty is measured yet" in page
+
+
+def test_a_version_is_kept_for_ever_and_asked_for_once(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client = sign_in(lead)
+    version = FactsState.objects.get(project=project).version
+    answer = client.get(f"/p/{project.slug}/board/columns?v={version}")
+    assert answer["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert answer["Content-Encoding"] == "gzip"
+    again = client.get(f"/p/{project.slug}/board/columns", headers={"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again["Cache-Control"] == "private, no-cache"
+    gathering.gather_facts(project=project)
+    assert client.get(f"/p/{project.slug}/board/columns")["ETag"] != answer["ETag"]
+
+
+def test_nothing_and_nothing_gathered_have_their_sentences(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any
+) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    assert "There are no pairs yet." in client.get(home).content.decode()
+    make_pair()
+    assert "The facts of 1 pair have not been gathered yet." in client.get(home).content.decode()
+    assert client.get(f"{home}/columns").status_code == 409
+    assert client.post(f"{home}/gather").status_code == 302
+    assert "First 1 of 1" in client.get(home).content.decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["x=1", "difficulty=1", "discretion=chaos", "sort=prompt", "sort=-pair_id", "after=zz", "project=2",
+     "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--"],
+)  # fmt: skip
+def test_what_the_board_does_not_know_is_400_with_a_sentence(
+    project: Any, lead: Any, sign_in: Any, many: Any, query: str
+) -> None:
+    client = sign_in(lead)
+    for address in ("board", "board/rows"):
+        answer = client.get(f"/p/{project.slug}/{address}?{query}")
+        assert answer.status_code == 400
+        assert answer.content.decode().endswith(".")
+        assert answer["Content-Type"].startswith("text/plain")
+
+
+def test_the_table_costs_the_same_queries_for_few_and_many_rows(
+    project: Any, lead: Any, sign_in: Any, many: Any
+) -> None:
+    client = sign_in(lead)
+    client.get(f"/p/{project.slug}/board")
+    numbers = []
+    for query in ("dissents=2..3", "judgements=0..7"):
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            client.get(f"/p/{project.slug}/board/rows?{query}")
+        numbers.append(len(seen))
+    assert numbers[0] == numbers[1] <= 12
+
+
+def test_the_drawer_says_why_line_by_line_and_what_was_said(
+    project: Any, lead: Any, sign_in: Any, many: Any, say: Any
+) -> None:
+    pair = many[3]
+    client = sign_in(lead)
+    fact = PairFact.objects.get(pair=pair)
+    query = f"judgements=3..3&discretion={fact.discretion or 'unknown'}&dissents=0..0"
+    page = client.get(f"/p/{project.slug}/board/pairs/{pair.pk}?{query}", headers={"X-Fragment": "1"}).content.decode()
+    assert "Why is this pair here" in page
+    assert "Judgements per pair" in page
+    assert page.count('class="ok"') + page.count('class="no"') == 3
+    assert page.count("<tr>") == 1 + 3
+    whole = client.get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    assert "Back to the board" in whole
+    assert "No filter is set" in whole
+
+
+def test_spans_are_quoted_from_the_raw_text(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, alice: Any
+) -> None:
+    from annotation.models import Rationale, Span
+
+    pair = make_pair(first="It is <b>four</b>.")
+    why = Rationale.objects.create(
+        pair=pair, annotator=alice, judgement=say(alice, pair, "first"), text="Right & short"
+    )
+    Span.objects.create(rationale=why, candidate=pair.first, start=6, end=13)
+    gathering.gather_facts(project=project)
+    page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    assert "Right &amp; short" in page
+    assert '<q dir="auto">&lt;b&gt;four</q>' in page
+
+
+# ---- saved selections ----
+
+
+def test_a_selection_is_saved_with_owner_and_version(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, address = sign_in(lead), f"/p/{project.slug}/board/save"
+    for query in ("difficulty=0.5..1", "difficulty=0.5..1", "difficulty=0.6..1"):
+        client.post(address, {"name": "Hard ones", "filter": f"{query}&sort=-agreement"})
+    saved = list(Selection.objects.order_by("version"))
+    assert [(one.version, one.query, one.owner) for one in saved] == [
+        (1, "difficulty=0.5..1", lead.user),
+        (2, "difficulty=0.6..1", lead.user),
+    ]
+    assert saved[0].criteria == [{"field": "difficulty", "operator": ">=", "value": 0.5}]
+    client.post(address, {"name": " ", "filter": ""})
+    assert Selection.objects.count() == 2
+    assert "Hard ones, version 2" in client.get(f"/p/{project.slug}/board").content.decode()
+
+
+def test_the_criteria_of_a_selection_find_the_boards_pairs(project: Any, many: Any) -> None:
+    """What a release reads of a saved selection is what the board counted, in random filters."""
+    from curation.keeping import criteria_of
+    from curation.selecting import Voices, from_json, in_play, pairs_sql
+
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    draw = random.Random(5)
+    for _ in range(40):
+        asked = random_filter(draw, dims)
+        # A hand makes no interval of numbers together with the unknown.
+        asked = Filter({
+            one.key: slots for one in dims if (slots := asked.passing.get(one.key)) is not None
+            and (one.kind == "category" or slots[-1] < one.bins or slots == (one.bins,))
+        })  # fmt: skip
+        stored = json.loads(json.dumps([one.as_json() for one in criteria_of(asked, dims)]))
+        source, params = pairs_sql(project=project.pk, voices=Voices())
+        tried = [one.sql() for one in in_play(from_json(stored))]
+        condition = " AND ".join(sql for sql, _ in tried)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT p.id {source} AND {condition}", [*params, *(value for _, each in tried for value in each)]
+            )
+            found = {pair for (pair,) in cursor.fetchall()}
+        sql, values = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            assert {pair for (pair,) in cursor.fetchall()} == found, stored
+
+
+# ---- queues ----
+
+
+def test_pairs_are_sent_to_adjudication_once_and_counted(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, address = sign_in(lead), f"/p/{project.slug}/board/send"
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    n = browsing.count(project=project, asked=parse({"dissents": "1..3"}, dims), dims=dims)
+    assert n > 1
+    form = {"do": "adjudicate", "filter": "dissents=1..3", "expected": n}
+    for _ in range(2):
+        client.post(address, form)
+    assert Adjudication.objects.count() == n
+    assert Adjudication.objects.values_list("because", flat=True).distinct().get() == "dissents=1..3"
+    assert Event.objects.filter(act="board.adjudicate").count() == 2
+    client.post(address, {**form, "filter": "", "expected": n})
+    assert Adjudication.objects.count() == n, "The number that was confirmed is not the number that is found."
+
+
+def test_an_adjudicator_never_settles_a_pair_that_they_judged(
+    project: Any, lead: Any, adjudicator: Any, alice: Any, make_pair: Any, say: Any
+) -> None:
+    judged, other = make_pair(), make_pair()
+    say(adjudicator, judged, "first")
+    gathering.gather_facts(project=project)
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    adjudicating.send_to_adjudication(
+        project=project, asked=Filter(), dims=dims, expected=2, because="", actor=lead.user
+    )
+    mine = Adjudication.objects.get(pair=judged)
+    assert [one.pair for one in adjudicating.waiting_for(adjudicator)] == [other]
+    with pytest.raises(Refused, match="You have judged this pair"):
+        adjudicating.take(adjudication=mine, adjudicator=adjudicator)
+    with pytest.raises(IntegrityError, match="adjudicator_did_not_judge"), transaction.atomic():
+        Adjudication.objects.filter(pk=mine.pk).update(adjudicator=adjudicator)
+    with pytest.raises(Refused, match="Only adjudicators"):
+        adjudicating.take(adjudication=mine, adjudicator=alice)
+    free = Adjudication.objects.get(pair=other)
+    assert adjudicating.take(adjudication=free, adjudicator=adjudicator).adjudicator == adjudicator
+    assert adjudicating.take(adjudication=mine, adjudicator=lead).adjudicator == lead
+    with pytest.raises(Refused, match="Somebody else"):
+        adjudicating.take(adjudication=mine, adjudicator=adjudicator)
+    with pytest.raises(IntegrityError, match="settled_by_somebody"), transaction.atomic():
+        Adjudication.objects.filter(pk=mine.pk).update(outcome="tie")
+    with pytest.raises(IntegrityError, match="a_pair_waits_once"), transaction.atomic():
+        Adjudication.objects.create(project=project, pair=judged)
+
+
+def test_asking_again_opens_slots_for_people_who_have_not_judged(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, crowd: Any, alice: Any
+) -> None:
+    from annotation.assigning import claim, open_slots
+
+    project.overlap = 1
+    project.save()
+    done, untouched = make_pair(slots=1), make_pair(slots=1)
+    Assignment.objects.all().update(annotator=crowd[0], done_at=timezone.now())
+    say(crowd[0], done, "first")
+    gathering.gather_facts(project=project)
+    form = {"do": "ask_again", "filter": "judgements=1..1", "expected": 1, "more": 2}
+    client = sign_in(lead)
+    for _ in range(2):
+        client.post(f"/p/{project.slug}/board/send", form)
+    extra = Assignment.objects.filter(is_extra=True)
+    assert [(one.pair, one.slot) for one in extra.order_by("slot")] == [(done, 2), (done, 3)]
+    assert not Assignment.objects.filter(pair=untouched, annotator=None).exists()
+    open_slots(project=project)
+    assert extra.count() == 2, "They lie beyond the overlap and are no surplus."
+    handed = claim(user_id=alice.user_id, slug=project.slug)
+    assert handed is not None
+    assert Assignment.objects.get(pk=handed.assignment_id).pair == done
+    assert claim(user_id=alice.user_id, slug=project.slug) is None, "Nobody gets a pair twice."
+
+
+# ---- comparing ----
+
+
+def test_two_selections_are_compared_with_intervals(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client = sign_in(lead)
+    client.post(f"/p/{project.slug}/board/save", {"name": "Judged", "filter": "judgements=2..3"})
+    one = Selection.objects.get()
+    page = client.get(f"/p/{project.slug}/board/compare?first={one.pk}&second=0").content.decode()
+    assert "20 against 40 pairs; 20 are in both" in page
+    assert "Newcombe" in page
+    assert "points" in page
+    assert client.get(f"/p/{project.slug}/board/compare?first=x").status_code == 400
+    assert client.get(f"/p/{project.slug}/board/compare?first=999").status_code == 404
