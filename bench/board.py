@@ -1,0 +1,337 @@
+"""How fast the board is: a brush in a real Chromium, a page of the table, an exact count, the first paint.
+
+    python -m bench.board [--quick] [--pairs N ...]
+
+Synthetic pairs with three judgements each, votes on principles and a measured difficulty are made in a database of
+their own; their facts are gathered; a web server serves the board; Chromium drags brushes with a real pointer. Prints
+one JSON line for each size. The figure is the 95th percentile of a brush frame, from the handler to after the paint;
+it is compared with asking the database for one histogram at each move. Without Chromium the browser's figures are null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import harness
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = (10_000, 100_000, 1_000_000)
+STATES = 60
+MOVES = 60
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# One statement each; what is random is drawn from the row's number, so that two runs make the same pairs. `amb` is how
+# ambiguous a pair is and `hard` how hard: votes, strengths, principles and losses follow from the two.
+SEED = [
+    "SELECT setseed(0.42)",
+    """CREATE TEMP TABLE made AS SELECT i, random() ^ 2.2 AS amb, random() ^ 1.6 AS hard, random() < 0.03 AS wrong,
+        random() AS u, (ARRAY['en','en','en','es','fr','de','zh','ja','pt','hi','ar','sw'])
+        [1 + floor(random() * 12)::int] AS language, (ARRAY['writing','coding','maths','reasoning','safety',
+        'medical','legal','roleplay','summary','translation','factual','other'])
+        [1 + floor(random() * 12)::int] AS tag FROM generate_series(1, {n}) i""",
+    """INSERT INTO prompt (id, project_id, messages, system, language, tags, source, external_id, meta, digest, html,
+        renderer, created_at)
+        SELECT i, {p},
+        jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'What about number ' || i || '?')),
+        '', language, ARRAY[tag], '', '', '{{}}', decode(lpad(to_hex(i), 16, '0'), 'hex'), '', 1, now() FROM made""",
+    """INSERT INTO candidate (id, prompt_id, messages, digest, "index", model, revision, strategy, polarity,
+        template_version, language, html, renderer, characters, created_at)
+        SELECT 2 * i + side, i, jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', 'It is ' || i)),
+        decode(lpad(to_hex(2 * i + side), 16, '0'), 'hex'), side, 'model-' || side, '', '', '', '', language, '', 1,
+        (300 + 900 * random() ^ 2)::int, now() FROM made CROSS JOIN generate_series(0, 1) side""",
+    """INSERT INTO pair (id, project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label,
+        label_kind, meta, is_gold, split, created_at)
+        SELECT i, {p}, i, 2 * i, 2 * i + 1, i, 'bench', 'p-' || i, '{{}}', '{{}}', '', '', '{{}}', i % 97 = 0, '', now()
+        FROM made""",
+    """INSERT INTO annotator (id, project_id, kind, role, name, external_id, is_simulated, is_active, languages, model,
+        revision, prompt_version, cursor, created_at)
+        SELECT i, {p}, 'person', 'annotator', 'a' || i, 'a' || i, true, true, '[]', '', '', '', -1, now()
+        FROM generate_series(1, 60) i""",
+    """INSERT INTO assignment (id, project_id, pair_id, slot, priority, annotator_id, swapped, done_at)
+        SELECT 3 * i + k, {p}, i, k, i, 1 + (i * 7 + k * 13) % 60, i % 2 = 0, now()
+        FROM made CROSS JOIN generate_series(1, 3) k""",
+    """INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength, strength_known,
+        skip_reason, flags, swapped, client, created_at)
+        SELECT 3 * i + k, 1 + (i * 7 + k * 13) % 60, 1, true, gen_random_uuid(),
+        CASE WHEN draw < 0.12 * amb THEN 'tie' ELSE 'prefer' END,
+        CASE WHEN draw < 0.12 * amb THEN 0 ELSE (CASE WHEN draw < 0.12 * amb + 0.95 - 0.5 * amb THEN 1 ELSE -1 END)
+          * (CASE WHEN i % 2 = 0 THEN 1 ELSE -1 END) * (1 + floor(3 * random() * (1 - 0.6 * amb)))::int END,
+        true, '', '{{}}', false, '', now()
+        FROM (SELECT *, random() AS draw FROM made CROSS JOIN generate_series(1, 3) k) each""",
+    """INSERT INTO principle (project_id, source, key, short, text)
+        SELECT {p}, '', 'k' || i, 'k' || i, 'k' || i FROM generate_series(1, 3) i""",
+    """INSERT INTO principle_vote (pair_id, annotator_id, principle_id, vote, created_at)
+        SELECT i, 1, r.id, CASE WHEN draw < 0.45 THEN 'irrelevant'
+          WHEN (draw < 0.95 - 0.3 * amb) = (i % 2 = 0) THEN 'first' ELSE 'second' END, now()
+        FROM (SELECT *, random() AS draw FROM made CROSS JOIN generate_series(1, 3) k WHERE i % 2 = 0 OR i % 3 = 0) each
+        JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place FROM principle) r ON r.place = each.k""",
+    """INSERT INTO run (project_id, kind, state, parameters, seed, code_version, created_at, due_at, attempt, worker,
+        cancel_requested, progress, result, error, log, finished_at)
+        VALUES ({p}, 'measurement', 'done', '{{"measure": "difficulty", "model": "tiny-lm"}}', 0, 'bench', now(), now(),
+        1, '', false, 0, '{{}}', '', '', now())""",
+    """INSERT INTO measurement (run_id, metric, pair_id, value, detail, created_at)
+        SELECT r.id, m.metric, i, CASE m.metric WHEN 'difficulty' THEN 0.2 + 1.1 * amb + 0.7 * hard
+          + (CASE WHEN wrong THEN 1.5 ELSE 0 END) + 0.3 * random()
+          ELSE 3 - 4 * amb - 2 * hard + 2 * random() END,
+        '{{}}', now()
+        FROM made CROSS JOIN run r CROSS JOIN (VALUES ('difficulty'), ('likelihood_margin')) m (metric)""",
+]
+SEQUENCES = ("prompt", "candidate", "pair", "annotator", "assignment")
+
+
+def seed(project: int, *, pairs: int) -> None:
+    """Fill an empty database with one project's pairs. The keys between tables hold by construction."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        # Three million foreign keys that are known to hold are not checked one by one.
+        cursor.execute("SET session_replication_role = replica")
+        for statement in SEED:
+            cursor.execute(statement.format(n=pairs, p=project))
+        for table in SEQUENCES:
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
+        cursor.execute("SET session_replication_role = DEFAULT")
+        cursor.execute("VACUUM ANALYZE")
+
+
+# ---- the server's share ----------------------------------------------------------------------------------------------
+
+
+def states(dims: Any, *, count: int) -> list[Any]:
+    """Random filters as a hand makes them: one to four dimensions, an interval or some values of each."""
+    from curation.dimensions import Filter
+
+    draw = random.Random(7)
+    made = []
+    for _ in range(count):
+        passing = {}
+        for one in draw.sample(list(dims[:10]), draw.randint(1, 4)):
+            if one.kind == "category":
+                passing[one.key] = tuple(sorted(draw.sample(range(one.slots), draw.randint(1, one.slots - 1))))
+            else:
+                low = draw.randrange(one.bins)
+                passing[one.key] = tuple(range(low, min(one.bins, low + draw.randint(1, one.bins)) or 1))
+        made.append(Filter(passing))
+    return made
+
+
+def served(project: Any) -> dict[str, Any]:
+    """Milliseconds of a page of the table, of an exact count, and of the histogram that a plain board would ask for."""
+    from django.db import connection
+
+    from curation import browsing
+    from curation.dimensions import Order
+
+    state = browsing.state_of(project)
+    assert state is not None
+    dims = browsing.dims_of(state)
+    asked = states(dims, count=STATES)
+    pages, counts, plain = [], [], []
+    browsing.page(project=project, asked=asked[0], order=Order(), dims=dims)
+    for one in asked:
+        pages.append(_seconds(lambda one=one: browsing.page(project=project, asked=one, order=Order(), dims=dims)))
+        counts.append(_seconds(lambda one=one: browsing.count(project=project, asked=one, dims=dims)))
+    for one in asked[:20]:
+        condition, params = one.sql(dims)
+        sql = f"SELECT b_strength, count(*) FROM pair_facts f WHERE f.project_id = %s AND {condition} GROUP BY 1"
+        with connection.cursor() as cursor:
+            plain.append(_seconds(lambda: cursor.execute(sql, [project.pk, *params])))  # noqa: B023
+    return {
+        "table_page": harness.percentiles(pages),
+        "exact_count": harness.percentiles(counts),
+        "one_histogram_in_sql": harness.percentiles(plain),
+    }
+
+
+def _seconds(act: Any) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def web_server(database: str, log: Path) -> Iterator[int]:
+    """A web server of our own on a free port. Yields the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--no-access-log", "config.wsgi:application"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.settings", "BENCH_DATABASE": database}
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        for _ in range(300):
+            if server.poll() is not None:
+                raise RuntimeError(f"The web server did not start:\n{log.read_text()[-2000:]}")
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield port
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+# ---- the browser's share ---------------------------------------------------------------------------------------------
+
+WATCH = """() => {
+  const W = window.watched = { frames: [], gaps: [], on: false };
+  let began = null, last = null;
+  addEventListener('pointermove', () => { if (W.on && began === null) began = performance.now(); }, true);
+  document.getElementById('board').addEventListener('painted', () => {
+    if (began === null) return;
+    const start = began, after = new MessageChannel();
+    began = null;
+    after.port1.onmessage = () => W.frames.push(performance.now() - start);
+    after.port2.postMessage(0);
+  });
+  const tick = now => {
+    if (W.on && last !== null) W.gaps.push(now - last);
+    last = W.on ? now : null;
+    requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
+}"""
+LOADED = """() => {
+  const at = name => { const found = performance.getEntriesByName(name)[0]; return found ? found.startTime : null; };
+  return { painted: at('first-contentful-paint'), summary: at('board-painted'), columns: at('columns-ready'),
+           live: at('board-live') };
+}"""
+
+
+def browsed(port: int, slug: str, cookie: tuple[str, str]) -> dict[str, Any]:
+    """What a Chromium sees: how the board comes up, and how it follows a hand on four brushes."""
+    from playwright.sync_api import sync_playwright
+
+    home = f"http://127.0.0.1:{port}"
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        loads, frames, gaps, builds = [], [], [], []
+        for round_ in range(3):
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": home}])
+            page = context.new_page()
+            page.goto(f"{home}/p/{slug}/board")
+            page.wait_for_selector("#board[data-live]", timeout=60_000)
+            loads.append(page.evaluate(LOADED))
+            if round_:
+                context.close()
+                continue
+            page.evaluate(WATCH)
+            for target in ("#at-x .chart", "#d-strength", "#d-length", "#plane"):
+                chart = page.locator(
+                    target if " " in target or target == "#plane" else f"section[aria-labelledby={target[1:]}] .chart"
+                )
+                chart.scroll_into_view_if_needed()
+                box = chart.bounding_box()
+                assert box is not None
+                is_plane = target == "#plane"
+                x, y = box["x"] + 0.15 * box["width"], box["y"] + box["height"] * (0.2 if is_plane else 0.5)
+                page.mouse.move(x, y)
+                page.wait_for_timeout(100)
+                page.evaluate("() => board.settled()")
+                builds.append(page.evaluate("() => board.S.lastBuild.sync + board.S.lastBuild.build"))
+                page.mouse.down()
+                page.evaluate("() => { watched.on = true; }")
+                for move in range(1, MOVES + 1):
+                    page.mouse.move(
+                        x + 0.7 * box["width"] * move / MOVES,
+                        y + (0.6 * box["height"] * move / MOVES if is_plane else 0),
+                    )
+                page.evaluate("() => { watched.on = false; }")
+                page.mouse.up()
+                page.wait_for_timeout(300)
+                page.locator("#clear-all").click()
+                page.wait_for_timeout(300)
+            frames, gaps = page.evaluate("() => [watched.frames, watched.gaps]")
+            context.close()
+        browser.close()
+    middle = {name: round(statistics.median(load[name] for load in loads), 1) for name in loads[0]}
+    return {
+        "brush_frame": harness.percentiles([frame / 1000 for frame in frames]),
+        "frames": len(frames),
+        "animation_frame_interval": harness.percentiles([gap / 1000 for gap in gaps]),
+        "cube_ms": round(max(builds), 1),
+        "first_paint_ms": middle["painted"],
+        "summary_painted_ms": middle["summary"],
+        "columns_ready_ms": middle["columns"],
+        "live_ms": middle["live"],
+    }
+
+
+def measure(pairs: int) -> None:
+    from django.conf import settings
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.test import Client
+
+    from annotation.models import Project, User
+    from curation.gathering import gather_facts
+
+    with harness.throw_away_database() as database, tempfile.TemporaryDirectory() as folder:
+        project = Project.objects.create(slug="bench", name="Bench", overlap=3)
+        began = time.perf_counter()
+        seed(project.pk, pairs=pairs)
+        seeded = time.perf_counter() - began
+        gather_facts(project=project, command="bench")
+        sent = len(bytes(project.facts_state.summary)) + len(bytes(project.facts_state.columns))
+        found: dict[str, Any] = {
+            "pairs": pairs,
+            "seeding_s": round(seeded, 1),
+            "gathering_s": round(project.facts_state.seconds, 1),
+        }
+        found |= {"bytes_sent": sent, **served(project)}
+        browser: dict[str, Any] = {}
+        if CHROMIUM:
+            lead = User.objects.create_superuser("bench@example.org", None, name="Bench")
+            client = Client()
+            client.force_login(lead, backend="annotation.signing_in.Backend")
+            assert isinstance(client.session, SessionStore)
+            cookie = (settings.SESSION_COOKIE_NAME, str(client.session.session_key))
+            with web_server(database, Path(folder) / "web.log") as port:
+                browser = browsed(port, project.slug, cookie)
+    plain = found["one_histogram_in_sql"]["p95_ms"]
+    frame = browser["brush_frame"]["p95_ms"] if browser else None
+    harness.report(
+        name="board",
+        figure=frame,  # type: ignore[arg-type]
+        unit="ms, brush frame p95",
+        ratio=round(frame / plain, 3) if frame else None,
+        compared_with=f"one histogram in SQL at each move: p95 {plain} ms",
+        **found,
+        **browser,
+        load=round(os.getloadavg()[0], 1),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="10,000 pairs only; ends within 30 s")
+    parser.add_argument("--pairs", type=int, nargs="+", help="how many pairs")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    harness.set_up()
+    for pairs in options.pairs or (SIZES[:1] if options.quick else SIZES):
+        measure(pairs)
+
+
+if __name__ == "__main__":
+    main()
