@@ -25,7 +25,7 @@ NO_ADJUDICATOR = "DROP TRIGGER adjudicator_did_not_judge ON adjudication; DROP F
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0008_another_opinion"),
+        ("annotation", "0009_another_opinion"),
         ("curation", "0002_release_salt"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

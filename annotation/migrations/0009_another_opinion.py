@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0007_runs_go_on_and_models_are_registered"),
+        ("annotation", "0008_overall_first"),
     ]
 
     operations = [
