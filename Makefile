@@ -15,6 +15,10 @@ help: ## print this list
 setup: .venv/installed ## make .venv and install the pinned requirements
 	@echo "Ready: make demo"
 
+.PHONY: engine
+engine: .venv/installed-gpu ## install what loads models (torch, transformers), for generating and judging
+	@echo "Ready: make demo"
+
 .PHONY: demo
 demo: .venv/installed ## start everything with the demo project; PORT=8000; Ctrl-C stops
 	@exec $(PY) manage.py demo $(if $(PORT),--port '$(PORT)')
@@ -46,6 +50,10 @@ clean: ## stop the embedded database, remove .venv and caches; var/ stays
 .venv/installed: requirements.txt .ci/install
 	@.ci/install requirements.txt
 	@touch $@
+
+.venv/installed-gpu: requirements-gpu.txt .ci/install
+	@.ci/install requirements-gpu.txt
+	@touch $@ .venv/installed
 
 .venv/installed-dev: requirements-dev.txt .ci/install
 	@.ci/install requirements-dev.txt

@@ -1,14 +1,18 @@
 """Nothing -> the demo project: our own prompts, judged by simulated annotators whose skill and bias are known.
 
 Everything goes the real way: the import writes prompts, candidates and pairs, the guideline is published, slots are
-opened by assigning. Only the judgements are drawn (annotation/simulating.py), from annotators whose names begin with
-"Simulated" and who are marked so in the database. Some slots stay open, so that a newcomer has something to judge.
+opened by assigning. Only the judgements are drawn (annotation/simulating.py), from annotators and judges whose names
+begin with "Simulated" and who are marked so in the database. Some slots stay open, so that a newcomer has something to
+judge.
+
+The toy model that comes along is registered and allowed here, so that generation and judging can be tried as well.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +22,8 @@ import numpy as np
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation import guiding, simulating
+from annotation import guiding, registering, simulating
+from annotation.asking import Answer, JudgingPlan, Question, record_answers
 from annotation.errors import Refused
 from annotation.founding import found_project
 from annotation.importing import import_pairs
@@ -27,20 +32,24 @@ from annotation.models import (
     Assignment,
     Guideline,
     Judgement,
+    LanguageModel,
     Pair,
     Project,
     Rationale,
     Role,
+    Run,
     SkipReason,
     User,
 )
 from annotation.recording import record
+from annotation.running import claim, request_run
 
 FOLDER = Path(__file__).resolve().parent / "demo"
 SLUG = "demo"
 LEAD = "lead@demo.invalid"
 ANNOTATOR = "annotator@demo.invalid"
 COMMAND = "load_demo"
+TOY, TOY_LOCATION = "plumbline-toy", "shipped:toy"
 SEED = 20260101
 # Shares of pairs: with open slots left; with the reason written for this pair, not one that fits any.
 OPEN_SHARE = 0.45
@@ -97,9 +106,21 @@ def load_demo(*, now: datetime | None = None) -> Demo:
     guideline = _publish(project, lead, now)
     import_pairs(project=project, path=FOLDER / "pairs.jsonl", actor=lead)
     _simulate(project, guideline, now)
+    _simulate_judges(project, guideline)
     record(act="demo.load", subject=project.slug, command=COMMAND, project=project)
     project.refresh_from_db()
     return Demo(project, lead, annotator, is_new=True)
+
+
+def ensure_toy() -> LanguageModel:
+    """The toy in the register: found, or registered and allowed. A toy that was withdrawn stays so."""
+    found = LanguageModel.objects.filter(name=TOY).first()
+    if found is not None:
+        return found
+    toy = registering.register_model(
+        name=TOY, backend=registering.LOCAL, location=TOY_LOCATION, is_toy=True, command=COMMAND
+    )
+    return registering.allow_model(model=toy, command=COMMAND)
 
 
 def is_loaded() -> bool:
@@ -204,6 +225,65 @@ def _draw(project: Project, cast: list[simulating.Simulated], sentences: dict[st
                 )
             )
     return answers
+
+
+def _simulate_judges(project: Project, guideline: Guideline) -> None:
+    """Judges of known skill and bias answer every pair in both orders, in a run each."""
+    told = json.loads((FOLDER / "annotators.json").read_text(encoding="utf-8"))["judges"]
+    for who in told["judges"]:
+        given = {key: value for key, value in who.items() if key not in ("note", "asks")}
+        _let_judge(project, guideline, simulating.SimulatedJudge(**given, asks=tuple(who["asks"])))
+
+
+def _let_judge(project: Project, guideline: Guideline, who: simulating.SimulatedJudge) -> None:
+    asked: dict[str, int] = {}
+    if "principles" in who.asks:
+        numbers = dict(guideline.places.values_list("principle__short", "principle_id"))
+        asked = {line["key"]: numbers[line["short"]] for line in _lines("principles.jsonl")}
+    plan = JudgingPlan(model=who.name, asks=who.asks, principles=tuple(asked.values()))
+    judge = Annotator.objects.create(
+        project=project,
+        kind=Annotator.Kind.JUDGE,
+        name=who.name,
+        model=who.name,
+        prompt_version="simulation",
+        external_id=f"simulated-{who.seed}",
+        is_simulated=True,
+    )
+    run = request_run(
+        project=project, kind=Run.Kind.JUDGING, parameters=plan.as_parameters(), actor=None, seed=who.seed
+    )
+    hold = claim(run_id=run.pk, worker=f"command {COMMAND}")
+    assert hold is not None
+    answers = list(_judge_answers(project, who, asked))
+    with hold.fenced():
+        record_answers(run=hold.run, judge=judge, answers=answers)
+    hold.finish(result={"judge": judge.pk, "answers": len(answers), "simulated": True})
+
+
+def _judge_answers(project: Project, who: simulating.SimulatedJudge, asked: dict[str, int]) -> Iterator[Answer]:
+    latent = {row["item_id"]: row for row in _lines("pairs.jsonl")}
+    rng = np.random.default_rng([SEED, who.seed])
+    for pair in Pair.objects.filter(project=project).select_related("first", "second").order_by("rank"):
+        row = latent[pair.external_id]
+        # The import may have put the file's second response first.
+        first, second = ("a", "b") if pair.first.text == row["response_a"] else ("b", "a")
+        # Where neither follows a principle more, a judge is told to say NA.
+        says = {first: 1.0, second: -1.0}
+        votes = row["meta"]["principle_votes"]
+        questions: dict[int | None, float | None] = {asked[key]: says.get(votes[key]) for key in asked}
+        if "overall" in who.asks:
+            questions[None] = row["meta"][f"quality_{first}"] - row["meta"][f"quality_{second}"]
+        for principle, leaning in questions.items():
+            both = simulating.answer_in_both_orders(
+                who=who,
+                leaning=leaning or 0.0,
+                words=len(pair.first.text.split()) - len(pair.second.text.split()),
+                applies=leaning is not None,
+                rng=rng,
+            )
+            for swapped, (a, b, na) in zip((False, True), both.tolist(), strict=True):
+                yield Answer(Question(pair.pk, principle, swapped), a, b, na)
 
 
 def _reason(written: dict[str, Any], sentences: dict[str, list[str]], rng: np.random.Generator) -> dict[str, Any]:

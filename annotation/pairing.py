@@ -230,7 +230,8 @@ def pair_candidates(
     """Pair the candidates that a run made for these prompts, and open slots as an import does.
 
     What is drawn depends on the run's seed and the prompt, so that pairing twice makes the same pairs and adds nothing.
-    The pairs carry no label: a strategy's polarity is a pseudo-label and stays with its candidates.
+    The pairs carry no label: a strategy's polarity is a pseudo-label and stays with its candidates. A pair with a toy's
+    text carries the mark "toy" and opens no slot: the judging page is blind, so what must be marked cannot be on it.
 
     Returns how many pairs are new, and how many were left out, by reason.
     """
@@ -241,7 +242,9 @@ def pair_candidates(
         by_prompt[candidate.prompt_id].append(candidate)
     left_out: Counter[str] = Counter()
     wanted: list[tuple[int, int, int]] = []
+    toys: set[int] = set()
     for prompt, candidates in by_prompt.items():
+        toys.update(one.pk for one in candidates if one.is_toy)
         rng = np.random.default_rng([run.seed, prompt])
         paired = choose_pairs(_entrants(candidates), rule=rule, near=near, per_prompt=per_prompt, rng=rng)
         left_out += paired.left_out
@@ -260,6 +263,7 @@ def pair_candidates(
             second_id=second,
             rank=rank + at,
             source=f"run {run.pk}",
+            marks=["toy"] if {first, second} & toys else [],
             meta={"run": run.pk, "pairing": rule},
         )
         for at, (prompt, first, second) in enumerate(new)

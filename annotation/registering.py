@@ -20,6 +20,8 @@ from annotation.models import LanguageModel, Run, User
 from annotation.recording import record
 from annotation.running import Hold, request_run
 
+# A location that begins so names a model that comes along with Plumbline (settings.SHIPPED_MODELS).
+SHIPPED = "shipped:"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 LOCAL, ENDPOINT = LanguageModel.Backend.TRANSFORMERS_LOCAL, LanguageModel.Backend.OPENAI_COMPATIBLE
@@ -48,10 +50,14 @@ def register_model(
     name, location, name_there, revision = (text.strip() for text in (name, location, name_there, revision))
     if not name or any(ord(sign) < 32 for sign in name + location + name_there + revision):
         raise Refused("Give the model a name, without line breaks. Runs and candidates will call it so.")
+    if is_toy and not all("toy" in text.casefold() for text in (name, name_there) if text):
+        raise Refused("A toy's name has “toy” in it: candidates and judges are called so, wherever they are shown.")
     if backend == ENDPOINT:
         _check_address(location)
     elif backend == LOCAL and location:
-        location = str(folder_of(location))
+        folder = folder_of(location)
+        # What comes along keeps its short name, so that it is found wherever Plumbline lies.
+        location = location if location.startswith(SHIPPED) else str(folder)
     elif backend == LOCAL:
         _check_hub(name_there or name, revision)
     else:
@@ -80,8 +86,13 @@ def folder_of(location: str) -> Path:
     """The folder of a local model, links resolved.
 
     Raises:
-        Refused: it lies under none of the allowed roots (PLUMBLINE_MODELS).
+        Refused: it lies under none of the allowed roots (PLUMBLINE_MODELS), or no such model comes along.
     """
+    if location.startswith(SHIPPED):
+        shipped = settings.SHIPPED_MODELS.get(location.removeprefix(SHIPPED))
+        if shipped is None:
+            raise Refused(f"No model {location} comes along. There are: {', '.join(settings.SHIPPED_MODELS)}.")
+        return Path(shipped)
     roots = [Path(root).resolve() for root in settings.MODEL_ROOTS]
     path = Path(location)
     # A short name is looked up in the first root.
@@ -187,6 +198,21 @@ def usable_model(name: str) -> LanguageModel:
     if not model.is_sound:
         raise Refused(f"The model “{name}” cannot be used. {model.check_said}")
     return model
+
+
+def backend_arguments(model: LanguageModel) -> dict[str, str]:
+    """What workers.backends.load_backend takes.
+
+    Raises:
+        Refused: its folder lies under none of the allowed roots; they may have changed since it was registered.
+    """
+    is_folder = model.backend == LOCAL and model.location
+    return {
+        "name": model.name_there or model.name,
+        "revision": model.revision,
+        "kind": model.backend,
+        "folder_or_url": str(folder_of(model.location)) if is_folder else model.location,
+    }
 
 
 def check_usable(names: Iterable[str]) -> list[LanguageModel]:

@@ -1,4 +1,4 @@
-"""Simulated annotators: what somebody of known skill and bias says about a pair. Pure numbers.
+"""Simulated annotators and judges: what somebody of known skill and bias says about a pair. Pure numbers.
 
 The demo project shows what they said, marked as simulated everywhere; tests ask whether a measure finds again what was
 put in. Randomness is the generator that the caller passes.
@@ -85,6 +85,53 @@ def say(
         return Said("tie", 0)
     strength = 1 + sum(beyond >= limit for limit in STRONGER)
     return Said("prefer", strength if leaning > 0 else -strength)
+
+
+@dataclass(frozen=True)
+class SimulatedJudge:
+    """The parameters of one judge, in logits.
+
+    skill        slope on what it is asked about: 0 guesses
+    first_bias   in favour of the candidate that stands as A
+    length_bias  in favour of the longer candidate, for every 100 words that it is longer
+    decline      for NA where the question does not apply, and against NA where it does
+    wavering     standard deviation of what changes from one order to the other
+    asks         "overall", "principles"
+    seed         of this judge's own generator
+    """
+
+    name: str
+    skill: float
+    first_bias: float
+    length_bias: float
+    decline: float
+    wavering: float
+    asks: tuple[str, ...]
+    seed: int
+
+
+def answer_in_both_orders(
+    *, who: SimulatedJudge, leaning: float, words: int, applies: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the answers to one question, in both orders.
+
+    Args:
+        leaning: how much more the first candidate deserves to win; 0 where neither does.
+        words: how many words longer the first is.
+        applies: whether the question says anything about this pair.
+
+    Returns shape (2, 3): order (first candidate as A, second as A); probabilities of A, B, NA, which add up to 1. The
+    opinion of the pair is drawn once, and wavers from one order to the other.
+    """
+    opinion = who.skill * leaning + who.length_bias * words / 100 + rng.logistic()
+    wavering, doubt = rng.normal(scale=who.wavering, size=2), rng.normal(size=2)
+    a = _sigmoid(np.array([opinion, -opinion]) + who.first_bias + wavering)
+    na = _sigmoid(doubt + (-who.decline if applies else who.decline))
+    return np.stack([a * (1 - na), (1 - a) * (1 - na), na], axis=1)
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 def seconds_for_pair(*, who: Simulated, rng: np.random.Generator) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 
@@ -14,6 +15,8 @@ from annotation.estimating import in_words_of, speed_of
 from annotation.models import LanguageModel, Run, Worker
 from annotation.pacing import duration, duration_range, time_left
 from annotation.running import QUEUES, living_workers, queue_of
+from config import engine
+from config.celery import GPU
 
 # Commands that start a worker for a queue.
 COMMAND = "python -m celery -A config.celery worker --queues {queue}"
@@ -34,8 +37,15 @@ class Workers:
     unserved: tuple[str, ...] = ()
 
     @property
+    def wants_engine(self) -> bool:
+        """Nobody serves models, and this installation, which starts its own workers, cannot load any."""
+        return settings.EMBEDDED and GPU not in dict(self.by_queue) and not engine.is_installed()
+
+    @property
     def command(self) -> str:
-        """What starts the worker that is missing."""
+        """What starts the worker that is missing, or what must be installed first."""
+        if self.wants_engine and GPU in self.unserved:
+            return engine.HOW
         return COMMAND.format(queue=",".join(self.unserved) or "cpu")
 
 

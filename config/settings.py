@@ -274,6 +274,8 @@ MEDIA_ROOT = VAR / "media"
 UPLOADS = VAR / "uploads"
 RELEASES = VAR / "releases"
 HUB_TOKEN = env.str("PLUMBLINE_HUB_TOKEN", "")
+# Models that come along, by name; the register calls them "shipped:NAME".
+SHIPPED_MODELS = {"toy": BASE_DIR / "workers" / "toy_model"}
 MODEL_ROOTS: list[str] = env.list("PLUMBLINE_MODELS", [os.fspath(VAR / "models")])
 FILE_UPLOAD_TEMP_DIR = None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20

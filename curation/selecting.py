@@ -66,7 +66,10 @@ FIELDS: dict[str, Field] = {
         choices=("first", "second", "tie", "none"),
     ),
     "marks": Field(
-        "list", "p.marks", "what the check let through on request: empty or identical", choices=("empty", "identical")
+        "list",
+        "p.marks",
+        "empty or identical, where the check let it through on request; toy, where a toy model wrote a text",
+        choices=("empty", "identical", "toy"),
     ),
     "flag": Field(
         "list",

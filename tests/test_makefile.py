@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from config import engine
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.is_file())
 
@@ -36,7 +38,9 @@ def test_make_alone_lists_the_targets():
     done = make()
     assert done.returncode == 0
     listed = re.findall(r"^  make (\S+) +(\S.*)$", done.stdout, flags=re.M)
-    assert {"setup", "demo", "test", "check", "bench", "requirements", "clean"} <= {name for name, _ in listed}
+    assert {"setup", "engine", "demo", "test", "check", "bench", "requirements", "clean"} <= {
+        name for name, _ in listed
+    }
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def spaced(tmp_path):
     """What `make` needs of the project, in a folder whose path has a space, with a Python that only takes notes."""
     folder = tmp_path / "a folder"
     folder.mkdir()
-    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+    for name in ("Makefile", "requirements.txt", "requirements-gpu.txt", "requirements-dev.txt"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     fake = tmp_path / "python"
@@ -79,6 +83,18 @@ def test_setup_installs_once_in_a_folder_with_a_space(spaced):
     os.utime(folder / "requirements.txt", (later, later))
     assert make("setup", cwd=folder, PYTHON=str(fake)).returncode == 0
     assert "-r requirements.txt" in calls.read_text()
+
+
+def test_engine_installs_once_and_the_demo_does_not_need_it(spaced):
+    folder, fake, calls = spaced
+    assert make("demo", cwd=folder, PYTHON=str(fake), **clean_of_indexes()).returncode == 0
+    assert "requirements-gpu.txt" not in calls.read_text()
+    assert make("engine", cwd=folder, PYTHON=str(fake), **clean_of_indexes()).returncode == 0
+    assert calls.read_text().rstrip().endswith("-r requirements-gpu.txt")
+    calls.write_text("")
+    assert make("engine", cwd=folder, PYTHON=str(fake)).returncode == 0
+    assert make("setup", cwd=folder, PYTHON=str(fake)).returncode == 0
+    assert calls.read_text() == ""
 
 
 def test_a_failed_installation_is_not_taken_for_a_finished_one(spaced):
@@ -209,12 +225,25 @@ def processes_with(text):
     return [pid for pid in found if pid != os.getpid()]
 
 
+def workers_of(state):
+    """The demo's workers by their queues, each with the process that leads its group."""
+    found = {}
+    for pid in processes_with(str(state)):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        if "celery" in words and "--queues" in words:
+            found[words[words.index("--queues") + 1]] = os.getpgid(pid)
+    return found
+
+
 def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_died(state):
     port = free_port()
     demo = start_demo(state, "--port", str(port))
     try:
         said = read_until(demo, "Ctrl-C")
         assert f"http://localhost:{port}/" in said
+        # A worker that loads models is there where models can be loaded; else the demo says how to get it.
+        assert set(workers_of(state)) == ({"cpu", "gpu"} if engine.is_installed() else {"cpu"})
+        assert ("plumbline-toy" in said, "make engine" in said) == (engine.is_installed(), not engine.is_installed())
         links = re.findall(r"http://localhost:\d+(/enter/\S+)", said)
         assert len(links) == len(set(links)) == 2
         for path in ("/health", *links):
@@ -235,9 +264,7 @@ def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_die
         said = read_until(again, "Ctrl-C")
         assert "Preparing" not in said
         assert "Loading" not in said
-        pids = processes_with(str(state))
-        (worker, *_) = [pid for pid in pids if b"celery" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(os.getpgid(worker), signal.SIGKILL)
+        os.kill(workers_of(state)["cpu"], signal.SIGKILL)
         rest = again.communicate(timeout=60)[0]
     finally:
         again.terminate()

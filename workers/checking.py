@@ -9,6 +9,7 @@ from annotation.errors import Refused
 from annotation.models import LanguageModel
 from annotation.running import Hold
 from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend
+from workers.opening import check_toy
 
 QUESTION = [{"role": "user", "content": "Say yes."}]
 
@@ -35,10 +36,9 @@ def execute(hold: Hold) -> dict[str, Any]:
 
 def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
     """Load and ask once. Returns the revision that was loaded, and a sentence."""
-    if model.location.startswith("/"):
-        registering.folder_of(model.location)  # The allowed roots may have changed since.
     try:
-        backend = load_backend(**model.backend_arguments)
+        backend = load_backend(**registering.backend_arguments(model))
+        check_toy(model, backend)
         hold.check()
         sampling = Sampling(temperature=0.0, max_tokens=4)
         for _, made in backend.generate([QUESTION], sampling=sampling, seeds=[0], beat=hold.check):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from annotation.errors import Refused
-from annotation.registering import usable_model
+from annotation.models import LanguageModel
+from annotation.registering import backend_arguments, usable_model
 from workers.backends import Backend, CannotLoad, load_backend
 
 
@@ -15,6 +16,18 @@ def open_model(name: str) -> Backend:
     """
     model = usable_model(name)
     try:
-        return load_backend(**model.backend_arguments)
+        backend = load_backend(**backend_arguments(model))
     except CannotLoad as error:
         raise Refused(str(error)) from error
+    check_toy(model, backend)
+    return backend
+
+
+def check_toy(model: LanguageModel, backend: Backend) -> None:
+    """A toy is registered as one, so that its name says it.
+
+    Raises:
+        Refused: the model's own configuration says that it is a toy, and the register does not.
+    """
+    if backend.is_toy and not model.is_toy:
+        raise Refused(f"{model.name} is a toy and not registered as one. Register it anew, with “toy” in its name.")

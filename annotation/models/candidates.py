@@ -70,6 +70,11 @@ class Candidate(models.Model):
         return self.text[:80]
 
     @property
+    def is_toy(self) -> bool:
+        """A toy model wrote it: whoever shows its text says so, and people are not asked to judge it."""
+        return bool(self.provenance and self.provenance.get("toy"))
+
+    @property
     def text(self) -> str:
         """The text of the last message."""
         return str(self.messages[-1]["content"]) if self.messages else ""

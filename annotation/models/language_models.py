@@ -33,7 +33,8 @@ class LanguageModel(models.Model):
     backend = models.CharField(max_length=20, choices=Backend)
     # Its name at the hub or at the endpoint, where that is another than `name`.
     name_there = models.CharField(max_length=300, blank=True, default="")
-    # A folder under one of the allowed roots, or the base address of an endpoint. Empty: the hub.
+    # A folder under one of the allowed roots, "shipped:NAME" for what comes along with Plumbline, or the base address
+    # of an endpoint. Empty: the hub.
     location = models.CharField(max_length=500, blank=True, default="")
     # The commit of a hub model; the digest of a folder, where it is to be checked.
     revision = models.CharField(max_length=100, blank=True, default="")
@@ -64,7 +65,10 @@ class LanguageModel(models.Model):
                 name="an_endpoint_has_an_address",
             ),
             models.CheckConstraint(
-                condition=~Q(backend="transformers_local") | Q(location="") | Q(location__startswith="/"),
+                condition=~Q(backend="transformers_local")
+                | Q(location="")
+                | Q(location__startswith="/")
+                | Q(location__startswith="shipped:"),
                 name="a_local_model_has_a_folder_or_the_hub",
             ),
             models.CheckConstraint(
@@ -75,6 +79,12 @@ class LanguageModel(models.Model):
                 condition=Q(is_sound=None, checked_at=None, check_said="")
                 | Q(is_sound__isnull=False, checked_at__isnull=False) & ~Q(check_said=""),
                 name="a_check_says_what_it_found",
+            ),
+            # Candidates, judges, runs and releases show the name: so all of them say it.
+            models.CheckConstraint(
+                condition=Q(is_toy=False)
+                | Q(name__icontains="toy") & (Q(name_there="") | Q(name_there__icontains="toy")),
+                name="a_toy_is_called_so",
             ),
             models.CheckConstraint(
                 condition=Q(allowed_at__isnull=False) | Q(allowed_by=None), name="who_allowed_says_when"
@@ -91,16 +101,8 @@ class LanguageModel(models.Model):
     @property
     def source(self) -> str:
         """Where it comes from, in words for a page."""
+        if self.location.startswith("shipped:"):
+            return "comes along with Plumbline"
         if self.location:
             return self.location
         return f"{self.name_there or self.name} on the hub"
-
-    @property
-    def backend_arguments(self) -> dict[str, str]:
-        """What workers.backends.load_backend takes."""
-        return {
-            "name": self.name_there or self.name,
-            "revision": self.revision,
-            "kind": self.backend,
-            "folder_or_url": self.location,
-        }

@@ -37,7 +37,7 @@ class Pair(models.Model):
     source = models.CharField(max_length=200, blank=True, default="")
     external_id = models.CharField(max_length=300, blank=True, default="")
     tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
-    # What the check let through on request: "empty", "identical".
+    # What the check let through on request: "empty", "identical". And "toy": a toy model wrote one of its texts.
     marks = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     label = models.CharField(max_length=6, choices=Label, blank=True, default="")
     label_kind = models.CharField(max_length=60, blank=True, default="")

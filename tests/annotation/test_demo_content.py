@@ -348,6 +348,17 @@ def test_annotators_are_marked_as_simulated_and_in_range(crew: Line) -> None:
     assert set(crew["about"]) == {"what", "seed", *RANGES}
 
 
+def test_judges_are_marked_as_simulated_and_described(crew: Line) -> None:
+    told = crew["judges"]
+    assert "No model" in told["about"]["what"]
+    for judge in told["judges"]:
+        assert set(judge) - {"name", "note"} == set(told["about"]) - {"what"}
+        assert judge["name"].startswith("Simulated ")
+        assert set(judge["asks"]) <= {"overall", "principles"}
+    seeds = [one["seed"] for one in [*told["judges"], *crew["annotators"]]]
+    assert len(seeds) == len(set(seeds))
+
+
 def test_every_sort_of_annotator_is_there(crew: Line) -> None:
     people = crew["annotators"]
     assert any(p["skill"] >= 2.5 and abs(p["left_bias"]) < 0.1 and abs(p["length_bias"]) < 0.1 for p in people)  # good

@@ -12,10 +12,23 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation import demonstrating
+from annotation import demonstrating, registering
 from annotation.demonstrating import ANNOTATOR, LEAD, SLUG, load_demo
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Rationale, Role, User
+from annotation.models import (
+    Annotator,
+    Assignment,
+    JudgeAnswer,
+    Judgement,
+    LanguageModel,
+    Pair,
+    PrincipleVote,
+    Project,
+    Rationale,
+    Role,
+    Run,
+    User,
+)
 
 
 @pytest.fixture
@@ -25,11 +38,22 @@ def demo(db):
 
 def said(project):
     """What everybody said, without the numbers of rows."""
-    rows = Judgement.objects.filter(assignment__project=project).order_by("id")
+    rows = Judgement.objects.by_people().filter(assignment__project=project).order_by("id")
     return list(
         rows.values_list(
             "annotator__name", "assignment__pair__external_id", "verdict", "strength", "swapped", "active_ms", "key"
         )
+    )
+
+
+def judged(project):
+    """What every judge answered, without the numbers of rows."""
+    rows = JudgeAnswer.objects.filter(pair__project=project)
+    return sorted(
+        rows.values_list(
+            "annotator__name", "pair__external_id", "principle__short", "swapped", "probability_a", "probability_na"
+        ),
+        key=str,
     )
 
 
@@ -48,7 +72,8 @@ def test_every_judgement_is_simulated_and_says_so(demo):
     judgements = Judgement.objects.filter(assignment__project=demo.project)
     assert judgements.count() > 150
     assert set(judgements.values_list("annotator__is_simulated", "annotator__kind", "client")) == {
-        (True, "person", "simulation")
+        (True, "person", "simulation"),
+        (True, "judge", "judge"),
     }
     names = Annotator.objects.filter(project=demo.project, is_simulated=True).values_list("name", flat=True)
     assert len(names) >= 5
@@ -77,13 +102,13 @@ def test_most_slots_are_judged_and_a_newcomer_has_pairs_left(demo):
 
 
 def test_times_lie_in_the_last_days_and_in_the_order_of_the_rows(demo):
-    times = list(Judgement.objects.order_by("id").values_list("created_at", flat=True))
+    times = list(Judgement.objects.by_people().order_by("id").values_list("created_at", flat=True))
     assert times == sorted(times)
     assert times[-1] < timezone.now()
     assert times[0] > timezone.now() - timedelta(days=demonstrating.DAYS + 1)
     assert demo.project.guideline.created_at < times[0]
     assert len({moment.date() for moment in times}) >= 6
-    pairs = Judgement.objects.values_list("assignment__done_at", "created_at")
+    pairs = Judgement.objects.by_people().values_list("assignment__done_at", "created_at")
     assert all(done == created for done, created in pairs)
 
 
@@ -93,7 +118,7 @@ def test_skill_and_bias_of_the_cast_can_be_found_again(demo):
     latent = {row["item_id"]: row for row in map(json.loads, lines)}
     better: dict[str, list[bool]] = {}
     left: dict[str, list[bool]] = {}
-    rows = Judgement.objects.filter(verdict="prefer").select_related("annotator", "assignment__pair__first")
+    rows = Judgement.objects.by_people().filter(verdict="prefer").select_related("annotator", "assignment__pair__first")
     for judgement in rows:
         pair = judgement.assignment.pair
         row = latent[pair.external_id]
@@ -137,13 +162,15 @@ def test_the_same_seed_says_the_same(db):
     now = timezone.now()
     first = load_demo(now=now)
     before = said(first.project)
-    times = list(Judgement.objects.order_by("id").values_list("created_at", flat=True))
+    times = list(Judgement.objects.by_people().order_by("id").values_list("created_at", flat=True))
+    answers = judged(first.project)
     # Another demo beside it: the first one moves out of the way.
     Project.objects.filter(pk=first.project.pk).update(slug="earlier")
     Judgement.objects.filter(assignment__project=first.project).delete()
     second = load_demo(now=now)
     assert said(second.project) == before
-    assert list(Judgement.objects.order_by("id").values_list("created_at", flat=True)) == times
+    assert judged(second.project) == answers
+    assert list(Judgement.objects.by_people().order_by("id").values_list("created_at", flat=True)) == times
 
 
 def test_an_interrupted_load_leaves_nothing(db, monkeypatch):
@@ -170,9 +197,43 @@ def test_the_command_loads_measures_and_says_what_it_did(db):
     out = StringIO()
     call_command("load_demo", stdout=out)
     assert out.getvalue().startswith("Loaded: project 'demo'")
-    from annotation.models import Run
-
-    assert list(Run.objects.filter(kind="measurement").values_list("state", flat=True)) == ["done"]
+    assert list(Run.objects.filter(kind="measurement").values_list("state", flat=True)) == ["done", "done"]
     call_command("load_demo", stdout=out)
     assert "Already there: project 'demo'" in out.getvalue()
-    assert Run.objects.filter(kind="measurement").count() == 1
+    assert Run.objects.filter(kind="measurement").count() == 2
+
+
+def test_the_reports_have_figures_on_the_first_start(db, client):
+    call_command("load_demo", verbosity=0)
+    client.force_login(User.objects.get(email=LEAD))
+    judges = client.get("/p/demo/judges").content.decode()
+    assert "Simulated Hedda" in judges
+    assert "Simulated Igor" in judges
+    discretion = client.get("/p/demo/reports/discretion").content.decode()
+    assert "All people" in discretion
+    measured = Run.objects.get(parameters__measure="discretion").measurements
+    people = measured.get(metric="discretion_arbitrariness", annotator=None)
+    assert people.value is not None
+    assert people.n >= 30
+
+
+def test_the_simulated_judges_are_marked_and_have_the_skill_and_bias_that_were_put_in(demo):
+    judges = {one.name: one for one in Annotator.objects.judges().filter(project=demo.project)}
+    assert all(one.is_simulated and name.startswith("Simulated ") for name, one in judges.items())
+    votes = PrincipleVote.objects.filter(annotator=judges["Simulated Hedda"])
+    assert votes.count() == Pair.objects.count() * demo.project.guideline.principles.count()
+    assert not PrincipleVote.objects.filter(annotator=judges["Simulated Igor"]).exists()
+    shares = {}
+    for name, one in judges.items():
+        rows = JudgeAnswer.objects.filter(annotator=one, principle=None)
+        shares[name] = np.mean([a > b for a, b in rows.values_list("probability_a", "probability_b")])
+    assert 0.4 < shares["Simulated Hedda"] < 0.6 < shares["Simulated Igor"]
+
+
+def test_the_toy_is_registered_allowed_and_holds_no_path_of_a_machine(db):
+    toy = demonstrating.ensure_toy()
+    assert (toy.is_toy, toy.location, toy.allowed_at is not None, toy.is_sound) == (True, "shipped:toy", True, None)
+    registering.withdraw_model(model=toy)
+    again = demonstrating.ensure_toy()
+    assert (again.pk, again.allowed_at) == (toy.pk, None)
+    assert LanguageModel.objects.count() == 1

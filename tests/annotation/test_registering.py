@@ -48,7 +48,7 @@ def checked(model, *, is_sound=True, said="Loaded."):
 def test_a_short_name_is_a_folder_of_the_first_root(roots):
     model = registering.register_model(name="Toy", backend="transformers_local", location="toy", is_toy=True)
     assert model.location == str(roots / "toy")
-    assert model.backend_arguments == {
+    assert registering.backend_arguments(model) == {
         "name": "Toy",
         "revision": "",
         "kind": "transformers_local",
@@ -161,3 +161,35 @@ def test_the_database_refuses(name, fields):
 def test_who_allowed_says_when(admin):
     with pytest.raises(IntegrityError, match="who_allowed_says_when"), transaction.atomic():
         LanguageModel.objects.create(name="m", backend="openai_compatible", location="http://h", allowed_by=admin)
+
+
+# ---- toys, and what comes along --------------------------------------------------------------------------------------
+
+
+def test_what_comes_along_is_found_by_its_short_name_wherever_plumbline_lies(roots, settings):
+    model = registering.register_model(
+        name="small-toy", backend="transformers_local", location="shipped:toy", is_toy=True
+    )
+    assert model.location == "shipped:toy"
+    settings.SHIPPED_MODELS = {"toy": roots / "moved"}
+    assert registering.backend_arguments(model)["folder_or_url"] == str(roots / "moved")
+    with pytest.raises(Refused, match="No model shipped:other comes along"):
+        registering.register_model(name="other", backend="transformers_local", location="shipped:other")
+
+
+def test_a_root_that_was_taken_away_holds_no_model_any_more(roots, settings, tmp_path):
+    model = registering.register_model(name="Toy", backend="transformers_local", location="toy")
+    settings.MODEL_ROOTS = [str(tmp_path / "elsewhere")]
+    with pytest.raises(Refused, match="does not lie under"):
+        registering.backend_arguments(model)
+
+
+def test_a_toy_has_a_name_that_says_it(roots):
+    with pytest.raises(Refused, match="has “toy” in it"):
+        registering.register_model(name="gpt", backend="transformers_local", location="toy", is_toy=True)
+    with pytest.raises(IntegrityError, match="a_toy_is_called_so"), transaction.atomic():
+        LanguageModel.objects.create(name="gpt", backend="transformers_local", location="/m", is_toy=True)
+    with pytest.raises(IntegrityError, match="a_toy_is_called_so"), transaction.atomic():
+        LanguageModel.objects.create(
+            name="toy", name_there="gpt", backend="openai_compatible", location="http://h", is_toy=True
+        )

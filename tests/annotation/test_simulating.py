@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from annotation.simulating import Simulated, badness_of, fill_slots, say, seconds_for_pair, session_times
+from annotation.simulating import (
+    Simulated,
+    SimulatedJudge,
+    answer_in_both_orders,
+    badness_of,
+    fill_slots,
+    say,
+    seconds_for_pair,
+    session_times,
+)
 
 PLAIN = Simulated(
     name="Simulated Plain",
@@ -139,3 +148,59 @@ def test_median_time_is_the_annotators_speed():
     seconds = [seconds_for_pair(who=PLAIN, rng=rng) for _ in range(N)]
     assert np.median(seconds) == pytest.approx(60, rel=0.05)
     assert min(seconds) >= 2
+
+
+# ---- judges ----------------------------------------------------------------------------------------------------------
+
+JUDGE = SimulatedJudge(
+    name="Simulated Judge",
+    skill=0.0,
+    first_bias=0.0,
+    length_bias=0.0,
+    decline=3.0,
+    wavering=0.0,
+    asks=("overall",),
+    seed=1,
+)
+
+
+def answers(who, *, leaning=0.0, words=0, applies=True):
+    rng = np.random.default_rng(21)
+    return np.stack(
+        [answer_in_both_orders(who=who, leaning=leaning, words=words, applies=applies, rng=rng) for _ in range(N)]
+    )
+
+
+def test_a_judges_probabilities_add_up_and_without_bias_both_orders_mirror_each_other():
+    table = answers(replace(JUDGE, skill=1.0), leaning=0.5)
+    assert table.shape == (N, 2, 3)
+    assert np.allclose(table.sum(axis=2), 1)
+    share_of_a = table[:, :, 0] / table[:, :, :2].sum(axis=2)
+    assert np.allclose(share_of_a[:, 0], 1 - share_of_a[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("who", "case", "logit"),
+    [
+        (JUDGE, {"leaning": 2.0}, 0.0),
+        (replace(JUDGE, skill=1.5), {"leaning": 1.0}, 1.5),
+        (replace(JUDGE, length_bias=0.6), {"words": -100}, -0.6),
+    ],
+)
+def test_a_judge_prefers_by_skill_and_length(who, case, logit):
+    table = answers(who, **case)
+    assert np.mean(table[:, 0, 0] > table[:, 0, 1]) == near(sigmoid(logit))
+
+
+def test_a_judge_that_loves_the_first_place_changes_with_the_order():
+    table = answers(replace(JUDGE, first_bias=1.1))
+    says_a = table[:, :, 0] > table[:, :, 1]
+    # It says A twice where the opinion is weaker than the bias.
+    assert np.mean(says_a.all(axis=1)) == near(sigmoid(1.1) - sigmoid(-1.1))
+    assert not (~says_a).all(axis=1).any()
+
+
+def test_a_judge_declines_where_the_question_does_not_apply():
+    half = replace(JUDGE, decline=0.8)
+    for applies, logit in ((True, -0.8), (False, 0.8)):
+        assert np.median(answers(half, applies=applies)[:, :, 2]) == pytest.approx(sigmoid(logit), abs=0.02)

@@ -1,6 +1,7 @@
-"""Web server, worker and demo project with one command: `make demo`, or `python manage.py demo`.
+"""Web server, workers and demo project with one command: `make demo`, or `python manage.py demo`.
 
-One process prepares the database, starts web server and worker as its children, prints where to go, and stops
+One process prepares the database, starts web server and worker as its children (and a second worker that loads models,
+where `make engine` has installed what that needs), prints where to go, and stops
 everything on Ctrl-C. The children live in sessions of their own, so that Ctrl-C reaches this process only and the
 database is stopped last, when nobody uses it any more.
 """
@@ -30,11 +31,12 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 
-from annotation.demonstrating import is_loaded, load_demo
+from annotation.demonstrating import TOY, ensure_toy, is_loaded, load_demo
 from annotation.errors import Refused
+from annotation.registering import request_check
 from annotation.signing_in import make_sign_in_link
-from config import checks, embedded
-from config.celery import CPU
+from config import checks, embedded, engine
+from config.celery import CPU, GPU
 
 FIRST_PORT = 8000
 PORTS_TRIED = 50
@@ -48,7 +50,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Command(BaseCommand):
-    help = "Start web server and worker with the demo project, print where to go, and stop everything on Ctrl-C."
+    help = "Start web server and workers with the demo project, print where to go, and stop everything on Ctrl-C."
     requires_system_checks = []  # The children check; the first start should not do it three times.
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -85,18 +87,10 @@ class Command(BaseCommand):
             str(processes),
         ]
         web += ["--blocking-threads", "1", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"]
-        worker = [*python, "celery", "-A", "config.celery", "worker", "--queues", CPU, "--hostname", f"{CPU}@%h"]
-        worker += [
-            "--concurrency",
-            "1",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel",
-            "INFO",
-        ]
         children.append(Child("web server", web, log_folder / "web.log"))
-        children.append(Child("worker", worker, log_folder / "worker.log"))
+        children.append(Child("worker", _worker(CPU), log_folder / "worker.log"))
+        if engine.is_installed():
+            children.append(Child("model worker", _worker(GPU), log_folder / "model-worker.log"))
         address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
         self._welcome(address)
@@ -129,6 +123,10 @@ class Command(BaseCommand):
             if not is_loaded():
                 self._say("Loading the demo project with its simulated annotators …")
                 call_command("load_demo", verbosity=0)
+            toy = ensure_toy()
+            if engine.is_installed() and toy.is_sound is None:
+                # It waits for the worker that is about to start. Without one it would wait for ever.
+                request_check(model=toy)
         except Refused as refusal:
             raise CommandError(str(refusal)) from refusal
 
@@ -164,6 +162,7 @@ class Command(BaseCommand):
             f"  As the lead:      {address}{reverse('enter', args=[lead])}\n"
             f"  As an annotator:  {address}{reverse('enter', args=[annotator])}\n\n"
             f"Each link signs in once, within {LINK_MINUTES // 60} hours. Two at once need two browsers.\n"
+            f"{_models_in_words()}\n"
             f"The demo's judgements are simulated. Logs: {settings.VAR / 'log'}. Stop with Ctrl-C."
         )
 
@@ -223,11 +222,26 @@ class Child:
         self.process.wait()
 
 
+def _worker(queue: str) -> list[str]:
+    """The command of a worker that serves one queue."""
+    return [
+        *(sys.executable, "-m", "celery", "-A", "config.celery", "worker"),
+        *("--queues", queue, "--hostname", f"{queue}@%h", "--concurrency", "1"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"),
+    ]
+
+
 def _complain_of_the_dead(children: list[Child]) -> None:
     for child in children:
         status = child.process.poll()
         if status is not None:
             raise CommandError(f"The {child.name} ended by itself (status {status}).\n{child.tail()}")
+
+
+def _models_in_words() -> str:
+    if engine.is_installed():
+        return f"Generation and judging: a worker is there, with the toy model “{TOY}”, which knows nothing."
+    return f"Generation and judging need torch and transformers: `{engine.HOW}`, then start the demo again."
 
 
 def _names_a_worker(health: str) -> bool:

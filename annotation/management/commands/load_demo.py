@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation.demonstrating import ANNOTATOR, LEAD, load_demo
+from annotation.demonstrating import ANNOTATOR, LEAD, ensure_toy, load_demo
 from annotation.errors import Refused
 
 
@@ -18,11 +18,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             demo = load_demo()
+            ensure_toy()
         except Refused as refusal:
             raise CommandError(str(refusal)) from refusal
         if demo.is_new:
             # Curation stands above this room: it is called by its command's name, not by import.
-            call_command("measure", "agreement", project=demo.project.slug, stdout=StringIO())
+            for measure in ("agreement", "discretion"):
+                call_command("measure", measure, project=demo.project.slug, stdout=StringIO())
         if options["verbosity"]:
             self.stdout.write(
                 f"{'Loaded' if demo.is_new else 'Already there'}: project {demo.project.slug!r}, "
