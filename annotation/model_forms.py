@@ -28,5 +28,7 @@ class ModelForm(Described):
         help_text="From the hub: a commit of 40 hexadecimal digits. Of a folder: its digest, if it is to be checked.",
     )
     is_toy = forms.BooleanField(
-        label="It is a toy", required=False, help_text="Its texts are marked as a toy's wherever they are shown."
+        label="It is a toy",
+        required=False,
+        help_text="Its name has “toy” in it, and annotators are never handed its texts.",
     )

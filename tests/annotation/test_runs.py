@@ -324,3 +324,17 @@ def test_the_estimate_alone_is_a_fragment(client, project, model, prompts):
 
 def test_an_unknown_button_is_refused(client, project, model):
     assert post(client, project, do="explode").status_code == 400
+
+
+@pytest.mark.parametrize(("is_installed", "is_embedded"), [(True, True), (False, True), (False, False)])
+def test_where_models_cannot_be_loaded_the_page_says_how_to_get_them(
+    project, client, settings, monkeypatch, is_installed, is_embedded
+):
+    settings.EMBEDDED = is_embedded
+    monkeypatch.setattr("config.engine.is_installed", lambda: is_installed)
+    wants = is_embedded and not is_installed
+    assert ("make engine" in page(client, project)) == wants
+    make(project)
+    waiting = page(client, project)
+    assert ("make engine" in waiting) == wants
+    assert ("--queues gpu" in waiting) != wants

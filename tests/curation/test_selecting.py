@@ -46,7 +46,7 @@ def test_a_criterion_is_read(text, criterion):
         ("strength>=inf", "strength is compared with a number, not 'inf'"),
         ("excluded=maybe", "excluded is yes or no, not 'maybe'"),
         ("label=a", "label is one of first, second, tie, none, not 'a'"),
-        ("marks=broken", "marks is one of empty, identical, not 'broken'"),
+        ("marks=broken", "marks is one of empty, identical, toy, not 'broken'"),
         ("source=" + "x" * 301, "too long"),
         ("source=a\0b", "NUL"),
     ],

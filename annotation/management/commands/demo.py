@@ -89,10 +89,11 @@ class Command(BaseCommand):
         web += ["--blocking-threads", "1", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"]
         children.append(Child("web server", web, log_folder / "web.log"))
         children.append(Child("worker", _worker(CPU), log_folder / "worker.log"))
-        if engine.is_installed():
-            children.append(Child("model worker", _worker(GPU), log_folder / "model-worker.log"))
         address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
+        if engine.is_installed():
+            # After the others: the pages need not wait for it.
+            children.append(Child("model worker", _worker(GPU), log_folder / "model-worker.log"))
         self._welcome(address)
         while True:
             _complain_of_the_dead(children)
