@@ -17,20 +17,10 @@ from scipy import stats
 
 from annotation.models import Project
 from curation.dimensions import READINGS, Dimension, Filter
+from curation.metrics.estimates import wilson_interval
 
 # Fewer pairs than this on a side: no interval, and it says so.
 FEWEST = 10
-Z95 = 1.959963984540054
-
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share, 0 to 1. nan without pairs."""
-    if n == 0:
-        return math.nan, math.nan
-    share, squared = k / n, Z95 * Z95
-    middle = (share + squared / (2 * n)) / (1 + squared / n)
-    half = Z95 * math.sqrt(share * (1 - share) / n + squared / (4 * n * n)) / (1 + squared / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
@@ -38,7 +28,7 @@ def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
     if not n1 or not n2:
         return math.nan, math.nan
     p1, p2 = k1 / n1, k2 / n2
-    (l1, u1), (l2, u2) = wilson(k1, n1), wilson(k2, n2)
+    (l1, u1), (l2, u2) = ((low or 0.0, high or 0.0) for low, high in (wilson_interval(k1, n1), wilson_interval(k2, n2)))
     low = p1 - p2 - math.sqrt((p1 - l1) ** 2 + (u2 - p2) ** 2)
     high = p1 - p2 + math.sqrt((u1 - p1) ** 2 + (p2 - l2) ** 2)
     return low, high

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from curation.comparing import Difference, newcombe, welch, wilson
+from curation.comparing import Difference, newcombe, welch
 
 
 def test_newcombe_gives_the_papers_examples() -> None:
@@ -17,12 +17,6 @@ def test_newcombe_gives_the_papers_examples() -> None:
         ((10, 10, 0, 20), 0.6791, 1.0),
     ):
         assert newcombe(*counts) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_wilson_stays_within_zero_and_one() -> None:
-    assert wilson(0, 10)[0] == 0
-    assert wilson(10, 10)[1] == 1
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=5e-5)
 
 
 def test_welch_gives_scipys_interval() -> None:
