@@ -19,6 +19,7 @@ from annotation.api.runs import RunOutput
 from annotation.models import Role, Run
 from annotation.running import request_run
 from curation.choosing import DIFFICULTY
+from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
@@ -74,6 +75,14 @@ class ReleaseInput(serializers.Serializer[Any]):
     rule = serializers.ChoiceField(choices=sorted(RULES), default="majority")
     layout = serializers.ChoiceField(choices=sorted(LAYOUTS), default="trl_dpo")
     annotators = serializers.ChoiceField(choices=sorted(ANNOTATORS), default="people")
+    ties = serializers.ChoiceField(
+        choices=sorted(TIES),
+        required=False,
+        help_text="What becomes of a tie. By default the rule's own way.",
+    )
+    least_probability = serializers.FloatField(
+        min_value=0, max_value=1, default=0.0, help_text="How sure the rule dawid_skene must be."
+    )
     test_share = serializers.FloatField(
         min_value=0, max_value=0.5, default=0.0, help_text="The share of prompts whose pairs go into the split test."
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Project
 from curation import arrays, minhash
-from curation.deciding import CHOOSING, RULES, decide
+from curation.deciding import CHOOSING, RULES, TIES, Decision, decide
 from curation.export import files
-from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout
+from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout, schema_of, with_probability
 from curation.export.records import Rows
 from curation.selecting import Criterion, Sieve, Voices, in_play
 from curation.texts import rows_of, said_of, with_reason
 from curation.thinning import flagged_harmful, measured, tagged
 
+# What stands in an address where a release's name would.
+RESERVED = ("new",)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,59}|")
 ANNOTATORS: dict[str, Voices] = {
@@ -51,6 +54,9 @@ class Plan:
     annotators: str
     licence: str = ""
     limits: str = ""
+    # What becomes of a pair that the rule calls a tie; and of which pairs the rule must be how sure.
+    ties: str = "drop"
+    least_probability: float = 0.0
     # The share of prompts whose pairs go into the split test, and what it is drawn by.
     test_share: float = 0.0
     seed: int = 0
@@ -67,7 +73,18 @@ class Plan:
     # Annotators are told by their names. Otherwise by pseudonyms, which this salt makes the release's own.
     names: bool = False
     salt: str = field(default="", repr=False)
+    # Only judgements up to this one, and flags of judgements up to that one; None for all that there are.
     through: int | None = None
+    flags_through: int | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schema_of(self.layout.name, self.rule)
+
+    def build(self, rows: Rows) -> pa.RecordBatch:
+        """Checked rows as a batch of `schema`."""
+        built = self.layout.build(rows)
+        return with_probability(built, rows, schema=self.schema) if self.schema != self.layout.schema else built
 
     @property
     def criteria(self) -> list[Criterion]:
@@ -82,6 +99,9 @@ class Plan:
 class Chosen:
     """Which pairs a plan takes. `rows` are places in `facts`, ascending; `first_wins` has the shape of `rows`.
 
+    A tie that goes in both orders is there twice, one after the other, first with the first as chosen; `pairs` has each
+    once. `decision` is what the rule says, of every pair.
+
     `splits` says by config and split ("trl_dpo/train") which of `rows` are in it, in the order of the release.
     `harmful` is how many of the rows somebody flagged; `cuts` says of each cut's config what it holds and left out.
     """
@@ -93,8 +113,14 @@ class Chosen:
     rows: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
     splits: dict[str, NDArray[np.int64]]
+    decision: Decision
     harmful: int = 0
+    flags_through: int = 0
     cuts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        return np.unique(self.rows)
 
 
 def plan(
@@ -105,6 +131,8 @@ def plan(
     rule: str = "majority",
     layout: str = "trl_dpo",
     annotators: str = "people",
+    ties: str = "",
+    least_probability: float = 0.0,
     licence: str = "",
     limits: str = "",
     test_share: float = 0.0,
@@ -126,6 +154,8 @@ def plan(
             f"{version!r} cannot name a release: at most 60 letters, digits, dots, dashes and underscores, "
             "a letter or digit first."
         )
+    if version in RESERVED:
+        raise Refused(f"{version!r} cannot name a release: it is part of an address. Choose another name.")
     if rule not in RULES:
         raise Refused(f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
     if layout in IMPOSSIBLE:
@@ -137,6 +167,13 @@ def plan(
             f"The layout {layout} has a chosen answer, and the rule {rule} chooses none. "
             f"Take one of the rules {', '.join(CHOOSING)}, or another layout."
         )
+    # What says nothing of a chosen answer keeps ties; where one is chosen, a tie has none.
+    ties = ties or ("drop" if rule in CHOOSING else "keep")
+    _check_ties(ties, LAYOUTS[layout])
+    if not 0 <= least_probability <= 1:
+        raise Refused(f"A probability is 0 to 1, not {least_probability:g}.")
+    if least_probability and rule != "dawid_skene":
+        raise Refused(f"The rule {rule} gives no probability. Take the rule dawid_skene, or no least probability.")
     if not 0 <= test_share <= 0.5:
         raise Refused(f"The share of the split test is 0 to 0.5, not {test_share:g}.")
     if not 0 <= near_duplicates <= 1:
@@ -158,6 +195,8 @@ def plan(
         rule=rule,
         layout=LAYOUTS[layout],
         annotators=annotators,
+        ties=ties,
+        least_probability=float(least_probability),
         licence=licence,
         limits=limits,
         test_share=float(test_share),
@@ -169,6 +208,22 @@ def plan(
         difficulty=difficulty,
         sign_off=" ".join(sign_off.split()),
     )
+
+
+def _check_ties(ties: str, layout: Layout) -> None:
+    if ties not in TIES:
+        raise Refused(f"Unknown for ties is {ties!r}. Known are {', '.join(TIES)}.")
+    if ties == "keep" and layout.chooses:
+        able = [one.name for one in LAYOUTS.values() if not one.chooses]
+        raise Refused(
+            f"The layout {layout.name} has a chosen answer in every row, so it cannot keep ties. "
+            f"Drop them, or take one of the layouts {', '.join(able)}."
+        )
+    if ties == "both" and not layout.reverses:
+        able = [one.name for one in LAYOUTS.values() if one.reverses]
+        raise Refused(
+            f"The layout {layout.name} cannot hold a tie as two rows, one in each order. Only {' and '.join(able)} can."
+        )
 
 
 # ---- reading: one snapshot -----------------------------------------------------------------------------------------
@@ -205,17 +260,18 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
-    first_wins = decide(asked.rule, facts, sieve)
+    decision = decide(asked.rule, facts, sieve, said=said, ties=asked.ties, least_probability=asked.least_probability)
+    first_wins = decision.first_wins
     if asked.layout.reasons:
         _keep_reasoned(asked, facts, sieve, first_wins, using=using)
     if asked.near_duplicates:
-        sieve.keep(~_near_duplicates(asked, facts, said, sieve.left, first_wins, using=using), name="near duplicate")
+        sieve.keep(~_near_duplicates(asked, facts, said, sieve.left, decision, using=using), name="near duplicate")
     for tag, most in asked.quotas:
         sieve.keep(_within_quota(asked, facts, sieve.left, tag, most, using=using), name=f"over the quota of {tag}")
     rows = np.nonzero(sieve.left)[0]
-    harmful = flagged_harmful(project=asked.project, through=asked.through, pairs=facts.pair[rows], using=using)
+    harmful = flagged_harmful(project=asked.project, through=asked.flags_through, pairs=facts.pair[rows], using=using)
     splits, cuts = _configs(asked, facts, rows, using=using)
-    return Chosen(
+    chosen = Chosen(
         facts=facts,
         said=said,
         sieve=sieve,
@@ -223,22 +279,46 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         rows=rows,
         first_wins=first_wins[rows],
         splits=splits,
-        harmful=int(harmful.sum()),
+        decision=decision,
+        harmful=int(harmful.pairs.sum()),
+        flags_through=harmful.through,
         cuts=cuts,
     )
+    return _in_both_orders(chosen) if asked.ties == "both" else chosen
+
+
+def _in_both_orders(chosen: Chosen) -> Chosen:
+    """The same, with each tie as two rows. What is counted and drawn before is counted and drawn by pairs."""
+    twice = chosen.decision.tied[chosen.rows]
+    copies = 1 + twice.astype(np.int64)
+    first_wins = np.repeat(np.where(twice, True, chosen.first_wins), copies)
+    starts = np.cumsum(copies) - copies
+    first_wins[starts[twice] + 1] = False
+    splits = {}
+    for split, places in chosen.splits.items():
+        here = np.repeat(starts[places], copies[places])
+        here[1:] += here[1:] == here[:-1]
+        splits[split] = here
+    return replace(chosen, rows=np.repeat(chosen.rows, copies), first_wins=first_wins, splits=splits)
 
 
 def check_harm(asked: Plan, chosen: Chosen) -> None:
     """Raises:
     Refused: too large a share of the pairs is flagged as harmful, and nobody signs it off.
     """
-    if chosen.harmful > MOST_HARMFUL * len(chosen.rows) and not asked.sign_off:
+    count = len(chosen.pairs)
+    if is_too_harmful(chosen) and not asked.sign_off:
         raise Refused(
-            f"{chosen.harmful:,} of {len(chosen.rows):,} pairs are flagged as harmful, "
-            f"{chosen.harmful / len(chosen.rows):.2%}, and without a reason at most {MOST_HARMFUL:.1%} may be: "
+            f"{chosen.harmful:,} of {count:,} pairs are flagged as harmful, "
+            f"{chosen.harmful / count:.2%}, and without a reason at most {MOST_HARMFUL:.1%} may be: "
             "few such rows move a model. Leave them out with --where 'flag!=harmful', or say with --sign-off "
             "why they belong in."
         )
+
+
+def is_too_harmful(chosen: Chosen) -> bool:
+    """Whether it needs a reason."""
+    return chosen.harmful > MOST_HARMFUL * len(chosen.pairs)
 
 
 # ---- steps after the rule ------------------------------------------------------------------------------------------
@@ -249,7 +329,7 @@ def _near_duplicates(
     facts: arrays.PairFacts,
     said: arrays.Voiced,
     left: NDArray[np.bool_],
-    first_wins: NDArray[np.bool_],
+    decision: Decision,
     *,
     using: BaseDatabaseWrapper,
 ) -> NDArray[np.bool_]:
@@ -261,7 +341,8 @@ def _near_duplicates(
         sieve=Sieve(left=left),
         selected=left,
         rows=rows,
-        first_wins=first_wins[rows],
+        first_wins=decision.first_wins[rows],
+        decision=decision,
         splits={"all": np.arange(len(rows))},
     )
     signed = [np.zeros((0, minhash.SIZE), dtype=np.uint32)]
@@ -390,7 +471,8 @@ def texts(
         pairs = facts.pair[rows]
         said = said_of(pairs, voices=asked.voices, shown=shown.__getitem__, using=using) if asked.layout.tells else ()
         wins = chosen.first_wins[piece]
-        return rows_of(pairs, first_wins=wins, **_numbers(facts, rows), said=said, using=using)
+        found = rows_of(pairs, first_wins=wins, **_numbers(facts, rows), said=said, using=using)
+        return replace(found, probability=chosen.decision.probability[rows])
 
     with using.cursor() as cursor:
         # Two thousand pairs of a million: look them up, do not read all pairs for each batch; and read the pages that

@@ -80,9 +80,14 @@ def diff(old: Path, new: Path) -> Difference:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    manifest = files.manifest_in(folder)
+    try:
+        manifest = files.manifest_in(folder)
+    except files.OtherFormat as other:
+        raise Refused(str(other)) from other
     if manifest is None:
         raise Refused(f"{folder} holds no manifest of a release.")
+    if missing := [key for key in files.KEYS if key not in manifest]:
+        raise Refused(f"The manifest in {folder} does not say {', '.join(missing)}, so it cannot be compared.")
     return manifest
 
 
@@ -95,7 +100,8 @@ def _pairs(folder: Path, manifest: dict[str, Any]) -> dict[int, dict[str, Any]]:
             known = found.setdefault(pair, {"split": split, "rows": ()})
             known["rows"] += (digest,)
             if "chosen_side" in row:
-                known["chosen_side"] = row["chosen_side"]
+                # A tie that goes in both orders has both.
+                known["chosen_side"] = (*known.get("chosen_side", ()), row["chosen_side"])
             if "n_first" in row:
                 known["counts"] = tuple(row[name] for name in ("n_first", "n_second", "n_tie", "n_both_bad"))
     return found

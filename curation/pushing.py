@@ -21,9 +21,9 @@ def push(*, folder: Path, repo: str, private: bool = True, command: str, endpoin
     Raises:
         Refused: there is no token, a file is not as it was released, or the hub does not take it.
     """
-    manifest = files.manifest_in(folder)
     problems = files.wrong_files(folder)
-    if manifest is None or problems:
+    manifest = None if problems else files.manifest_in(folder)
+    if manifest is None:
         raise Refused(f"{problems[0]} Only a release that is whole is pushed.")
     if not settings.HUB_TOKEN:
         raise Refused("There is no token for the hub. Set PLUMBLINE_HUB_TOKEN to one that may write there.")

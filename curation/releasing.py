@@ -43,7 +43,7 @@ from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guid
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.models import Release, Selection
-from curation.models.releases import new_salt
+from curation.models.releases import Salt
 from curation.selecting import Criterion, from_json
 
 __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
@@ -53,8 +53,8 @@ SEED = 0
 BEAT_EVERY = 5.0
 # What a run's parameters say beside the name and the criteria.
 PARAMETERS = (
-    *("rule", "layout", "annotators", "licence", "limits", "test_share", "seed", "names"),
-    *("near_duplicates", "quotas", "cuts", "difficulty", "sign_off"),
+    *("rule", "layout", "annotators", "ties", "least_probability", "licence", "limits", "test_share", "seed"),
+    *("names", "near_duplicates", "quotas", "cuts", "difficulty", "sign_off"),
 )
 
 
@@ -79,6 +79,8 @@ def release(
     rule: str = "majority",
     layout: str = "trl_dpo",
     annotators: str = "people",
+    ties: str = "",
+    least_probability: float = 0.0,
     out: Path | None = None,
     licence: str = "",
     limits: str = "",
@@ -104,9 +106,11 @@ def release(
         project: whose pairs.
         version: the release's name, unique in the project.
         where: which pairs; those taken out of play stay out unless a criterion speaks of them.
-        rule: how judgements become a chosen answer, a name of `RULES`. Ties and both bad never do.
+        rule: how judgements become a chosen answer, a name of `RULES`. Both bad never does.
         layout: a name of `LAYOUTS`.
         annotators: whose judgements count: people, judges or all.
+        ties: what becomes of a tie, a name of `TIES`; by default they are dropped where an answer is chosen.
+        least_probability: how sure the rule `dawid_skene` must be, 0 to 1.
         out: the folder; by default one under the folder of releases.
         licence, limits: for the card.
         test_share, seed: the share of prompts whose pairs go into the split test, and what it is drawn by.
@@ -131,6 +135,8 @@ def release(
         rule=rule,
         layout=layout,
         annotators=annotators,
+        ties=ties,
+        least_probability=least_probability,
         licence=licence,
         limits=limits,
         test_share=test_share,
@@ -150,6 +156,8 @@ def release(
         "rule": rule,
         "layout": layout,
         "annotators": annotators,
+        "ties": asked.ties,
+        "least_probability": asked.least_probability,
         "licence": licence,
         "limits": limits,
         "test_share": test_share,
@@ -206,7 +214,7 @@ def _release(
     _check_place(folder, asked)
     there = Release.objects.filter(project=asked.project, version=asked.version).first()
     # Made again, a release has the same pseudonyms.
-    asked = replace(asked, salt=there.salt if there else new_salt())
+    asked = replace(asked, salt=there.salt if there else drawn_salt(asked))
     run = hold.run
     try:
         with files.beside(folder) as temporary:
@@ -216,6 +224,12 @@ def _release(
         raise Refused(str(error)) from error
     except OSError as error:
         raise Refused(_about_disk(error, folder)) from error
+
+
+def drawn_salt(asked: Plan) -> str:
+    """What makes the pseudonyms of a release its own: drawn once, however many processes make it at once."""
+    Salt.objects.bulk_create([Salt(project=asked.project, version=asked.version)], ignore_conflicts=True)
+    return Salt.objects.get(project=asked.project, version=asked.version).salt
 
 
 def _check_place(folder: Path, asked: Plan) -> None:
@@ -269,7 +283,7 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
             nonlocal done
             with closing(texts(asked, chosen, pieces, using=reader)) as found:
                 for piece, rows in zip(pieces, found, strict=True):
-                    built = asked.layout.build(rows)
+                    built = asked.build(rows)
                     sizes[split] += built.nbytes
                     done += len(piece)
                     yield built
@@ -281,7 +295,7 @@ def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[
             names = files.shard_names(len(pieces), within=split)
             # Closed before the snapshot is: after an error nobody may still be reading from it.
             with closing(batches(split, pieces)) as rows:
-                shards += files.write_shards(rows, folder=folder, names=names, schema=asked.layout.schema)
+                shards += files.write_shards(rows, folder=folder, names=names, schema=asked.schema)
     manifest["rows"] = sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/"))
     manifest["splits"] = {
         split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{split}-")) for split in chosen.splits
@@ -310,14 +324,21 @@ def _manifest(
         "voices": asked.annotators,
         "criteria": [one.text for one in asked.where],
         "pairs": len(facts),
-        "chosen": len(chosen.rows),
+        "chosen": len(chosen.pairs),
+        "ties": asked.ties,
+        "least_probability": asked.least_probability,
         "test_share": asked.test_share,
         "seed": asked.seed,
         "names": asked.names,
         "near_duplicates": asked.near_duplicates,
         "quotas": dict(asked.quotas),
         "cuts": chosen.cuts,
-        "harmful": {"pairs": chosen.harmful, "most": MOST_HARMFUL, "sign_off": asked.sign_off},
+        "harmful": {
+            "pairs": chosen.harmful,
+            "most": MOST_HARMFUL,
+            "sign_off": asked.sign_off,
+            "through": chosen.flags_through,
+        },
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),
@@ -325,7 +346,10 @@ def _manifest(
             "sha256": tallies_digest(facts),
         },
         "annotators": lineage.annotators,
-        "agreement": {"selected": _alpha(facts.labels(chosen.selected)), "released": _alpha(facts.labels(chosen.rows))},
+        "agreement": {
+            "selected": _alpha(facts.labels(chosen.selected)),
+            "released": _alpha(facts.labels(chosen.pairs)),
+        },
         "guideline": {
             "version": guideline.version,
             "sha256": files.digest_of(guideline.text) if guideline.version else None,
@@ -335,7 +359,7 @@ def _manifest(
         "limits": asked.limits,
         "code_version": code_version,
         "writer": {"pyarrow": pa.__version__, "group_rows": files.GROUP_ROWS, "shard_rows": files.SHARD_ROWS},
-        "schema": [{"name": field.name, "type": str(field.type)} for field in asked.layout.schema],
+        "schema": [{"name": field.name, "type": str(field.type)} for field in asked.schema],
     }
 
 
@@ -410,6 +434,8 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("criteria", "the criteria differ"),
         ("rule", "the rule differs"),
         ("layout", "the layout differs"),
+        ("ties", "ties are treated otherwise"),
+        ("least_probability", "the least probability differs"),
         ("test_share", "the split differs"),
         ("seed", "the split differs"),
         ("near_duplicates", "near duplicates are dropped otherwise"),

@@ -52,18 +52,30 @@ def measured(
     return Measured(run=latest, values=values)
 
 
+@dataclass(frozen=True)
+class Flagged:
+    """Which pairs are flagged as harmful, shape (n_pairs,), and the last judgement that does; 0 where none does."""
+
+    pairs: NDArray[np.bool_]
+    through: int
+
+
 def flagged_harmful(
     *, project: Project, through: int | None, pairs: NDArray[np.int64], using: BaseDatabaseWrapper
-) -> NDArray[np.bool_]:
-    """Which pairs somebody flagged as harmful in a judgement that is current; whoever it was. Shape (n_pairs,)."""
+) -> Flagged:
+    """Which pairs somebody flagged as harmful in a judgement that is current; whoever it was.
+
+    `through`: only by judgements up to this one; None for all.
+    """
     found = columns(
-        """SELECT DISTINCT a.pair_id FROM judgement j JOIN assignment a ON a.id = j.assignment_id
-           WHERE a.project_id = %s AND j.is_current AND 'harmful' = ANY(j.flags) AND j.id <= %s""",
+        """SELECT a.pair_id, max(j.id) FROM judgement j JOIN assignment a ON a.id = j.assignment_id
+           WHERE a.project_id = %s AND j.is_current AND 'harmful' = ANY(j.flags) AND j.id <= %s GROUP BY a.pair_id""",
         [project.pk, through if through is not None else 2**63 - 1],
-        {"pair": pa.int64()},
+        {"pair": pa.int64(), "judgement": pa.int64()},
         using=using,
     )
-    return np.isin(pairs, found["pair"])
+    here = np.isin(found["pair"], pairs)
+    return Flagged(np.isin(pairs, found["pair"]), int(found["judgement"][here].max(initial=0)))
 
 
 def tagged(*, project: Project, tag: str, pairs: NDArray[np.int64], using: BaseDatabaseWrapper) -> NDArray[np.bool_]:

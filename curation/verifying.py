@@ -25,9 +25,15 @@ def verify(folder: Path) -> list[str]:
     split with which answer, then each row whole. Empty: every byte is as released, and every row follows.
     """
     problems = files.wrong_files(folder)
-    manifest = files.manifest_in(folder)
+    try:
+        manifest = files.manifest_in(folder)
+    except files.OtherFormat:
+        return problems
     if manifest is None:
         return problems
+    missing = [key for key in files.KEYS if key not in manifest]
+    if missing:
+        return [*problems, f"{files.MANIFEST} does not say {', '.join(missing)}, so no row can be derived again."]
     project = Project.objects.filter(slug=manifest["project"]).first()
     if project is None:
         return [*problems, f"The project {manifest['project']} is not here, so no row can be derived again."]
@@ -44,7 +50,25 @@ def verify(folder: Path) -> list[str]:
                 "what was released cannot be derived from what is current.",
             ]
         found = _wrong_pairs(folder, manifest, chosen)
-        return [*problems, *(found or _wrong_rows(folder, manifest, asked, chosen, using=reader))]
+        found = found or _wrong_rows(folder, manifest, asked, chosen, using=reader)
+    return [*problems, *found, *_wrong_counts(manifest, chosen)]
+
+
+def _wrong_counts(manifest: dict[str, Any], chosen: Chosen) -> list[str]:
+    """Counts that the manifest names and that come out otherwise."""
+    problems = []
+    told = manifest["harmful"]["pairs"]
+    if told != chosen.harmful:
+        problems.append(
+            f"The manifest says that {told:,} of the pairs are flagged as harmful, and {chosen.harmful:,} are. "
+            "A flag may have been taken back since."
+        )
+    steps = [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps]
+    if manifest["steps"] != steps or manifest["chosen"] != len(chosen.pairs):
+        problems.append("The steps of the manifest are not those that choosing again takes.")
+    if manifest["cuts"] != chosen.cuts:
+        problems.append("The cuts by difficulty of the manifest are not those that choosing again makes.")
+    return problems
 
 
 class Unknown(Exception):
@@ -73,6 +97,7 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
     return replace(
         asked,
         through=manifest["judgements"]["through"],
+        flags_through=manifest["harmful"]["through"],
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
     )
@@ -83,6 +108,8 @@ _ASKED = {
     "rule": "rule",
     "layout": "layout",
     "annotators": "voices",
+    "ties": "ties",
+    "least_probability": "least_probability",
     "test_share": "test_share",
     "seed": "seed",
     "names": "names",
@@ -99,6 +126,8 @@ def _wrong_pairs(folder: Path, manifest: dict[str, Any], chosen: Chosen) -> list
     """Pairs that are missing, too many, in the wrong split or turned round, by their numbers alone."""
     problems = []
     wins = dict(zip(chosen.facts.pair[chosen.rows].tolist(), chosen.first_wins.tolist(), strict=True))
+    # Ties in both orders are there twice; their rows are compared whole below.
+    twice = set(chosen.facts.pair[chosen.rows[1:][chosen.rows[1:] == chosen.rows[:-1]]].tolist())
     for split, rows in chosen.splits.items():
         expected = set(chosen.facts.pair[chosen.rows[rows]].tolist())
         seen: set[int] = set()
@@ -117,12 +146,12 @@ def _wrong_pairs(folder: Path, manifest: dict[str, Any], chosen: Chosen) -> list
             is_once = "chosen_side" in names or names[0] == "pair_ids"
             sides = table["chosen_side"].to_pylist() if "chosen_side" in names else [None] * len(pairs)
             for pair, side in zip(pairs, sides, strict=True):
-                if is_once and pair in seen:
+                if is_once and pair in seen and pair not in twice:
                     problems.append(f"Pair {pair} is there twice.")
                 seen.add(pair)
                 if pair not in expected:
                     problems.append(f"Pair {pair} is in the release and should not be.")
-                elif side is not None and wins[pair] != (side == "first"):
+                elif side is not None and pair not in twice and wins[pair] != (side == "first"):
                     problems.append(f"Pair {pair} has the wrong answer as chosen.")
         problems += [f"Pair {pair} is missing." for pair in sorted(expected - seen)]
     return problems
@@ -138,10 +167,10 @@ def _wrong_rows(
         size = files.SHARD_ROWS // files.GROUP_ROWS
         for place, path in enumerate(_shards(folder, manifest, split)):
             mine = pieces[place * size : (place + 1) * size]
-            there = pq.read_table(path, schema=asked.layout.schema, partitioning=None)
+            there = pq.read_table(path, schema=asked.schema, partitioning=None)
             start = 0
             for rows in texts(asked, chosen, mine, using=using):
-                built = pa.Table.from_batches([asked.layout.build(rows)])
+                built = pa.Table.from_batches([asked.build(rows)])
                 given = there.slice(start, built.num_rows)
                 start += built.num_rows
                 if not given.equals(built):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from curation.export.layouts import LAYOUTS, features
+from curation.export.layouts import LAYOUTS, features, schema_of, side_of
 
 SIZES = (
     (1_000, "n<1K"),
@@ -78,7 +78,7 @@ def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -
         "dataset_info": [
             {
                 "config_name": config,
-                "features": features(LAYOUTS[layout].schema),
+                "features": features(schema_of(layout, manifest["rule"])),
                 "splits": [
                     {
                         "name": within.partition("/")[2],
@@ -122,11 +122,21 @@ def _made(manifest: dict[str, Any]) -> str:
     rule = {
         "majority": f"The chosen answer is the one that more than half of the judgements of {whose} prefer. "
         "Skips do not count; ties and both bad count as judgements and never choose.",
+        "dawid_skene": f"The chosen answer is the likeliest one by the model of Dawid and Skene (1979), which learned "
+        f"from all judgements of {whose} how each of them errs. `probability` says how likely; with few judgements "
+        "the model is too sure of itself.",
         "label": "The chosen answer is the one that the pair's source labelled as better.",
         "strength": f"The chosen answer is the one to which the mean of the known strengths of {whose} points.",
         "soft": f"No answer is chosen: every pair that {whose} judged is there, with the distribution of judgements.",
         "votes": f"No answer is chosen: every pair that {whose} judged or skipped is there.",
     }[manifest["rule"]]
+    if manifest["least_probability"]:
+        rule += f" Pairs of which it is less sure than {manifest['least_probability']:g} are left out."
+    rule += {
+        "drop": " What the rule calls a tie is left out.",
+        "keep": " What the rule calls a tie is there.",
+        "both": " What the rule calls a tie is there twice, once in each order.",
+    }[manifest["ties"]]
     if manifest["test_share"]:
         rule += (
             f" About {manifest['test_share']:.0%} of the prompts, drawn by a hash with seed {manifest['seed']}, are in "
@@ -196,12 +206,13 @@ def _estimate(found: dict[str, Any]) -> str:
 
 def _columns(manifest: dict[str, Any]) -> str:
     layout = LAYOUTS[manifest["layout"]]
-    own = [name for name in layout.schema.names if name not in layout.side]
+    side = side_of(layout.name, manifest["rule"])
+    own = [name for name in layout.schema.names if name not in side]
     says = f"The layout's own: {', '.join(f'`{name}`' for name in own)}."
-    if not layout.side:
+    if not side:
         return says
     lines = [f"{says} Beside them, ignored by trainers:", ""]
-    return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in layout.side.items())])
+    return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in side.items())])
 
 
 def _guideline(manifest: dict[str, Any], text: str) -> str:

@@ -17,7 +17,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMAT = "plumbline-release/1"
+# Raised whenever a manifest gains or loses a key: code reads the format that it writes, and says so of others.
+FORMAT = "plumbline-release/2"
+FAMILY = "plumbline-release/"
+# What every manifest of this format says.
+KEYS = (
+    *("project", "version", "layout", "rule", "voices", "criteria", "pairs", "chosen", "ties", "least_probability"),
+    *("test_share", "seed", "names", "near_duplicates", "quotas", "cuts", "harmful", "steps", "judgements"),
+    *("annotators", "agreement", "guideline", "licence", "limits", "code_version", "rows", "splits", "files"),
+)
 MANIFEST = "manifest.json"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
@@ -48,6 +56,10 @@ WRITER: dict[str, Any] = {
 
 class Taken(Exception):
     """The folder cannot be written. The text says why and what to do."""
+
+
+class OtherFormat(Taken):
+    """A release of another format than this code reads."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +151,24 @@ def write_sums(folder: Path, entries: list[FileEntry]) -> None:
 
 
 def manifest_in(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a release in this folder; None where there is none."""
+    """The manifest of a release in this folder; None where there is none.
+
+    Raises:
+        OtherFormat: there is one, of another format than this code's.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+    form = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(form, str) or not form.startswith(FAMILY):
+        return None
+    if form != FORMAT:
+        raise OtherFormat(
+            f"{folder} holds a release of the format {form}, and this version reads {FORMAT}. "
+            f"It was made by the code {manifest.get('code_version') or 'of an unknown version'}: use that for it."
+        )
+    return dict(manifest)
 
 
 def check_place(folder: Path, *, project: str, version: str) -> None:
@@ -211,7 +235,10 @@ def _sync(folder: Path) -> None:
 
 def wrong_files(folder: Path) -> list[str]:
     """What differs between a release's files and its manifest and sums, as sentences. Empty: nothing."""
-    manifest = manifest_in(folder)
+    try:
+        manifest = manifest_in(folder)
+    except OtherFormat as other:
+        return [str(other)]
     if manifest is None:
         return [f"{folder} holds no manifest of a release."]
     named = {one["path"]: (one["sha256"], one["bytes"]) for one in manifest["files"]}

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from curation.export import opinions, public, trl
 from curation.export.records import Rows
+
+# What a layout has beside its own columns where the rule gives a probability.
+PROBABILITY = pa.field("probability", pa.float64())
+PROBABILITY_HELP = "how likely the chosen answer (without one: the likeliest verdict) is right, by the rule's model"
+GIVES_PROBABILITY = ("dawid_skene",)
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class Layout:
     """`build` turns checked rows into a batch of `schema`. `reads` says who can train on them.
 
     `chooses`: it has a chosen answer, so the rule must choose one. `tells`: it needs each judgement, not only counts.
-    `reasons`: it needs a reason for the chosen answer. `by_prompt`: all rows of a prompt come together.
+    `reasons`: it needs a reason for the chosen answer. `by_prompt`: all rows of a prompt come together. `reverses`: a
+    tie may stand in it twice, once in each order.
     """
 
     name: str
@@ -31,6 +38,7 @@ class Layout:
     tells: bool = False
     reasons: bool = False
     by_prompt: bool = False
+    reverses: bool = False
     warning: str = ""
 
 
@@ -44,6 +52,7 @@ LAYOUTS: dict[str, Layout] = {
             trl.DPO,
             trl.dpo,
             trl.SIDE_HELP,
+            reverses=True,
         ),
         Layout(
             "trl_reward",
@@ -52,6 +61,7 @@ LAYOUTS: dict[str, Layout] = {
             trl.REWARD,
             trl.reward,
             trl.SIDE_HELP,
+            reverses=True,
         ),
         Layout(
             "trl_kto",
@@ -146,6 +156,28 @@ IMPOSSIBLE = {
     "TRL 1.16 has no trainer that reads it either",
     "token_weights": "it needs an answer and a person's edit of it, and no edits of answers are recorded",
 }
+
+
+def schema_of(layout: str, rule: str) -> pa.Schema:
+    """The columns of a layout after a rule. A row of several pairs has no probability of its own."""
+    schema = LAYOUTS[layout].schema
+    return schema.append(PROBABILITY) if rule in GIVES_PROBABILITY and not LAYOUTS[layout].by_prompt else schema
+
+
+def side_of(layout: str, rule: str) -> dict[str, str]:
+    """What the columns beside the layout's own say."""
+    side = LAYOUTS[layout].side
+    has_more = len(schema_of(layout, rule)) > len(LAYOUTS[layout].schema)
+    return {**side, PROBABILITY.name: PROBABILITY_HELP} if has_more else side
+
+
+def with_probability(built: pa.RecordBatch, rows: Rows, *, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with each row's probability as its last column, whatever number of rows a pair has."""
+    assert rows.probability is not None
+    order = np.argsort(rows.pair_id, kind="stable")
+    place = order[np.searchsorted(rows.pair_id, built["pair_id"].to_numpy(), sorter=order)]
+    column = pa.array(rows.probability[place], from_pandas=True)
+    return pa.RecordBatch.from_arrays([*built.columns, column], schema=schema)
 
 
 def features(schema: pa.Schema) -> list[dict[str, Any]]:

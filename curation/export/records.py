@@ -166,6 +166,8 @@ class Rows:
     # The number of each row's prompt; and, for layouts that tell them, the judgements of each row in their order.
     prompt_id: NDArray[np.int64]
     said: Sequence[Sequence[Said]] = ()
+    # How likely the rule holds what it says of each row, shape (n,), nan where it says nothing; None for other rules.
+    probability: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.pair_id)

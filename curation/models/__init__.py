@@ -3,7 +3,7 @@
 from curation.models.adjudications import Adjudication
 from curation.models.facts import FactsState, PairFact
 from curation.models.measurements import Measurement
-from curation.models.releases import Release
+from curation.models.releases import Release, Salt
 from curation.models.selections import Selection
 
-__all__ = ["Adjudication", "FactsState", "Measurement", "PairFact", "Release", "Selection"]
+__all__ = ["Adjudication", "FactsState", "Measurement", "PairFact", "Release", "Salt", "Selection"]

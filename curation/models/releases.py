@@ -12,6 +12,24 @@ def new_salt() -> str:
     return secrets.token_hex(32)
 
 
+class Salt(models.Model):
+    """What a release's pseudonyms are made with, drawn before it is written and kept when that fails.
+
+    Never in a file of the release, and never shown.
+    """
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="+")
+    version = models.CharField(max_length=60)
+    salt = models.CharField(max_length=64, default=new_salt, editable=False)
+
+    class Meta:
+        db_table = "release_salt"
+        constraints = [models.UniqueConstraint(fields=["project", "version"], name="one_salt_per_version")]
+
+    def __str__(self) -> str:
+        return f"The salt of {self.project}, {self.version}"
+
+
 class Release(models.Model):
     """A selection and a rule, frozen. The files lie in `folder`; the manifest names their digests."""
 

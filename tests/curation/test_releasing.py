@@ -211,6 +211,45 @@ def test_annotators_have_pseudonyms_that_are_the_same_in_one_release_and_in_no_o
 
 
 @uncommitted
+def test_two_processes_that_make_a_release_at_once_draw_one_salt(project, pairs, tmp_path, monkeypatch):
+    """The other process draws and writes its salt exactly between this one's look and its own writing."""
+    from curation.models import Salt
+    from curation.models import releases as models
+
+    drawn = []
+
+    def draw():
+        if not drawn:
+            drawn.append("ab" * 32)
+            Salt.objects.create(project=project, version="v1", salt=drawn[0])
+        return "cd" * 32
+
+    monkeypatch.setattr(Salt._meta.get_field("salt"), "_get_default", draw)
+    done = release(project=project, version="v1", rule="votes", layout="votes", out=tmp_path / "v1")
+    assert drawn == [done.release.salt]
+    assert Salt.objects.get().salt == done.release.salt
+    again = release(project=project, version="v1", rule="votes", layout="votes", out=tmp_path / "again")
+    assert not again.is_new
+    assert models.new_salt() != models.new_salt()
+
+
+@uncommitted
+def test_a_release_that_failed_keeps_its_salt_for_the_next_try(project, pairs, tmp_path, monkeypatch):
+    from curation.models import Salt
+
+    (tmp_path / "out").mkdir()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "put_in_place", full)
+        with pytest.raises(Refused, match="is full"):
+            release(project=project, version="v1", out=tmp_path / "out")
+    assert release(project=project, version="v1", out=tmp_path / "out").release.salt == Salt.objects.get().salt
+
+
+@uncommitted
 def test_names_are_told_only_when_they_are_asked_for_and_that_is_on_record(project, pairs, tmp_path, lead):
     done = release(
         project=project, version="v1", layout="votes", rule="votes", names=True, out=tmp_path / "v1", actor=lead.user
@@ -346,7 +385,8 @@ def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project
     without = release(project=project, version="v1", where=parse_all(["flag!=harmful"]), out=tmp_path / "v1")
     assert (without.release.rows, without.release.manifest["harmful"]["pairs"]) == (11, 0)
     done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
-    expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data."}
+    flag = many[3].assignments.get(annotator=bob).judgements.get().pk
+    expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data.", "through": flag}
     assert done.release.manifest["harmful"] == expected
     assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
     assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()
@@ -484,7 +524,7 @@ def test_memory_does_not_grow_with_the_rows(project, tmp_path, monkeypatch):
     [
         ({"version": "../up"}, "cannot name a release"),
         ({"version": ""}, "cannot name a release"),
-        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, label, strength"),
+        ({"rule": "coin"}, "Unknown rule 'coin'. Known are majority, dawid_skene, label, strength"),
         ({"layout": "csv"}, "Unknown layout 'csv'. Known are trl_dpo, trl_reward"),
         ({"layout": "trl_stepwise"}, "cannot be made here: it needs a verdict on every step"),
         ({"layout": "token_weights"}, "cannot be made here: it needs an answer and a person's edit"),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from annotation.models import Project
+from curation.choosing import uniform
 from curation.export import files
+from curation.export.layouts import LAYOUTS
 from curation.releasing import release
 from curation.selecting import parse_all
 from curation.verifying import verify
@@ -92,3 +96,119 @@ def test_a_row_too_many_is_found(released):
 def test_without_its_project_no_row_can_be_derived(released):
     Project.objects.filter(slug="everyday").update(slug="renamed")
     assert verify(released) == ["The project everyday is not here, so no row can be derived again."]
+
+
+# ---- every step, in every layout -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def varied(project, make_pair, say, alice, bob):
+    """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, and with a reason for each judgement."""
+    from annotation.models import Rationale, Run
+    from curation.arrays import store_pair_values
+
+    made = []
+    for n in range(16):
+        text = f"Question {n // 2}: why does a plumb line hang straight, and what does it show to whoever builds?"
+        first = "Because its weight is pulled to the middle of the earth. " * 3 + f"{n * 7} " * 30 * (n not in (5, 6))
+        made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
+        for who in (alice, bob):
+            judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
+            Rationale.objects.create(pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human")
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
+    )
+    store_pair_values(
+        run=run,
+        metric="difficulty",
+        pairs=[pair.pk for pair in made[:14]],
+        values=np.arange(14.0)[::-1].copy(),
+        n=np.ones(14, dtype=np.int64),
+        undefined="none",
+    )
+    return made
+
+
+@uncommitted
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tmp_path):
+    """Quota, near duplicates, split, cuts and harm, all in one release; then each count of its manifest is forged."""
+    # The side of a prompt hangs on its number, which differs between runs of the tests: draw one that parts them.
+    prompts = np.unique([pair.prompt_id for pair in varied])
+    seed = next(seed for seed in range(99) if (uniform(prompts, seed=seed) < 0.4).sum() == 4)
+    options = {"quotas": {"code": 5}, "near_duplicates": 0.9, "test_share": 0.4, "seed": seed, "sign_off": "Known."}
+    if not LAYOUTS[layout].by_prompt:
+        options["cuts"] = [0.25, 0.5]
+    folder = tmp_path / "v1"
+    manifest = release(project=project, version="v1", layout=layout, out=folder, **options).release.manifest
+    removed = {step["name"]: step["removed"] for step in manifest["steps"]}
+    assert removed["over the quota of code"] > 0
+    assert manifest["harmful"]["pairs"] == 1
+    assert min(manifest["splits"][f"{layout}/{split}"] for split in ("train", "test")) > 0
+    assert len(manifest["cuts"]) == len(options.get("cuts", ()))
+    assert verify(folder) == []
+    changes = {
+        "flagged as harmful": lambda told: told["harmful"].update(pairs=0),
+        "The steps of the manifest": lambda told: told["steps"][-1].update(removed=0),
+    }
+    if manifest["cuts"]:
+        changes["The cuts by difficulty"] = lambda told: next(iter(told["cuts"].values())).update(hardest=99.0)
+    for says, change in changes.items():
+        forged = json.loads((folder / files.MANIFEST).read_text())
+        change(forged)
+        sound = (folder / files.MANIFEST).read_text(), (folder / files.SUMS).read_text()
+        described = files.write_text(folder, files.MANIFEST, files.canonical(forged))
+        (folder / files.SUMS).write_text(f"{described.sha256}  {files.MANIFEST}\n")
+        assert [says in one for one in verify(folder)] == [True]
+        (folder / files.MANIFEST).write_text(sound[0])
+        (folder / files.SUMS).write_text(sound[1])
+
+
+@uncommitted
+def test_harm_that_is_flagged_later_or_taken_back_is_told_apart(released, say, alice, bob, robot):
+    """What a voice that does not count flags later changes nothing; that a flag is gone is said."""
+    from annotation.models import Judgement, Pair
+
+    say(robot, Pair.objects.order_by("pk").first(), "second", flags=["harmful"])
+    assert verify(released) == []
+    manifest = json.loads((released / files.MANIFEST).read_text())
+    assert manifest["harmful"]["through"] == 0
+    assert not Judgement.objects.filter(annotator=robot, pk__lte=manifest["judgements"]["through"]).exists()
+
+
+@uncommitted
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"format": "plumbline-release/1", "code_version": "0.3"},
+            "plumbline-release/1.*by the code 0.3",
+        ),
+        ({"format": "plumbline-release/99"}, "of the format plumbline-release/99, and this version reads"),
+    ],
+)
+def test_a_release_of_another_format_is_told_in_a_sentence(released, changes, says):
+    from annotation.errors import Refused
+    from curation.diffing import diff
+    from curation.pushing import push
+
+    manifest = json.loads((released / files.MANIFEST).read_text()) | changes
+    for key in ("ties", "least_probability", "harmful"):
+        del manifest[key]
+    (released / files.MANIFEST).write_text(files.canonical(manifest))
+    (problem,) = verify(released)
+    assert re.search(says, problem)
+    with pytest.raises(Refused, match=says):
+        diff(released, released)
+    with pytest.raises(Refused, match=says):
+        push(folder=released, repo="a/b", command="test")
+    with pytest.raises(Refused, match=says):
+        release(project=Project.objects.get(), version="v1", out=released)
+
+
+@uncommitted
+def test_a_manifest_that_lacks_what_it_must_say_is_told_in_a_sentence(released):
+    manifest = json.loads((released / files.MANIFEST).read_text())
+    del manifest["quotas"], manifest["seed"]
+    (released / files.MANIFEST).write_text(files.canonical(manifest))
+    assert any("does not say seed, quotas" in problem for problem in verify(released))

@@ -12,7 +12,7 @@ from annotation.errors import Refused
 from annotation.models import Project
 from curation import releasing
 from curation.choosing import ANNOTATORS, DIFFICULTY, MOST_HARMFUL
-from curation.deciding import RULES
+from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
 from curation.selecting import FIELDS, parse_all
 
@@ -36,6 +36,19 @@ class Command(BaseCommand):
         )
         parser.add_argument("--layout", default="trl_dpo", help=f"one of {', '.join(LAYOUTS)}")
         parser.add_argument("--annotators", default="people", help=f"whose judgements count: {', '.join(ANNOTATORS)}")
+        parser.add_argument(
+            "--ties",
+            default="",
+            metavar="WHAT",
+            help="; ".join(f"{name}: {what}" for name, what in TIES.items()) + ". By default drop where one is chosen",
+        )
+        parser.add_argument(
+            "--least-probability",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="with --rule dawid_skene: leave out pairs of which it is less sure, as 0.8",
+        )
         parser.add_argument(
             "--test-share", type=float, default=0.0, metavar="SHARE", help="of the prompts, for a split test; 0 to 0.5"
         )
@@ -87,6 +100,8 @@ class Command(BaseCommand):
                 rule=options["rule"],
                 layout=options["layout"],
                 annotators=options["annotators"],
+                ties=options["ties"],
+                least_probability=options["least_probability"],
                 licence=options["licence"],
                 limits=options["limits"],
                 test_share=options["test_share"],

@@ -13,6 +13,8 @@ def manifest():
         "version": "1.0",
         "layout": "trl_dpo",
         "rule": "majority",
+        "ties": "drop",
+        "least_probability": 0.0,
         "voices": "people",
         "criteria": ["agreement>=0.66"],
         "pairs": 200,

@@ -39,7 +39,7 @@ def test_it_prints_json(project, judged, tmp_path, capsys):
         (["--project", "nowhere"], "There is no project 'nowhere'"),
         (["--project", "everyday", "--where", "mood=good"], "Unknown field 'mood'"),
         (["--project", "everyday", "--layout", "csv"], "Unknown layout 'csv'. Known are trl_dpo"),
-        (["--project", "everyday", "--rule", "coin"], "Unknown rule 'coin'. Known are majority, label"),
+        (["--project", "everyday", "--rule", "coin"], "Unknown rule 'coin'. Known are majority, dawid_skene, label"),
         (["--project", "everyday", "--annotators", "cats"], "Unknown annotators 'cats'"),
     ],
 )
