@@ -23,7 +23,7 @@ from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
-from curation.releasing import ANNOTATORS, RULES, plan
+from curation.releasing import ANNOTATORS, RULES, request_release
 from curation.selecting import parse_all
 
 
@@ -103,6 +103,9 @@ class ReleaseInput(serializers.Serializer[Any]):
     sign_off = serializers.CharField(
         max_length=500, required=False, allow_blank=True, help_text="Why many pairs may be flagged as harmful."
     )
+    promised = serializers.IntegerField(
+        min_value=0, required=False, help_text="With another number of pairs than this, nothing is released."
+    )
     names = serializers.BooleanField(default=False, help_text="Tell annotators by their names, not by pseudonyms.")
     licence = serializers.CharField(max_length=60, required=False, allow_blank=True)
     limits = serializers.CharField(max_length=5000, required=False, allow_blank=True)
@@ -155,10 +158,7 @@ class Releases(APIView):
         given.is_valid(raise_exception=True)
         asked = dict(given.validated_data)
         where = parse_all(asked.pop("where", []))
-        plan(project=project, where=where, **asked)  # Refuses now what the worker would refuse later.
-        parameters = {**asked, "release": asked["version"], "where": [one.as_json() for one in where]}
-        del parameters["version"]
-        run = request_run(project=project, kind=Run.Kind.RELEASE, parameters=parameters, actor=account_of(request))
+        run = request_release(project=project, actor=account_of(request), where=where, **asked)
         return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -42,6 +42,14 @@ DIFFICULTY = "difficulty"
 MOST_HARMFUL = 0.005
 
 
+class Impossible(Refused):
+    """What was asked for cannot be. `option` is the name of what to change, as `plan` takes it."""
+
+    def __init__(self, option: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.option = option
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides the bytes of a release, besides the judgements and the code."""
@@ -147,47 +155,59 @@ def plan(
     """Check what was asked for.
 
     Raises:
-        Refused: a name, rule, layout or licence is not known or not possible.
+        Impossible: a name, rule, layout or licence is not known or not possible.
     """
     if not NAME.fullmatch(version):
-        raise Refused(
+        raise Impossible(
+            "version",
             f"{version!r} cannot name a release: at most 60 letters, digits, dots, dashes and underscores, "
-            "a letter or digit first."
+            "a letter or digit first.",
         )
     if version in RESERVED:
-        raise Refused(f"{version!r} cannot name a release: it is part of an address. Choose another name.")
+        raise Impossible(
+            "version", f"{version!r} cannot name a release: it is part of an address. Choose another name."
+        )
     if rule not in RULES:
-        raise Refused(f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
+        raise Impossible("rule", f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
     if layout in IMPOSSIBLE:
-        raise Refused(f"The layout {layout} cannot be made here: {IMPOSSIBLE[layout]}.")
+        raise Impossible("layout", f"The layout {layout} cannot be made here: {IMPOSSIBLE[layout]}.")
     if layout not in LAYOUTS:
-        raise Refused(f"Unknown layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
+        raise Impossible("layout", f"Unknown layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
     if LAYOUTS[layout].chooses and rule not in CHOOSING:
-        raise Refused(
+        raise Impossible(
+            "layout",
             f"The layout {layout} has a chosen answer, and the rule {rule} chooses none. "
-            f"Take one of the rules {', '.join(CHOOSING)}, or another layout."
+            f"Take one of the rules {', '.join(CHOOSING)}, or another layout.",
         )
     # What says nothing of a chosen answer keeps ties; where one is chosen, a tie has none.
     ties = ties or ("drop" if rule in CHOOSING else "keep")
     _check_ties(ties, LAYOUTS[layout])
     if not 0 <= least_probability <= 1:
-        raise Refused(f"A probability is 0 to 1, not {least_probability:g}.")
+        raise Impossible("least_probability", f"A probability is 0 to 1, not {least_probability:g}.")
     if least_probability and rule != "dawid_skene":
-        raise Refused(f"The rule {rule} gives no probability. Take the rule dawid_skene, or no least probability.")
+        raise Impossible(
+            "least_probability",
+            f"The rule {rule} gives no probability. Take the rule dawid_skene, or no least probability.",
+        )
     if not 0 <= test_share <= 0.5:
-        raise Refused(f"The share of the split test is 0 to 0.5, not {test_share:g}.")
+        raise Impossible("test_share", f"The share of the split test is 0 to 0.5, not {test_share:g}.")
     if not 0 <= near_duplicates <= 1:
-        raise Refused(f"Near duplicates are told by a similarity of 0 to 1, not {near_duplicates:g}. 0.8 is usual.")
+        raise Impossible(
+            "near_duplicates",
+            f"Near duplicates are told by a similarity of 0 to 1, not {near_duplicates:g}. 0.8 is usual.",
+        )
     if any(most < 0 for most in (quotas or {}).values()):
-        raise Refused("A quota is at least 0 pairs.")
+        raise Impossible("quotas", "A quota is at least 0 pairs.")
     if any(not 0 < cut < 1 for cut in cuts):
-        raise Refused("A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
+        raise Impossible("cuts", "A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
     if cuts and LAYOUTS[layout].by_prompt:
-        raise Refused(f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty.")
+        raise Impossible(
+            "cuts", f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty."
+        )
     if annotators not in ANNOTATORS:
-        raise Refused(f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
+        raise Impossible("annotators", f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
     if not LICENCE.fullmatch(licence):
-        raise Refused(f"{licence!r} is no licence identifier. Write one as cc-by-4.0 or apache-2.0.")
+        raise Impossible("licence", f"{licence!r} is no licence identifier. Write one as cc-by-4.0 or apache-2.0.")
     return Plan(
         project=project,
         version=version,
@@ -212,17 +232,20 @@ def plan(
 
 def _check_ties(ties: str, layout: Layout) -> None:
     if ties not in TIES:
-        raise Refused(f"Unknown for ties is {ties!r}. Known are {', '.join(TIES)}.")
+        raise Impossible("ties", f"Unknown for ties is {ties!r}. Known are {', '.join(TIES)}.")
     if ties == "keep" and layout.chooses:
         able = [one.name for one in LAYOUTS.values() if not one.chooses]
-        raise Refused(
+        raise Impossible(
+            "ties",
             f"The layout {layout.name} has a chosen answer in every row, so it cannot keep ties. "
-            f"Drop them, or take one of the layouts {', '.join(able)}."
+            f"Drop them, or take one of the layouts {', '.join(able)}.",
         )
     if ties == "both" and not layout.reverses:
         able = [one.name for one in LAYOUTS.values() if one.reverses]
-        raise Refused(
-            f"The layout {layout.name} cannot hold a tie as two rows, one in each order. Only {' and '.join(able)} can."
+        raise Impossible(
+            "ties",
+            f"The layout {layout.name} cannot hold a tie as two rows, one in each order. "
+            f"Only {' and '.join(able)} can.",
         )
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.recording import record
-from annotation.running import Hold
+from annotation.running import Hold, request_run
 from curation.choosing import (
     ANNOTATORS,
     DIFFICULTY,
@@ -201,7 +201,36 @@ def execute(hold: Hold) -> dict[str, Any]:
     known = {key: parameters[key] for key in PARAMETERS if key in parameters}
     asked = plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
     folder = Path(parameters.get("folder") or usual_folder(asked))
-    return _release(hold, asked, folder, command="release", progress=None).as_result()
+    promised = parameters.get("promised")
+    return _release(hold, asked, folder, command="release", progress=None, promised=promised).as_result()
+
+
+def request_release(
+    *,
+    project: Project,
+    actor: User,
+    version: str,
+    where: Sequence[Criterion] = (),
+    promised: int | None = None,
+    **options: Any,
+) -> Run:
+    """Ask a worker for a release into the server's folder of releases.
+
+    Args:
+        project, version, where: as `release`.
+        actor: who asks.
+        promised: how many pairs whoever asks was told; with another number nothing is released.
+        options: what else `plan` takes.
+
+    Raises:
+        Refused: what the worker would refuse later.
+    """
+    asked = plan(project=project, version=version, where=where, **options)
+    _check_place(usual_folder(asked), asked)
+    parameters = {**options, "release": version, "where": [one.as_json() for one in where]}
+    if promised is not None:
+        parameters["promised"] = promised
+    return request_run(project=project, kind=Run.Kind.RELEASE, parameters=parameters, actor=actor)
 
 
 def usual_folder(asked: Plan) -> Path:
@@ -209,7 +238,13 @@ def usual_folder(asked: Plan) -> Path:
 
 
 def _release(
-    hold: Hold, asked: Plan, folder: Path, *, command: str, progress: Callable[[int, int], None] | None
+    hold: Hold,
+    asked: Plan,
+    folder: Path,
+    *,
+    command: str,
+    progress: Callable[[int, int], None] | None,
+    promised: int | None = None,
 ) -> Released:
     _check_place(folder, asked)
     there = Release.objects.filter(project=asked.project, version=asked.version).first()
@@ -218,7 +253,13 @@ def _release(
     run = hold.run
     try:
         with files.beside(folder) as temporary:
-            manifest = _write(asked, temporary, code_version=run.code_version, progress=_beating(hold, progress))
+            manifest = _write(
+                asked,
+                temporary,
+                code_version=run.code_version,
+                progress=_beating(hold, progress),
+                promised=promised,
+            )
             return _publish(asked, manifest, temporary, folder, hold=hold, command=command)
     except (Broken, files.Taken) as error:
         raise Refused(str(error)) from error
@@ -266,10 +307,22 @@ def _beating(hold: Hold, progress: Callable[[int, int], None] | None) -> Callabl
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-def _write(asked: Plan, folder: Path, *, code_version: str, progress: Callable[[int, int], None]) -> dict[str, Any]:
+def _write(
+    asked: Plan,
+    folder: Path,
+    *,
+    code_version: str,
+    progress: Callable[[int, int], None],
+    promised: int | None = None,
+) -> dict[str, Any]:
     """Write all files of the release into `folder` and return its manifest."""
     with snapshot() as reader:
         chosen = choose(asked, using=reader)
+        if promised is not None and promised != len(chosen.pairs):
+            raise Refused(
+                f"{promised:,} pairs were counted when this release was asked for, and now it would hold "
+                f"{len(chosen.pairs):,}: judgements came in between. Nothing was released. Count again."
+            )
         check_harm(asked, chosen)
         total = sum(map(len, chosen.splits.values()))
         progress(0, total)

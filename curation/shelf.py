@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,14 +99,20 @@ class Step:
 
 
 def steps_of(release: Release) -> list[Step]:
-    pairs = release.manifest.get("pairs") or 1
+    steps = [(step["name"], step["removed"], step["left"]) for step in release.manifest.get("steps", [])]
+    return waterfall(steps, pairs=release.manifest.get("pairs") or 0)
+
+
+def waterfall(steps: Sequence[tuple[str, int, int]], *, pairs: int) -> list[Step]:
+    """Steps as (name, removed, left), with their widths of `pairs` in all."""
+    whole = pairs or 1
     return [
         Step(
-            name=step["name"],
-            removed=step["removed"],
-            left=step["left"],
-            left_width=f"{100 * step['left'] / pairs:.2f}",
-            removed_width=f"{100 * step['removed'] / pairs:.2f}",
+            name=name,
+            removed=removed,
+            left=left,
+            left_width=f"{100 * left / whole:.2f}",
+            removed_width=f"{100 * removed / whole:.2f}",
         )
-        for step in release.manifest.get("steps", [])
+        for name, removed, left in steps
     ]

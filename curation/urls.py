@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from curation.views import board, judges, overview, projects, releases, reports
+from curation.views import board, drafts, judges, overview, projects, releases, reports
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -11,6 +11,8 @@ overview_urls: list[URLPattern] = [
 
 release_urls: list[URLPattern] = [
     path("p/<slug:slug>/releases", releases.releases, name="releases"),
+    path("p/<slug:slug>/releases/new", drafts.draft, name="release_new"),
+    path("p/<slug:slug>/releases/new/<key:run_id>", drafts.release_run, name="release_run"),
     path("p/<slug:slug>/releases/<str:version>", releases.release, name="release"),
     path("p/<slug:slug>/releases/<str:version>/<path:name>", releases.release_file, name="release_file"),
 ]

@@ -68,6 +68,16 @@
     });
   }
 
+  // A draft of a release: once something is changed, what was counted is old, and the button must not promise it.
+  for (const form of $$('form[data-recount]')) {
+    form.addEventListener('input', () => {
+      const go = $('#go', form);
+      go.value = 'count';
+      go.textContent = 'Count again';
+      for (const figure of $$('#rail [data-count], #rail .figure, .step > header p[id], #preview td.num')) figure.dataset.stale = '';
+    });
+  }
+
   // Forms: our own sentences instead of the browser's bubbles; a list on top, a sentence at each field.
   for (const form of $$('form[data-check]')) {
     form.noValidate = true;

@@ -102,6 +102,9 @@ def house(
         project=project, kind="import", code_version="test", started_by=lead.user, parameters={"file": "a.jsonl"}
     )
     model = LanguageModel.objects.create(name="Toy", backend="openai_compatible", location="http://localhost:1/v1")
+    release_run = Run.objects.create(
+        project=project, kind="release", code_version="test", started_by=lead.user, parameters={"release": "1.1.0"}
+    )
     folder = tmp_path / "releases" / "1.0.0"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text("# Card")
@@ -145,6 +148,7 @@ def house(
         "version": "1.0.0",
         "run_id": run.pk,
         "model_id": model.pk,
+        "release_run_id": release_run.pk,
         "prompt_id": pair.prompt_id,
         "pair_id": pair.pk,
         "token": "no-such-token",
@@ -160,6 +164,8 @@ def path_of(address: str, house: House, who: str) -> str:
 
     if "/guideline/" in address:
         arguments["version"] = 1
+    if "/releases/new/" in address:
+        arguments["run_id"] = arguments["release_run_id"]
     plain = re.sub(r"(?<!\?P)<(\w+)>", lambda match: str(arguments[match.group(1)]), address)
     plain = re.sub(r"\(\?P<(\w+)>(?:\[[^]]*\]\+|\.\+)\)", lambda match: str(arguments[match.group(1)]), plain)
     return "/" + plain.replace("^", "").replace("$", "")

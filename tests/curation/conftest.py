@@ -52,7 +52,7 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """
     from django.db import connections
 
-    from curation import diffing, releasing, verifying
+    from curation import diffing, drafting, releasing, verifying
 
     connection = connections["default"]
 
@@ -60,7 +60,7 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     def snapshot() -> Iterator[Any]:
         yield connection
 
-    for module in (releasing, verifying, diffing):
+    for module in (releasing, verifying, diffing, drafting):
         monkeypatch.setattr(module, "snapshot", snapshot)
     connection.inc_thread_sharing()
     yield

@@ -1,0 +1,321 @@
+"""A release that is being thought of -> what it would hold, counted and shown before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from django.db.backends.base.base import BaseDatabaseWrapper
+from numpy.typing import NDArray
+
+from annotation.models import Pair
+from curation import shelf
+from curation.choosing import Chosen, Plan, choose, is_too_harmful, snapshot, uniform
+from curation.selecting import Criterion, in_play
+from curation.shelf import Step
+from curation.thinning import measured
+
+# Rows that are shown.
+SHOWN = 20
+# Beyond so many pairs their texts are not compared while somebody waits for a page.
+MOST_COMPARED = 5_000
+BINS = 48
+CHART_HEIGHT = 146.0
+LONGEST_TEXT = 160
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One pair of the preview. `value` is what the line is drawn by; `is_first_past` is just beyond the line."""
+
+    pair: int
+    name: str
+    prompt: str
+    answer: str
+    votes: str
+    strength: float | None
+    value: float | None = None
+    is_kept: bool = True
+    is_first_past: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """The pairs nearest a line: those that it keeps, then those that it removes, each the nearest to it."""
+
+    name: str
+    measure: str
+    at: float
+    rows: list[Shown]
+
+
+@dataclass(frozen=True)
+class Bar:
+    x: str
+    y: str
+    height: str
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How difficult the pairs are, with the line of the largest cut. Shapes in percent across and px down."""
+
+    bars: list[Bar]
+    cuts: list[tuple[str, str]]
+    labels: list[tuple[str, str, str]]
+    name: str
+
+
+@dataclass(frozen=True)
+class Cut:
+    config: str
+    share: float
+    kept: int
+    hardest: float | None
+    unmeasured: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a plan would release.
+
+    Attributes:
+        pairs: in the project; `selected` of them meet the selection, of `decided` the rule says what is asked of it,
+            and `chosen` are left after the last step. Each is the `left` of a step of `steps`.
+        is_exact: False where near duplicates are left to the run: then at most `chosen`.
+    """
+
+    pairs: int
+    selected: int
+    decided: int
+    chosen: int
+    rows: int
+    steps: list[Step]
+    splits: list[tuple[str, int]]
+    cuts: list[Cut]
+    harmful: int
+    is_too_harmful: bool
+    is_exact: bool
+    preview: list[Shown] = field(default_factory=list)
+    line: Line | None = None
+    histogram: Histogram | None = None
+
+
+def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criterion]) -> Counted:
+    """Count what the plan would release, and draw the rows to look at.
+
+    Args:
+        asked: the plan; its criteria are `selection` and then `least`.
+        selection: which pairs are meant.
+        least: what is asked of their judgements; lines may be drawn by them.
+
+    Raises:
+        Refused: what the run would refuse.
+        Broken: a text of the near duplicates would mislead a trainer.
+    """
+    with snapshot() as reader:
+        quick = replace(asked, near_duplicates=0.0)
+        chosen = choose(quick, using=reader)
+        # Ties in both orders and quotas come after: what is left here is compared at most.
+        is_exact = not asked.near_duplicates or len(chosen.pairs) <= MOST_COMPARED
+        if asked.near_duplicates and is_exact:
+            chosen = choose(asked, using=reader)
+        steps = chosen.sieve.steps
+        n_selection = len(in_play(selection))
+        n_after = len(asked.quotas) + (1 if asked.near_duplicates and is_exact else 0)
+        line, histogram = _line(asked, chosen, n_selection, least, using=reader)
+        return Counted(
+            pairs=len(chosen.facts),
+            selected=steps[n_selection - 1].left if n_selection else len(chosen.facts),
+            decided=steps[len(steps) - n_after - 1].left,
+            chosen=len(chosen.pairs),
+            rows=_rows(asked, chosen),
+            steps=shelf.waterfall([(one.name, one.removed, one.left) for one in steps], pairs=len(chosen.facts)),
+            splits=[
+                (split.partition("/")[2], len(np.unique(chosen.rows[places])))
+                for split, places in chosen.splits.items()
+                if split.startswith(f"{asked.layout.name}/")
+            ],
+            cuts=[
+                Cut(config, cut["share"], cut["removed"][1]["left"], cut["hardest"], cut["removed"][0]["removed"])
+                for config, cut in chosen.cuts.items()
+            ],
+            harmful=chosen.harmful,
+            is_too_harmful=is_too_harmful(chosen),
+            is_exact=is_exact,
+            preview=_shown(asked, chosen, _drawn(asked, chosen)),
+            line=line,
+            histogram=histogram,
+        )
+
+
+def _rows(asked: Plan, chosen: Chosen) -> int:
+    """How many rows the layout has for what was chosen."""
+    facts, pairs = chosen.facts, chosen.pairs
+    if asked.layout.by_prompt:
+        return len(np.unique(facts.prompt[pairs]))
+    if asked.layout.name == "votes":
+        return int(facts.judgements[pairs].sum() + facts.skips[pairs].sum())
+    return len(chosen.rows) * (2 if asked.layout.name == "trl_kto" else 1)
+
+
+def _drawn(asked: Plan, chosen: Chosen) -> NDArray[np.int64]:
+    """Places of the rows to look at, always the same ones."""
+    pairs = chosen.pairs
+    return np.sort(pairs[np.argsort(uniform(chosen.facts.pair[pairs], seed=asked.seed), kind="stable")[:SHOWN]])
+
+
+# ---- the line ------------------------------------------------------------------------------------------------------
+
+
+def _line(
+    asked: Plan, chosen: Chosen, n_selection: int, least: Sequence[Criterion], *, using: BaseDatabaseWrapper
+) -> tuple[Line | None, Histogram | None]:
+    """The line that the largest cut draws; without a cut, that of the last minimum."""
+    facts = chosen.facts
+    if chosen.cuts:
+        config, cut = max(chosen.cuts.items(), key=lambda one: one[1]["share"])
+        found = measured(project=asked.project, metric=cut["metric"], pairs=facts.pair, run=cut["run"], using=using)
+        easy = [places for split, places in chosen.splits.items() if split.startswith(f"{config}/")]
+        inside = _mask(len(facts), chosen.rows[np.concatenate(easy)])
+        values = np.where(_mask(len(facts), chosen.pairs), found.values, np.nan)
+        name = f"the cut at {cut['share'] * 100:g} %"
+        hardest = cut["hardest"]
+        line = _nearest(asked, chosen, values, inside, name=name, measure=cut["metric"], at=hardest, keeps_low=True)
+        return line, _histogram(values, chosen.cuts, inside)
+    for place, criterion in reversed(list(enumerate(least))):
+        values = _VALUES[criterion.field](chosen)
+        step = n_selection + place
+        inside = _mask(len(facts), chosen.pairs)
+        values = np.where(inside | (chosen.sieve.gone_at == step), values, np.nan)
+        at = float(criterion.value)
+        return _nearest(
+            asked, chosen, values, inside, name=criterion.text, measure=criterion.field, at=at, keeps_low=False
+        ), None
+    return None, None
+
+
+def _mask(size: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=bool)
+    mask[places] = True
+    return mask
+
+
+def _agreement(chosen: Chosen) -> NDArray[np.float64]:
+    counts = chosen.facts.counts.astype(np.int64)
+    n = counts.sum(axis=1)
+    return np.where(n >= 2, ((counts**2).sum(axis=1) - n) / np.maximum(n * (n - 1), 1), np.nan)
+
+
+def _strength(chosen: Chosen) -> NDArray[np.float64]:
+    known = chosen.facts.n_strength
+    return np.abs(np.where(known > 0, chosen.facts.strength_sum / np.maximum(known, 1), np.nan))
+
+
+_VALUES = {
+    "judgements": lambda chosen: chosen.facts.judgements.astype(np.float64),
+    "agreement": _agreement,
+    "strength": _strength,
+}
+
+
+def _nearest(
+    asked: Plan,
+    chosen: Chosen,
+    values: NDArray[np.float64],
+    inside: NDArray[np.bool_],
+    *,
+    name: str,
+    measure: str,
+    at: float | None,
+    keeps_low: bool,
+) -> Line | None:
+    """Half of SHOWN on either side. `values` is nan for pairs that the line does not part."""
+    if at is None:
+        return None
+    toward = 1 if keeps_low else -1
+    known = ~np.isnan(values)
+    kept, gone = np.nonzero(known & inside)[0], np.nonzero(known & ~inside)[0]
+    kept = kept[np.argsort(toward * values[kept], kind="stable")][-SHOWN // 2 :]
+    gone = gone[np.argsort(toward * values[gone], kind="stable")][: SHOWN // 2]
+    rows = _shown(asked, chosen, np.concatenate([kept, gone]))
+    placed = [
+        replace(row, value=float(values[place]), is_kept=bool(inside[place]), is_first_past=n == len(kept) > 0)
+        for n, (row, place) in enumerate(zip(rows, [*kept.tolist(), *gone.tolist()], strict=True))
+    ]
+    return Line(name=name, measure=measure, at=at, rows=placed)
+
+
+def _histogram(
+    values: NDArray[np.float64], cuts: dict[str, dict[str, Any]], inside: NDArray[np.bool_]
+) -> Histogram | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = float(known.min()), float(known.max())
+    span = high - low or 1.0
+    counts, edges = np.histogram(known, bins=BINS, range=(low, low + span))
+    line = max((cut["hardest"] for cut in cuts.values() if cut["hardest"] is not None), default=high)
+    tallest = counts.max()
+    bars = [
+        Bar(
+            x=f"{100 * n / BINS:.2f}",
+            y=f"{CHART_HEIGHT * (1 - 0.94 * size / tallest):.1f}",
+            height=f"{CHART_HEIGHT * 0.94 * size / tallest:.1f}",
+            is_kept=bool(edges[n] <= line),
+        )
+        for n, size in enumerate(counts.tolist())
+    ]
+    at = [
+        (f"{100 * (cut['hardest'] - low) / span:.2f}", f"{cut['share'] * 100:g} %: {cut['hardest']:.3g}")
+        for cut in cuts.values()
+        if cut["hardest"] is not None
+    ]
+    labels = [
+        (f"{25 * n}", f"{low + span * n / 4:.3g}", ("start", "middle", "middle", "middle", "end")[n]) for n in range(5)
+    ]
+    removed = int((~np.isnan(values) & ~inside).sum())
+    name = (
+        f"Histogram of the difficulty of {len(known):,} pairs. The cut at {line:.3g} keeps {len(known) - removed:,} "
+        f"and leaves {removed:,} out of its config."
+    )
+    return Histogram(bars=bars, cuts=at, labels=labels, name=name)
+
+
+# ---- pairs to look at ----------------------------------------------------------------------------------------------
+
+
+def _shown(asked: Plan, chosen: Chosen, places: NDArray[np.int64]) -> list[Shown]:
+    """The pairs at these places, with the beginnings of their texts. One query."""
+    facts = chosen.facts
+    numbers = facts.pair[places].tolist()
+    found = Pair.objects.select_related("prompt", "first", "second").in_bulk(numbers)
+    strength = np.where(facts.n_strength > 0, facts.strength_sum / np.maximum(facts.n_strength, 1), np.nan)
+    shown = []
+    for place, number in zip(places.tolist(), numbers, strict=True):
+        pair = found[number]
+        wins = bool(chosen.decision.first_wins[place])
+        first_is_shown = wins or not asked.layout.chooses
+        said, counts = int(facts.judgements[place]), facts.counts[place]
+        mean = float(strength[place])
+        shown.append(
+            Shown(
+                pair=number,
+                name=pair.external_id or str(number),
+                prompt=_beginning(pair.prompt.messages),
+                answer=_beginning((pair.first if first_is_shown else pair.second).messages),
+                votes=f"{int(counts[0 if first_is_shown else 1])} of {said}",
+                strength=None if np.isnan(mean) else mean if first_is_shown else 0.0 - mean,
+            )
+        )
+    return shown
+
+
+def _beginning(messages: list[dict[str, Any]]) -> str:
+    """How the last message begins, on one line."""
+    last = messages[-1] if isinstance(messages, list) and messages else {}
+    text = " ".join(str(last.get("content", "") if isinstance(last, dict) else "")[: 4 * LONGEST_TEXT].split())
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT].rstrip()} …"

@@ -1,0 +1,234 @@
+"""What the release page asks: it reads and checks what was entered; the verbs decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+
+from annotation.errors import Refused
+from annotation.forms import Described
+from annotation.models import Project
+from curation.choosing import ANNOTATORS, DIFFICULTY, Impossible, plan
+from curation.deciding import RULES, TIES
+from curation.export.files import digest_of
+from curation.export.layouts import LAYOUTS
+from curation.models import Release, Selection
+from curation.selecting import Criterion, from_json, parse, parse_all
+
+# What a draft without a name is planned under.
+UNNAMED = "unnamed"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A choice, and what it means."""
+
+    title: str
+    sub: str
+
+
+RULE_TITLES = {
+    "majority": Explained("Majority", "More than half of the judgements; simple to explain."),
+    "dawid_skene": Explained("Weighted by reliability", "Dawid and Skene: learns how each annotator errs."),
+    "strength": Explained("Mean strength", "Where the known strengths point on average."),
+    "label": Explained("The source's label", "What the pair came with. No judgement is needed."),
+    "soft": Explained("Keep the distribution", "Shares instead of a label; TRL reads no shares."),
+    "votes": Explained("Every vote", "Nothing is decided, skips are there too."),
+}
+TIES_TITLES = {
+    "": Explained("As the rule has it", "Dropped where an answer is chosen, kept elsewhere."),
+    "drop": Explained("Leave out", "A trainer that needs a chosen answer has no tie."),
+    "keep": Explained("Keep", "In layouts that need no chosen answer."),
+    "both": Explained("In both orders", "Two rows for each tie: trl_dpo and trl_reward."),
+}
+ANNOTATOR_TITLES = {"people": "People", "judges": "Judges (models)", "all": "People and judges"}
+
+
+def _choices(names: Sequence[str], titles: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, titles[name]) for name in names]
+
+
+class DraftForm(Described):
+    """A release that is being thought of. Every field has a value to begin with, so that an address may name a few."""
+
+    selection = forms.ChoiceField(label="Saved selection", required=False)
+    where = forms.CharField(
+        label="Criteria",
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="One a line, as agreement>=0.66 or tag=code. All must hold.",
+    )
+    annotators = forms.ChoiceField(
+        label="Judgements of", choices=_choices(list(ANNOTATORS), ANNOTATOR_TITLES), initial="people"
+    )
+    rule = forms.ChoiceField(choices=_choices(list(RULES), RULE_TITLES), initial="majority")
+    ties = forms.ChoiceField(choices=_choices(["", *TIES], TIES_TITLES), required=False)
+    judgements = forms.IntegerField(label="Judgements at least", min_value=0, max_value=1000, initial=0, required=False)
+    agreement = forms.FloatField(label="Agreement at least", min_value=0, max_value=1, initial=0, required=False)
+    strength = forms.FloatField(label="Strength at least", min_value=0, max_value=3, initial=0, required=False)
+    least_probability = forms.FloatField(
+        label="Probability at least",
+        min_value=0,
+        max_value=1,
+        initial=0,
+        required=False,
+        help_text="Only for “weighted by reliability”.",
+    )
+    cuts = forms.CharField(
+        label="Keep the easiest, in %",
+        required=False,
+        max_length=200,
+        help_text="One or several shares, as 64, 81. Each becomes a config beside the whole, easy to hard.",
+    )
+    difficulty = forms.CharField(label="Measure of difficulty", initial=DIFFICULTY, max_length=60, required=False)
+    near_duplicates = forms.FloatField(
+        label="Near duplicates from similarity",
+        min_value=0,
+        max_value=1,
+        initial=0,
+        required=False,
+        help_text="The later of two goes. 0 keeps all; 0.8 is usual.",
+    )
+    test_share = forms.FloatField(
+        label="Test share, in %",
+        min_value=0,
+        max_value=50,
+        initial=0,
+        required=False,
+        help_text="Split by prompt: no prompt is in both.",
+    )
+    quotas = forms.CharField(
+        label="Quotas",
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text="At most so many pairs with a tag, one a line, as code=500.",
+    )
+    seed = forms.IntegerField(
+        label="Seed", min_value=0, max_value=2**31 - 1, initial=0, required=False, help_text="Of split and quotas."
+    )
+    sign_off = forms.CharField(label="Reason", required=False, max_length=500)
+    layout = forms.ChoiceField(choices=[(name, layout) for name, layout in LAYOUTS.items()], initial="trl_dpo")
+    version = forms.CharField(label="Name", required=False, max_length=60, help_text="As v1 or 3.0.0.")
+    licence = forms.CharField(label="Licence", required=False, max_length=60, help_text="As cc-by-4.0 or apache-2.0.")
+    names = forms.BooleanField(label="Tell annotators by their names", required=False)
+    limits = forms.CharField(
+        label="Known limits, for the card", required=False, max_length=5000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, given: Mapping[str, Any], *, project: Project) -> None:
+        self.project = project
+        data = {name: field.initial or "" for name, field in self.base_fields.items()}
+        super().__init__({**data, **{name: given[name] for name in data if name in given}})
+        self.saved = list(project.selections.select_related("owner").order_by("name", "-version")[:200])
+        choice = self.fields["selection"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [("", "None"), *((str(one.pk), str(one)) for one in self.saved)]
+
+    # ---- fields ------------------------------------------------------------------------------------------------------
+
+    def clean_selection(self) -> Selection | None:
+        number = self.cleaned_data["selection"]
+        return next((one for one in self.saved if str(one.pk) == number), None)
+
+    def clean_where(self) -> list[Criterion]:
+        try:
+            return parse_all(_lines(self.cleaned_data["where"]))
+        except Refused as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+
+    def clean_cuts(self) -> list[float]:
+        shares = []
+        for text in self.cleaned_data["cuts"].replace("%", " ").replace(",", " ").split():
+            try:
+                shares.append(round(float(text) / 100, 6))
+            except ValueError:
+                raise forms.ValidationError(f"“{text}” is not a share. Write numbers, as 64, 81.") from None
+            if not 0 < shares[-1] < 1:
+                raise forms.ValidationError(f"A share is more than 0 and less than 100 %, not {text}.")
+        return shares
+
+    def clean_quotas(self) -> dict[str, int]:
+        quotas = {}
+        for line in _lines(self.cleaned_data["quotas"]):
+            tag, _, most = line.rpartition("=")
+            if not tag.strip() or not most.strip().isdigit() or len(most) > 9:
+                raise forms.ValidationError(f"“{line}” is not a quota. Write tag and number, as code=500.")
+            quotas[tag.strip()] = int(most)
+        return quotas
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors:
+            try:
+                plan(project=self.project, **self.asked())
+            except Impossible as refusal:
+                self.add_error(refusal.option, str(refusal))
+        return data
+
+    # ---- what it asks for --------------------------------------------------------------------------------------------
+
+    @property
+    def selected(self) -> list[Criterion]:
+        """The criteria of the saved selection and those beside it."""
+        saved = self.cleaned_data["selection"]
+        return [*(from_json(saved.criteria) if saved else []), *self.cleaned_data["where"]]
+
+    @property
+    def least(self) -> list[Criterion]:
+        """What is asked of each pair's judgements."""
+        fields = ("judgements", "agreement", "strength")
+        return [parse(f"{name}>={self.cleaned_data[name]:g}") for name in fields if self.cleaned_data[name]]
+
+    def asked(self) -> dict[str, Any]:
+        """What `plan` takes. Selection and minimums are its criteria, in this order."""
+        data = self.cleaned_data
+        return {
+            "version": data["version"] or UNNAMED,
+            "where": [*self.selected, *self.least],
+            **{name: data[name] for name in ("rule", "layout", "annotators", "ties", "licence", "limits", "names")},
+            **{name: data[name] or 0 for name in ("least_probability", "near_duplicates", "seed")},
+            "test_share": (data["test_share"] or 0) / 100,
+            "quotas": data["quotas"],
+            "cuts": data["cuts"],
+            "difficulty": data["difficulty"] or DIFFICULTY,
+            "sign_off": data["sign_off"],
+        }
+
+    def refuse_name(self) -> None:
+        """A release needs a name that is free; counting does not."""
+        version = self.cleaned_data["version"]
+        there = Release.objects.filter(project=self.project, version=version).first()
+        if not version:
+            self.add_error("version", "Give the release a name, for example v1.")
+        elif there is not None:
+            self.add_error(
+                "version",
+                f"{version} was released on {there.created_at:%d %B %Y}, and a release never changes. "
+                "Choose another name.",
+            )
+
+    @property
+    def digest(self) -> str:
+        """Names what the count depends on. What only the card tells is left out."""
+        told = {name: self.data[name] for name in self.fields if name not in ("version", "licence", "limits", "names")}
+        return digest_of({name: str(value).strip() for name, value in told.items()})[:16]
+
+    @property
+    def address(self) -> str:
+        """The query that leads back to this draft: what differs from the beginning."""
+        told = {
+            name: self.data[name]
+            for name, field in self.base_fields.items()
+            if str(self.data[name]) != str(field.initial or "")
+        }
+        return urlencode(told)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

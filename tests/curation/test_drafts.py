@@ -1,0 +1,355 @@
+"""The page of a new release: every state has an address, its counts are one, and the button does what it says."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from annotation import running
+from annotation.models import Run
+from curation import drafting
+from curation.arrays import store_pair_values
+from curation.choosing import plan
+from curation.models import Release, Selection
+from curation.releasing import release
+from curation.selecting import parse_all
+
+pytestmark = pytest.mark.usefixtures("same_connection")
+
+
+@pytest.fixture
+def pairs(make_pair, say, alice, bob, adjudicator):
+    """Thirty pairs: five without judgements, five ties, ten with one dissent, ten unanimous."""
+    made = []
+    for n in range(30):
+        made.append(make_pair(slots=0, external_id=f"p{n}", tags=["code"] if n % 3 == 0 else []))
+        said = [] if n < 5 else ["tie"] * 3 if n < 10 else ["first", "first", "second" if n < 20 else "first"]
+        for who, what in zip((alice, bob, adjudicator), said, strict=False):
+            say(who, made[-1], what, 2)
+    return made
+
+
+@pytest.fixture
+def difficult(project, pairs):
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
+    )
+    store_pair_values(
+        run=run,
+        metric="difficulty",
+        pairs=[pair.pk for pair in pairs],
+        values=np.arange(30.0),
+        n=np.ones(30, dtype=np.int64),
+        undefined="none",
+    )
+    return pairs
+
+
+@pytest.fixture
+def look(project, lead, sign_in):
+    client = sign_in(lead)
+    return lambda **query: client.get(reverse("release_new", args=[project.slug]), query)
+
+
+@pytest.fixture
+def press(project, lead, sign_in, look):
+    """Press a button of the page at an address, after changing some fields: what a browser without scripts sends."""
+    client = sign_in(lead)
+
+    def send(do="release", *, changes=None, **query):
+        text = look(**query).content.decode()
+        hidden = dict(re.findall(r'<input type="hidden" name="(counted|promised)" value="([^"]*)"', text))
+        return client.post(
+            reverse("release_new", args=[project.slug]), {**query, **hidden, "do": do, **(changes or {})}
+        )
+
+    return send
+
+
+def numbers(text):
+    """The page's counts by where they stand: rail, headings, waterfall, button."""
+    rail = re.findall(r'data-count="(\w+)">([\d,]*)<', text)
+    left = re.findall(r'<th scope="row">(.*?)</th><td class="num">.*?</td><td class="num">([\d,]+)</td>', text)
+    button = re.search(r'id="go" name="do" value="(\w+)">([^<]*)<', text)
+    return dict(rail), {unescape(name): count for name, count in left}, button.groups()
+
+
+def test_the_rail_the_waterfall_and_the_button_say_the_same(pairs, look):
+    rail, steps, button = numbers(look(where="pair>0", agreement="0.9").content.decode())
+    assert rail == {"selected": "30", "decided": "10", "chosen": "10"}
+    assert steps["pair>0"] == rail["selected"]
+    assert steps["agreement>=0.9"] == "15"
+    assert steps["no majority"] == rail["decided"]
+    assert steps["In the release"] == rail["chosen"]
+    assert button == ("release", "Release 10 pairs")
+
+
+def test_an_empty_project_has_nothing_to_release(project, look):
+    text = look().content.decode()
+    assert numbers(text)[2] == ("count", "Nothing to release: count again")
+    assert "of 0 in the project" in text
+
+
+def test_each_step_after_the_rule_is_in_the_counts(difficult, look):
+    rail, steps, button = numbers(look(quotas="code=2", cuts="25, 50", test_share="50").content.decode())
+    assert steps["over the quota of code"] == rail["chosen"] != rail["decided"] == "20"
+    text = look(cuts="25, 50").content.decode()
+    assert "trl_dpo-easiest-25" in text
+    assert "5 of 20, 10 of 20" in text
+    assert button[1] == f"Release {rail['chosen']} pairs"
+
+
+def test_the_twenty_nearest_the_cut_are_parted_by_the_line(difficult, look):
+    rows = look(cuts="50").context["counted"].line.rows
+    assert [row.name for row in rows] == [f"p{n}" for n in range(10, 30)]
+    assert [row.is_kept for row in rows] == [True] * 10 + [False] * 10
+    assert [row.name for row in rows if row.is_first_past] == ["p20"]
+    assert len(look(cuts="50").context["counted"].preview) == 20
+
+
+def test_without_a_cut_the_line_is_that_of_the_last_minimum(pairs, look):
+    line = look(agreement="0.5").context["counted"].line
+    assert (line.name, line.at) == ("agreement>=0.5", 0.5)
+    assert [row.name for row in line.rows] == [f"p{n}" for n in range(20, 30)] + [f"p{n}" for n in range(10, 20)]
+    assert look().context["counted"].line is None
+
+
+def test_the_rows_at_random_are_the_same_each_time_and_of_what_is_chosen(pairs, look):
+    one, other = look(strength="0.5").context["counted"].preview, look(strength="0.5").context["counted"].preview
+    assert one == other
+    assert {row.name for row in one} == {f"p{n}" for n in range(10, 30)}
+    assert {row.votes for row in one} == {"2 of 3", "3 of 3"}
+
+
+def test_a_saved_selection_and_criteria_beside_it_count_together(project, lead, pairs, look, press):
+    criteria = [one.as_json() for one in parse_all(["tag=code"])]
+    saved = Selection.objects.create(project=project, name="Code", criteria=criteria, owner=lead.user)
+    context = look(selection=str(saved.pk), where="pair>0").context
+    assert context["counted"].selected == 10
+    assert [one.text for one in context["selected"]] == ["tag=code", "pair>0"]
+    assert look(selection="999999").status_code == 200
+    assert "valid choice" in look(selection="999999").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "says"),
+    [
+        ({"where": "colour=blue"}, "where", "Unknown field"),
+        ({"where": "agreement~=x"}, "where", "cannot be compared"),
+        ({"agreement": "2"}, "agreement", "less than or equal to 1"),
+        ({"judgements": "many"}, "judgements", "whole number"),
+        ({"cuts": "half"}, "cuts", "is not a share"),
+        ({"cuts": "150"}, "cuts", "less than 100"),
+        ({"cuts": "50"}, "cuts", "Measure it first"),
+        ({"cuts": "50", "layout": "listwise"}, "cuts", "cannot be cut by difficulty"),
+        ({"quotas": "code"}, "quotas", "is not a quota"),
+        ({"near_duplicates": "3"}, "near_duplicates", "less than or equal to 1"),
+        ({"test_share": "80"}, "test_share", "less than or equal to 50"),
+        ({"ties": "keep"}, "ties", "cannot keep ties"),
+        ({"ties": "both", "layout": "hh"}, "ties", "as two rows"),
+        ({"rule": "soft"}, "layout", "the rule soft chooses none"),
+        ({"rule": "coin"}, "rule", "valid choice"),
+        ({"least_probability": ".5"}, "least_probability", "gives no probability"),
+        ({"licence": "a licence"}, "licence", "no licence identifier"),
+        ({"version": "new"}, "version", "part of an address"),
+        ({"version": "a b"}, "version", "cannot name a release"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field_and_nothing_is_lost(pairs, look, query, field, says):
+    answer = look(limits="Ten <annotators>.", **query)
+    text = unescape(answer.content.decode())
+    (error,) = re.findall(rf'id="id_{field}-err">(.*?)</p>', text, re.DOTALL)
+    assert says in error
+    assert f'href="#id_{field}"' in text
+    assert "Ten <annotators>." in text
+    assert answer.context["counted"] is None
+    assert all(str(answer.context["form"][name].value()) == value for name, value in query.items())
+
+
+def test_counting_again_leads_to_an_address_that_says_the_same(project, pairs, press):
+    answer = press("count", agreement="0.9", rule="strength", where="pair>0")
+    assert answer.status_code == 302
+    assert parse_qs(urlparse(answer.url).query) == {"agreement": ["0.9"], "rule": ["strength"], "where": ["pair>0"]}
+    assert press("count").url == reverse("release_new", args=[project.slug])
+
+
+# ---- the button ------------------------------------------------------------------------------------------------------
+
+
+def test_the_button_makes_the_release_that_was_counted(
+    project, lead, pairs, press, sign_in, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = press(agreement="0.9", version="v1", licence="cc-by-4.0", limits="Few people.", ties="drop")
+    run = Run.objects.get(kind="release")
+    assert answer.url == reverse("release_run", args=[project.slug, run.pk])
+    assert (run.state, run.parameters["promised"], run.started_by) == ("done", 10, lead.user)
+    made = Release.objects.get()
+    assert (made.version, made.rows, made.manifest["licence"]) == ("v1", 10, "cc-by-4.0")
+    client = sign_in(lead)
+    assert client.get(answer.url).url == reverse("release", args=[project.slug, "v1"])
+    assert client.get(answer.url, headers={"HX-Request": "true"})["HX-Redirect"].endswith("/releases/v1")
+
+
+def test_settings_that_changed_after_the_count_release_nothing(pairs, press):
+    answer = press(agreement="0.9", version="v1", changes={"agreement": "0.1"})
+    assert "agreement=0.1" in answer.url
+    assert not Run.objects.exists()
+
+
+def test_a_count_that_changed_releases_nothing(pairs, press, look, say, alice):
+    say(alice, pairs[0], "first")
+    answer = press(version="v1", changes={"promised": "20"})
+    assert answer.status_code == 302
+    assert not Run.objects.exists()
+
+
+def test_a_count_that_changes_before_the_worker_comes_releases_nothing(project, pairs, press, say, alice):
+    from annotation.errors import Refused
+    from curation import releasing
+
+    press(version="v1")
+    run = Run.objects.get()
+    say(alice, pairs[0], "first")
+    with pytest.raises(Refused, match=r"20 pairs were counted .* would hold 21"):
+        releasing.execute(running.claim(run_id=run.pk, worker="test"))
+    assert not Release.objects.exists()
+
+
+@pytest.mark.parametrize("version", ["", "v0"])
+def test_a_release_needs_a_name_that_is_free(project, pairs, press, version, tmp_path):
+    release(project=project, version="v0", out=tmp_path / "v0")
+    answer = press(version=version)
+    assert answer.status_code == 422
+    assert "Choose another name" in answer.content.decode() or "Give the release a name" in answer.content.decode()
+    assert Run.objects.filter(parameters__has_key="promised").count() == 0
+
+
+def test_the_harm_gate_asks_for_a_reason_at_its_field(pairs, press, look, say, bob, project):
+    say(bob, pairs[25], "first", flags=["harmful"])
+    text = look().content.decode()
+    assert "1 of 20 pairs are flagged as harmful" in text
+    assert numbers(text)[2] == ("release", "Sign off and release 20 pairs")
+    answer = press(version="v1")
+    assert answer.status_code == 422
+    assert "Say why these pairs belong in" in answer.content.decode()
+    assert press(version="v1", sign_off="Red teaming.").url.endswith(f"/new/{Run.objects.get().pk}")
+    assert Run.objects.get().parameters["sign_off"] == "Red teaming."
+
+
+def test_near_duplicates_of_many_pairs_are_left_to_the_run(pairs, press, look, monkeypatch):
+    assert look(near_duplicates="0.9").context["counted"].is_exact
+    monkeypatch.setattr(drafting, "MOST_COMPARED", 5)
+    text = look(near_duplicates="0.9").content.decode()
+    assert numbers(text)[2] == ("release", "Release at most 20 pairs")
+    assert "compared only while the release is made" in text
+    press(near_duplicates="0.9", version="v1")
+    assert "promised" not in Run.objects.get().parameters
+
+
+def test_what_the_page_counts_is_what_the_release_holds(project, difficult, look, tmp_path):
+    query = {"cuts": "50", "quotas": "code=2", "test_share": "30", "rule": "dawid_skene", "layout": "trl_kto"}
+    response = look(**query)
+    counted, form = response.context["counted"], response.context["form"]
+    manifest = release(project=project, out=tmp_path / "v1", **{**form.asked(), "version": "v1"}).release.manifest
+    assert (counted.chosen, counted.rows) == (manifest["chosen"], manifest["rows"])
+    assert [(step.name, step.left) for step in counted.steps] == [
+        (one["name"], one["left"]) for one in manifest["steps"]
+    ]
+    assert {cut.config: cut.kept for cut in counted.cuts} == {
+        name: cut["removed"][1]["left"] for name, cut in manifest["cuts"].items()
+    }
+    assert sum(size for _, size in counted.splits) == counted.chosen
+
+
+# ---- the run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(project, lead):
+    return Run.objects.create(
+        project=project, kind="release", code_version="test", started_by=lead.user, parameters={"release": "v1"}
+    )
+
+
+def test_the_run_shows_how_far_it_is_and_stops_asking_when_it_has_ended(project, lead, run, sign_in):
+    client, address = sign_in(lead), reverse("release_run", args=[project.slug, run.pk])
+    text = client.get(address).content.decode()
+    assert "No worker is alive" in text
+    assert 'hx-trigger="every 2s"' in text
+    running.claim(run_id=run.pk, worker="test").beat(progress=5, total=20)
+    assert "25&nbsp;%" in client.get(address, headers={"HX-Request": "true"}).content.decode()
+    Run.objects.filter(pk=run.pk).update(
+        state="failed", error="The disk is full.", lease_until=None, finished_at=project.created_at
+    )
+    text = client.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "The disk is full." in text
+    assert "hx-trigger" not in text
+
+
+def test_a_run_can_be_stopped_once(project, lead, run, sign_in):
+    client, address = sign_in(lead), reverse("release_run", args=[project.slug, run.pk])
+    assert "Cancelled" in client.post(address).content.decode()
+    assert client.post(address).status_code == 422
+
+
+def test_other_runs_are_not_shown_here(project, lead, sign_in):
+    other = Run.objects.create(project=project, kind="import", code_version="test")
+    assert sign_in(lead).get(reverse("release_run", args=[project.slug, other.pk])).status_code == 404
+
+
+# ---- by API ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def send(project, lead):
+    client = APIClient()
+    client.force_authenticate(lead.user)
+    return lambda body: client.post(reverse("api_releases", args=[project.slug]), body, format="json")
+
+
+def test_the_api_takes_every_option_of_the_page(project, difficult, send):
+    options = {
+        "version": "v1",
+        "where": ["pair>0", "agreement>=0.1"],
+        "rule": "dawid_skene",
+        "layout": "trl_reward",
+        "annotators": "all",
+        "ties": "both",
+        "least_probability": 0.6,
+        "test_share": 0.2,
+        "seed": 4,
+        "near_duplicates": 0.9,
+        "quotas": {"code": 3},
+        "cuts": [0.5],
+        "difficulty": "difficulty",
+        "sign_off": "Known.",
+        "promised": 12,
+        "names": True,
+        "licence": "mit",
+        "limits": "Few.",
+    }
+    answer = send(options)
+    assert answer.status_code == 202, answer.content
+    asked = Run.objects.get(kind="release").parameters
+    assert {key: asked[key] for key in options if key not in ("version", "where")} == {
+        key: value for key, value in options.items() if key not in ("version", "where")
+    }
+    assert asked["release"] == "v1"
+    plan(project=project, version="v1", **{key: asked[key] for key in ("rule", "layout", "ties", "least_probability")})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"ties": "flip"}, "ties"), ({"ties": "keep"}, "cannot keep ties"), ({"version": "new"}, "address")],
+)
+def test_the_api_refuses_what_the_page_refuses(send, changes, says):
+    answer = send({"version": "v1", **changes})
+    assert answer.status_code == 400
+    assert says in answer.content.decode()
