@@ -9,14 +9,13 @@ rows of that release, held as Python dictionaries, with the same settings. Print
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from bench.harness import report, set_up, throw_away_database
 
 # About as long as the texts of public preference data: characters of a prompt and of an answer.
 PROMPT, ANSWER = 250, 600
@@ -98,29 +97,6 @@ def seed(project: int, *, rows: int) -> None:
         cursor.execute("ANALYZE")
 
 
-@contextmanager
-def scratch_database() -> Iterator[None]:
-    """A migrated database of our own on the configured server, gone at the end."""
-    import os
-
-    import django
-
-    from config import embedded
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    embedded.ensure_running()
-    django.setup()
-    from django.db import connection
-
-    connection.settings_dict["TEST"]["NAME"] = "bench_releasing"
-    usual = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        yield
-    finally:
-        connection.creation.destroy_test_db(usual, verbosity=0)
-
-
 def release(project: object, folder: Path, *, version: str) -> tuple[float, int]:
     """Seconds and rows of one release."""
     from curation.releasing import release as write
@@ -151,7 +127,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="how many pairs are judged")
     options = parser.parse_args()
     rows = options.rows or (20_000 if options.quick else 100_000)
-    with scratch_database(), tempfile.TemporaryDirectory() as place:
+    set_up()
+    with throw_away_database(), tempfile.TemporaryDirectory() as place:
         from annotation.models import Project
 
         project = Project.objects.create(slug="bench", name="Bench")
@@ -170,21 +147,17 @@ def main() -> None:
         alone = statistics.median(plain(folder, held) for _ in range(3))
         size = sum(path.stat().st_size for path in (folder / "r0").rglob("*.parquet"))
     ours, theirs = written / seconds, len(held) / alone
-    print(
-        json.dumps(
-            {
-                "name": "releasing",
-                "figure": round(ours),
-                "unit": "rows/s",
-                "ratio": round(ours / theirs, 3),
-                "compared_with": f"pyarrow writing the same rows from memory: {round(theirs)} rows/s",
-                "rows": written,
-                "pairs": rows,
-                "bytes_per_row": round(size / written),
-                "memory_growth_mb": round(growth),
-                "seconds": round(seconds, 2),
-            }
-        )
+    report(
+        name="releasing",
+        figure=round(ours),
+        unit="rows/s",
+        compared_with=f"pyarrow writing the same rows from memory: {round(theirs)} rows/s",
+        ratio=round(ours / theirs, 3),
+        rows=written,
+        pairs=rows,
+        bytes_per_row=round(size / written),
+        memory_growth_mb=round(growth),
+        seconds=round(seconds, 2),
     )
 
 

@@ -23,6 +23,8 @@ SHOWN = 20
 MOST_COMPARED = 5_000
 BINS = 48
 CHART_HEIGHT = 146.0
+# Above the highest bar the lines have their names.
+TALLEST = 112.0
 LONGEST_TEXT = 160
 
 
@@ -263,8 +265,8 @@ def _histogram(
     bars = [
         Bar(
             x=f"{100 * n / BINS:.2f}",
-            y=f"{CHART_HEIGHT * (1 - 0.94 * size / tallest):.1f}",
-            height=f"{CHART_HEIGHT * 0.94 * size / tallest:.1f}",
+            y=f"{CHART_HEIGHT - TALLEST * size / tallest:.1f}",
+            height=f"{TALLEST * size / tallest:.1f}",
             is_kept=bool(edges[n] <= line),
         )
         for n, size in enumerate(counts.tolist())

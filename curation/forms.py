@@ -125,6 +125,11 @@ class DraftForm(Described):
         self.project = project
         data = {name: field.initial or "" for name, field in self.base_fields.items()}
         super().__init__({**data, **{name: given[name] for name in data if name in given}})
+        for field in self.fields.values():
+            if isinstance(field, forms.IntegerField):
+                kind = "number" if isinstance(field, forms.FloatField) else "whole number"
+                sentence = f"{field.label} is a {kind} from {field.min_value} to {field.max_value}.".replace("%", "%%")
+                field.error_messages |= dict.fromkeys(("invalid", "min_value", "max_value"), sentence)
         self.saved = list(project.selections.select_related("owner").order_by("name", "-version")[:200])
         choice = self.fields["selection"]
         assert isinstance(choice, forms.ChoiceField)
@@ -232,3 +237,27 @@ class DraftForm(Described):
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def address_of(manifest: Mapping[str, Any]) -> str:
+    """The query of a draft that asks for what a release was asked for, under a name still to be given.
+
+    Empty where the manifest does not say it: it is of another format.
+    """
+    if any(name not in manifest for name in ("criteria", "ties", "quotas", "cuts", "harmful")):
+        return ""
+    cuts = list(manifest["cuts"].values())
+    told = {
+        "where": "\n".join(manifest["criteria"]),
+        **{name: manifest[name] for name in ("rule", "ties", "layout", "licence", "limits", "seed")},
+        "annotators": manifest["voices"],
+        "least_probability": manifest["least_probability"],
+        "near_duplicates": manifest["near_duplicates"],
+        "test_share": f"{manifest['test_share'] * 100:g}",
+        "quotas": "\n".join(f"{tag}={most}" for tag, most in manifest["quotas"].items()),
+        "cuts": ", ".join(f"{cut['share'] * 100:g}" for cut in cuts),
+        "difficulty": cuts[0]["metric"] if cuts else DIFFICULTY,
+        "sign_off": manifest["harmful"]["sign_off"],
+        "names": "on" if manifest["names"] else "",
+    }
+    return urlencode({name: value for name, value in told.items() if value and value != "0"})

@@ -70,7 +70,9 @@
 
   // A draft of a release: once something is changed, what was counted is old, and the button must not promise it.
   for (const form of $$('form[data-recount]')) {
-    form.addEventListener('input', () => {
+    const told = ['version', 'licence', 'limits', 'names'];
+    form.addEventListener('input', event => {
+      if (told.includes(event.target.name)) return;
       const go = $('#go', form);
       go.value = 'count';
       go.textContent = 'Count again';

@@ -54,8 +54,12 @@ def _counted(form: DraftForm, project: Project) -> drafting.Counted | None:
 
 def _again(project: Project, form: DraftForm) -> HttpResponse:
     """To the address that says the same: it can be shared, and going back never asks to send a form again."""
+    return redirect(_address(project, form))
+
+
+def _address(project: Project, form: DraftForm) -> str:
     query = form.address
-    return redirect(f"{reverse('release_new', args=[project.slug])}{'?' if query else ''}{query}")
+    return f"{reverse('release_new', args=[project.slug])}{'?' if query else ''}{query}"
 
 
 def _page(
@@ -66,13 +70,16 @@ def _page(
         "section": "releases",
         "form": form,
         "counted": counted,
-        "most_harmful": MOST_HARMFUL,
+        "most_harmful": f"{MOST_HARMFUL:.1%}".replace("%", " %"),
         "saved": form.cleaned_data.get("selection"),
         "selected": form.selected if counted else [],
         "most_compared": drafting.MOST_COMPARED,
         "counted_at": timezone.now(),
     }
-    return TemplateResponse(request, "releases/new.html", context, status=status)
+    answer = TemplateResponse(request, "releases/new.html", context, status=status)
+    if request.headers.get("HX-Request"):
+        answer["HX-Replace-Url"] = _address(project, form)
+    return answer
 
 
 def _release(request: HttpRequest, project: Project, form: DraftForm, counted: drafting.Counted) -> HttpResponse:

@@ -8,12 +8,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import access
 from annotation.models import Role
 from annotation.rendering import render_text
-from curation import shelf
+from curation import reviewing, shelf
+from curation.forms import address_of
 
 
 @require_safe
@@ -25,12 +26,14 @@ def releases(request: HttpRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "releases/list.html", context)
 
 
-@require_safe
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     found = get_object_or_404(project.releases.select_related("released_by", "selection"), version=version)
     card = shelf.card_of(found)
+    before = reviewing.before(found)
+    changes, changes_refused = reviewing.changes(before, found) if before and request.GET.get("changes") else ([], "")
     context = {
         "project": project,
         "section": "releases",
@@ -40,6 +43,12 @@ def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
         "facts": shelf.facts_of(found),
         "steps": shelf.steps_of(found),
         "chosen": found.manifest.get("chosen", found.rows),
+        "again": address_of(found.manifest),
+        "verified": reviewing.verified(found) if request.method == "POST" else None,
+        "before": before,
+        "figures": reviewing.figures(before, found) if before else [],
+        "changes": changes,
+        "changes_refused": changes_refused,
         "counted_at": timezone.now(),
     }
     return TemplateResponse(request, "releases/page.html", context)

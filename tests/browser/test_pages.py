@@ -85,6 +85,9 @@ CASES = [
     Case("board", state="full", arguments=IN_A_PROJECT),
     Case("board_compare", state="empty", arguments=IN_A_PROJECT),
     Case("releases", state="empty", arguments=IN_A_PROJECT),
+    Case("release_new", state="empty", arguments=IN_A_PROJECT),
+    Case("release_new", state="full", arguments=IN_A_PROJECT, query="?rule=soft&layout=soft&agreement=0.1"),
+    Case("release_new", state="full", arguments=IN_A_PROJECT, query="?where=colour%3Dblue&cuts=half"),
 ]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -136,7 +137,13 @@ def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tm
     # The side of a prompt hangs on its number, which differs between runs of the tests: draw one that parts them.
     prompts = np.unique([pair.prompt_id for pair in varied])
     seed = next(seed for seed in range(99) if (uniform(prompts, seed=seed) < 0.4).sum() == 4)
-    options = {"quotas": {"code": 5}, "near_duplicates": 0.9, "test_share": 0.4, "seed": seed, "sign_off": "Known."}
+    options: dict[str, Any] = {
+        "quotas": {"code": 5},
+        "near_duplicates": 0.9,
+        "test_share": 0.4,
+        "seed": seed,
+        "sign_off": "Known.",
+    }
     if not LAYOUTS[layout].by_prompt:
         options["cuts"] = [0.25, 0.5]
     folder = tmp_path / "v1"
