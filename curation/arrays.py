@@ -6,7 +6,7 @@ Reading streams: the database sends columns of numbers in pieces, and there is n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +23,8 @@ from curation.selecting import Criterion, Voices, in_play, pairs_sql
 
 # What a judgement says of its pair, as names and in this order everywhere.
 VERDICTS = ("first", "second", "tie", "both_bad")
+# A judgement that says nothing of the pair, beside the codes of `VERDICTS`.
+SKIP = len(VERDICTS)
 STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
 # What the source of a pair said of it, as codes.
 LABELS = {label.value: code for code, label in enumerate(Pair.Label)}
@@ -243,6 +245,99 @@ def preferences(
     return Preferences(found["pair"][order], found["annotator"][order], found["is_judge"][order], value[order])
 
 
+WEEK_SECONDS = 7 * 24 * 3600
+# Weeks begin on a Monday; the first day of the epoch was a Thursday.
+_MONDAY = 3 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of every current judgement. All arrays have the shape (n_judgements,).
+
+    Attributes:
+        pair, annotator: their numbers.
+        is_judge: whether a model judged.
+        says: a code of `VERDICTS`, first and second as the pair has them, or SKIP.
+        chose_left: 1 left, 0 right, nan where no candidate was chosen.
+        active_ms: milliseconds; nan unknown.
+        length_ratio: log2 of length of the pair's first / length of its second; infinite or nan where one is empty.
+        guideline: the version in force; 0 none.
+        week: weeks since the Monday before the epoch, UTC.
+        gold: the code of the right verdict of a gold pair; -1: it is none.
+        is_turned: the file had the pair's candidates the other way round.
+    """
+
+    pair: NDArray[np.int64]
+    annotator: NDArray[np.int64]
+    is_judge: NDArray[np.bool_]
+    says: NDArray[np.int8]
+    chose_left: NDArray[np.float64]
+    active_ms: NDArray[np.float64]
+    length_ratio: NDArray[np.float64]
+    guideline: NDArray[np.int32]
+    week: NDArray[np.int32]
+    gold: NDArray[np.int8]
+    is_turned: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def take(self, rows: NDArray[Any]) -> Judged:
+        return Judged(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
+
+    @property
+    def is_decided(self) -> NDArray[np.bool_]:
+        """It says something of its pair."""
+        return self.says != SKIP
+
+    def labels(self) -> tuple[Labels, NDArray[np.int64]]:
+        """The judgements as `judgement_labels` gives them, and which of them each label is."""
+        kept = np.flatnonzero(self.is_decided)
+        value = self.says[kept].astype(np.int64)
+        value = np.where(self.is_turned[kept] & (value < 2), 1 - value, value)
+        items, item = np.unique(self.pair[kept], return_inverse=True)
+        annotators, annotator = np.unique(self.annotator[kept], return_inverse=True)
+        return Labels(item, annotator, value, items, annotators, np.array(VERDICTS)), kept
+
+
+def judged(
+    *, project: Project, voices: Voices, where: Sequence[Criterion] = (), using: BaseDatabaseWrapper | None = None
+) -> Judged:
+    """What is known of the current judgements of a project, ordered by annotator and pair. About 70 bytes each."""
+    source, source_params = pairs_sql(project=project.pk, voices=voices)
+    conditions, where_params = _all_of(in_play(where))
+    whose, whose_params = voices.sql()
+    gold = (
+        "CASE WHEN p.is_gold THEN CASE p.label WHEN 'first' THEN 0 WHEN 'second' THEN 1 WHEN 'tie' THEN 2 ELSE -1 END"
+    )
+    types: dict[str, pa.DataType] = {"pair": pa.int64(), "annotator": pa.int64(), "is_judge": pa.bool_()}
+    types |= {"says": pa.int8(), "chose_left": pa.float64(), "active_ms": pa.float64(), "first_length": pa.float64()}
+    types |= {"second_length": pa.float64(), "guideline": pa.int32(), "week": pa.int32(), "gold": pa.int8()}
+    found = columns(
+        f"""
+        SELECT a.pair_id, j.annotator_id, n.kind = 'judge',
+               CASE j.verdict WHEN 'prefer' THEN CASE WHEN j.strength > 0 THEN 0 ELSE 1 END
+                              WHEN 'tie' THEN 2 WHEN 'both_bad' THEN 3 ELSE {SKIP} END,
+               CASE WHEN j.verdict = 'prefer' THEN ((j.strength > 0) <> j.swapped)::int::float8 END,
+               j.active_ms::float8, one.characters::float8, other.characters::float8, g.version,
+               floor((extract(epoch FROM j.created_at) + {_MONDAY}) / {WEEK_SECONDS}), w.gold, w.is_turned
+        FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
+        JOIN (SELECT p.id, p.first_id, p.second_id, {gold} ELSE -1 END AS gold, {TURNED} AS is_turned
+              {source} AND {conditions}) w ON w.id = a.pair_id
+        JOIN candidate one ON one.id = w.first_id JOIN candidate other ON other.id = w.second_id
+        LEFT JOIN guideline g ON g.id = j.guideline_id
+        WHERE a.project_id = %s AND {whose}
+        """,
+        [*source_params, *where_params, project.pk, *whose_params],
+        {**types, "is_turned": pa.bool_()},
+        using=using,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found["length_ratio"] = np.log2(found.pop("first_length") / found.pop("second_length"))
+    order = np.lexsort((found["pair"], found["annotator"]))
+    return Judged(**{name: column[order] for name, column in found.items()})
+
+
 def _all_of(criteria: Sequence[Criterion]) -> tuple[str, list[Any]]:
     parts: list[str] = []
     params: list[Any] = []
@@ -286,10 +381,6 @@ class PairFacts:
         counts, turned = self.counts[chosen], self.turned[chosen]
         counts[turned] = counts[turned][:, [1, 0, 2, 3]]
         return Labels.from_counts(counts, values=VERDICTS)
-
-
-# A judgement that says nothing of the pair, beside the codes of `VERDICTS`.
-SKIP = len(VERDICTS)
 
 
 @dataclass(frozen=True)

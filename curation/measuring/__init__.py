@@ -11,9 +11,10 @@ from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.running import Hold
 from curation.inline import run_here
-from curation.measuring import agreement, discretion
+from curation.measuring import agreement, discretion, people
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
 from curation.measuring.discretion import DiscretionRequest
+from curation.measuring.people import PeopleRequest
 from curation.measuring.request import Request, parse_settings
 from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
 from curation.selecting import Criterion, Voices
@@ -24,6 +25,7 @@ __all__ = [
     "NO_STRENGTHS",
     "AgreementRequest",
     "DiscretionRequest",
+    "PeopleRequest",
     "Request",
     "as_json",
     "as_shown",
@@ -60,6 +62,13 @@ MEASURES: dict[str, Measure] = {
         discretion.execute,
         discretion.report,
         discretion.as_text,
+    ),
+    "people": Measure(
+        "what can be said of every annotator, and from how much",
+        PeopleRequest,
+        people.execute,
+        people.report,
+        people.as_text,
     ),
 }
 

@@ -126,11 +126,11 @@ def execute(hold: Hold, project: Project, asked: DiscretionRequest) -> dict[str,
         for category in discretion.CATEGORIES
     ]
     for subject in everybody:
-        found.append(_arbitrariness(run, votes, subject, asked))
+        found.append(arbitrariness_of(run, votes, subject, asked))
         hold.beat()
     profiles = {}
     for subject in _profiled(everybody):
-        profile, row = _priorities(run, votes, subject, asked)
+        profile, row = priorities_of(run, votes, subject, asked)
         profiles[subject.annotator] = profile
         found.append(row)
         hold.beat()
@@ -144,13 +144,13 @@ def execute(hold: Hold, project: Project, asked: DiscretionRequest) -> dict[str,
         _store_rows(run, votes, rows, everybody)
     return {
         "pairs": len(votes),
-        "principles": _principles(votes),
+        "principles": principles_of(votes),
         "relevant": float(rows.n_relevant.mean()),
         "voters": {"kind": voters.kind, "annotators": list(voters.prefixes)},
     }
 
 
-def _arbitrariness(run: Run, votes: PrincipleVotes, subject: Subject, asked: DiscretionRequest) -> Measurement:
+def arbitrariness_of(run: Run, votes: PrincipleVotes, subject: Subject, asked: DiscretionRequest) -> Measurement:
     table = votes.votes[subject.row]
 
     def at(minimum: int) -> Estimate:
@@ -179,7 +179,7 @@ def _profiled(everybody: list[Subject]) -> list[Subject]:
     return [one for one in everybody if one.annotator is None] + judges[:MOST_PROFILES]
 
 
-def _priorities(
+def priorities_of(
     run: Run, votes: PrincipleVotes, subject: Subject, asked: DiscretionRequest
 ) -> tuple[discretion.Profile, Measurement]:
     table = votes.votes[subject.row]
@@ -234,7 +234,7 @@ def _places(weights: NDArray[np.float64]) -> NDArray[np.int64]:
     return places
 
 
-def _principles(votes: PrincipleVotes) -> list[dict[str, Any]]:
+def principles_of(votes: PrincipleVotes) -> list[dict[str, Any]]:
     names = {one.pk: one for one in Principle.objects.filter(pk__in=votes.principle.tolist())}
     return [{"id": number, "short": names[number].short} for number in votes.principle.tolist()]
 

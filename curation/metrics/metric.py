@@ -62,6 +62,7 @@ Direction = Literal[
     "higher is more influence",
     "higher is slower",
     "0 is no habit",
+    "0 is no change",
     "half is no habit",
     "a name",
 ]

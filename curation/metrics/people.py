@@ -7,6 +7,7 @@ is part of the reason, a figure is undefined: a habit seen in twenty judgements 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,9 @@ LEAST_JUDGEMENTS = 30
 LEAST_TIMED = 10
 LEAST_CONSENSUS = 30
 LEAST_CONFLICTS = 50
+# A last week is told from a habit from four weeks on, and a week is one from ten items on.
+LEAST_WEEKS = 4
+LEAST_IN_WEEK = 10
 
 NEVER_MET = "Nobody else labelled an item of this annotator."
 NO_GOLD = "This annotator labelled no gold item."
@@ -35,12 +39,19 @@ SEPARATED = "Length tells every choice of this annotator: the slope has no end."
 
 
 def leave_one_out_agreement(
-    labels: Labels, *, least: int = LEAST_MET, rng: np.random.Generator | None = None, resamples: int = 1000
+    labels: Labels,
+    *,
+    reference: ArrayLike | None = None,
+    least: int = LEAST_MET,
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
 ) -> list[Estimate]:
     """How far each annotator agrees with the others: the mean over items of the share of others' labels like theirs.
 
     Args:
         labels: (n_labels,), compared as names.
+        reference: whose labels count as the others', bool of shape (n_annotators,); all by default. People compared
+            with people and judges with people too: the people.
         least: fewer items that somebody else labelled too are not enough data.
         rng: where given, a bootstrap interval over the annotator's items.
         resamples: how many.
@@ -50,19 +61,102 @@ def leave_one_out_agreement(
 
     Source: the agreement of one annotator with the others as in CROWDLAB (arXiv 2210.06812), averaged over items.
     """
-    counts, per_item = labels.counts(), labels.per_item
-    met = per_item[labels.item] >= 2
-    item, value, who = labels.item[met], labels.value[met], labels.annotator[met]
-    like = (counts[item, value] - 1) / (per_item[item] - 1)
+    met, like = _like_the_others(labels, reference)
     given = np.bincount(labels.annotator, minlength=labels.n_annotators)
     found = []
-    for annotator, mine in enumerate(_of_each(who, like, labels.n_annotators)):
+    for annotator, mine in enumerate(_of_each(labels.annotator[met], like[met], labels.n_annotators)):
         if not len(mine):
             found.append(Estimate.undefined(NEVER_MET if given[annotator] else NO_LABELS))
         elif len(mine) < least:
             found.append(Estimate.undefined(not_enough(len(mine), least, "items with others"), n=len(mine)))
         else:
             found.append(mean_of(mine, none=NEVER_MET, rng=rng, resamples=resamples))
+    return found
+
+
+def _like_the_others(labels: Labels, reference: ArrayLike | None) -> tuple[NDArray[np.bool_], Floats]:
+    """For each label whether somebody else labelled its item, and the share of the others' labels that are like it."""
+    counted = np.ones(labels.n_annotators, dtype=bool) if reference is None else np.asarray(reference, dtype=bool)
+    if counted.shape != (labels.n_annotators,):
+        raise ValueError(
+            f"The reference has a place for each of {labels.n_annotators} annotators, not {counted.shape}."
+        )
+    of_reference = labels.keep(counted[labels.annotator])
+    mine = counted[labels.annotator].astype(np.int64)
+    others = of_reference.per_item[labels.item] - mine
+    like = (of_reference.counts()[labels.item, labels.value] - mine) / np.maximum(others, 1)
+    return others > 0, np.asarray(like, dtype=np.float64)
+
+
+def agreement_drift(
+    labels: Labels,
+    week: ArrayLike,
+    *,
+    reference: ArrayLike | None = None,
+    least: int = LEAST_WEEKS,
+    least_in_week: int = LEAST_IN_WEEK,
+) -> list[Estimate]:
+    """Whether an annotator's agreement with the others moves: that of the last week less that of the weeks before.
+
+    Args:
+        labels: (n_labels,), compared as names.
+        week: the number of the week of each label, shape (n_labels,); any unit in which one week is 1.
+        reference: as in `leave_one_out_agreement`.
+        least: fewer weeks are not enough data.
+        least_in_week: a week with fewer items that somebody else labelled too is left out.
+
+    Returns:
+        -1 to 1 with the interval of the difference of two means; below 0 the agreement falls, 0 is no change. `n`
+        counts the weeks.
+
+    Ours: the question of a drift chart, asked of the last point only.
+    """
+    found = []
+    for mine in agreement_by_week(labels, week, reference=reference, least_in_week=least_in_week):
+        if len(mine) < least:
+            reason = not_enough(len(mine), least, "weeks") if len(mine) else NEVER_MET
+            found.append(Estimate.undefined(reason, n=len(mine)))
+            continue
+        before, last = mine[:-1], mine[-1]
+        n = sum(one.n for one in before)
+        usual = sum(one.n * one.mean for one in before) / n
+        spread = sum(one.n * (one.variance + (one.mean - usual) ** 2) for one in before) / n
+        half = Z * math.sqrt(last.variance / last.n + spread / n)
+        moved = last.mean - usual
+        found.append(Estimate(moved, low=max(-1.0, moved - half), high=min(1.0, moved + half), n=len(mine)))
+    return found
+
+
+@dataclass(frozen=True)
+class Week:
+    """An annotator's agreement with the others in one week: its mean and variance over `n` items."""
+
+    week: int
+    mean: float
+    variance: float
+    n: int
+
+
+def agreement_by_week(
+    labels: Labels, week: ArrayLike, *, reference: ArrayLike | None = None, least_in_week: int = LEAST_IN_WEEK
+) -> list[list[Week]]:
+    """The weeks of each annotator in order, for the drift and its chart. Arguments as in `agreement_drift`."""
+    weeks = np.asarray(week, dtype=np.int64)
+    if weeks.shape != labels.item.shape:
+        raise ValueError(f"There is one week for each of {len(labels)} labels, not {weeks.shape}.")
+    found: list[list[Week]] = [[] for _ in range(labels.n_annotators)]
+    met, like = _like_the_others(labels, reference)
+    who, when, share = labels.annotator[met], weeks[met], like[met]
+    if not len(who):
+        return found
+    cells, cell = np.unique(np.column_stack([who, when]), axis=0, return_inverse=True)
+    cell = cell.ravel()
+    n = np.bincount(cell)
+    mean = np.bincount(cell, share) / n
+    variance = np.bincount(cell, (share - mean[cell]) ** 2) / n
+    for place, (annotator, number) in enumerate(cells.tolist()):
+        if n[place] >= least_in_week:
+            found[annotator].append(Week(number, float(mean[place]), float(variance[place]), int(n[place])))
     return found
 
 
@@ -302,6 +396,16 @@ METRICS: dict[str, Metric] = {
         "names",
         f"fewer than {LEAST_MET} items with others",
         "Goh, Tkachenko and Mueller, arXiv 2210.06812, averaged over items",
+    ),
+    "agreement_drift": Metric(
+        "Drift of agreement with the others",
+        agreement_drift,
+        "annotator",
+        "0 is no change",
+        "difference of shares, -1 to 1",
+        "names",
+        f"fewer than {LEAST_WEEKS} weeks of {LEAST_IN_WEEK} items with others",
+        "ours",
     ),
     "gold_accuracy": Metric(
         "Gold accuracy",

@@ -193,6 +193,18 @@ CASES["crowdlab"] = Case(
 CASES["leave_one_out_agreement"] = Case(
     items, of_labels(METRICS["leave_one_out_agreement"].function, least=1), low=0, high=1
 )
+# A mean week has as many items however often they come; its interval has not.
+CASES["agreement_drift"] = Case(
+    items,
+    lambda table, model: METRICS["agreement_drift"].function(
+        labels_of(table),
+        np.asarray(model).reshape(-1, 3).argmax(axis=1)[labels_of(table).item],
+        least=2,
+        least_in_week=1,
+    ),
+    low=-1,
+    high=1,
+)
 CASES["leave_one_group_out"] = Case(
     items, of_labels(METRICS["leave_one_group_out"].function, group=["a", "a", "b", "c"]), low=0, high=1
 )

@@ -45,6 +45,46 @@ def test_a_careless_annotator_stands_out():
     assert ends(found[3])[1] < min(ends(one)[0] for one in found[:3])
 
 
+def test_judges_are_compared_with_people_and_people_never_with_judges():
+    labels = Labels.from_matrix(np.array([[0, 0, 1, 1], [1, 1, 0, 0], [0, 1, 1, 1]]))
+    is_person = [True, True, False, False]
+    found = people.leave_one_out_agreement(labels, reference=is_person, least=1)
+    assert [one.value for one in found] == pytest.approx([2 / 3, 2 / 3, 1 / 6, 1 / 6])
+    with pytest.raises(ValueError, match="each of 4 annotators"):
+        people.leave_one_out_agreement(labels, reference=[True])
+
+
+# ---- drift ----------------------------------------------------------------------------------------------------------
+
+
+def weeks_of(shares, n=60):
+    """Two people who judge n items a week; the second one is like the first in so many of them."""
+    rng = np.random.default_rng(4)
+    first = rng.integers(0, 2, size=n * len(shares))
+    same = np.concatenate([np.arange(n) < round(share * n) for share in shares])
+    labels = Labels.from_matrix(np.column_stack([first, np.where(same, first, 1 - first)]))
+    return labels, np.repeat(np.arange(len(shares)), n)[labels.item]
+
+
+def test_agreement_that_falls_in_the_last_week_is_a_drift_and_a_steady_one_is_none():
+    falling = people.agreement_drift(*weeks_of([0.9, 0.9, 0.9, 0.5]))[1]
+    assert falling.value == pytest.approx(-0.4)
+    assert ends(falling)[1] < 0
+    steady = people.agreement_drift(*weeks_of([0.8, 0.85, 0.8, 0.8]))[1]
+    assert ends(steady)[0] < 0 < ends(steady)[1]
+
+
+def test_few_weeks_and_weeks_of_few_items_are_no_drift():
+    assert (
+        reasons(people.agreement_drift(*weeks_of([0.9, 0.5, 0.5]))) == ["Not enough data: 3 of at least 4 weeks."] * 2
+    )
+    assert reasons(people.agreement_drift(*weeks_of([0.9] * 5, n=9))) == [people.NEVER_MET] * 2
+    by_week = people.agreement_by_week(*weeks_of([0.9, 0.5], n=20))
+    assert [(one.week, one.n, one.mean) for one in by_week[0]] == [(0, 20, 0.9), (1, 20, 0.5)]
+    with pytest.raises(ValueError, match="one week for each"):
+        people.agreement_drift(weeks_of([0.5])[0], [1])
+
+
 # ---- gold -----------------------------------------------------------------------------------------------------------
 
 
