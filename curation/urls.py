@@ -30,7 +30,9 @@ board_urls: list[URLPattern] = [
 ]
 
 report_urls: list[URLPattern] = [
+    path("p/<slug:slug>/reports/agreement", reports.agreement, name="agreement_report"),
     path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
+    path("p/<slug:slug>/reports/people", reports.people, name="people_report"),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 

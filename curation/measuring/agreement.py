@@ -13,6 +13,7 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
+from curation.measuring.breakdown import parts
 from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS
@@ -52,8 +53,9 @@ class AgreementRequest(Request):
 def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, Any]:
     """Measure how far annotators agree and store it. Returns the run's result.
 
-    Stored are alpha (nominal; ordinal where strengths are known), percent agreement with ties kept and dropped, Cohen's
-    kappa for every two annotators with a common pair, and for every judged pair its agreement and entropy.
+    Stored are alpha (nominal; ordinal where strengths are known), Gwet's AC1, percent agreement with ties kept and
+    dropped, Cohen's kappa for every two annotators with a common pair, and for every judged pair its agreement and
+    entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and source.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -75,6 +77,9 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
         agreeing, total = agreeing_pairs(labels, drop=drop)
         note(name, estimate, detail={"agreeing": agreeing, "total": total} if name.startswith("percent") else {})
     note("alpha_ordinal", _alpha_of_strengths(strengths, rng=resampling, resamples=asked.bootstrap))
+    # Drawn on its own: the intervals of the others stay what they were before it came.
+    alone = np.random.default_rng(run.seed) if asked.bootstrap else None
+    note("gwet_ac1", METRICS["gwet_ac1"].function(labels, rng=alone, resamples=asked.bootstrap))
     for one, other, table in joint_tables(labels):
         if time.monotonic() - last_beat > BEAT_EVERY:
             hold.beat()
@@ -85,7 +90,7 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
         elif estimate.is_defined:
             estimate = kappa_of_table(table, rng=resampling, resamples=asked.bootstrap)
         note("cohen_kappa", estimate, annotator_id=int(labels.annotators[one]), other_id=int(labels.annotators[other]))
-    hold.beat()
+    by = parts(hold, project, asked)
     with hold.fenced():
         replace_all(hold, found)
         for metric, values in (("item_agreement", item_agreement(labels)), ("item_entropy", item_entropy(labels))):
@@ -97,7 +102,7 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
                 n=labels.per_item,
                 undefined="Fewer than two judgements.",
             )
-    return {"pairs": labels.n_items, "judgements": len(labels), "counted": labels.n_annotators}
+    return {"pairs": labels.n_items, "judgements": len(labels), "counted": labels.n_annotators, "by": by}
 
 
 def _alpha_of_strengths(strengths: Labels, *, rng: np.random.Generator | None, resamples: int) -> Estimate:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from annotation.errors import Refused
-from annotation.models import Event, Run
+from annotation.models import Event, Guideline, Run
 from curation import arrays, measuring
 from curation.models import Measurement
 from curation.selecting import Voices, parse_all
@@ -23,11 +25,17 @@ def judged(make_pair, say, alice, bob, robot):
 def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lead):
     run = measuring.measure_agreement(project=project, actor=lead.user)
     assert (run.kind, run.state, run.started_by) == (Run.Kind.MEASUREMENT, Run.State.DONE, lead.user)
-    assert run.result == {"pairs": 40, "judgements": 80, "counted": 2}
+    assert run.result == {
+        "pairs": 40,
+        "judgements": 80,
+        "counted": 2,
+        "by": {"guideline": [], "week": [], "tag": [], "source": []},
+    }
     found = {row.metric: row for row in run.measurements.filter(pair=None)}
     assert {*found} == {
         "alpha_nominal",
         "alpha_ordinal",
+        "gwet_ac1",
         "percent_agreement",
         "percent_agreement_without_ties",
         "cohen_kappa",
@@ -136,3 +144,26 @@ def test_a_run_that_is_done_again_after_its_worker_died_stores_its_values_once(p
     before = run.measurements.count()
     measuring.execute(hold)
     assert run.measurements.count() == before > 80
+
+
+def test_parts_are_measured_apart(project, make_pair, say, alice, bob, lead):
+    """Under version 2, a week later, Bob says "first" of the last ten pairs, five times against Alice."""
+    monday = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    versions = [Guideline.objects.create(project=project, version=n, text="…", html="…") for n in (1, 2)]
+    for place in range(40):
+        late = place >= 20
+        pair = make_pair(slots=0, tags=["prose" if late else "code"], source="new" if late else "old")
+        fields = {"guideline": versions[late], "created_at": monday + dt.timedelta(days=7 * late)}
+        said = "first" if place % 2 else "second"
+        say(alice, pair, said, **fields)
+        say(bob, pair, "first" if late and place >= 30 else said, **fields)
+    by = measuring.measure_agreement(project=project, bootstrap=100).result["by"]
+    assert [(one["key"], one["judgements"], one["percent"]["value"]) for one in by["guideline"]] == [
+        (1, 40, 1.0),
+        (2, 40, 0.75),
+    ]
+    weeks = [one["key"] for one in by["week"]]
+    assert weeks[1] - weeks[0] == 1
+    assert [one["alpha"]["value"] for one in by["week"]] == [one["alpha"]["value"] for one in by["guideline"]]
+    assert {one["key"]: one["percent"]["value"] for one in by["tag"]} == {"code": 1.0, "prose": 0.75}
+    assert {one["key"]: one["alpha"]["n"] for one in by["source"]} == {"old": 20, "new": 20}
