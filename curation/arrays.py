@@ -288,7 +288,8 @@ class Judged:
     @property
     def is_decided(self) -> NDArray[np.bool_]:
         """It says something of its pair."""
-        return self.says != SKIP
+        decided: NDArray[np.bool_] = self.says != SKIP
+        return decided
 
     def labels(self) -> tuple[Labels, NDArray[np.int64]]:
         """The judgements as `judgement_labels` gives them, and which of them each label is."""

@@ -11,10 +11,13 @@ from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.running import Hold
 from curation.inline import run_here
-from curation.measuring import agreement, discretion, people
+from curation.measuring import agreement, discretion, diversity, people, rationales, representativeness
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
 from curation.measuring.discretion import DiscretionRequest
+from curation.measuring.diversity import DiversityRequest
 from curation.measuring.people import PeopleRequest
+from curation.measuring.rationales import RationalesRequest
+from curation.measuring.representativeness import RepresentativenessRequest
 from curation.measuring.request import Request, parse_settings
 from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
 from curation.selecting import Criterion, Voices
@@ -25,7 +28,10 @@ __all__ = [
     "NO_STRENGTHS",
     "AgreementRequest",
     "DiscretionRequest",
+    "DiversityRequest",
     "PeopleRequest",
+    "RationalesRequest",
+    "RepresentativenessRequest",
     "Request",
     "as_json",
     "as_shown",
@@ -69,6 +75,27 @@ MEASURES: dict[str, Measure] = {
         people.execute,
         people.report,
         people.as_text,
+    ),
+    "representativeness": Measure(
+        "whom the people stand for, against a declared target",
+        RepresentativenessRequest,
+        representativeness.execute,
+        representativeness.report,
+        representativeness.as_text,
+    ),
+    "rationales": Measure(
+        "how far what annotators marked agrees",
+        RationalesRequest,
+        rationales.execute,
+        rationales.report,
+        rationales.as_text,
+    ),
+    "diversity": Measure(
+        "how different the candidates are, and whether preferences run in circles",
+        DiversityRequest,
+        diversity.execute,
+        diversity.report,
+        diversity.as_text,
     ),
 }
 

@@ -71,10 +71,9 @@ def _commonest(project: Project, field: str) -> Iterator[str]:
 def _part(hold: Hold, asked: Request, key: int | str, labels: Labels) -> dict[str, Any]:
     hold.beat()
     rng = np.random.default_rng(hold.run.seed) if asked.bootstrap else None
-    options = {"rng": rng, "resamples": asked.bootstrap}
     return {
         "key": key,
         "judgements": len(labels),
-        "alpha": krippendorff_alpha(labels, level="nominal", **options).as_json(),
-        "percent": percent_agreement(labels, **options).as_json(),
+        "alpha": krippendorff_alpha(labels, level="nominal", rng=rng, resamples=asked.bootstrap).as_json(),
+        "percent": percent_agreement(labels, rng=rng, resamples=asked.bootstrap).as_json(),
     }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
+from django.http import QueryDict
 
 from curation.reports.people import ALL, SORTED
 
@@ -22,10 +21,10 @@ class PeopleForm(forms.Form):
     who = forms.TypedMultipleChoiceField(coerce=int, required=False)
     pin = forms.RegexField(r"^[0-9]{1,18},[0-9]{1,18}$", required=False)
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, query: QueryDict) -> None:
+        super().__init__(query)
         # Any number may be asked for; who is not there is not compared.
-        typed = [one for one in self.data.getlist("who") if one.isascii() and one.isdecimal() and len(one) <= 18]
+        typed = [one for one in query.getlist("who") if one.isascii() and one.isdecimal() and len(one) <= 18]
         self.fields["who"].choices = [(one, one) for one in typed[:MOST_CHOSEN]]  # type: ignore[attr-defined]
 
     def clean_round(self) -> str:

@@ -14,13 +14,13 @@ from django.views.decorators.http import require_http_methods
 from annotation import access, running
 from annotation.models import Project, Role, Run
 from annotation.models.runs import RunQuerySet
-from curation.reports.addresses import PeopleForm
 from curation.measuring import AgreementRequest, DiscretionRequest, PeopleRequest
 from curation.measuring.discretion import MINIMA
 from curation.reports import agreement as agreement_report
 from curation.reports import comparing, matrix
 from curation.reports import discretion as report
 from curation.reports import people as people_report
+from curation.reports.addresses import PeopleForm
 from curation.reports.supremacy import PEOPLE
 from curation.reports.words import percent
 

@@ -32,10 +32,19 @@ if (table) {
   tell();
 }
 
+// Closed without another page: the focus goes back to the button, and the address forgets who was compared.
 const drawer = $('#drawer');
 if (drawer) {
+  const close = event => {
+    event.preventDefault();
+    history.replaceState(null, '', $('#d-x').href);
+    drawer.remove();
+    $('main').classList.remove('beside');
+    compare?.focus();
+  };
   drawer.focus({ preventScroll: true });
-  addEventListener('keydown', event => { if (event.key === 'Escape') $('#d-x').click(); });
+  $('#d-x').addEventListener('click', close);
+  addEventListener('keydown', event => { if (event.key === 'Escape' && drawer.isConnected) close(event); });
 }
 
 const kappas = $('#kappas');

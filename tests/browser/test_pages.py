@@ -89,6 +89,16 @@ CASES = [
     Case("release_new", state="full", arguments=IN_A_PROJECT, query="?rule=soft&layout=soft&agreement=0.1"),
     Case("release_new", state="full", arguments=IN_A_PROJECT, query="?where=colour%3Dblue&cuts=half"),
 ]
+CASES += [
+    Case(report, state=state, arguments=IN_A_PROJECT)
+    for report in ("agreement_report", "discretion", "people_report")
+    for state in ("empty", "measured")
+]
+CASES += [
+    Case("people_report", state="measured", arguments=IN_A_PROJECT, query="?names=hidden&sort=left&dir=asc&round=2"),
+    Case("people_report", state="measured", arguments=IN_A_PROJECT, query="?enough=1"),
+    Case("people_report", state="measured", arguments=IN_A_PROJECT, query="COMPARE"),
+]
 
 
 def empty(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
@@ -181,7 +191,47 @@ def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])
 
 
-STATES: dict[str, Callable[..., None]] = {"empty": empty, "invited": invited, "full": full, "working": working}
+def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """Five people and a judge with long names on forty pairs of two guidelines, and every report of them."""
+    from annotation.models import Annotator, Assignment, Guideline, Judgement, Principle, PrincipleVote
+    from curation import measuring
+
+    versions = [Guideline.objects.create(project=project, version=n, text="…", html="…") for n in (1, 2)]
+    people = [Annotator.objects.create(project=project, name=f"{n} {LONG}", external_id=str(n)) for n in range(5)]
+    judge = Annotator.objects.create(project=project, kind="judge", name=f"Judge {LONG}", model="m")
+    principles = [Principle.objects.create(project=project, key=key, short=LONG[:90], text=key) for key in "abc"]
+    for place in range(40):
+        pair = make_pair(into=project, prompt=LONG * 4, slots=0, tags=[LONG[:60]], is_gold=True, label="first")
+        for principle, sign in zip(principles, (1, 1 if place < 32 else -1, 0), strict=True):
+            vote = {1: "first", -1: "second", 0: "irrelevant"}[sign]
+            PrincipleVote.objects.create(annotator=judge, pair=pair, principle=principle, vote=vote)
+        for number, who in enumerate([*people, judge]):
+            seat = Assignment.objects.create(
+                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
+            )
+            strength = -1 if (place * (number + 2)) % 5 == 0 or (number == 4 and place % 2) else 1
+            Judgement.objects.create(
+                assignment=seat,
+                annotator=who,
+                key=uuid.uuid4(),
+                verdict="prefer",
+                strength=strength,
+                swapped=bool(place % 2),
+                active_ms=1000 * (place + 5),
+                guideline=versions[place % 2],
+            )
+    for asked in (measuring.AgreementRequest, measuring.DiscretionRequest, measuring.PeopleRequest):
+        fewer = {} if asked is measuring.AgreementRequest else {"resamples": 10}
+        measuring.measure(project=project, asked=asked(bootstrap=50, **fewer))
+
+
+STATES: dict[str, Callable[..., None]] = {
+    "empty": empty,
+    "measured": measured,
+    "invited": invited,
+    "full": full,
+    "working": working,
+}
 
 
 @pytest.fixture
@@ -260,3 +310,31 @@ def test_an_invitation_is_copied_and_used(enter: Any, lead: Any, project: Any) -
     other.wait_for_url("**/p/everyday/judge")
     page.reload()
     assert project.annotators.filter(name="Nora Nil").exists()
+
+
+def test_two_people_are_compared_with_the_keyboard(
+    enter: Any, lead: Any, cast: Any, project: Any, make_pair: Any
+) -> None:
+    measured(project, cast, make_pair)
+    page = enter(lead, reverse("people_report", args=["everyday"]))
+    boxes = page.locator("input[name=who]")
+    for place in (0, 1, 2):
+        boxes.nth(place).focus()
+        page.keyboard.press("Space")
+    # Two at most: the first one gave way.
+    assert [boxes.nth(place).is_checked() for place in (0, 1, 2)] == [False, True, True]
+    page.get_by_role("button", name="Compare two").press("Enter")
+    drawer = page.locator("#drawer")
+    drawer.wait_for()
+    assert page.evaluate("document.activeElement.id") == "drawer"
+    assert "in common and agree at kappa" in drawer.inner_text()
+    page.keyboard.press("Escape")
+    drawer.wait_for(state="detached")
+    assert page.evaluate("document.activeElement.id") == "cmp"
+    cell = page.locator("#kappas td[tabindex='0']")
+    cell.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert "pin=" in page.url
+    assert page.locator("#kappas td[aria-selected=true]").count() == 1

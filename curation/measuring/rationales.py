@@ -1,0 +1,210 @@
+"""How far what annotators marked agrees: every two of them, and each with the people. Units are code points.
+
+A model that marks is compared with people as a person is; the two are told apart by kind.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from annotation.errors import Refused
+from annotation.models import Annotator, Project, Run
+from annotation.running import Hold
+from curation import arrays
+from curation.measuring.request import Request, setting
+from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
+from curation.metrics import rationales
+from curation.metrics.estimates import Estimate, not_enough
+from curation.models import Measurement
+from curation.selecting import Voices, in_play, pairs_sql
+
+# Fewer pairs that both marked are not enough data.
+LEAST_PAIRS = 10
+NO_SPANS = "Nobody has marked anything here. Import rationales (manage.py import_rationales), or ask for highlights."
+
+Text = tuple[int, int, int]  # Pair, candidate (0: the prompt), message.
+Marks = dict[Text, list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RationalesRequest(Request):
+    """By default what people and models marked, each one's own."""
+
+    measure: ClassVar[str] = "rationales"
+
+    voices: Voices = field(default_factory=lambda: Voices(kind="all"))
+    threshold: float = setting(0.5, says="how much of two spans is common where they match")
+    least_pairs: int = setting(LEAST_PAIRS, says="pairs that two annotators both marked")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.threshold <= 1:
+            raise Refused(f"Spans match from a common part above 0 up to 1 on, not {self.threshold}.")
+        if self.least_pairs < 1:
+            raise Refused(f"Two annotators need at least 1 pair that both marked, not {self.least_pairs}.")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The spans of every annotator by text; how long each text is; and who is a person."""
+
+    of: dict[int, Marks]
+    length: dict[Text, int]
+    people: frozenset[int]
+
+
+def read(project: Project, asked: RationalesRequest) -> Marked:
+    """The spans that stand alone or belong to a current judgement, in one query of numbers."""
+    source, source_params = pairs_sql(project=project.pk, voices=asked.voices)
+    parts = [one.sql() for one in in_play(asked.where)]
+    conditions = " AND ".join(f"({sql})" for sql, _ in parts) or "true"
+    whose, whose_params = asked.voices.sql(is_without_too=True)
+    found = arrays.columns(
+        f"""
+        SELECT x.pair_id, s.candidate_id, s.message, s.start, s."end", x.annotator_id, n.kind = 'person',
+               length(coalesce(c.messages, q.messages) -> s.message::int ->> 'content')
+        FROM span s JOIN rationale x ON x.id = s.rationale_id JOIN annotator n ON n.id = x.annotator_id
+        LEFT JOIN judgement j ON j.id = x.judgement_id
+        JOIN (SELECT p.id, p.prompt_id {source} AND {conditions}) w ON w.id = x.pair_id
+        JOIN prompt q ON q.id = w.prompt_id LEFT JOIN candidate c ON c.id = s.candidate_id
+        WHERE {whose}
+        """,
+        [*source_params, *(value for _, values in parts for value in values), *whose_params],
+        {name: pa.int64() for name in ("pair", "candidate", "message", "starts", "ends", "annotator")}
+        | {"is_person": pa.bool_(), "length": pa.int64()},
+    )
+    of: dict[int, Marks] = {}
+    length: dict[Text, int] = {}
+    columns = [found[name].tolist() for name in found]
+    for pair, candidate, message, start, end, who, _, size in zip(*columns, strict=True):
+        text = (pair, candidate, message)
+        of.setdefault(who, {}).setdefault(text, []).append((start, end))
+        length[text] = max(size, end, length.get(text, 0))
+    for marks in of.values():
+        for spans in marks.values():
+            spans.sort()
+    return Marked(of, length, frozenset(np.unique(found["annotator"][found["is_person"]]).tolist()))
+
+
+def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str, Any]:
+    """Measure how far marks agree and store it. Returns the run's result.
+
+    Stored are token F1, exact span F1 and IOU F1 of every two annotators over the pairs that both marked, a text of
+    them that only one marked counting as 0; and for each annotator the area under the curve of how many other people
+    marked each code point.
+
+    Raises:
+        Refused: nobody marked anything.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
+    marked = read(project, asked)
+    if not marked.of:
+        raise Refused(NO_SPANS)
+    found: list[Measurement] = []
+    for one, other in itertools.combinations(sorted(marked.of), 2):
+        found += _two(hold.run, marked, one, other, asked)
+        hold.beat()
+    for who in sorted(marked.of):
+        area = _area(marked, who, asked, rng=np.random.default_rng(hold.run.seed) if asked.bootstrap else None)
+        found.append(as_row(hold.run, "auprc", area, annotator_id=who))
+        hold.beat()
+    with hold.fenced():
+        replace_all(hold, found)
+    spans = sum(len(each) for marks in marked.of.values() for each in marks.values())
+    return {"spans": spans, "texts": len(marked.length), "people": len(marked.people), "counted": len(marked.of)}
+
+
+def _two(run: Run, marked: Marked, one: int, other: int, asked: RationalesRequest) -> list[Measurement]:
+    """The figures of two annotators; none where they marked no common pair."""
+    common = _pairs(marked.of[one]) & _pairs(marked.of[other])
+    if not common:
+        return []
+    truth, predicted = (_only(marked.of[who], common) for who in (one, other))
+    scores = {
+        "token_f1": rationales.token_f1(truth, predicted),
+        "span_f1": rationales.span_f1(truth, predicted),
+        "iou_f1": rationales.iou_f1(truth, predicted, threshold=asked.threshold),
+    }
+    rows = []
+    for metric, score in scores.items():
+        estimate = score.estimate
+        if len(common) < asked.least_pairs:
+            reason = not_enough(len(common), asked.least_pairs, "pairs that both marked")
+            estimate = Estimate.undefined(reason, n=score.n)
+        detail: dict[str, float] = {"pairs": len(common)}
+        if estimate.is_defined:
+            detail |= {"precision": score.precision, "recall": score.recall}
+        rows.append(as_row(run, metric, estimate, annotator_id=one, other_id=other, detail=detail))
+    return rows
+
+
+def _pairs(marks: Marks) -> set[int]:
+    return {pair for pair, _, _ in marks}
+
+
+def _only(marks: Marks, pairs: set[int]) -> Marks:
+    return {text: spans for text, spans in marks.items() if text[0] in pairs}
+
+
+def _area(marked: Marked, who: int, asked: RationalesRequest, *, rng: np.random.Generator | None) -> Estimate:
+    """How well the share of other people who marked a code point tells whether this one did."""
+    others = sorted(marked.people - {who})
+    truth: list[NDArray[np.float64]] = []
+    scores: list[NDArray[np.float64]] = []
+    pairs = set()
+    for text in sorted(marked.of[who]):
+        marks = [marked.of[one][text] for one in others if text in marked.of[one]]
+        if not marks:
+            continue
+        pairs.add(text[0])
+        truth.append(_flags(marked.of[who][text], marked.length[text]))
+        scores.append(np.mean([_flags(spans, marked.length[text]) for spans in marks], axis=0))
+    if len(pairs) < asked.least_pairs:
+        return Estimate.undefined(not_enough(len(pairs), asked.least_pairs, "pairs that others marked"), n=len(pairs))
+    return rationales.auprc(truth, scores, rng=rng)
+
+
+def _flags(spans: list[tuple[int, int]], length: int) -> NDArray[np.float64]:
+    flags = np.zeros(length)
+    for start, end in spans:
+        flags[start:end] = 1
+    return flags
+
+
+def report(run: Run) -> dict[str, Any]:
+    """What a run found, as JSON values: every two annotators, and each of them beside the others."""
+    known = {one.pk: one for one in Annotator.objects.filter(project=run.project_id)}
+    pairs: dict[tuple[int, int], dict[str, Any]] = {}
+    alone: list[dict[str, Any]] = []
+    for row in run.measurements.exclude(annotator=None).order_by("id"):
+        one = known[row.annotator_id or 0]
+        if row.other_id is None:
+            alone.append({"annotator": one.name, "kind": one.kind, row.metric: as_shown(row)})
+            continue
+        other = known[row.other_id]
+        entry = pairs.setdefault(
+            (one.pk, other.pk),
+            {"first": one.name, "second": other.name, "kinds": f"{one.kind} and {other.kind}"},
+        )
+        entry[row.metric] = as_shown(row)
+    return {**asked_of(run), "two": list(pairs.values()), "annotators": alone}
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """`report` as lines for a terminal."""
+    lines = [f"{found['spans']} spans in {found['texts']} texts by {found['counted']} annotators (run {found['run']})."]
+    for one in found["two"]:
+        said = ", ".join(f"{name} {_said(one[name])}" for name in ("token_f1", "iou_f1"))
+        lines.append(f"{one['first']} and {one['second']} ({one['kinds']}): {said}")
+    lines += [f"{one['annotator']} beside the others: AUPRC {_said(one['auprc'])}" for one in found["annotators"]]
+    return "\n".join(lines)
+
+
+def _said(one: dict[str, Any]) -> str:
+    return f"undefined. {one['reason']}" if one["value"] is None else f"{one['value']:.3f} (n {one['n']})"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.management import call_command
+
+from annotation.errors import Refused
+from annotation.models import Rationale, Span
+from curation import measuring
+from curation.measuring import RationalesRequest
+from curation.measuring.rationales import NO_SPANS
+
+TEXT = "e\N{COMBINING ACUTE ACCENT}" + "x" * 38
+
+
+@pytest.fixture
+def mark(make_pair):
+    """Let somebody mark parts of a pair's first candidate: `mark(alice, pair, (0, 10))`."""
+
+    def give(who, pair, *spans, judgement=None):
+        source = "machine" if who.is_judge else "human"
+        rationale = Rationale.objects.create(pair=pair, annotator=who, judgement=judgement, source=source)
+        for start, end in spans:
+            Span.objects.create(rationale=rationale, candidate=pair.first, start=start, end=end)
+
+    return give
+
+
+def measured(project, **settings):
+    return measuring.measure(project=project, asked=RationalesRequest(**{"bootstrap": 50, **settings}))
+
+
+def of(run, metric, one, other=None):
+    return run.measurements.get(metric=metric, annotator=one, other=other)
+
+
+@pytest.fixture
+def marked(make_pair, mark, alice, bob, robot):
+    """Ten pairs: Alice marks 0 to 20, Bob 10 to 30 (a third in common), the robot exactly as Alice."""
+    for _ in range(10):
+        pair = make_pair(slots=0, first=TEXT)
+        mark(alice, pair, (0, 20))
+        mark(bob, pair, (10, 30))
+        mark(robot, pair, (0, 20))
+
+
+def test_spans_that_are_shifted_by_a_known_amount_have_the_known_figures(project, marked, alice, bob, robot):
+    run = measured(project)
+    shifted = of(run, "token_f1", alice, bob)
+    assert (shifted.value, shifted.n, shifted.detail["pairs"]) == (0.5, 10, 10)
+    # 10 of 30 in common: below the half.
+    assert of(run, "iou_f1", alice, bob).value == 0
+    assert of(measured(project, threshold=0.3), "iou_f1", alice, bob).value == 1
+    assert [of(run, metric, alice, robot).value for metric in ("token_f1", "span_f1", "iou_f1")] == [1, 1, 1]
+
+
+def test_a_model_is_set_beside_people_and_never_beside_itself(project, marked, alice, bob, robot):
+    run = measured(project)
+    # For the robot the people are Alice, who marks the same, and Bob; for Alice it is Bob alone.
+    assert of(run, "auprc", robot).value > of(run, "auprc", alice).value
+    assert of(run, "auprc", robot).n == 10
+    assert run.result == {"spans": 30, "texts": 10, "people": 2, "counted": 3}
+
+
+def test_few_common_pairs_are_not_enough_and_none_are_no_row(project, make_pair, mark, alice, bob, lead):
+    for _ in range(9):
+        pair = make_pair(slots=0, first=TEXT)
+        mark(alice, pair, (0, 5))
+        mark(bob, pair, (0, 5))
+    mark(lead, make_pair(slots=0, first=TEXT), (0, 5))
+    run = measured(project)
+    assert of(run, "token_f1", alice, bob).reason == "Not enough data: 9 of at least 10 pairs that both marked."
+    assert of(run, "auprc", alice).reason == "Not enough data: 9 of at least 10 pairs that others marked."
+    assert not run.measurements.filter(metric="token_f1", other=lead).exists()
+    assert of(measured(project, least_pairs=9), "token_f1", alice, bob).value == 1
+
+
+def test_a_withdrawn_judgement_takes_its_marks_along(project, make_pair, say, mark, alice, bob):
+    pair = make_pair(slots=0, first=TEXT)
+    mark(alice, pair, (0, 5), judgement=say(alice, pair, "first"))
+    mark(bob, pair, (0, 5))
+    assert measured(project, least_pairs=1).result["counted"] == 2
+    say(alice, pair, "second")
+    assert measured(project, least_pairs=1).result["counted"] == 1
+
+
+def test_it_is_said_in_lines_and_as_json(project, marked, capsys):
+    call_command("measure", "rationales", "--project", "everyday", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert {(one["first"], one["second"], one["kinds"]) for one in found["two"]} == {
+        ("Alice", "Bob", "person and person"),
+        ("Alice", "robot-1", "person and judge"),
+        ("Bob", "robot-1", "person and judge"),
+    }
+    call_command("measure", "rationales", "--project", "everyday")
+    said = capsys.readouterr().out
+    assert "30 spans in 10 texts by 3 annotators" in said
+    assert "Alice and Bob (person and person): token_f1 0.500 (n 10), iou_f1 0.000 (n 10)" in said
+
+
+def test_without_marks_and_with_strange_settings_it_is_refused(project):
+    with pytest.raises(Refused) as refusal:
+        measured(project)
+    assert str(refusal.value) == NO_SPANS
+    for settings in ({"threshold": 0}, {"threshold": 1.5}, {"least_pairs": 0}):
+        with pytest.raises(Refused):
+            RationalesRequest(**settings)
