@@ -220,9 +220,12 @@ def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
                 active_ms=1000 * (place + 5),
                 guideline=versions[place % 2],
             )
-    for asked in (measuring.AgreementRequest, measuring.DiscretionRequest, measuring.PeopleRequest):
-        fewer = {} if asked is measuring.AgreementRequest else {"resamples": 10}
-        measuring.measure(project=project, asked=asked(bootstrap=50, **fewer))
+    for asked in (
+        measuring.AgreementRequest(bootstrap=50),
+        measuring.DiscretionRequest(bootstrap=50, resamples=10),
+        measuring.PeopleRequest(bootstrap=50, resamples=10),
+    ):
+        measuring.measure(project=project, asked=asked)
 
 
 STATES: dict[str, Callable[..., None]] = {
