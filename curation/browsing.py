@@ -13,6 +13,7 @@ from django.db.models import Prefetch
 
 from annotation.errors import Refused
 from annotation.models import Judgement, Pair, Project, Span
+from curation import haste
 from curation.dimensions import READINGS, Dimension, Filter, Order, dimensions, shown, words
 from curation.models import Adjudication, FactsState, Measurement, PairFact
 
@@ -260,6 +261,7 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         Measurement.objects.filter(pair=pair, run__state="done").select_related("run").order_by("-run__finished_at")
     )
     _quote(pair, judgements)
+    _mark_haste(pair, judgements)
     asks = list(pair.adjudications.select_related("asked_by", "adjudicator").order_by("asked_at"))
     timeline = [(pair.created_at, "Imported" if pair.imported_by_id else "Made")]
     timeline += [(one.created_at, f"{one.annotator.name}: {_said(one)}") for one in judgements]
@@ -289,6 +291,19 @@ def _quote(pair: Pair, judgements: Sequence[Judgement]) -> None:
                 {"quote": text[span.start : span.end][:400], "polarity": span.polarity, "principle": span.principle}
             )
         why.quoted = quoted  # type: ignore[attr-defined]
+
+
+def _mark_haste(pair: Pair, judgements: Sequence[Judgement]) -> None:
+    """Give each judgement `hasty`: why it is marked, in words. A skip needs no reading."""
+    characters = pair.first.characters + pair.second.characters
+    for one in judgements:
+        found = haste.marks(
+            active_ms=one.active_ms,
+            characters=characters,
+            coverage_first=one.coverage_first,
+            coverage_second=one.coverage_second,
+        )
+        one.hasty = [] if one.verdict == "skip" else [haste.WORDS[mark] for mark in found]  # type: ignore[attr-defined]
 
 
 def _said(one: Judgement) -> str:

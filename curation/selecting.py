@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.errors import Refused
+from curation.haste import HASTY
 
 Value = float | str | bool
 FieldKind = Literal["number", "text", "list", "choice", "flag"]
@@ -77,6 +78,13 @@ FIELDS: dict[str, Field] = {
         " WHERE fa.pair_id = p.id AND fj.is_current)",
         "what somebody flagged it as: harmful, personal, identity or other",
         choices=("harmful", "personal", "identity", "other"),
+    ),
+    "hasty": Field(
+        "number",
+        f"(SELECT count(*) FROM assignment ha JOIN judgement j ON j.assignment_id = ha.id AND j.is_current"
+        f" JOIN candidate hf ON hf.id = p.first_id JOIN candidate hs ON hs.id = p.second_id"
+        f" WHERE ha.pair_id = p.id AND j.verdict <> 'skip' AND ({HASTY}))",
+        "how many judgements were given faster than one can read, or with a candidate not seen whole",
     ),
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
     "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
