@@ -127,6 +127,7 @@ class Answer:
     first_key_ms: int | None = None
     coverage_first: float | None = None
     coverage_second: float | None = None
+    turned: bool = False
     client: str = ""
 
 
@@ -152,6 +153,8 @@ class Shown:
     first_key_ms: int | None = None
     coverage_a: float | None = None
     coverage_b: float | None = None
+    # Whether the sides changed places on the screen at any time.
+    turned: bool = False
     client: str = ""
 
     def stored(self, *, swapped: bool) -> Answer:
@@ -175,6 +178,7 @@ class Shown:
             first_key_ms=self.first_key_ms,
             coverage_first=first,
             coverage_second=second,
+            turned=self.turned,
             client=self.client,
         )
 

@@ -70,13 +70,14 @@ SAID = """
 said AS (
   INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength, strength_known,
     deciding_principle_id, overall_first, skip_reason,
-    flags, guideline_id, swapped, active_ms, first_key_ms, coverage_first, coverage_second, client,
+    flags, guideline_id, swapped, turned, active_ms, first_key_ms, coverage_first, coverage_second, client,
     created_at)
   SELECT id, annotator_id,
     1 + coalesce((SELECT max(j.revision) FROM judgement j WHERE j.assignment_id = done.id), 0), true, %(key)s::uuid,
     %(verdict)s, CASE WHEN swapped THEN %(swapped_strength)s ELSE %(strength)s END::smallint, true,
     %(deciding)s::bigint, %(overall_first)s::boolean,
-    %(skip_reason)s, %(flags)s::varchar[], guideline_id, swapped, %(active_ms)s::int, %(first_key_ms)s::int,
+    %(skip_reason)s, %(flags)s::varchar[], guideline_id, swapped, %(turned)s::boolean,
+    %(active_ms)s::int, %(first_key_ms)s::int,
     CASE WHEN swapped THEN %(swapped_coverage_first)s ELSE %(coverage_first)s END::float8,
     CASE WHEN swapped THEN %(swapped_coverage_second)s ELSE %(coverage_second)s END::float8, %(client)s, now()
   FROM done RETURNING id, verdict, strength, swapped, skip_reason, flags)"""

@@ -212,6 +212,7 @@ def _order(asked: ordering.Asked, answer: Answer) -> dict[str, Any]:
             "vote": answer.votes[principle],
             "swapped_vote": ordering.turned(answer.votes[principle], swapped=True),
             "position": position,
+        "turned": str(straight.turned).lower(),
         }
         for position, principle in enumerate(asked.order, start=1)
         if principle in answer.votes
@@ -382,6 +383,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         PrincipleVote(
             pair_id=assignment.pair_id,
             annotator=me,
+        turned=answer.turned,
             principle_id=principle,
             judgement=revised,
             vote=answer.votes[principle],

@@ -77,6 +77,8 @@ class Judgement(models.Model):
     )
     # The order seen: true when the second candidate stood left.
     swapped = models.BooleanField()
+    # Whether the annotator let the sides change places on the screen while judging: both views were seen then.
+    turned = models.BooleanField(default=False, db_default=False)
     # Visible, not idle time in milliseconds; empty where unknown.
     active_ms = models.PositiveIntegerField(null=True, blank=True)
     first_key_ms = models.PositiveIntegerField(null=True, blank=True)

@@ -181,6 +181,7 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
         first_key_ms=_number(sent.get("first_key_ms"), int),
         coverage_a=_number(sent.get("coverage_a"), float),
         coverage_b=_number(sent.get("coverage_b"), float),
+        turned=sent.get("turned") == "1",
         client=sent.get("client", ""),
     )
 

@@ -7,7 +7,7 @@ import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen } from './pace.js';
 import { opener, openMenu, toggle } from './overlays.js';
-import { freshLooks, setEarlier, setPrompt } from './reading.js';
+import { freshLooks, setEarlier, setPrompt, wasTurned } from './reading.js';
 import { echo, endEcho, later, locked, post, quietly, refused, stand, unstand } from './server.js';
 import { missing, undecided } from './votes.js';
 
@@ -58,7 +58,7 @@ function wait(message) {
 const held = () => [at.item.assignment, ...upcoming.map(i => i.assignment)];
 function entry(f) {
   const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: CLIENT });
-  if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey);
+  if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
   const bits = [f.verdict === 'skip' ? 'Skipped' : VERDICTS[f.verdict]], n = f.note ? countWords(f.note) : 0; if (n) bits.push(plural(n, 'word')); if (f.span.length) bits.push(plural(f.span.length, 'highlight')); if (f.flag.length) bits.push('flagged');

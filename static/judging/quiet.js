@@ -24,7 +24,7 @@ async function check() {
   clearTimeout(timer);
   if (document.visibilityState === 'visible') {
     const answer = await quietly(get(cfg.ready));
-    if (answer.ok && (await answer.json()).ready) { const t = 'A pair has arrived. Press the button to judge it.'; $('[data-ready]').textContent = t; say(t); return; }
+    if (answer.ok && (await answer.json()).ready) { const t = 'A pair has arrived. Press the button to judge it.'; $('[data-ready-said]').textContent = t; say(t); return; }
     pause = Math.min(pause * 1.5, 900000);
   }
   timer = setTimeout(check, pause);

@@ -22,11 +22,12 @@ const scrollPane = d => { const b = bodies[side], own = b.scrollHeight > b.clien
 
 /* ---- looks: each is off again with the next pair ---- */
 const on = { turn: false, raw: false, invisible: false, diff: false };
-let item = null;
+let item = null, turnedOnce = false;
+export const wasTurned = () => turnedOnce;
 
 const pressed = () => Object.keys(on).forEach(name => $(`[data-act="${name}"]`)?.setAttribute('aria-pressed', on[name]));
 /* A and B change places on the screen and stay A and B. */
-function turn() { on.turn = !on.turn; $('.judging__grid').toggleAttribute('data-turned', on.turn); pressed(); paint(); redraw(); say(on.turn ? 'B stands left now' : 'A stands left again'); }
+function turn() { turnedOnce = true; on.turn = !on.turn; $('.judging__grid').toggleAttribute('data-turned', on.turn); pressed(); paint(); redraw(); say(on.turn ? 'B stands left now' : 'A stands left again'); }
 
 /* The raw texts, as they were written: highlights hold in both views. */
 let original = null;
@@ -94,7 +95,7 @@ function diff() {
 function redraw() { drawInvisible(); drawDiff(); }
 /* A new pair: everything as it was handed out. */
 export function freshLooks(next) {
-  item = next; original = null; Object.keys(on).forEach(k => { on[k] = false; }); pressed(); $('.judging__grid').removeAttribute('data-turned'); redraw();
+  item = next; original = null; turnedOnce = false; Object.keys(on).forEach(k => { on[k] = false; }); pressed(); $('.judging__grid').removeAttribute('data-turned'); redraw();
 }
 addEventListener('resize', () => { if (on.invisible) drawInvisible(); });
 Object.assign(ACTS, {

@@ -8,15 +8,24 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from annotation.models import Assignment, Flag, Judgement, SkipReason
+from annotation import guiding
+from annotation.guiding import Entry
+from annotation.models import Assignment, Flag, Judgement, SkipReason, Span
 from tests.browser.sitting import JUDGE, TOWARDS_A, as_read, press_and_go_on, shown, soon, stored, tab_to
 from tests.conftest import PASSWORD
+
+# For two principles each; none that pull apart.
+VOTE_KEYS = ("a=", "nb", "==", "bb", "an")
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, make_pair: Any) -> None:
-    """Signs in, judges twenty pairs, undoes one, edits one: stored is exactly what was chosen, on both sides."""
+def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
+    """Signs in, judges twenty pairs with votes and highlights, undoes one, edits one: stored is what was chosen."""
+    entries = [Entry(short=name, text=f"Be {name}.") for name in ("correct", "kind")]
+    guideline = guiding.publish_guideline(project=project, text="# Judge", principles=entries)
+    guiding.acknowledge(annotator=alice, guideline=guideline)
+    type(project).objects.update(votes_policy="all")
     pairs = {
         pair.pk: pair for pair in (as_read(make_pair(first=f"first {n}", second=f"second {n}")) for n in range(24))
     }
@@ -38,21 +47,49 @@ def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, make_pair: Any) 
     page.wait_for_url(re.compile(rf"^[^?]*{JUDGE}$"))
 
     chosen: dict[int, int | None] = {}
+    voted: dict[int, dict[int, str]] = {}
+    marked: dict[int, str] = {}
     first_stood_as_a = []
+
+    def vote(assignment: int, keys: str, first_is_a: bool) -> None:
+        """One key per principle, in the order in which they are asked."""
+        if assignment in voted:
+            return  # Reopened: they stand as they were left.
+        order = page.evaluate("[...document.querySelectorAll('[data-principle]')].map(r => +r.dataset.principle)")
+        page.keyboard.press("m")
+        for key in keys:
+            page.keyboard.press(key)
+        as_a, as_b = ("first", "second") if first_is_a else ("second", "first")
+        words = {"a": as_a, "b": as_b, "=": "same", "n": "irrelevant"}
+        voted[assignment] = {principle: words[key] for principle, key in zip(order, keys, strict=True)}
 
     def choose(key: str) -> None:
         assignment = shown(page)
         pair = pairs[Assignment.objects.get(pk=assignment).pair_id]
-        in_a = page.locator("#body-a").inner_text().strip()
+        in_a = page.locator("#body-a .text").inner_text().strip()
         assert in_a in (pair.first.text, pair.second.text)
         first_is_a = in_a == pair.first.text
         first_stood_as_a.append(first_is_a)
         towards_a = TOWARDS_A[key]
         chosen[assignment] = towards_a if towards_a is None or first_is_a else -towards_a
+        # In a random half the overall answer comes first, in the other it waits for the principles.
+        overall_first = page.locator("[data-votes][data-waits]").count() == 1
+        if not overall_first:
+            vote(assignment, VOTE_KEYS[len(chosen) % len(VOTE_KEYS)], first_is_a)
         page.keyboard.press(key)
+        if overall_first:
+            vote(assignment, VOTE_KEYS[len(chosen) % len(VOTE_KEYS)], first_is_a)
+
+    def mark() -> None:
+        """Highlight the first sentence of A, which is all of it."""
+        marked[shown(page)] = page.locator("#body-a .text").inner_text().strip()
+        for pressed in ("h", "a", "ArrowDown", "+", "Escape"):
+            page.keyboard.press(pressed)
 
     for number in range(20):
         choose(str(number % 8))
+        if number % 4 == 3:
+            mark()
         if number % 3 == 0:
             page.keyboard.press("r")
             page.keyboard.type(f"Because of {number}: 1 2 3 u s f.")
@@ -100,6 +137,16 @@ def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, make_pair: Any) 
         judgement.assignment_id: judgement.strength for judgement in Judgement.objects.current().filter(annotator=alice)
     }
     assert found == chosen
+    said = {assignment: dict(stored(assignment).votes.values_list("principle_id", "vote")) for assignment in chosen}
+    assert said == voted
+    highlights = {
+        span.rationale.judgement.assignment_id: span.candidate.text[span.start : span.end]
+        for span in Span.objects.filter(rationale__judgement__is_current=True).select_related(
+            "candidate", "rationale__judgement"
+        )
+    }
+    assert highlights == marked
+    assert len(marked) == 5
     assert stored(edited).revision == 2
     assert Judgement.objects.filter(annotator=alice, is_current=False).count() == 2
     assert set(first_stood_as_a) == {True, False}

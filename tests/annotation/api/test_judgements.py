@@ -6,8 +6,10 @@ import uuid
 
 import pytest
 
+from annotation import guiding
 from annotation.answering import CONTROLS, turned
-from annotation.models import Assignment, Judgement
+from annotation.guiding import Entry
+from annotation.models import Assignment, Judgement, Span
 
 HOME = "/api/v1/projects/everyday"
 
@@ -120,3 +122,69 @@ def test_the_number_of_queries_does_not_grow(api, alice, lead, make_pair, django
     leads.get(f"{HOME}/judgements?limit=1")
     with django_assert_max_num_queries(8):
         assert len(leads.get(f"{HOME}/judgements").json()["results"]) == 12
+
+
+@pytest.fixture
+def guided(project):
+    guideline = guiding.publish_guideline(
+        project=project,
+        text="# Judge",
+        principles=[Entry(short=name, text=f"Be {name}.") for name in ("right", "kind")],
+    )
+    type(project).objects.update(votes_policy="all")
+    return [place.principle_id for place in guideline.places.order_by("position")]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_highlights_and_votes_are_stored_on_the_candidate_that_was_meant(api, alice, make_pair, guided, swapped):
+    pair = make_pair(prompt="Why?", first="One 😀 two.", second="Three é four.")
+    client = api(alice)
+    taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    Assignment.objects.filter(pk=taken).update(swapped=swapped)
+    on_a = {"place": "a", "start": 0, "end": 5, "polarity": "hurts", "tag": "tone", "principle": guided[1]}
+    body = {
+        "assignment": taken,
+        "verdict": "a2",
+        "spans": [on_a, {"place": "prompt", "start": 0, "end": 4}],
+        "votes": [{"principle": guided[0], "vote": "a"}, {"principle": guided[1], "vote": "b"}],
+        "deciding": guided[0],
+    }
+    answer = client.post(f"{HOME}/judgements", body, format="json")
+    assert answer.status_code == 201, answer.json()
+    stored = Judgement.objects.current().get(assignment=taken)
+    as_a, as_b = ("second", "first") if swapped else ("first", "second")
+    assert dict(stored.votes.values_list("principle_id", "vote")) == {guided[0]: as_a, guided[1]: as_b}
+    assert stored.deciding_principle_id == guided[0]
+    spans = list(
+        Span.objects.filter(rationale__judgement=stored)
+        .order_by("id")
+        .values_list("candidate_id", "start", "end", "polarity", "tag", "principle_id")
+    )
+    left = pair.second_id if swapped else pair.first_id
+    assert spans == [(left, 0, 5, "hurts", "tone", guided[1]), (None, 0, 4, "supports", "", None)]
+    # A lead reads the votes back by principle.
+    seen = api(alice).get(f"{HOME}/judgements")
+    assert seen.status_code == 404, "An annotator does not."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "told"),
+    [
+        ({"spans": [{"place": "a", "start": 0, "end": 500}]}, 400, "outside of the text"),
+        ({"spans": [{"place": "a", "start": 5, "end": 5}]}, 400, "empty"),
+        ({"spans": [{"place": "first", "start": 0, "end": 5}]}, 400, "place"),
+        ({"votes": [{"principle": 999_999, "vote": "a"}]}, 400, "guideline has changed"),
+        ({"votes": [{"principle": 1, "vote": "first"}]}, 400, "vote"),
+        ({"pull": True}, 400, "Say which one decided"),
+    ],
+)
+def test_highlights_and_votes_that_do_not_fit_store_nothing(api, alice, make_pair, guided, wrong, status, told):
+    make_pair()
+    client = api(alice)
+    taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+    if wrong.get("pull"):
+        wrong = {"votes": [{"principle": guided[0], "vote": "a"}, {"principle": guided[1], "vote": "b"}]}
+    answer = client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a2", **wrong}, format="json")
+    assert answer.status_code == status
+    assert told in answer.content.decode()
+    assert not Judgement.objects.exists()
