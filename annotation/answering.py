@@ -208,6 +208,8 @@ class Terms:
     principles: tuple[int, ...] = ()
     guideline_id: int | None = None
     seed: int = 0
+    # Whether checks are among what is handed out: the next pair is then drawn by calibrating.py.
+    has_gold: bool = False
 
     def asked(self, *, assignment_id: int, user_id: int) -> ordering.Asked:
         return ordering.asked(principles=self.principles, seed=self.seed, assignment_id=assignment_id, user_id=user_id)

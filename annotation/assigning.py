@@ -246,7 +246,7 @@ def submit(
         IntegrityError: the key is used already (constraint `once`). Nothing was stored.
     """
     values = {**answer, "user": str(user_id), "slug": slug, "version": version, "claim": "true" if claim else "false"}
-    row = _without_races(lambda: _row(SUBMIT, values))
+    row = without_races(lambda: _row(SUBMIT, values))
     me, state, dry = row[:3]
     why = row[8:11] if row[9] is not None else ("", [], 0)
     said = Said(*row[3:8], *why) if row[3] is not None else None
@@ -262,7 +262,7 @@ def submit(
 def claim(*, user_id: int, slug: str) -> Handed | None:
     """Lease one more assignment, unless HELD are leased already. None: there is nothing for this annotator now."""
     values = {"user": str(user_id), "slug": slug, "version": None}
-    me, state, dry, leases, *item = _without_races(lambda: _row(CLAIM, values))
+    me, state, dry, leases, *item = without_races(lambda: _row(CLAIM, values))
     taken = Handed.of(tuple(item))
     if taken or me is None or dry or leases >= HELD or state != Project.State.JUDGING:
         return taken
@@ -296,7 +296,7 @@ def _when_nothing_was_found(*, annotator_id: int, user_id: int, slug: str) -> Ha
         project_id = _row("SELECT project_id FROM annotator WHERE id = %(me)s::bigint", values)[0]
         sweep(project_id=project_id)
         _do("UPDATE annotator SET cursor = -1, dry_until = NULL WHERE id = %(me)s::bigint", values)
-        row = _without_races(lambda: _row(CLAIM, {"user": str(user_id), "slug": slug, "version": None}))
+        row = without_races(lambda: _row(CLAIM, {"user": str(user_id), "slug": slug, "version": None}))
         if (taken := Handed.of(row[4:])) is not None:
             return taken
     _do(DRY, values)
@@ -389,7 +389,7 @@ WITH asked AS (
     greatest(coalesce(max(a.slot), 0), project.overlap) AS last,
     count(*) FILTER (WHERE a.slot IS NOT NULL AND a.done_at IS NULL) AS waiting
   FROM project JOIN pair p ON p.project_id = project.id LEFT JOIN assignment a ON a.pair_id = p.id
-  WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks)
+  WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
     AND p.id = ANY(%(pairs)s::bigint[])
   GROUP BY p.id, project.id)
 INSERT INTO assignment (project_id, pair_id, slot, priority, swapped, is_extra)
@@ -406,16 +406,17 @@ INSERT INTO assignment (project_id, pair_id, slot, priority, swapped)
 SELECT p.project_id, p.id, k.slot,
   p.rank * {RANK_STEP} + (hashint8extended(p.rank * 64 + k.slot, project.seed) & 9223372036854775807) %% {SPREAD}, false
 FROM project JOIN pair p ON p.project_id = project.id CROSS JOIN generate_series(1, project.overlap::int) AS k(slot)
-WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks)
+WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
   AND (%(pairs)s::bigint[] IS NULL OR p.id = ANY(%(pairs)s::bigint[]))
   AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.pair_id = p.id AND a.slot = k.slot)
 ORDER BY 4
 """
 
+# Gold is handed out by calibrating.py and has no slots that wait.
 # A slot that carries a judgement which was taken back stays; the claim passes it over.
 SURPLUS = """(NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
-  OR EXISTS (
-    SELECT 1 FROM pair WHERE pair.id = a.pair_id AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks))))
+  OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id
+    AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks) OR pair.gold_use <> '')))
   AND NOT EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id)"""
 
 REMOVE = f"""
@@ -559,7 +560,7 @@ WORDS = {
 # ---- talking to the database ----------------------------------------------------------------------------------------
 
 
-def _without_races(statement: Callable[[], Result]) -> Result:
+def without_races(statement: Callable[[], Result]) -> Result:
     """Run a statement again when it lost a race.
 
     A statement's snapshot is older than the lock it waited for, so two tabs of one annotator can pick one pair, or
@@ -571,7 +572,7 @@ def _without_races(statement: Callable[[], Result]) -> Result:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
                 return statement()
         except IntegrityError as error:
-            if not left or constraint_of(error) not in ("never_twice", "one_revision"):
+            if not left or constraint_of(error) not in ("never_twice", "one_revision", "one_row_per_slot"):
                 raise
     raise AssertionError("unreachable")
 

@@ -131,6 +131,26 @@ class SettingsForm(ProjectForm):
         help_text="Without a sign of life for this long, it goes to somebody else.",
     )
 
+    gold_round = forms.IntegerField(
+        label="Pairs in the gold round",
+        min_value=0,
+        max_value=200,
+        help_text="Their answer is known; they come first. 30 tell a good annotator from a guesser. 0: no round.",
+    )
+    gold_pass = forms.IntegerField(
+        label="How many must be right",
+        min_value=0,
+        max_value=200,
+        help_text="24 of 30: nine of ten right passes in 97 cases of 100, seven of ten in 16. One retry, other pairs.",
+    )
+    gold_rate = forms.FloatField(
+        label="Share of gold pairs afterwards",
+        min_value=0,
+        max_value=0.5,
+        help_text="0.05 is one pair in twenty. Nobody sees which.",
+    )
+    shows_results = forms.BooleanField(label="Annotators see how their own rounds went", required=False)
+
     def __init__(self, *args: Any, project: Project, scale_is_fixed: bool, **kwargs: Any) -> None:
         initial = {name: getattr(project, name) for name in SETTINGS}
         initial["tags"] = "\n".join(tag["label"] for tag in project.tags)
@@ -150,6 +170,8 @@ class SettingsForm(ProjectForm):
         data = super().clean() or {}
         if data.get("scale") == Scale.SEVEN and not data.get("allow_tie"):
             self.add_error("allow_tie", "A scale of 7 points has this in its middle. Allow it, or take 6 points.")
+        if (data.get("gold_pass") or 0) > (data.get("gold_round") or 0):
+            self.add_error("gold_pass", "No more can be right than the round has pairs. Take a smaller number.")
         return data
 
     def read(self) -> dict[str, Any]:

@@ -27,6 +27,10 @@ SETTINGS = (
     "votes_policy",
     "tags",
     "lease_minutes",
+    "gold_round",
+    "gold_pass",
+    "gold_rate",
+    "shows_results",
 )
 
 # What may be done to a project, by the state it is in.
@@ -193,6 +197,13 @@ def _validate(project: Project) -> None:
         raise Refused(f"The overlap is 1 to 50 judgements per pair, not {project.overlap}.")
     if not 1 <= project.lease_minutes <= 1440:
         raise Refused(f"A pair stays reserved for 1 to 1440 minutes, not for {project.lease_minutes}.")
+    if not 0 <= project.gold_pass <= project.gold_round <= 200:
+        raise Refused(
+            f"A gold round has up to 200 pairs, of which as many or fewer must be right; not {project.gold_pass} of "
+            f"{project.gold_round}."
+        )
+    if not 0 <= project.gold_rate <= 0.5:
+        raise Refused(f"The share of gold pairs is 0 to 0.5, not {project.gold_rate}.")
     others = {field.name for field in Project._meta.fields} - {*SETTINGS, "slug"}
     try:
         project.full_clean(exclude=others, validate_unique=False, validate_constraints=False)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from annotation import assigning, ordering, recalling
+from annotation import assigning, calibrating, ordering, recalling
 from annotation.answering import (
     Answer,
     Marked,
@@ -32,6 +32,7 @@ __all__ = [
     "Outcome",
     "Shown",
     "Unfit",
+    "hand_out",
     "revise",
     "save_draft",
     "submit",
@@ -74,6 +75,7 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         principles=tuple(row.principle_ids),  # type: ignore[attr-defined]
         guideline_id=row.guideline_id,
         seed=row.seed,
+        has_gold=bool(row.gold_round or row.gold_rate),
     )
     return _TERMS[slug]
 
@@ -81,7 +83,8 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
 def keep_terms(project: Project) -> Terms | None:
     """The project's terms, read again when the cached ones are of another guideline or ask differently."""
     cached = _TERMS.get(project.slug)
-    same = cached and (cached.guideline_id, cached.votes_policy) == (project.guideline_id, project.votes_policy)
+    now = (project.guideline_id, project.votes_policy, bool(project.gold_round or project.gold_rate))
+    same = cached and (cached.guideline_id, cached.votes_policy, cached.has_gold) == now
     return cached if same else terms_of(project.slug, fresh=True)
 
 
@@ -93,6 +96,14 @@ def _terms_to_try(slug: str) -> Iterator[tuple[Terms, bool]]:
     current = terms_of(slug, fresh=True)
     if current is not None:
         yield current, True
+
+
+def hand_out(*, user_id: int, slug: str) -> list[assigning.Handed]:
+    """What I hold, topped up: checks among it, where the project has gold."""
+    terms = terms_of(slug)
+    if terms is None or not terms.has_gold:
+        return assigning.hand_out(user_id=user_id, slug=slug)
+    return calibrating.hand_out(user_id=user_id, slug=slug)
 
 
 # ---- submitting -----------------------------------------------------------------------------------------------------
@@ -154,7 +165,9 @@ def _submit(
             _check_places(user_id=user_id, slug=slug, straight=straight, swapped=swapped)
         parameters |= _order(terms.asked(assignment_id=straight.assignment_id, user_id=user_id), straight)
         try:
-            done = assigning.submit(user_id=user_id, slug=slug, version=terms.version, answer=parameters, claim=claim)
+            done = assigning.submit(
+                user_id=user_id, slug=slug, version=terms.version, answer=parameters, claim=claim and not terms.has_gold
+            )
         except IntegrityError as error:
             if assigning.constraint_of(error) != "once":
                 raise
@@ -163,13 +176,16 @@ def _submit(
             continue
         if done.said is None:
             return _answered_before(user_id=user_id, slug=slug, answer=straight, claim=claim, held=held)
+        following = done.next
+        if claim and terms.has_gold:
+            following = calibrating.next_for(user_id=user_id, slug=slug)
         return Outcome(
             assignment_id=straight.assignment_id,
             echo=in_words(done.said, scale=terms.scale),
             annotator_id=done.annotator_id,
             today=done.today,
-            position=done.today + done.leases,
-            next=done.next,
+            position=done.today + done.leases + (following is not done.next),
+            next=following,
             guideline_id=terms.guideline_id,
         )
     raise Annotator.DoesNotExist
@@ -196,6 +212,7 @@ def _parameters(straight: Answer, swapped: Answer) -> dict[str, Any]:
         "coverage_second": _text(share(straight.coverage_second)),
         "swapped_coverage_first": _text(share(swapped.coverage_first)),
         "swapped_coverage_second": _text(share(swapped.coverage_second)),
+        "turned": str(straight.turned).lower(),
         "client": straight.client.replace("\0", "")[:60],
     }
 
@@ -212,7 +229,6 @@ def _order(asked: ordering.Asked, answer: Answer) -> dict[str, Any]:
             "vote": answer.votes[principle],
             "swapped_vote": ordering.turned(answer.votes[principle], swapped=True),
             "position": position,
-        "turned": str(straight.turned).lower(),
         }
         for position, principle in enumerate(asked.order, start=1)
         if principle in answer.votes
@@ -257,7 +273,7 @@ def _answered_before(*, user_id: int, slug: str, answer: Answer, claim: bool, he
     following = None
     if claim:
         known = {answer.assignment_id, *held}
-        mine = assigning.hand_out(user_id=user_id, slug=slug)
+        mine = hand_out(user_id=user_id, slug=slug)
         unknown = [item for item in mine if item.assignment_id not in known]
         following = unknown[-1] if unknown else None
     counts = assigning.counts_of(annotator_id=me.pk)
@@ -367,6 +383,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         flags=list(dict.fromkeys(answer.flags)),
         guideline_id=me.project.guideline_id,
         swapped=current.swapped,
+        turned=answer.turned,
         active_ms=milliseconds(answer.active_ms),
         first_key_ms=milliseconds(answer.first_key_ms),
         coverage_first=share(answer.coverage_first),
@@ -383,7 +400,6 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         PrincipleVote(
             pair_id=assignment.pair_id,
             annotator=me,
-        turned=answer.turned,
             principle_id=principle,
             judgement=revised,
             vote=answer.votes[principle],

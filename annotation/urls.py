@@ -44,6 +44,7 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/ready", judging.ready, name="ready"),
     path("p/<slug:slug>/judge/guideline", judging.judge_guideline, name="judge_guideline"),
     path("p/<slug:slug>/judge/<int:assignment_id>/raw", judging.raw, name="raw"),
+    path("p/<slug:slug>/training", judging.training, name="training"),
     path("p/<slug:slug>/answers", answers.answers, name="answers"),
     path("p/<slug:slug>/answers/<int:assignment_id>", answers.answer, name="answer"),
 ]

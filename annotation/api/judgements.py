@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import assigning, judging, ordering, recalling
+from annotation import assigning, calibrating, judging, ordering, recalling
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
 from annotation.api.errors import ErrorOutput
@@ -142,7 +142,7 @@ class Assignments(APIView):
     def post(self, request: Request, slug: str) -> Response:
         """Lease pairs to judge: those you hold, topped up to three. Leases run out; take again to renew them."""
         me = membership_for(request.user, slug)
-        held = [one.assignment_id for one in assigning.hand_out(user_id=account_of(request).pk, slug=slug)]
+        held = [one.assignment_id for one in judging.hand_out(user_id=account_of(request).pk, slug=slug)]
         rows = (
             Assignment.objects.leased()
             .filter(pk__in=held)
@@ -150,7 +150,10 @@ class Assignments(APIView):
         )
         by_id = {row.pk: row for row in rows}
         items = [_shown(by_id[pk]) for pk in held if pk in by_id]
-        why = None if items else assigning.why_empty(project=me.project, annotator=me)["text"]
+        nothing = (
+            None if items else calibrating.why_nothing(me) or assigning.why_empty(project=me.project, annotator=me)
+        )
+        why = nothing and nothing["text"]
         return Response(AssignmentsOutput({"assignments": items, "why_empty": why}).data)
 
 

@@ -24,6 +24,11 @@ class Pair(models.Model):
         SECOND = "second", "Second is better"
         TIE = "tie", "Tie"
 
+    class GoldUse(models.TextChoices):
+        NONE = "", "None"
+        EXAMPLE = "example", "Explained example"
+        CHECK = "check", "Check"
+
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="pairs", db_index=False)
     prompt = models.ForeignKey("annotation.Prompt", on_delete=models.CASCADE, related_name="pairs")
     first = models.ForeignKey(
@@ -45,6 +50,11 @@ class Pair(models.Model):
     label_strength = models.SmallIntegerField(null=True, blank=True)
     meta = models.JSONField(default=dict, blank=True)
     is_gold = models.BooleanField(default=False)
+    # Gold whose answer is known: an example is explained before judging begins; a check is handed out among the others
+    # and looks like them. Neither has slots of its own. Written by calibrating.py, never shown while it is judged.
+    gold_use = models.CharField(max_length=8, choices=GoldUse, blank=True, default="", db_default="")
+    gold_verdict = models.CharField(max_length=6, choices=Label, blank=True, default="", db_default="")
+    gold_why = models.TextField(blank=True, default="", db_default="")
     split = models.CharField(max_length=20, blank=True, default="")
     excluded_at = models.DateTimeField(null=True, blank=True)
     imported_by = models.ForeignKey(
@@ -56,6 +66,9 @@ class Pair(models.Model):
 
     class Meta:
         db_table = "pair"
+        indexes = [
+            models.Index(fields=["project", "gold_use"], condition=~models.Q(gold_use=""), name="pair_gold"),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(first__lt=models.F("second")), name="first_before_second"),
             models.UniqueConstraint(fields=["first", "second"], name="one_pair_per_two_candidates"),
@@ -65,6 +78,13 @@ class Pair(models.Model):
                 name="one_pair_per_external_id",
             ),
             models.UniqueConstraint(fields=["project", "rank"], name="one_pair_per_rank"),
+            models.CheckConstraint(
+                condition=models.Q(gold_use="") | models.Q(is_gold=True) & ~models.Q(gold_verdict=""),
+                name="gold_in_use_has_its_answer",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(gold_use="example") | ~models.Q(gold_why=""), name="an_example_is_explained"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -59,7 +59,13 @@ class Project(models.Model):
     rationale_policy = models.CharField(max_length=8, choices=RationalePolicy, default=RationalePolicy.OPTIONAL)
     votes_policy = models.CharField(max_length=8, choices=VotesPolicy, default=VotesPolicy.OFF)
     tags = models.JSONField(default=default_tags, blank=True)
+    # The share of gold pairs among those that are handed out, unseen as such.
     gold_rate = models.FloatField(default=0.0)
+    # Gold pairs to judge before anything else, and how many must be right; 0: no such round.
+    gold_round = models.PositiveSmallIntegerField(default=0, db_default=0)
+    gold_pass = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Whether annotators see how their own gold rounds went.
+    shows_results = models.BooleanField(default=False, db_default=False)
     lease_minutes = models.PositiveSmallIntegerField(default=30)
     guideline = models.ForeignKey(
         "annotation.Guideline",
@@ -85,6 +91,9 @@ class Project(models.Model):
             models.CheckConstraint(condition=models.Q(overlap__gte=1, overlap__lte=50), name="project_overlap_1_to_50"),
             models.CheckConstraint(
                 condition=models.Q(gold_rate__gte=0, gold_rate__lte=0.5), name="project_gold_rate_0_to_half"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gold_pass__lte=models.F("gold_round")), name="project_gold_pass_within_round"
             ),
             models.CheckConstraint(
                 condition=models.Q(lease_minutes__gte=1, lease_minutes__lte=1440), name="project_lease_1_min_to_1_day"

@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, guiding, judging
+from annotation import assigning, calibrating, guiding, judging
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
@@ -72,7 +72,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
     assert me.user_id is not None
     judging.keep_terms(me.project)
     open_here = me.project.state == Project.State.JUDGING
-    handed = assigning.hand_out(user_id=me.user_id, slug=slug) if open_here else []
+    handed = judging.hand_out(user_id=me.user_id, slug=slug) if open_here else []
     at = assigning.counts_of(annotator_id=me.pk)
     items = [
         item_of(one, slug=slug, user_id=me.user_id, position=at.today + n) for n, one in enumerate(handed, start=1)
@@ -93,7 +93,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "principles": principles_of(me.project),
         "upcoming": items[1 : assigning.HELD],
         "counts": counts_shown(today=at.today, done=at.done, left=left),
-        "queue": None if items else assigning.why_empty(project=me.project, annotator=me),
+        "queue": None if items else _why_nothing(me),
         "echo": "",
         "editing": False,
         **extra,
@@ -151,7 +151,7 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
 def _replacement(request: HttpRequest, slug: str) -> Item | None:
     """Instead of a lost item: one that the page does not hold; the same pair again, if nobody has taken it."""
     known = set(request.POST.getlist("held"))
-    handed = assigning.hand_out(user_id=request.user.pk, slug=slug)  # type: ignore[arg-type]
+    handed = judging.hand_out(user_id=request.user.pk, slug=slug)  # type: ignore[arg-type]
     unknown = [one for one in handed if str(one.assignment_id) not in known]
     if not unknown:
         return None
@@ -163,7 +163,11 @@ def _replacement(request: HttpRequest, slug: str) -> Item | None:
 
 def _why_empty(annotator_id: int) -> dict[str, Any]:
     me = Annotator.objects.select_related("project").get(pk=annotator_id)
-    return assigning.why_empty(project=me.project, annotator=me)
+    return _why_nothing(me)
+
+
+def _why_nothing(me: Annotator) -> dict[str, Any]:
+    return calibrating.why_nothing(me) or assigning.why_empty(project=me.project, annotator=me)
 
 
 # ---- while judging ---------------------------------------------------------------------------------------------------
@@ -224,7 +228,26 @@ def ready(request: HttpRequest, slug: str) -> HttpResponse:
     """Whether there is something to judge, for the page that waits: it leases nothing."""
     me = membership_for(request.user, slug)
     at = assigning.counts_of(annotator_id=me.pk)
-    return as_json({"ready": at.state == Project.State.JUDGING and at.open + at.mine > 0})
+    some = at.mine > 0 or (at.open > 0 and calibrating.why_nothing(me) is None)
+    return as_json({"ready": at.state == Project.State.JUDGING and some})
+
+
+@require_safe
+@signed_in
+def training(request: HttpRequest, slug: str) -> HttpResponse:
+    """Explained examples; and how my own rounds went, where the project shows it."""
+    me = membership_for(request.user, slug)
+    shows = me.project.shows_results
+    context = {
+        "project": me.project,
+        "me": me,
+        "guideline": me.project.guideline,
+        "counts": None,
+        "examples": calibrating.examples(project=me.project),
+        "standing": calibrating.standing_of(me) if shows else None,
+        "missed": calibrating.explained(calibrating.missed(me)) if shows else [],
+    }
+    return TemplateResponse(request, "judging/training.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

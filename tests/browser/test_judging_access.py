@@ -11,8 +11,9 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from annotation import rendering
+from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
-from annotation.models import Guideline
+from annotation.models import Guideline, Pair
 from tests.browser.sitting import JUDGE, as_read, press_and_go_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -35,6 +36,7 @@ KINDS = [
     "guideline",
     "shortcuts",
     "skip",
+    "training",
 ]
 
 
@@ -91,6 +93,13 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
             page.keyboard.press("2")
             page.keyboard.press("Enter")
             expect(page.locator("h1")).to_contain_text("You have judged")
+        if kind == "training":
+            type(project).objects.update(gold_round=1, gold_pass=1, shows_results=True)
+            example = Pair.objects.order_by("rank").last()
+            given = [Gold(verdict="second", use="example", why="B says why.\n\nA does not.", pair=example.pk)]
+            mark_gold(project=project, gold=given)
+            page.goto("/p/everyday/training")
+            page.locator("summary").click()
         if kind in ("answers", "no answers"):
             page.goto("/p/everyday/answers")
         if kind in ("guideline", "shortcuts", "skip"):

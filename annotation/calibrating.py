@@ -1,0 +1,348 @@
+"""Gold: pairs whose answer is known. Explained examples, a round before judging begins, and checks in between.
+
+An annotator of a project with a gold round judges `gold_round` checks first; `gold_pass` of them must be right. Who
+does not pass is told why and judges as many others once more. After that a share `gold_rate` of what is handed out are
+checks. On the screen a check is a pair like any other: it is leased, shown, answered and stored by the same code.
+
+How a round went is nowhere stored: it follows from the first answers to the checks, in the order in which they were
+given. The first, because what is explained after a round must not be made right by a change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from annotation import assigning, ordering
+from annotation.answering import sides
+from annotation.errors import Refused
+from annotation.models import Annotator, Judgement, Pair, Project, User, Verdict
+from annotation.recording import record
+
+# The first round and one more, with other pairs.
+ROUNDS = 2
+LONGEST_WHY = 5000
+
+# ---- how it went: pure ----------------------------------------------------------------------------------------------
+
+
+def is_right(*, verdict: str, strength: int | None, gold: str) -> bool:
+    """Whether a judgement prefers what the gold answer prefers, however strongly. Skipping is not right."""
+    if gold == Pair.Label.TIE:
+        return verdict == Verdict.TIE
+    if verdict != Verdict.PREFER or not strength:
+        return False
+    return (strength > 0) == (gold == Pair.Label.FIRST)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an annotator stands: in round number `round` of ROUNDS, with `done` answers of it and `right` among them.
+
+    `state` is "none" (no round is asked for), "open", "passed" or "failed". Passed and failed tell of the last round.
+    """
+
+    state: str
+    round: int = 1
+    done: int = 0
+    right: int = 0
+
+
+def standing(results: Sequence[bool], *, size: int, needed: int) -> Standing:
+    """From the first answers to checks, oldest first; `size` checks make a round, `needed` of them must be right."""
+    if not size:
+        return Standing("none")
+    for number in range(1, ROUNDS + 1):
+        mine = results[(number - 1) * size : number * size]
+        if len(mine) < size:
+            return Standing("open", number, len(mine), sum(mine))
+        if sum(mine) >= needed:
+            return Standing("passed", number, size, sum(mine))
+    return Standing("failed", ROUNDS, size, sum(mine))
+
+
+def is_drawn(*, seed: int, annotator_id: int, last_judgement: int, held: int, rate: float) -> bool:
+    """Whether the next pair is a check: a fixed draw with probability `rate`.
+
+    It hangs on what no annotator knows (the seed) and on what changes with every pair that is handed out.
+    """
+    drawn = hashlib.blake2b(f"{seed}:gold:{annotator_id}:{last_judgement}:{held}".encode(), digest_size=4).digest()
+    return int.from_bytes(drawn, "big") < rate * 2**32
+
+
+# ---- where an annotator stands --------------------------------------------------------------------------------------
+
+
+def _firsts(annotator: Annotator) -> list[Judgement]:
+    """My first answers to checks, oldest first."""
+    return list(
+        Judgement.objects.filter(
+            annotator=annotator,
+            revision=1,
+            assignment__pair__gold_use=Pair.GoldUse.CHECK,
+            assignment__slot__isnull=False,
+        )
+        .select_related("assignment__pair__prompt", "assignment__pair__first", "assignment__pair__second")
+        .order_by("pk")
+    )
+
+
+def _went(judgement: Judgement) -> bool:
+    gold = judgement.assignment.pair.gold_verdict
+    return is_right(verdict=judgement.verdict, strength=judgement.strength, gold=gold)
+
+
+def standing_of(annotator: Annotator) -> Standing:
+    """`annotator.project` is read as well."""
+    project = annotator.project
+    if not project.gold_round:
+        return Standing("none")
+    results = [_went(judgement) for judgement in _firsts(annotator)]
+    return standing(results, size=project.gold_round, needed=project.gold_pass)
+
+
+def missed(annotator: Annotator) -> list[Judgement]:
+    """What was not right in the last round that is over: the first answers, with their pairs."""
+    now, size = standing_of(annotator), annotator.project.gold_round
+    over = now.round - 1 if now.state == "open" else now.round
+    if now.state == "none" or not over:
+        return []
+    return [one for one in _firsts(annotator)[(over - 1) * size : over * size] if not _went(one)]
+
+
+# ---- what is explained ----------------------------------------------------------------------------------------------
+
+MOST_EXAMPLES = 20
+RIGHT = {"first": "A is better", "second": "B is better", "tie": "About the same"}
+
+
+def examples(*, project: Project) -> list[dict[str, Any]]:
+    """The explained examples of a project, in its order, the first candidate as A."""
+    found = (
+        Pair.objects.in_play()
+        .filter(project=project, gold_use=Pair.GoldUse.EXAMPLE)
+        .select_related("prompt", "first", "second")
+        .order_by("rank")[:MOST_EXAMPLES]
+    )
+    return [_explained(pair, swapped=False) for pair in found]
+
+
+def explained(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
+    """Checks that were answered, as their annotator saw them, with what was expected and why."""
+    return [_explained(one.assignment.pair, swapped=one.swapped) for one in judgements]
+
+
+def _explained(pair: Pair, *, swapped: bool) -> dict[str, Any]:
+    a, b = sides(pair.first, pair.second, swapped=swapped)
+    expected = ordering.turned(pair.gold_verdict, swapped=swapped) if pair.gold_verdict != "tie" else "tie"
+    return {"prompt": pair.prompt, "a": a, "b": b, "expected": RIGHT[expected], "why": pair.gold_why}
+
+
+# ---- handing out ----------------------------------------------------------------------------------------------------
+
+# A slot of this annotator's own, behind those that the pair has. Which pair: drawn by the project's seed and the
+# annotator, so that two of them do not meet the checks in one order. The guards are those of every claim.
+CLAIM = f"""
+WITH {assigning.ME},
+next AS (
+  INSERT INTO assignment (project_id, pair_id, slot, priority, annotator_id, swapped, lease_until, is_extra)
+  SELECT me.project_id, p.id, 1 + coalesce((SELECT max(a.slot) FROM assignment a WHERE a.pair_id = p.id), 0),
+    me.cursor, me.id, random() < 0.5, now() + me.lease, true
+  FROM me JOIN pair p ON p.project_id = me.project_id JOIN project ON project.id = me.project_id
+  WHERE p.gold_use = 'check' AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND me.state = 'judging'
+    AND {assigning.LEASES} < {assigning.HELD}
+    AND NOT EXISTS (SELECT 1 FROM assignment m WHERE m.pair_id = p.id AND m.annotator_id = me.id)
+  ORDER BY hashint8extended(p.id, project.seed + me.id) LIMIT 1
+  RETURNING id, pair_id, priority, swapped)
+SELECT {assigning.ITEM} FROM (SELECT 1) AS one LEFT JOIN next n ON true {assigning.TEXTS}
+"""
+
+WHERE_I_STAND = f"""
+WITH {assigning.ME}
+SELECT me.id, coalesce((SELECT max(id) FROM judgement WHERE annotator_id = me.id AND is_current), 0), {assigning.LEASES}
+FROM me
+"""
+
+
+def next_for(*, user_id: int, slug: str) -> assigning.Handed | None:
+    """Lease the next pair in a project with gold: a check where one is due, a pair of the queue otherwise.
+
+    None: there is nothing now. Between the last check of a round and its answer nothing else is handed out, because
+    the answer decides what comes.
+    """
+    me = (
+        Annotator.objects.active()
+        .people()
+        .select_related("project")
+        .filter(user_id=user_id, project__slug=slug)
+        .first()
+    )
+    if me is None:
+        return None
+    where = {"user": str(user_id), "slug": slug, "version": None}
+    with connection.cursor() as cursor:
+        cursor.execute(WHERE_I_STAND, where)
+        _, last, held = cursor.fetchone()
+    now = standing_of(me)
+    if now.state == "failed":
+        return None
+    if now.state == "open":
+        return _check(where) if now.done + held < me.project.gold_round else None
+    drawn = is_drawn(
+        seed=me.project.seed, annotator_id=me.pk, last_judgement=last, held=held, rate=me.project.gold_rate
+    )
+    return (drawn and _check(where)) or assigning.claim(user_id=user_id, slug=slug)
+
+
+def hand_out(*, user_id: int, slug: str) -> list[assigning.Handed]:
+    """What I hold, topped up to HELD, in a project with gold."""
+    handed = assigning.held_by(user_id=user_id, slug=slug)
+    while len(handed) < assigning.HELD and (one := next_for(user_id=user_id, slug=slug)) is not None:
+        handed.append(one)
+    return handed
+
+
+def why_nothing(annotator: Annotator) -> dict[str, Any] | None:
+    """Why a round of checks leaves nothing to judge, in the shape of `assigning.why_empty`; None: it is not that."""
+    project = annotator.project
+    if project.state != Project.State.JUDGING:
+        return None
+    now = standing_of(annotator)
+    if now.state == "failed":
+        title, text = (
+            "Your rounds are over.",
+            "You have judged two rounds of pairs. The project's lead goes on from here.",
+        )
+    elif now.state == "open":
+        title, text = (
+            "There are no more pairs for your round.",
+            "The project's lead has to add some before you can go on.",
+        )
+    else:
+        return None
+    return {"reason": f"round_{now.state}", "title": title, "text": text, "counts": {}, "facts": []}
+
+
+def _check(where: dict[str, Any]) -> assigning.Handed | None:
+    def claim() -> tuple[Any, ...]:
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, where)
+            return cursor.fetchone()  # type: ignore[no-any-return]
+
+    return assigning.Handed.of(assigning.without_races(claim))
+
+
+# ---- naming gold ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """One line of a gold file: a pair, by its identifier in the file it came with or by its number here.
+
+    `verdict` is first, second or tie. Of a pair named by its identifier, first is the first of that file; of a pair
+    named by its number, the first that the board shows.
+    """
+
+    verdict: str
+    use: str = Pair.GoldUse.CHECK
+    why: str = ""
+    external_id: str = ""
+    pair: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Gold:
+        """From a JSON object with `verdict` and `id` or `pair`, and `use` and `why`; raises Refused."""
+        try:
+            sent = json.loads(text)
+        except (ValueError, RecursionError):
+            raise Refused("This is not JSON.") from None
+        if not isinstance(sent, dict):
+            raise Refused("This is not a JSON object.")
+        if unknown := set(sent) - {"verdict", "use", "why", "id", "pair"}:
+            raise Refused(f"Unknown: {', '.join(sorted(unknown))}. Known are verdict, use, why, id, pair.")
+        verdict, use, why, external = (sent.get(name, "") for name in ("verdict", "use", "why", "id"))
+        number = sent.get("pair")
+        if not all(isinstance(one, str) for one in (verdict, use, why, external)):
+            raise Refused("verdict, use, why and id are texts.")
+        if type(number) not in (int, type(None)):
+            raise Refused("pair is a whole number.")
+        if bool(external) == (number is not None):
+            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
+        return cls(verdict=verdict, use=use or Pair.GoldUse.CHECK, why=why, external_id=external, pair=number)
+
+
+def read_gold(lines: Iterable[str]) -> list[Gold]:
+    """The lines of a gold file, empty ones left out; raises Refused with the number of the line."""
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(Gold.read(line))
+        except Refused as error:
+            raise Refused(f"Line {number}: {error}") from None
+    return found
+
+
+@transaction.atomic
+def mark_gold(*, project: Project, gold: Iterable[Gold], actor: User | None = None, command: str = "") -> int:
+    """Say of pairs what is right, and what they are used for. Returns how many there were; all or none.
+
+    Their open slots are removed: gold is handed out by itself. Marking twice changes nothing.
+
+    Raises:
+        Refused: with the number of the line, what is wrong with it, and what would be right.
+    """
+    marked: dict[int, Gold] = {}
+    for number, one in enumerate(gold, start=1):
+        pair = _pair_of(project, one, number)
+        if one.verdict not in ("first", "second", "tie"):
+            raise Refused(f"Line {number}: the verdict is {one.verdict[:60]!r}. It is first, second or tie.")
+        if one.use not in (Pair.GoldUse.EXAMPLE, Pair.GoldUse.CHECK):
+            raise Refused(f"Line {number}: the use is {one.use[:60]!r}. It is example or check.")
+        if one.use == Pair.GoldUse.EXAMPLE and not one.why.strip():
+            raise Refused(f"Line {number}: an example is explained. Say why in “why”.")
+        if "\0" in one.why or len(one.why) > LONGEST_WHY:
+            raise Refused(f"Line {number}: “why” is longer than {LONGEST_WHY:,} characters or holds a NUL character.")
+        if pair.pk in marked:
+            raise Refused(f"Line {number}: pair {pair.pk} is named a second time. Name each once.")
+        Pair.objects.filter(pk=pair.pk).update(
+            is_gold=True, gold_use=one.use, gold_verdict=_as_stored(one, pair), gold_why=one.why.strip()
+        )
+        marked[pair.pk] = one
+    if marked:
+        assigning.open_slots(project=project, pairs=marked)
+        record(
+            act="pairs.gold",
+            subject=project.slug,
+            actor=actor,
+            command=command,
+            project=project,
+            after={"pairs": len(marked), "checks": sum(one.use == Pair.GoldUse.CHECK for one in marked.values())},
+        )
+    return len(marked)
+
+
+def _as_stored(one: Gold, pair: Pair) -> str:
+    """The verdict for the pair's first candidate, which may be the second of the file that it came with."""
+    imported = pair.meta.get("imported") or {}
+    is_turned = one.pair is None and imported.get("a") == "second"
+    return ordering.turned(one.verdict, swapped=is_turned) if one.verdict != "tie" else "tie"
+
+
+def _pair_of(project: Project, one: Gold, number: int) -> Pair:
+    named = {"pk": one.pair} if one.pair is not None else {"external_id": one.external_id}
+    found = list(Pair.objects.filter(project=project, **named)[:2])
+    if len(found) != 1:
+        name = one.pair if one.pair is not None else one.external_id[:60]
+        raise Refused(
+            f"Line {number}: there is no pair {name!r} in this project."
+            if not found
+            else f"Line {number}: several pairs have the id {name!r}. Name it by “pair”, its number here."
+        )
+    return found[0]

@@ -1,0 +1,351 @@
+"""Gold: explained examples, the round before judging begins, checks in between; and that nobody can tell them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotation import assigning, calibrating, judging
+from annotation.answering import Shown
+from annotation.calibrating import Gold, is_drawn, is_right, standing
+from annotation.errors import Refused
+from annotation.founding import change_settings
+from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Project
+
+MakePair = Callable[..., Pair]
+
+
+# ---- how it went -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strength", "gold", "right"),
+    [
+        ("prefer", 3, "first", True),
+        ("prefer", 1, "first", True),
+        ("prefer", -1, "first", False),
+        ("prefer", -2, "second", True),
+        ("prefer", 2, "second", False),
+        ("tie", 0, "tie", True),
+        ("tie", 0, "first", False),
+        ("prefer", 1, "tie", False),
+        ("both_bad", None, "tie", False),
+        ("skip", None, "first", False),
+    ],
+)
+def test_what_is_right(verdict: str, strength: int | None, gold: str, right: bool) -> None:
+    assert is_right(verdict=verdict, strength=strength, gold=gold) is right
+
+
+def test_a_round_is_open_passed_or_failed_and_tried_twice() -> None:
+    yes, no = [True], [False]
+
+    def at(results: list[bool]) -> tuple[Any, ...]:
+        now = standing(results, size=30, needed=24)
+        return now.state, now.round, now.done, now.right
+
+    assert at([]) == ("open", 1, 0, 0)
+    assert at(yes * 29) == ("open", 1, 29, 29)
+    assert at(yes * 24 + no * 6) == ("passed", 1, 30, 24)
+    assert at(yes * 23 + no * 7) == ("open", 2, 0, 0)
+    assert at(no * 30 + yes * 12) == ("open", 2, 12, 12)
+    assert at(no * 30 + yes * 30) == ("passed", 2, 30, 30)
+    assert at(no * 60) == ("failed", 2, 30, 0)
+    assert at(no * 60 + yes * 90) == ("failed", 2, 30, 0)
+    assert standing([], size=0, needed=0).state == "none"
+
+
+@given(st.lists(st.booleans(), max_size=80), st.lists(st.booleans(), max_size=20), st.integers(1, 30))
+def test_who_has_passed_stays_passed(results: list[bool], later: list[bool], size: int) -> None:
+    now = standing(results, size=size, needed=size // 2)
+    if now.state == "passed":
+        assert standing(results + later, size=size, needed=size // 2) == now
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.5])
+def test_checks_are_drawn_at_the_rate(rate: float) -> None:
+    n = 20_000
+    drawn = sum(is_drawn(seed=7, annotator_id=3, last_judgement=one, held=one % 3, rate=rate) for one in range(n))
+    assert abs(drawn - rate * n) <= 4 * (rate * (1 - rate) * n) ** 0.5
+
+
+# ---- naming gold -----------------------------------------------------------------------------------------------------
+
+
+def test_gold_has_no_slots_that_wait(project: Project, make_pair: MakePair, lead: Annotator) -> None:
+    pair, other = make_pair(external_id="one"), make_pair()
+    given = [Gold(verdict="first", external_id="one", why="It is right.")]
+    for _ in range(2):
+        assert calibrating.mark_gold(project=project, gold=given, actor=lead.user) == 1
+    pair.refresh_from_db()
+    assert (pair.is_gold, pair.gold_use, pair.gold_verdict, pair.gold_why) == (True, "check", "first", "It is right.")
+    assigning.open_slots(project=project)
+    assigning.open_extra_slots(project=project, pairs=[pair.pk], more=2)
+    assert not pair.assignments.exists()
+    assert other.assignments.count() == project.overlap
+    assert Event.objects.filter(act="pairs.gold").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("[]", "not a JSON object"),
+        ("{", "not JSON"),
+        ('{"id": "one", "verdict": "a"}', "first, second or tie"),
+        ('{"id": "one", "verdict": "first", "use": "exam"}', "example or check"),
+        ('{"id": "one", "verdict": "first", "use": "example"}', "explained"),
+        ('{"id": "two", "verdict": "first"}', "no pair"),
+        ('{"id": "one", "pair": 1, "verdict": "first"}', "Name the pair once"),
+        ('{"verdict": "first"}', "Name the pair once"),
+        ('{"id": "one", "verdict": "first", "reason": "x"}', "Unknown: reason"),
+        ('{"id": "one", "verdict": 1}', "are texts"),
+        ('{"id": "one", "verdict": "first"}', "a second time"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_marked(
+    project: Project, make_pair: MakePair, tmp_path: Any, line: str, told: str
+) -> None:
+    make_pair(external_id="one")
+    file = tmp_path / "gold.jsonl"
+    file.write_text(json.dumps({"id": "one", "verdict": "tie"}) + "\n" + line + "\n")
+    with pytest.raises(CommandError, match=told) as refused:
+        call_command("mark_gold", file, project="everyday")
+    assert "Line 2" in str(refused.value)
+    assert not Pair.objects.exclude(gold_use="").exists()
+
+
+@pytest.mark.parametrize(("a", "stored"), [("first", "first"), ("second", "second")])
+def test_first_is_the_first_of_the_file_where_the_file_names_the_pair(
+    project: Project, make_pair: MakePair, a: str, stored: str
+) -> None:
+    pair = make_pair(external_id="one", meta={"imported": {"a": a}})
+    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", external_id="one")])
+    pair.refresh_from_db()
+    assert pair.gold_verdict == stored
+    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk)])
+    pair.refresh_from_db()
+    assert pair.gold_verdict == "first"
+
+
+def test_the_command_marks_a_file(project: Project, make_pair: MakePair, tmp_path: Any, capsys: Any) -> None:
+    pair = make_pair(external_id="one")
+    other = make_pair()
+    lines = [
+        {"id": "one", "verdict": "second", "use": "example", "why": "B counts right."},
+        {"pair": other.pk, "verdict": "tie"},
+    ]
+    file = tmp_path / "gold.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    call_command("mark_gold", file, project="everyday")
+    assert capsys.readouterr().out == "2 pairs are gold.\n"
+    assert dict(Pair.objects.values_list("pk", "gold_use")) == {pair.pk: "example", other.pk: "check"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"gold_use": "check", "gold_verdict": "first"}, "gold_in_use_has_its_answer"),
+        ({"gold_use": "check", "is_gold": True}, "gold_in_use_has_its_answer"),
+        ({"gold_use": "example", "is_gold": True, "gold_verdict": "tie"}, "an_example_is_explained"),
+    ],
+)
+def test_the_database_refuses_gold_without_an_answer(make_pair: MakePair, fields: dict[str, Any], name: str) -> None:
+    with pytest.raises(IntegrityError, match=name):
+        make_pair(**fields)
+
+
+def test_the_database_refuses_a_round_that_nobody_can_pass(project: Project) -> None:
+    with pytest.raises(IntegrityError, match="project_gold_pass_within_round"):
+        Project.objects.update(gold_round=3, gold_pass=4)
+
+
+# ---- handing out -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gold(project: Project, make_pair: MakePair) -> list[Pair]:
+    """Ten checks (the first candidate is right), in a project whose round has four pairs, three to pass."""
+    pairs = [make_pair(first=f"right {n}", second=f"wrong {n}") for n in range(10)]
+    calibrating.mark_gold(
+        project=project, gold=[Gold(verdict="first", pair=pair.pk, why=f"Because {pair.pk}.") for pair in pairs]
+    )
+    for n in range(20):
+        make_pair(first=f"plain {n}", second=f"simple {n}")
+    Project.objects.update(gold_round=4, gold_pass=3)
+    project.refresh_from_db()
+    return pairs
+
+
+def held(who: Annotator) -> list[int]:
+    assert who.user_id is not None
+    return [one.assignment_id for one in judging.hand_out(user_id=who.user_id, slug="everyday")]
+
+
+def answer(who: Annotator, assignment: int, *, right: bool = True) -> judging.Outcome:
+    """Prefer the first candidate (which is right) or the second."""
+    assert who.user_id is not None
+    swapped = Assignment.objects.get(pk=assignment).swapped
+    control = "b2" if swapped == right else "a2"
+    shown = Shown(assignment_id=assignment, key=uuid.uuid4(), control=control)
+    return judging.submit_and_next(user_id=who.user_id, slug="everyday", shown=shown)
+
+
+def uses(who: Annotator) -> list[str]:
+    return list(Assignment.objects.filter(annotator=who).order_by("pk").values_list("pair__gold_use", flat=True))
+
+
+def judge(who: Annotator, *rights: bool) -> None:
+    for right in rights:
+        answer(who, held(who)[0], right=right)
+
+
+def test_the_round_comes_first_and_opens_the_queue(alice: Annotator, gold: list[Pair]) -> None:
+    assert len(held(alice)) == 3
+    judge(alice, True, True, False)
+    assert uses(alice) == ["check"] * 4, "Until the last answer is there, nothing beyond the round is handed out."
+    assert held(alice)
+    assert calibrating.standing_of(alice).state == "open"
+    outcome = answer(alice, held(alice)[0])
+    assert outcome.next is not None
+    assert Assignment.objects.get(pk=outcome.next.assignment_id).pair.gold_use == ""
+    now = calibrating.standing_of(alice)
+    assert (now.state, now.done, now.right) == ("passed", 4, 3)
+    judge(alice, *[True] * 6)
+    assert uses(alice).count("check") == 4, "The rate afterwards is 0 here."
+
+
+def test_who_fails_tries_other_pairs_once(alice: Annotator, gold: list[Pair]) -> None:
+    judge(alice, *[False] * 4)
+    assert calibrating.standing_of(alice).round == 2
+    assert [one.assignment.pair.gold_why for one in calibrating.missed(alice)]
+    judge(alice, True, False, False, False)
+    assert calibrating.standing_of(alice).state == "failed"
+    assert held(alice) == []
+    pairs = Assignment.objects.filter(annotator=alice).values_list("pair", flat=True)
+    assert len(set(pairs)) == 8
+    assert len(calibrating.missed(alice)) == 3
+    told = calibrating.why_nothing(alice)
+    assert told is not None
+    assert told["reason"] == "round_failed"
+
+
+def test_an_answer_made_right_afterwards_counts_as_it_was_first(alice: Annotator, gold: list[Pair]) -> None:
+    wrong = held(alice)[0]
+    answer(alice, wrong, right=False)
+    assert judging.undo(annotator=alice).pk == wrong
+    answer(alice, wrong)
+    assert Judgement.objects.current().get(assignment=wrong).strength == 2
+    assert (calibrating.standing_of(alice).done, calibrating.standing_of(alice).right) == (1, 0)
+
+
+def test_too_few_checks_are_said_and_nothing_else_is_handed_out(alice: Annotator, gold: list[Pair]) -> None:
+    Project.objects.update(gold_round=12)
+    alice.project.refresh_from_db()
+    judge(alice, *[True] * 10)
+    assert held(alice) == []
+    told = calibrating.why_nothing(alice)
+    assert told is not None
+    assert told["reason"] == "round_open"
+
+
+def test_checks_are_strewn_among_the_queue(alice: Annotator, gold: list[Pair]) -> None:
+    Project.objects.update(gold_round=0, gold_pass=0, gold_rate=0.5)
+    judge(alice, *[True] * 16)
+    found = uses(alice)
+    assert 3 <= found.count("check") <= 10, "Drawn with probability one half, of ten at most."
+    assert "" in found
+
+
+def test_two_annotators_get_the_checks_in_orders_of_their_own(
+    alice: Annotator, bob: Annotator, gold: list[Pair]
+) -> None:
+    for who in (alice, bob):
+        judge(who, *[True] * 4)
+    slots = Assignment.objects.filter(pair__gold_use="check").values_list("pair", "slot")
+    assert len(set(slots)) == len(slots) == 8
+    orders = [
+        list(
+            Assignment.objects.filter(annotator=who, pair__gold_use="check")
+            .order_by("pk")
+            .values_list("pair", flat=True)
+        )
+        for who in (alice, bob)
+    ]
+    assert orders[0] != orders[1]
+
+
+def test_a_check_whose_lease_runs_out_is_gone_and_the_round_goes_on(alice: Annotator, gold: list[Pair]) -> None:
+    before = held(alice)
+    Assignment.objects.filter(pk=before[0]).update(lease_until="2020-01-01T00:00Z")
+    assigning.sweep(project=alice.project)
+    assert not Assignment.objects.filter(pk=before[0]).exists(), "Nobody else is handed it."
+    assert len(held(alice)) == 3
+
+
+# ---- nobody can tell -------------------------------------------------------------------------------------------------
+
+
+def test_a_check_is_served_like_any_other_pair(alice: Annotator, gold: list[Pair], sign_in: Any) -> None:
+    Pair.objects.exclude(gold_use="").update(gold_why="canary-why")
+    Project.objects.update(gold_round=3, gold_pass=1, gold_rate=0.5)
+    desk = sign_in(alice)
+    seen, shapes, kinds = b"", set(), set()
+    for _ in range(9):
+        page = desk.get("/p/everyday/judge")
+        [mine, *_] = held(alice)
+        kinds.add(Assignment.objects.get(pk=mine).pair.gold_use)
+        body = {"assignment": mine, "key": str(uuid.uuid4()), "verdict": "a2"}
+        sent = desk.post("/p/everyday/judge", body, headers={"X-Plumbline": "1"})
+        seen += page.content + sent.content + desk.get(f"/p/everyday/answers/{mine}").content
+        shapes.add(tuple(sorted(sent.json()["item"] or {})))
+    seen += desk.get("/p/everyday/answers").content + desk.get("/p/everyday/training").content
+    assert kinds == {"check", ""}
+    assert len(shapes - {()}) == 1
+    for secret in (b"canary", b"gold", b"is_extra", b"check<"):
+        assert secret not in seen, secret
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def test_examples_are_explained_and_results_shown_where_the_project_allows(
+    alice: Annotator, gold: list[Pair], make_pair: MakePair, sign_in: Any
+) -> None:
+    example = make_pair(prompt="How many?", first="Three.", second="Four <b>of</b> them.")
+    why = "There are four. <script>alert(1)</script>"
+    calibrating.mark_gold(project=alice.project, gold=[Gold(verdict="second", use="example", why=why, pair=example.pk)])
+    desk = sign_in(alice)
+    page = desk.get("/p/everyday/training").content.decode()
+    assert "B is better" in page
+    assert "There are four. &lt;script&gt;" in page
+    judge(alice, False, False, False, False)
+    assert "Because" not in desk.get("/p/everyday/training").content.decode()
+    Project.objects.update(shows_results=True)
+    page = desk.get("/p/everyday/training").content.decode()
+    assert page.count("Because") == 4
+    assert "The first round did not reach 3 of 4" in page
+
+
+def test_settings_of_the_round_are_checked(lead: Annotator, sign_in: Any, project: Project) -> None:
+    desk = sign_in(lead)
+    form = desk.get("/p/everyday/settings").context["form"]
+    body = {name: value for name, value in form.initial.items() if value is not None and value is not False}
+    answer = desk.post("/p/everyday/settings", {**body, "gold_round": 30, "gold_pass": 31})
+    assert answer.status_code == 422
+    assert "No more can be right" in answer.content.decode()
+    assert desk.post(
+        "/p/everyday/settings", {**body, "gold_round": 30, "gold_pass": 24, "gold_rate": 0.05}
+    ).status_code in (302, 303)
+    project.refresh_from_db()
+    assert (project.gold_round, project.gold_pass, project.gold_rate) == (30, 24, 0.05)
+    assert lead.user is not None
+    with pytest.raises(Refused):
+        change_settings(project=project, actor=lead.user, gold_rate=0.9)
