@@ -55,7 +55,9 @@ export function paint() {
 function tick(span, range) {
   const body = places[span.place], r = range.getClientRects()[0], p = body.getBoundingClientRect(); if (!r) return null;
   const t = el('span', { className: `tick tick--${span.polarity}`, textContent: span.polarity === 'hurts' ? '−' : '+' }); t.setAttribute('aria-hidden', 'true');
-  t.style.translate = `${Math.round(r.left - p.left + body.scrollLeft - 7)}px ${Math.round(r.top - p.top + body.scrollTop - 7)}px`; return t;
+  /* Where reading begins: on the right of Arabic and Hebrew. */
+  const from = range.startContainer, edge = getComputedStyle(from.nodeType === 1 ? from : from.parentElement).direction === 'rtl' ? r.right : r.left;
+  t.style.translate = `${Math.round(edge - p.left + body.scrollLeft - 7)}px ${Math.round(r.top - p.top + body.scrollTop - 7)}px`; return t;
 }
 
 /* ---- making, changing, removing ---- */

@@ -80,6 +80,29 @@ def test_sentences_are_highlighted_by_keyboard_alone(enter: Any, alice: Any, mak
     assert Span.objects.filter(rationale__judgement=stored(answered)).order_by("id")[0].tag == "tone"
 
 
+def test_the_sign_of_a_highlight_stands_where_reading_begins(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair(first="هذه **جملة** واحدة.", second="One **plain** sentence.")
+    page = enter(alice, JUDGE)
+    Assignment.objects.update(swapped=False)
+    page.reload()
+    edges = """side => {
+      const text = document.querySelector(`#body-${side} p`), range = document.createRange();
+      range.selectNodeContents(text);
+      const words = range.getBoundingClientRect();
+      const sign = document.querySelector(`#body-${side} .tick`).getBoundingClientRect();
+      const middle = (sign.left + sign.right) / 2;
+      return [Math.abs(middle - words.left), Math.abs(middle - words.right)];
+    }"""
+    for side in ("a", "b"):
+        for key in ("h", side, "ArrowDown", "+", "Escape"):
+            page.keyboard.press(key)
+    expect(page.locator(".tick")).to_have_count(2)
+    from_left, from_right = page.evaluate(edges, "a")
+    assert from_right < 12 < from_left, "Arabic begins on the right."
+    from_left, from_right = page.evaluate(edges, "b")
+    assert from_left < 12 < from_right
+
+
 def test_words_are_highlighted_by_mouse_and_overlap(enter: Any, alice: Any, make_pair: Any) -> None:
     for _ in range(2):
         make_pair(first="alpha beta gamma delta", second="alpha beta gamma delta")
