@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0009_another_opinion"),
+        ("annotation", "0010_toys_are_called_so"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0010_turned_sides"),
+        ("annotation", "0011_turned_sides"),
     ]
 
     operations = [
