@@ -344,7 +344,7 @@ def open_slots(*, project: Project, pairs: Iterable[int] | None = None) -> int:
     Call it after an import, after a change of the overlap, and after pairs were taken out of play or back in; `pairs`
     (their ids) limits it. Missing slots are added in the order of the queue, so that neighbouring claims share pages.
     Open slots above k or of pairs out of play are removed; leases and answers stay. Running it twice changes nothing.
-    A pair with a toy's text gets no slot: people are never handed one, and judges need none.
+    A pair with a toy's text gets no slot: people are never handed one. Nor does gold: calibrating.py hands it out.
 
     Returns how many slots were added.
     """
@@ -412,7 +412,6 @@ WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' =
 ORDER BY 4
 """
 
-# Gold is handed out by calibrating.py and has no slots that wait.
 # A slot that carries a judgement which was taken back stays; the claim passes it over.
 SURPLUS = """(NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
   OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id

@@ -139,11 +139,11 @@ def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, project: Any, ma
     assert found == chosen
     said = {assignment: dict(stored(assignment).votes.values_list("principle_id", "vote")) for assignment in chosen}
     assert said == voted
+    spans = Span.objects.filter(rationale__judgement__is_current=True, candidate__isnull=False)
     highlights = {
         span.rationale.judgement.assignment_id: span.candidate.text[span.start : span.end]
-        for span in Span.objects.filter(rationale__judgement__is_current=True).select_related(
-            "candidate", "rationale__judgement"
-        )
+        for span in spans.select_related("candidate", "rationale__judgement")
+        if span.rationale.judgement and span.candidate
     }
     assert highlights == marked
     assert len(marked) == 5
