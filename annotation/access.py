@@ -102,6 +102,14 @@ def membership_for(user: AnyUser, slug: str, *, role: str = Role.ANNOTATOR) -> A
     return me
 
 
+def seat_of(user: AnyUser, project: Project, *, role: str) -> Annotator | None:
+    """The user's own membership of a project that was obtained here, if it has at least `role`; None without one."""
+    if not isinstance(user, User):
+        return None
+    seats = Annotator.objects.active().select_related("project", "project__guideline", "user")
+    return seats.filter(user=user, user__is_active=True, project=project, role__in=roles_from(role)).first()
+
+
 def assignment_for(user: AnyUser, slug: str, assignment_id: int) -> Assignment:
     """One of the user's own assignments, leased or done."""
     me = membership_for(user, slug)

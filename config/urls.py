@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("annotation.api.urls")),
     path("api/v1/", include("curation.api")),
+    path("api/v1/", include("curation.adjudication_api")),
 ]
 
 handler403 = "annotation.views.errors.permission_denied"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from annotation import assigning
 from annotation.errors import Refused
@@ -98,10 +98,15 @@ def _confirmed(*, project: Project, asked: Filter, dims: Sequence[Dimension], ex
 
 
 def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
-    """What this adjudicator may settle, most disagreement first: nothing that they judged themselves."""
+    """What this adjudicator may settle: nothing that they judged themselves.
+
+    Most disagreement first, by the entropy of the verdicts when the facts were last gathered; then what waits longest.
+    """
     judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator=adjudicator)
-    waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="", adjudicator=None)
-    return waiting.exclude(Exists(judged)).order_by("pair__facts__agreement", "pk")
+    waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="").filter(
+        Q(adjudicator=None) | Q(adjudicator=adjudicator)
+    )
+    return waiting.exclude(Exists(judged)).order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
 
 
 @transaction.atomic

@@ -247,7 +247,8 @@ class Opened:
     waits: Adjudication | None
 
 
-def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[Dimension]) -> Opened:
+def judgements_of(pair: Pair) -> list[Judgement]:
+    """The current judgements with everything said in them, people first; each span has the words that it marks."""
     spans = Prefetch("rationales__spans", queryset=Span.objects.select_related("principle"))
     said = (
         Judgement.objects.current()
@@ -257,10 +258,15 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         .order_by("annotator__kind", "created_at", "pk")
     )
     judgements = list(said)
+    _quote(pair, judgements)
+    return judgements
+
+
+def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[Dimension]) -> Opened:
+    judgements = judgements_of(pair)
     measured = (
         Measurement.objects.filter(pair=pair, run__state="done").select_related("run").order_by("-run__finished_at")
     )
-    _quote(pair, judgements)
     _mark_haste(pair, judgements)
     asks = list(pair.adjudications.select_related("asked_by", "adjudicator").order_by("asked_at"))
     timeline = [(pair.created_at, "Imported" if pair.imported_by_id else "Made")]
@@ -282,13 +288,20 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
 def _quote(pair: Pair, judgements: Sequence[Judgement]) -> None:
     """Give each rationale `quoted`: its spans with the words that they mark in the raw text."""
     texts = {pair.first_id: pair.first.messages, pair.second_id: pair.second.messages, None: pair.prompt.messages}
+    places: dict[int | None, str] = {pair.first_id: "first", pair.second_id: "second"}
     for why in (why for one in judgements for why in one.rationales.all()):
         quoted = []
         for span in why.spans.all():
             messages = texts.get(span.candidate_id, [])
             text = str(messages[span.message]["content"]) if span.message < len(messages) else ""
             quoted.append(
-                {"quote": text[span.start : span.end][:400], "polarity": span.polarity, "principle": span.principle}
+                {
+                    "quote": text[span.start : span.end][:400],
+                    "place": places.get(span.candidate_id, "prompt"),
+                    "polarity": span.polarity,
+                    "principle": span.principle,
+                    "tag": span.tag,
+                }
             )
         why.quoted = quoted  # type: ignore[attr-defined]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project
-from curation import arrays, minhash
+from curation import arrays, minhash, ruled
 from curation.deciding import CHOOSING, RULES, TIES, Decision, decide
 from curation.export import files
 from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout, schema_of, with_probability
@@ -84,6 +84,8 @@ class Plan:
     # Only judgements up to this one, and flags of judgements up to that one; None for all that there are.
     through: int | None = None
     flags_through: int | None = None
+    # Only rulings up to this number; None for all.
+    rulings_through: int | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -124,6 +126,9 @@ class Chosen:
     decision: Decision
     harmful: int = 0
     flags_through: int = 0
+    # How many of the rows an adjudicator decided, and the last ruling that was read.
+    adjudicated: int = 0
+    rulings_through: int = 0
     cuts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -283,7 +288,14 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
-    decision = decide(asked.rule, facts, sieve, said=said, ties=asked.ties, least_probability=asked.least_probability)
+    found = ruled.ruled(
+        project=asked.project, rule=asked.rule, through=asked.rulings_through, pairs=facts.pair, using=using
+    )
+    spared = ruled.sparing(sieve, found)
+    said_so = decide(
+        asked.rule, facts, spared, said=said, ties=asked.ties, least_probability=asked.least_probability
+    )
+    decision = ruled.finish(sieve, spared, found, said_so, keeps_ties=asked.ties != "drop")
     first_wins = decision.first_wins
     if asked.layout.reasons:
         _keep_reasoned(asked, facts, sieve, first_wins, using=using)
@@ -305,6 +317,8 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         decision=decision,
         harmful=int(harmful.pairs.sum()),
         flags_through=harmful.through,
+        adjudicated=int(found.settled[rows].sum()),
+        rulings_through=found.through,
         cuts=cuts,
     )
     return _in_both_orders(chosen) if asked.ties == "both" else chosen

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Count, Q
 
 from annotation.models import Assignment, Project, Role, Run, SkipReason
+from curation.models import Adjudication
 from curation.progress import Counts
 
 # The sweeper comes every ten seconds; leases that lie longer tell that none runs.
@@ -37,6 +39,7 @@ def hold_ups(
     if pairs:
         found += [*_people(project, counts, people, impossible), *_leases(project, is_worker_alive, now)]
         found += _skipped(project)
+        found += _adjudication(project)
     return found + _failed(project, now)
 
 
@@ -95,6 +98,31 @@ def _leases(project: Project, is_worker_alive: bool, now: datetime) -> list[Hold
     cause = "Their leases ran out and they were not given back to the queue. "
     cause += "The sweeper is behind." if is_worker_alive else "A worker does that, and none is alive."
     return [HoldUp(f"{_n(expired, 'pair')} left open by somebody", cause)]
+
+
+def _adjudication(project: Project) -> list[HoldUp]:
+    """Pairs that somebody must settle, and what those who settled some found unclear."""
+    counts = Adjudication.objects.filter(project=project).aggregate(
+        waiting=Count("pk", filter=Q(outcome="")), unclear=Count("pk", filter=Q(outcome="unclear"))
+    )
+    found = []
+    if counts["waiting"]:
+        has_somebody = project.annotators.people().active().filter(role=Role.ADJUDICATOR).exists()
+        cause = "Somebody who has not judged a pair settles it. "
+        cause += "Until then the rule of a release decides." if has_somebody else "Nobody has the role of adjudicator."
+        remedies = [Remedy("Open adjudication", "adjudication")]
+        remedies += [] if has_somebody else [Remedy("Invite an adjudicator", "people")]
+        waits = "waits" if counts["waiting"] == 1 else "wait"
+        found.append(HoldUp(f"{_n(counts['waiting'], 'pair')} {waits} for an adjudicator", cause, tuple(remedies)))
+    if counts["unclear"]:
+        found.append(
+            HoldUp(
+                f"The guideline is unclear on {_n(counts['unclear'], 'pair')}",
+                "Adjudicators could not settle them by it, and say why.",
+                (Remedy("Read their notes", "adjudication"), Remedy("Write a new version", "guideline_new")),
+            )
+        )
+    return found
 
 
 def _skipped(project: Project) -> list[HoldUp]:

@@ -392,6 +392,7 @@ def _manifest(
             "sign_off": asked.sign_off,
             "through": chosen.flags_through,
         },
+        "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),

@@ -1,8 +1,8 @@
-"""The pages of curation: projects and their overview, the board, releases, reports, judges."""
+"""The pages of curation: projects and their overview, the board, adjudication, releases, reports, judges."""
 
 from django.urls import URLPattern, path
 
-from curation.views import board, drafts, judges, overview, projects, releases, reports
+from curation.views import adjudication, board, drafts, judges, overview, projects, releases, reports
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -29,11 +29,18 @@ board_urls: list[URLPattern] = [
     path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
 ]
 
+adjudication_urls: list[URLPattern] = [
+    path("p/<slug:slug>/adjudication", adjudication.adjudication, name="adjudication"),
+    path("p/<slug:slug>/adjudication/undo", adjudication.take_back, name="adjudication_take_back"),
+    path("p/<slug:slug>/adjudication/send", adjudication.send, name="adjudication_send"),
+]
+
 report_urls: list[URLPattern] = [
+    path("p/<slug:slug>/reports", reports.reports, name="reports"),
     path("p/<slug:slug>/reports/agreement", reports.agreement, name="agreement_report"),
     path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
     path("p/<slug:slug>/reports/people", reports.people, name="people_report"),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 
-urlpatterns = overview_urls + board_urls + release_urls + report_urls
+urlpatterns = overview_urls + board_urls + adjudication_urls + release_urls + report_urls

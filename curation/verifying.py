@@ -98,6 +98,8 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
         asked,
         through=manifest["judgements"]["through"],
         flags_through=manifest["harmful"]["through"],
+        # Releases from before there were rulings have none.
+        rulings_through=manifest.get("adjudicated", {"through": 0})["through"],
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
     )

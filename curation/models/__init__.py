@@ -1,10 +1,20 @@
 """The data of curation: measured, gathered, selected, settled, released."""
 
-from curation.models.adjudications import Adjudication
+from curation.models.adjudications import Adjudication, Ruling
 from curation.models.declared import Declared
 from curation.models.facts import FactsState, PairFact
 from curation.models.measurements import Measurement
 from curation.models.releases import Release, Salt
 from curation.models.selections import Selection
 
-__all__ = ["Adjudication", "Declared", "FactsState", "Measurement", "PairFact", "Release", "Salt", "Selection"]
+__all__ = [
+    "Adjudication",
+    "Declared",
+    "FactsState",
+    "Measurement",
+    "PairFact",
+    "Release",
+    "Ruling",
+    "Salt",
+    "Selection",
+]

@@ -47,3 +47,39 @@ class Adjudication(models.Model):
 
     def __str__(self) -> str:
         return f"Adjudication of pair {self.pair_id}"
+
+
+class Ruling(models.Model):
+    """What an adjudicator said of a pair: one revision of it. Appended, never changed (trigger `ruling_is_appended`).
+
+    An empty outcome takes the one before it back, and the pair waits again. The adjudication holds what is in force.
+    """
+
+    adjudication = models.ForeignKey(Adjudication, on_delete=models.CASCADE, related_name="rulings")
+    adjudicator = models.ForeignKey("annotation.Annotator", on_delete=models.PROTECT, related_name="rulings")
+    revision = models.PositiveSmallIntegerField(default=1)
+    # Made by the page for each attempt; sending it twice stores once.
+    key = models.UUIDField()
+    outcome = models.CharField(max_length=9, choices=Adjudication.Outcome, blank=True, default="")
+    reason = models.TextField(blank=True, default="")
+    # What is unclear, and in which version of the guideline.
+    note = models.TextField(blank=True, default="")
+    guideline = models.ForeignKey(
+        "annotation.Guideline", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "ruling"
+        constraints = [
+            models.UniqueConstraint(fields=["adjudication", "revision"], name="one_ruling_per_revision"),
+            models.UniqueConstraint(fields=["key"], name="ruled_once"),
+            models.CheckConstraint(condition=Q(outcome__in=Adjudication.Outcome.values), name="ruling_is_known"),
+            models.CheckConstraint(
+                condition=Q(outcome="unclear") & ~Q(note="") | ~Q(outcome="unclear") & Q(note=""),
+                name="unclear_says_what",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()} ({self.adjudication})"

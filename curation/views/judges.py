@@ -21,7 +21,8 @@ def judges(request: HttpRequest, slug: str) -> HttpResponse:
     rows = scoreboard.rows(reading.judge_reports(project=project))
     context = {
         "project": project,
-        "section": "judges",
+        "section": "reports",
+        "tab": "judges",
         "judges": rows,
         "finding": scoreboard.finding(rows),
         "injected": any(row.flips or row.control for row in rows),

@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import access, running
 from annotation.models import Project, Role, Run
@@ -21,6 +21,7 @@ from curation.reports import comparing, matrix
 from curation.reports import discretion as report
 from curation.reports import people as people_report
 from curation.reports.addresses import PeopleForm
+from curation.reports.index import entries
 from curation.reports.supremacy import PEOPLE
 from curation.reports.words import percent
 
@@ -68,6 +69,15 @@ def agreement(request: HttpRequest, slug: str) -> HttpResponse:
     if run is not None:
         context |= {"all": agreement_report.report(run=run), "counted_at": run.finished_at}
     return TemplateResponse(request, "reports/agreement.html", context)
+
+
+@require_safe
+@login_required
+def reports(request: HttpRequest, slug: str) -> HttpResponse:
+    """Every report: when it was last measured, and what it found."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    context = {"project": project, "section": "reports", "tab": "", "entries": entries(project)}
+    return TemplateResponse(request, "reports/index.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -4,6 +4,7 @@ import { isSettled, setFilters, settled, start, want } from './cubes.js';
 import { C, theme } from './colours.js';
 import { Cats, Chart, charts, tables } from './charts.js';
 import * as plane from './plane.js';
+import { mathIn } from '../judging/math.js';
 
 const root = $('board'), url = root.dataset;
 const DEFAULT = 3;                                      // the cube that is built first: of the fourth dimension
@@ -127,6 +128,7 @@ async function open(row, isByHand) {
   S.open = back = pair;
   drawer.innerHTML = await response.text();             // the server's own template
   drawer.hidden = false;
+  mathIn(drawer);
   $('table').querySelectorAll('tr.at').forEach(one => one.classList.remove('at'));
   row.classList.add('at');
   plane.ring(Number(row.dataset[S.dims[0].key]), Number(row.dataset.agreement));

@@ -24,7 +24,7 @@ from annotation.models import Annotator, Assignment, Guideline, Invitation, Judg
 from tests.conftest import PASSWORD, ROOT
 
 TABLE = ROOT / "SECURITY.md"
-WORDS = {"everyone", "signed in", "seat", "member", "lead", "founder", "admin", "nobody", "–"}
+WORDS = {"everyone", "signed in", "seat", "member", "adjudicator", "lead", "founder", "admin", "nobody", "–"}
 OUTSIDE = {"anonymous", "disabled"}
 # Who gets in, by the table's word, of those who are signed in.
 INSIDE = {
@@ -32,6 +32,7 @@ INSIDE = {
     "signed in": {"annotator", "adjudicator", "lead", "stranger", "admin"},
     "seat": {"annotator", "adjudicator", "lead"},
     "member": {"annotator", "adjudicator", "lead", "admin"},
+    "adjudicator": {"adjudicator", "lead", "admin"},
     "lead": {"lead", "admin"},
     "founder": {"lead", "stranger", "admin"},
     "admin": {"admin"},
@@ -85,7 +86,7 @@ def house(
     settings: Any,
     tmp_path: Path,
 ) -> House:
-    from curation.models import Release
+    from curation.models import Adjudication, Release
 
     gone = User.objects.create_user("gone@example.org", PASSWORD, name="Gone")
     Annotator.objects.create(project=project, user=gone, name="Gone", role="lead")
@@ -151,6 +152,7 @@ def house(
         "release_run_id": release_run.pk,
         "prompt_id": pair.prompt_id,
         "pair_id": pair.pk,
+        "adjudication_id": Adjudication.objects.create(project=project, pair=pair).pk,
         "token": "no-such-token",
         "key": "set-password",
         "uidb36": "1",

@@ -1,0 +1,114 @@
+"""The page of all reports: which there are, when each was last measured, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import NoReverseMatch, reverse
+
+from annotation.models import Project, Run
+from curation import judges, scoreboard
+from curation.listing import AGREEMENT
+from curation.measuring.storing import latest, whole_runs
+from curation.models import Measurement
+from curation.reports.words import percent
+
+
+@dataclass(frozen=True)
+class ReportPage:
+    """`key` names its tab, `page` its URL, `asks` what it answers, `measure` the measurement that it reads."""
+
+    key: str
+    name: str
+    page: str
+    asks: str
+    measure: str
+
+
+REPORTS = (
+    ReportPage("agreement", "Agreement", "agreement_report", "How far do people agree, and on what?", "agreement"),
+    ReportPage(
+        "discretion",
+        "Discretion",
+        "discretion",
+        "What do the principles leave open, and who goes against them?",
+        "discretion",
+    ),
+    ReportPage(
+        "difficulty", "Difficulty", "difficulty", "Which pairs are hard for the model to be trained?", "difficulty"
+    ),
+    ReportPage("people", "People", "people_report", "What can be said of each annotator, and from how much?", "people"),
+    ReportPage("judges", "Judges", "judges", "How far can each judge be trusted?", ""),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    report: ReportPage
+    address: str
+    # None: it was never measured.
+    measured_at: datetime | None
+    finding: str
+
+
+def address_of(report: ReportPage, project: Project) -> str:
+    """Where the report's page is; empty where this house has none."""
+    try:
+        return reverse(report.page, args=[project.slug])
+    except NoReverseMatch:
+        return ""
+
+
+def entries(project: Project) -> list[Entry]:
+    """One entry for each report that has a page."""
+    found = []
+    for report in REPORTS:
+        address = address_of(report, project)
+        if address:
+            run = _last_run(report, project)
+            finding = _FINDINGS[report.key](project, run) if run and report.key in _FINDINGS else ""
+            found.append(Entry(report, address, run.finished_at if run else None, finding))
+    return found
+
+
+def _last_run(report: ReportPage, project: Project) -> Run | None:
+    if report.measure:
+        return whole_runs(project, report.measure).first()
+    done = project.runs.filter(kind=Run.Kind.JUDGING, state=Run.State.DONE)
+    return done.order_by("-finished_at", "-id").first()
+
+
+def _agreement(project: Project, run: Run) -> str:
+    alpha = latest(project, AGREEMENT)
+    if alpha is None:
+        return ""
+    return f"Krippendorff's α is {_with_interval(alpha, 2)}." if alpha.value is not None else f"{alpha.reason}"
+
+
+def _discretion(project: Project, run: Run) -> str:
+    share = run.measurements.filter(metric="consensus_share", annotator=None).first()
+    if share is None or share.value is None:
+        return ""
+    return f"On {percent(share.value)} % of pairs every relevant principle points the same way."
+
+
+def _judges(project: Project, run: Run) -> str:
+    said = scoreboard.finding(scoreboard.rows(judges.judge_reports(project=project)))
+    if said is None:
+        return ""
+    value = f"{said.value} ({said.range}) " if said.value else ""
+    return f"{said.before}{said.name}{said.middle}{value}{said.after}"
+
+
+def _with_interval(found: Measurement, digits: int) -> str:
+    value = f"{found.value:.{digits}f}"
+    return value if found.low is None else f"{value} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+
+
+_FINDINGS: dict[str, Callable[[Project, Run], str]] = {
+    "agreement": _agreement,
+    "discretion": _discretion,
+    "judges": _judges,
+}
