@@ -102,7 +102,8 @@ def _page(
         "standing": docket.standing(project=project, adjudicator=me),
         "queue": queue,
         "case": case,
-        "later": queue[following] if following < len(queue) and len(queue) > 1 else None,
+        # After the last comes the first again.
+        "later": queue[following % len(queue)] if len(queue) > 1 else None,
         "outcomes": OUTCOMES,
         "entered": entered or _before(case, me),
         "key": uuid.uuid4(),
