@@ -292,9 +292,7 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         project=asked.project, rule=asked.rule, through=asked.rulings_through, pairs=facts.pair, using=using
     )
     spared = ruled.sparing(sieve, found)
-    said_so = decide(
-        asked.rule, facts, spared, said=said, ties=asked.ties, least_probability=asked.least_probability
-    )
+    said_so = decide(asked.rule, facts, spared, said=said, ties=asked.ties, least_probability=asked.least_probability)
     decision = ruled.finish(sieve, spared, found, said_so, keeps_ties=asked.ties != "drop")
     first_wins = decision.first_wins
     if asked.layout.reasons:

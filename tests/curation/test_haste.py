@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from annotation.models import Judgement
 from curation import haste
-from curation.arrays import Voices, pair_facts
-from curation.selecting import parse
+from curation.arrays import pair_facts
+from curation.selecting import Voices, parse
 
 WHOLE = {"coverage_first": 1.0, "coverage_second": 1.0}
 

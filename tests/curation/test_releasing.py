@@ -216,7 +216,7 @@ def test_two_processes_that_make_a_release_at_once_draw_one_salt(project, pairs,
     from curation.models import Salt
     from curation.models import releases as models
 
-    drawn = []
+    drawn: list[str] = []
 
     def draw():
         if not drawn:
