@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.utils import timezone
 
 from annotation import starting
@@ -45,7 +45,7 @@ class StartCommand(BaseCommand):
         except Refused as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Run {run.pk} is waiting for a worker.")
-        if options["wait"] and not wait_for(run, self):
+        if options["wait"] and not wait_for(run, self.stdout):
             sys.exit(1)
 
     def plan(self, project: Project, options: dict[str, Any]) -> Plan:
@@ -61,14 +61,14 @@ def in_words(offer: Offer) -> str:
     return f"{offer.sum}{tokens}. {takes}"
 
 
-def wait_for(run: Run, command: BaseCommand) -> bool:
+def wait_for(run: Run, out: OutputWrapper) -> bool:
     """Say how far a run is whenever that changes, until it has ended. True: it is done."""
     said = ""
     while True:
         run.refresh_from_db()
         line = describe(run)
         if line != said:
-            command.stdout.write(line)
+            out.write(line)
             said = line
         if run.is_final:
             return run.state == Run.State.DONE

@@ -84,11 +84,11 @@ SEED = [
         VALUES ({p}, 'measurement', 'done', '{{"measure": "difficulty", "model": "tiny-lm"}}', 0, 'bench', now(), now(),
         1, '', false, 0, '{{}}', '', '', now())""",
     """INSERT INTO measurement (run_id, metric, pair_id, value, detail, created_at)
-        SELECT r.id, m.metric, i, CASE m.metric WHEN 'difficulty' THEN 0.2 + 1.1 * amb + 0.7 * hard
+        SELECT r.id, m.metric, i, CASE m.metric WHEN 'held_out_loss' THEN 0.2 + 1.1 * amb + 0.7 * hard
           + (CASE WHEN wrong THEN 1.5 ELSE 0 END) + 0.3 * random()
           ELSE 3 - 4 * amb - 2 * hard + 2 * random() END,
         '{{}}', now()
-        FROM made CROSS JOIN run r CROSS JOIN (VALUES ('difficulty'), ('likelihood_margin')) m (metric)""",
+        FROM made CROSS JOIN run r CROSS JOIN (VALUES ('held_out_loss'), ('log_likelihood_margin')) m (metric)""",
 ]
 SEQUENCES = ("prompt", "candidate", "pair", "annotator", "assignment")
 

@@ -5,8 +5,10 @@ Reading streams: the database sends columns of numbers in pieces, and there is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -508,15 +510,26 @@ def places_in(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[
 
 
 def store_pair_values(
-    *, run: Run, metric: str, pairs: Iterable[int], values: NDArray[np.float64], n: NDArray[np.int64], undefined: str
+    *,
+    run: Run,
+    metric: str,
+    pairs: Iterable[int],
+    values: NDArray[np.float64],
+    n: NDArray[np.int64],
+    undefined: str,
+    details: Iterable[Mapping[str, Any]] | None = None,
 ) -> int:
-    """Write one measurement per pair, by COPY. nan is stored as undefined, with that reason. Returns how many."""
+    """Write one measurement per pair, by COPY. nan is stored as undefined, with that reason. Returns how many.
+
+    `details`, where given, is one for each pair.
+    """
     count = 0
+    written = repeat("{}") if details is None else (json.dumps(one) for one in details)
     statement = "COPY measurement (run_id, metric, pair_id, value, reason, n, detail, created_at) FROM STDIN"
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for pair, value, size in zip(pairs, values.tolist(), n.tolist(), strict=True):
+        for pair, value, size, detail in zip(pairs, values.tolist(), n.tolist(), written, strict=details is not None):
             is_defined = value == value
             row = (value if is_defined else None, None if is_defined else undefined)
-            copy.write_row((run.pk, metric, int(pair), *row, size, "{}", run.created_at))
+            copy.write_row((run.pk, metric, int(pair), *row, size, detail, run.created_at))
             count += 1
     return count

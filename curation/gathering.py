@@ -26,8 +26,8 @@ from curation.models import FactsState, Measurement
 from curation.selecting import Voices, tallies_sql
 
 # Measurements of a pair that the board reads, by name: the first that a finished run has.
-DIFFICULTY_METRICS = ("difficulty", "dpo_difficulty", "heldout_dpo_loss")
-MARGIN_METRICS = ("likelihood_margin", "implicit_reward_margin", "margin")
+DIFFICULTY_METRICS = ("held_out_loss",)
+MARGIN_METRICS = ("log_likelihood_margin", "implicit_reward_margin")
 UNNAMED = "a model without a name"
 
 # Half a judgement more, split between the answers: a share of three judgements is not as sure as one of thirty.

@@ -75,6 +75,15 @@ def _import(hold: Hold) -> dict[str, Any]:
 def _measure(hold: Hold) -> dict[str, Any]:
     from curation import measuring
 
+    match hold.run.parameters.get("measure"):
+        case "difficulty":
+            from workers import difficulty
+
+            return difficulty.execute(hold)
+        case "margins":
+            from workers import margins
+
+            return margins.execute(hold)
     return measuring.execute(hold)
 
 

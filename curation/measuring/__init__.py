@@ -7,15 +7,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
-from annotation.running import Hold
+from annotation.recording import record
+from annotation.registering import check_usable
+from annotation.running import Hold, request_run
 from curation.inline import run_here
-from curation.measuring import agreement, discretion, diversity, people, rationales, representativeness
+from curation.measuring import (
+    agreement,
+    difficulty,
+    discretion,
+    diversity,
+    margins,
+    people,
+    rationales,
+    representativeness,
+)
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
+from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
+from curation.measuring.margins import MarginsRequest
 from curation.measuring.people import PeopleRequest
+from curation.measuring.preferred import ModelRequest
 from curation.measuring.rationales import RationalesRequest
 from curation.measuring.representativeness import RepresentativenessRequest
 from curation.measuring.request import Request, parse_settings
@@ -27,8 +43,10 @@ __all__ = [
     "MEASURES",
     "NO_STRENGTHS",
     "AgreementRequest",
+    "DifficultyRequest",
     "DiscretionRequest",
     "DiversityRequest",
+    "MarginsRequest",
     "PeopleRequest",
     "RationalesRequest",
     "RepresentativenessRequest",
@@ -43,17 +61,21 @@ __all__ = [
     "measure_agreement",
     "parse_settings",
     "report",
+    "request_measurement",
     "whole_runs",
 ]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What `measure` can be asked for. `execute` stores and returns the run's result; `report` reads it back."""
+    """What `measure` can be asked for. `execute` stores and returns the run's result; `report` reads it back.
+
+    Without `execute` a worker of the queue `gpu` does it, which may load a model: see workers/tasks.py.
+    """
 
     says: str
     request: type[Request]
-    execute: Callable[[Hold, Project, Any], dict[str, Any]]
+    execute: Callable[[Hold, Project, Any], dict[str, Any]] | None
     report: Callable[[Run], dict[str, Any]]
     as_text: Callable[[dict[str, Any]], str]
 
@@ -97,6 +119,20 @@ MEASURES: dict[str, Measure] = {
         diversity.report,
         diversity.as_text,
     ),
+    "difficulty": Measure(
+        "how hard each pair is for a model that is to be trained: held-out DPO loss",
+        DifficultyRequest,
+        None,
+        difficulty.report,
+        difficulty.as_text,
+    ),
+    "margins": Measure(
+        "what a model says of the pairs untrained: margins, misalignment, surprise",
+        MarginsRequest,
+        None,
+        margins.report,
+        margins.as_text,
+    ),
 }
 
 
@@ -125,6 +161,28 @@ def measure(
         execute=execute,
         seed=seed,
     )
+
+
+@transaction.atomic
+def request_measurement(
+    *, project: Project, asked: ModelRequest, actor: User | None = None, command: str = "", seed: int = 0
+) -> Run:
+    """Ask a worker of the queue `gpu` for a measure that loads a model. A run like it that waits or works is enough.
+
+    Raises:
+        Refused: a model is not named, or may not be used.
+    """
+    if not asked.model:
+        raise Refused("Name the model that is to be trained: --set model=NAME, one of the page of models.")
+    check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]))
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    parameters = asked.as_parameters()
+    like = project.runs.unfinished().filter(kind=Run.Kind.MEASUREMENT, parameters=parameters, seed=seed).first()
+    if like is not None:
+        return like
+    run = request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=parameters, actor=actor, seed=seed)
+    record(act="measure.request", subject=f"run {run.pk}", actor=actor, command=command, project=project)
+    return run
 
 
 def measure_agreement(
@@ -168,6 +226,8 @@ def execute(hold: Hold) -> dict[str, Any]:
     if project is None:
         raise Refused(f"{run} does not say what to measure of which project.")
     found = _measure_of(run)
+    if found.execute is None:
+        raise Refused(f"The measure {run.parameters['measure']} loads a model. A worker of the queue gpu does it.")
     return found.execute(hold, project, found.request.from_parameters(run.parameters))
 
 

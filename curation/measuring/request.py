@@ -28,6 +28,8 @@ class Request:
     """
 
     measure: ClassVar[str]
+    # The queue of a measure that loads a model: its workers can import torch. Empty: any worker measures it.
+    queue: ClassVar[str] = ""
 
     voices: Voices = field(default_factory=Voices)
     where: tuple[Criterion, ...] = ()
@@ -62,6 +64,7 @@ class Request:
     def as_parameters(self) -> dict[str, Any]:
         return {
             "measure": self.measure,
+            **({"queue": self.queue} if self.queue else {}),
             "kind": self.voices.kind,
             "annotators": list(self.voices.prefixes),
             "where": [one.as_json() for one in self.where],

@@ -3,6 +3,7 @@
 from curation.models.adjudications import Adjudication, Ruling
 from curation.models.declared import Declared
 from curation.models.facts import FactsState, PairFact
+from curation.models.held_out import HeldOutLoss, HeldOutTraining
 from curation.models.measurements import Measurement
 from curation.models.releases import Release, Salt
 from curation.models.selections import Selection
@@ -11,6 +12,8 @@ __all__ = [
     "Adjudication",
     "Declared",
     "FactsState",
+    "HeldOutLoss",
+    "HeldOutTraining",
     "Measurement",
     "PairFact",
     "Release",

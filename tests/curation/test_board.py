@@ -41,7 +41,7 @@ def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
                 says = draw.choice(["first", "second", "irrelevant"])
                 PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=principle, vote=says)
         if place % 5:
-            Measurement.objects.create(run=run, metric="difficulty", pair=pair, value=draw.random())
+            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=draw.random())
     gathering.gather_facts(project=project)
     return pairs
 

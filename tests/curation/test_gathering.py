@@ -46,7 +46,7 @@ def vote(project: Any) -> Any:
 def losses(project: Any) -> Any:
     """A finished measurement of difficulty for a model: `losses("tiny", {pair: 0.3})`."""
 
-    def measure(model: str, values: dict[Any, float], metric: str = "difficulty") -> Run:
+    def measure(model: str, values: dict[Any, float], metric: str = "held_out_loss") -> Run:
         run = Run.objects.create(
             project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
             parameters={"measure": metric, "model": model},

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             return
         else:
             run = _run(options["wait"])
-        if options["wait"] is not None and not wait_for(run, self):
+        if options["wait"] is not None and not wait_for(run, self.stdout):
             sys.exit(1)
 
     def _list(self, options: dict[str, Any]) -> None:

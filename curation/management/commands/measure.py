@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.awaiting import wait_for
 from annotation.errors import Refused
-from annotation.models import Project
+from annotation.models import Project, Run
+from config.celery import do_here
 from curation import measuring
+from curation.measuring.preferred import ModelRequest
+from curation.measuring.request import Request
 from curation.selecting import Voices, parse_all
 
 
@@ -53,6 +58,9 @@ class Command(BaseCommand):
         parser.add_argument("--bootstrap", metavar="N", help="as --set bootstrap=N")
         parser.add_argument("--least-common", metavar="N", help="as --set least_common=N")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--here", action="store_true", help="for measures that load a model: in this process, not by a worker"
+        )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -68,8 +76,28 @@ class Command(BaseCommand):
                 where=tuple(parse_all(options["where"])),
                 **measuring.parse_settings(request, typed),
             )
-            run = measuring.measure(project=project, asked=asked, seed=options["seed"])
+            run = self._run(project, asked, options)
         except Refused as error:
             raise CommandError(str(error)) from error
         found = measuring.report(run)
         self.stdout.write(measuring.as_json(found) if options["json"] else measuring.as_text(found))
+
+    def _run(self, project: Project, asked: Request, options: dict[str, Any]) -> Run:
+        """Measure now; or, where a model must be loaded, let a worker do it and wait, saying how far it is.
+
+        Raises:
+            Refused: an option is out of range.
+            CommandError: the run did not end well, or there is no torch here.
+        """
+        if not isinstance(asked, ModelRequest):
+            return measuring.measure(project=project, asked=asked, seed=options["seed"])
+        if options["here"] and importlib.util.find_spec("torch") is None:
+            raise CommandError("torch is not installed here. Leave --here out, and let a worker measure.")
+        run = measuring.request_measurement(project=project, asked=asked, command="measure", seed=options["seed"])
+        if options["here"]:
+            do_here(run.pk)
+        else:
+            self.stderr.write(f"Run {run.pk} is for a worker of the queue gpu.")
+        if not wait_for(run, self.stderr):
+            raise CommandError(run.error or f"{run} was cancelled.")
+        return run
