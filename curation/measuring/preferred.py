@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ class ModelRequest(Request):
 
     queue: ClassVar[str] = GPU
 
-    # Nothing is resampled; the setting of other measures is none of these.
-    bootstrap: int = 0
     model: str = setting("", says="a registered model; the one that is to be trained")
     preference: str = setting(
         "judgements", says="judgements: what more than half of them prefer; source: the label that came with the pair"
@@ -41,6 +39,11 @@ class ModelRequest(Request):
             raise Refused(f"The setting preference is {' or '.join(SAYS)}, not {self.preference!r}.")
         if not 16 <= self.max_length <= 1_000_000:
             raise Refused(f"max_length is 16 to 1000000 tokens, not {self.max_length}.")
+
+    @classmethod
+    def settings(cls) -> dict[str, Field[Any]]:
+        """All but the bootstrap's: nothing is resampled here."""
+        return {name: one for name, one in super().settings().items() if name != "bootstrap"}
 
 
 @dataclass(frozen=True)
