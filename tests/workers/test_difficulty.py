@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import uuid
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation.errors import Refused
-from annotation.models import Assignment, Judgement, Run
+from annotation.models import Assignment, Judgement, LanguageModel, Run
 from annotation.running import Cancelled, Superseded
 from curation import gathering
 from curation.measuring import DifficultyRequest
@@ -201,3 +204,35 @@ def test_too_few_pairs_say_what_to_set(project, held, opened):
         difficulty.execute(held(small(batch=16)), open_model=opened)
     with pytest.raises(Refused, match="No pair has a better candidate"):
         difficulty.execute(held(small(preference="judgements")), open_model=opened)
+
+
+def test_the_command_measures_here_with_a_model_of_the_register(project, tmp_path, capsys):
+    preferences.make_pairs(project, 24)
+    folder = preferences.save_model(tmp_path / "tiny", width=16)
+    LanguageModel.objects.create(
+        name="tiny",
+        backend="transformers_local",
+        location=str(folder),
+        allowed_at=timezone.now(),
+        is_sound=True,
+        checked_at=timezone.now(),
+        check_said="Loaded.",
+    )
+    typed = ["model=tiny", "preference=source", "seeds=41", "checkpoints=2", "batch=4", "learning_rate=0.003"]
+    call_command("measure", "difficulty", project=project.slug, set=typed, here=True, json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["measure"], found["model"], found["pairs"], found["trainings"]) == ("difficulty", "tiny", 24, 2)
+    assert len(found["hardest"]) == 10
+    assert found["between_run_spearman"]["reason"] == "There are fewer than two runs."
+    assert found["revision"]
+    call_command("measure", "margins", project=project.slug, set=typed[:2], here=True)
+    said = capsys.readouterr().out
+    assert re.search(r"Assessment misalignment: 0\.\d{4} \(", said)
+
+
+def test_the_command_says_what_is_missing(project):
+    with pytest.raises(CommandError, match="Name the model that is to be trained: --set model=NAME"):
+        call_command("measure", "difficulty", project=project.slug, here=True)
+    with pytest.raises(CommandError, match="There is no model “nobody”"):
+        call_command("measure", "difficulty", project=project.slug, set=["model=nobody"], here=True)
+    assert not Run.objects.exists()
