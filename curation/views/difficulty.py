@@ -44,7 +44,6 @@ def _page(request: HttpRequest, project: Project, refusal: str) -> HttpResponse:
         "project": project,
         "section": "difficulty",
         "all": report.report(run) if run else None,
-        "counted_at": run.finished_at if run else None,
         "measured": list(measured),
         "trainable": list(trainable.values_list("name", flat=True)),
         "unfinished": last if last and not last.is_final else None,
