@@ -89,9 +89,9 @@ def test_the_ten_hardest_are_to_be_judged_again_and_never_deleted_unseen(shown_a
     measured()
     shown = shown_at()
     assert "Flag them for relabelling; never delete them unseen." in shown
-    places = [int(one) for one in re.findall(r'class="asked">Asked (\d+)<', shown)]
+    places = [int(one) for one in re.findall(r'class="asked">\s*Asked (\d+)\s*<', shown)]
     assert places == list(range(19, 9, -1))
-    assert re.search(r"Preferred</dt> ?<dd>Good 19<", shown)
+    assert re.search(r"Preferred</dt>\s*<dd>\s*Good 19\s*<", shown)
     assert "learned: never" in shown
 
 
