@@ -206,7 +206,8 @@ def test_too_few_pairs_say_what_to_set(project, held, opened):
         difficulty.execute(held(small(preference="judgements")), open_model=opened)
 
 
-def test_the_command_measures_here_with_a_model_of_the_register(project, tmp_path, capsys):
+def test_the_command_measures_here_with_a_model_of_the_register(project, tmp_path, capsys, request):
+    request.getfixturevalue("settings").MODEL_ROOTS = [tmp_path]
     preferences.make_pairs(project, 24)
     folder = preferences.save_model(tmp_path / "tiny", width=16)
     LanguageModel.objects.create(
