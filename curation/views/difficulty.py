@@ -42,7 +42,8 @@ def _page(request: HttpRequest, project: Project, refusal: str) -> HttpResponse:
     trainable = LanguageModel.objects.usable().filter(backend=LanguageModel.Backend.TRANSFORMERS_LOCAL)
     context = {
         "project": project,
-        "section": "difficulty",
+        "section": "reports",
+        "tab": "difficulty",
         "all": report.report(run) if run else None,
         "measured": list(measured),
         "trainable": list(trainable.values_list("name", flat=True)),

@@ -23,7 +23,7 @@ DROP FUNCTION held_out_is_appended();
 class Migration(migrations.Migration):
     dependencies = [
         ("annotation", "0009_another_opinion"),
-        ("curation", "0003_facts_and_adjudications"),
+        ("curation", "0006_rulings"),
     ]
 
     operations = [
