@@ -214,6 +214,7 @@ def test_the_reports_have_figures_on_the_first_start(db, client):
     measured = Run.objects.get(parameters__measure="discretion").measurements
     people = measured.get(metric="discretion_arbitrariness", annotator=None)
     assert people.value is not None
+    assert people.n is not None
     assert people.n >= 30
 
 

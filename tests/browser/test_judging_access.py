@@ -95,7 +95,7 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
             expect(page.locator("h1")).to_contain_text("You have judged")
         if kind == "training":
             type(project).objects.update(gold_round=1, gold_pass=1, shows_results=True)
-            example = Pair.objects.order_by("rank").last()
+            example = Pair.objects.order_by("-rank")[0]
             given = [Gold(verdict="second", use="example", why="B says why.\n\nA does not.", pair=example.pk)]
             mark_gold(project=project, gold=given)
             page.goto("/p/everyday/training")

@@ -20,7 +20,7 @@ def make_prompts(project: Any, number: int, **fields: Any) -> list[Any]:
     return made
 
 
-def held(project: Any, kind: str, parameters: dict[str, Any], *, run: Any = None, seed: int = 5) -> Any:
+def held(project: Any, kind: str, parameters: dict[str, Any] | None, *, run: Any = None, seed: int = 5) -> Any:
     """A run with these parameters, claimed: what a handler gets. With `run`, that one is claimed again."""
     from annotation.models import Run
     from annotation.running import claim

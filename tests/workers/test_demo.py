@@ -52,10 +52,14 @@ def test_the_toy_writes_and_judges_and_nothing_of_it_reaches_an_annotator(demo, 
     for one in made:
         assert (one.model, one.is_toy) == (TOY, True)
         assert one.revision == registering.usable_model(TOY).revision
+        assert one.token_count is not None
         assert one.token_count <= 12
+        assert one.log_probability is not None
         assert one.log_probability < 0
+        assert one.log_probability_quantiles is not None
         assert one.log_probability_quantiles == sorted(one.log_probability_quantiles)
         assert len(one.log_probability_quantiles) == 11
+        assert one.mean_entropy is not None
         assert one.mean_entropy > 0
     assert run.result["toys"] == [TOY]
 
@@ -69,10 +73,9 @@ def test_the_toy_writes_and_judges_and_nothing_of_it_reaches_an_annotator(demo, 
     assert not Assignment.objects.filter(pair__in=pairs).exists()
 
     # It judges: its own two pairs and one more, each question in both orders.
-    plan = JudgingPlan(model=TOY, asks=("overall",), generation=run.pk)
-    judging = done(starting.start(project=project, plan=plan))
-    plan = JudgingPlan(model=TOY, asks=("overall",), limit=1)
-    done(starting.start(project=project, plan=plan))
+    own = JudgingPlan(model=TOY, asks=("overall",), generation=run.pk)
+    judging = done(starting.start(project=project, plan=own))
+    done(starting.start(project=project, plan=JudgingPlan(model=TOY, asks=("overall",), limit=1)))
     judge = Annotator.objects.get(pk=judging.result["judge"])
     assert toy.NAME in judge.name
     answers = JudgeAnswer.objects.filter(annotator=judge)

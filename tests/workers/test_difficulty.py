@@ -8,6 +8,8 @@ import re
 import uuid
 
 import numpy as np
+from typing import Any
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -39,7 +41,7 @@ def opened(tiny):
 
 
 def settings(**fields):
-    usual = {"model": "tiny", "preference": "source", "learning_rate": 3e-3, "beta": 0.1, "batch": 8}
+    usual: dict[str, Any] = {"model": "tiny", "preference": "source", "learning_rate": 3e-3, "beta": 0.1, "batch": 8}
     return DifficultyRequest(**(usual | fields)).as_parameters()
 
 
@@ -95,7 +97,7 @@ def test_a_run_that_goes_on_trains_only_what_is_missing(project, held, opened, m
     whole = held(parameters)
     difficulty.execute(whole, open_model=opened)
 
-    trained = []
+    trained: list[Any] = []
     train = preference_training.Trainer.held_out_losses
 
     def dies_in_the_third(self, **asked):
