@@ -6,10 +6,9 @@ import json
 import math
 import re
 import uuid
-
-import numpy as np
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
