@@ -98,7 +98,10 @@ def test_every_strategy_runs_and_pairs(held, make_prompts, name):
 
 def test_pairs_get_slots_and_their_texts_are_set(held, make_prompts, project):
     make_prompts(2)
-    run_it(held("generation", plan(n=2)), Opener(StubBackend()))
+    backend = StubBackend()
+    # A toy's texts are marked and never handed out.
+    backend.is_toy = False
+    run_it(held("generation", plan(n=2)), Opener(backend))
     assert Assignment.objects.filter(project=project, annotator=None).count() == 2 * project.overlap
     assert all(one.html for one in Candidate.objects.all())
 
