@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,6 +16,18 @@ from typing import Any, Literal
 from annotation.errors import Refused
 
 UNKNOWN, KNOWN, OTHER = "unknown", "known", "other"
+
+
+def _rank(value: float) -> int:
+    """The place of a number among all floating-point numbers, 0 for 0."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", abs(value)))
+    return -int(bits) if value < 0 else int(bits)
+
+
+def _ranked(rank: int) -> float:
+    """The number at a place: the inverse of `_rank`."""
+    (value,) = struct.unpack("<d", struct.pack("<q", abs(rank)))
+    return -float(value) if rank < 0 else float(value)
 
 
 @dataclass(frozen=True)
@@ -67,13 +80,19 @@ class Dimension:
         return int(min(max(step if self.kind == "number" else step - self.lo, 0), self.bins - 1))
 
     def exact_edge(self, place: int) -> float:
-        """The smallest number that falls into bin `place` or above: a criterion with it means the same as the bin."""
-        edge = self.edge(place)
-        while self.bin_of(math.nextafter(edge, -math.inf)) >= place:
-            edge = math.nextafter(edge, -math.inf)
-        while self.bin_of(edge) < place:
-            edge = math.nextafter(edge, math.inf)
-        return edge
+        """The smallest number that falls into bin `place` (1 and above): a criterion with it means the same as the bin.
+
+        Found by halving: around 0 there are more numbers between two candidates than could ever be walked through.
+        """
+        width = (self.hi - self.lo) / self.bins
+        below, inside = _rank(self.edge(place) - width), _rank(self.edge(place) + width)
+        while inside - below > 1:
+            middle = (below + inside) // 2
+            if self.bin_of(_ranked(middle)) < place:
+                below = middle
+            else:
+                inside = middle
+        return _ranked(inside)
 
     def sql(self) -> tuple[str, list[Any]]:
         """The stored bin as an expression over `pair_facts`."""
