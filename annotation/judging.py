@@ -99,8 +99,11 @@ def _terms_to_try(slug: str) -> Iterator[tuple[Terms, bool]]:
 
 
 def hand_out(*, user_id: int, slug: str) -> list[assigning.Handed]:
-    """What I hold, topped up: checks among it, where the project has gold."""
-    terms = terms_of(slug)
+    """What I hold, topped up: checks among it, where the project has gold.
+
+    Asked anew: nothing later in this act would notice that a lead has just turned the round on.
+    """
+    terms = terms_of(slug, fresh=True)
     if terms is None or not terms.has_gold:
         return assigning.hand_out(user_id=user_id, slug=slug)
     return calibrating.hand_out(user_id=user_id, slug=slug)

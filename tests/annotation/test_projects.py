@@ -18,6 +18,9 @@ SENT = {
     "votes_policy": "off",
     "tags": "Correctness\nTone",
     "lease_minutes": "30",
+    "gold_round": "0",
+    "gold_pass": "0",
+    "gold_rate": "0",
 }
 
 

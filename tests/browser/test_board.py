@@ -50,7 +50,7 @@ def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
             vote = draw.choice(["first", "second"])
             PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=each, vote=vote)
         if n % 6:
-            Measurement.objects.create(run=run, metric="difficulty", pair=pair, value=n / 30)
+            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=n / 30)
     gathering.gather_facts(project=project)
     return pairs
 
