@@ -24,6 +24,11 @@ def soon(what: Callable[[], Any]) -> Any:
     raise AssertionError("It did not come to pass.")
 
 
+def comes_true(page: Page, script: str, *args: object) -> None:
+    """Wait for a page's own condition. Asked from outside: the content policy lets no page evaluate a text itself."""
+    soon(lambda: page.evaluate(script, *args))
+
+
 def shown(page: Page) -> int:
     return int(page.locator("#judging [name=assignment]").input_value())
 
@@ -33,7 +38,7 @@ def press_and_go_on(page: Page, *keys: str) -> None:
     before = shown(page)
     for key in keys:
         page.keyboard.press(key)
-    page.wait_for_function("before => document.querySelector('#judging').assignment.value != before", arg=before)
+    comes_true(page, "before => document.querySelector('#judging').assignment.value != before", before)
 
 
 def tab_to(page: Page, selector: str) -> None:

@@ -12,6 +12,7 @@ from annotation.models import Assignment, Judgement, Principle, PrincipleVote, R
 from curation import browsing, gathering
 from curation.dimensions import parse
 from curation.models import Adjudication, FactsState, Measurement, Selection
+from tests.browser.sitting import comes_true
 from tests.browser.test_pages import LOOKS, faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -79,7 +80,7 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.9, y, steps=6)
     page.mouse.up()
-    page.wait_for_function("() => location.search.includes('difficulty=0.3..0.9')")
+    comes_true(page, "() => location.search.includes('difficulty=0.3..0.9')")
     assert shown(page) == counted(project, "difficulty=0.3..0.9")
     # By number, by keyboard, by button.
     page.locator("#d-judgements-from").fill("2")
@@ -87,7 +88,7 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.get_by_role("slider", name="Agreement, lower edge").focus()
     page.keyboard.press("PageUp")
     page.get_by_role("button", name="conflict", exact=False).first.click()
-    page.wait_for_function("() => location.search.includes('discretion=conflict')")
+    comes_true(page, "() => location.search.includes('discretion=conflict')")
     query = page.evaluate("() => location.search.slice(1)")
     assert {"difficulty", "judgements", "agreement", "discretion"} <= {part.split("=")[0] for part in query.split("&")}
     found = counted(project, query)
@@ -168,7 +169,7 @@ def test_forced_colours_and_doubled_text_hide_nothing(enter: Any, lead: Any, pro
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     page.locator("#d-difficulty-from").fill("0.2")
     page.locator("#d-difficulty-from").press("Enter")
-    page.wait_for_function("() => location.search.includes('difficulty=0.2..1')")
+    comes_true(page, "() => location.search.includes('difficulty=0.2..1')")
 
 
 def test_a_finger_brushes_the_vertical_margin(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
@@ -188,7 +189,7 @@ def test_a_finger_brushes_the_vertical_margin(enter: Any, lead: Any, project: An
     for share in (0.3, 0.4, 0.5, 0.6):
         touch("touchMove", box["y"] + box["height"] * share)
     touch("touchEnd", None)
-    page.wait_for_function("() => location.search.includes('agreement=')")
+    comes_true(page, "() => location.search.includes('agreement=')")
     assert shown(page) == counted(project, page.evaluate("() => location.search.slice(1)"))
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from annotation import guiding
 from annotation.guiding import Entry
 from annotation.models import Assignment, Flag, Judgement, SkipReason, Span
-from tests.browser.sitting import JUDGE, TOWARDS_A, as_read, press_and_go_on, shown, soon, stored, tab_to
+from tests.browser.sitting import JUDGE, TOWARDS_A, as_read, comes_true, press_and_go_on, shown, soon, stored, tab_to
 from tests.conftest import PASSWORD
 
 # For two principles each; none that pull apart.
@@ -108,10 +108,11 @@ def test_twenty_pairs_by_keyboard_alone(enter: Any, alice: Any, project: Any, ma
             # Where a reason is asked for, the first press warns and the second goes on.
             before = shown(page)
             page.keyboard.press("Enter")
-            page.wait_for_function(
+            comes_true(
+                page,
                 "before => document.querySelector('#judging').assignment.value != before"
                 " || document.querySelector('[data-line]').textContent.includes('No reason yet')",
-                arg=before,
+                before,
             )
             if shown(page) == before:
                 press_and_go_on(page, "Enter")

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from annotation import assigning
 from annotation.models import Assignment, Judgement
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on, shown, soon, stored
+from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -172,12 +172,12 @@ def test_linked_panes_scroll_by_the_same_share(enter: Any, alice: Any, make_pair
     make_pair(first=LONG, second=LONG + "\n\n" + LONG)
     page = enter(alice, JUDGE)
     page.evaluate(SCROLL, 0.5)
-    page.wait_for_function("document.querySelector('#body-a').scrollTop > 0")
+    comes_true(page, "document.querySelector('#body-a').scrollTop > 0")
     assert page.evaluate(SHARE, "b") == 0, "Each pane scrolls alone until they are linked."
     page.keyboard.press("l")
     said(page, "Scrolling linked")
     page.evaluate(SCROLL, 0.8)
-    page.wait_for_function(f"Math.abs(({SHARE})('b') - 0.8) < 0.01")
+    comes_true(page, f"Math.abs(({SHARE})('b') - 0.8) < 0.01")
     page.reload()
     expect(page.locator("[data-act=link]")).to_have_attribute("aria-pressed", "true")
 

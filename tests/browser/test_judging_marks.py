@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from annotation import guiding
 from annotation.guiding import Entry
 from annotation.models import Assignment, Draft, Guideline, Judgement, Project, Span
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on, shown, soon, stored
+from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -219,9 +219,7 @@ def test_twenty_random_highlights_in_each_of_515_naughty_strings(
             if not (same and exact and edges and shown_again):
                 wrong.append((same, exact, edges, shown_again, selected, raw, words))
         if number < len(naughty) // per_pair:
-            page.wait_for_function(
-                "before => document.querySelector('#judging').assignment.value != before", arg=answered
-            )
+            comes_true(page, "before => document.querySelector('#judging').assignment.value != before", answered)
     assert wrong == []
     # Strings that show nothing (blanks, invisible signs) have nothing to highlight.
     assert done > 500 * 20
