@@ -502,6 +502,11 @@ def test_the_claim_stays_a_probe_after_many_claims(project: Project, alice: Anno
     assert "Anti Join" in careless
 
 
+def test_a_plain_answer_is_short_enough_for_the_driver_to_keep_it() -> None:
+    """psycopg keeps what it has read of a statement of at most 4,096 characters; reading costs a third of a submit."""
+    assert len(assigning.submit_statement(with_spans=False, with_votes=False)) <= 4_096
+
+
 # ---- two tabs --------------------------------------------------------------------------------------------------------
 
 
@@ -551,6 +556,39 @@ def test_slots_that_two_open_at_once_are_opened_once(project: Project, make_pair
             pass
     other.join()
     assert opened == [9, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_annotators_are_locked_in_the_order_of_their_ids(project: Project, make_pair: MakePair) -> None:
+    """Two who wake everybody at once cannot wait for each other: who waits for the first holds no other."""
+    make_pair()
+    let_a_lease_run_out(project)
+    # Read as they lie, the one with the higher id comes first.
+    nothing_found = {"project": project, "dry_until": timezone.now() + timedelta(minutes=1)}
+    higher = Annotator.objects.create(pk=1_000_000, name="Higher", external_id="higher", **nothing_found)
+    lower = Annotator.objects.create(name="Lower", external_id="lower", **nothing_found)
+    assert lower.pk < higher.pk
+
+    def sweep() -> None:
+        assigning.sweep()
+        connection.close()
+
+    with transaction.atomic():
+        Annotator.objects.select_for_update(no_key=True).get(pk=lower.pk)
+        sweeper = threading.Thread(target=sweep)
+        sweeper.start()
+        while not _somebody_waits_for_a_lock():
+            pass
+        assert Annotator.objects.select_for_update(no_key=True, nowait=True).get(pk=higher.pk)
+    sweeper.join()
+    assert not Annotator.objects.filter(dry_until__isnull=False).exists()
+
+
+def let_a_lease_run_out(project: Project) -> None:
+    """Somebody else's, long ago."""
+    carol = Annotator.objects.create(project=project, name="Carol", external_id="carol")
+    slot = Assignment.objects.filter(project=project, annotator=None).order_by("pk")[:1].values("pk")
+    Assignment.objects.filter(pk__in=slot).update(annotator=carol, lease_until=timezone.now() - timedelta(days=1))
 
 
 def _somebody_waits_for_a_lock() -> bool:
