@@ -37,6 +37,10 @@ check: .venv/installed-dev ## ruff, mypy, djlint, migrations, deployment setting
 bench: .venv/installed-dev ## run every benchmark quickly; ARGS= runs them in full
 	@.ci/bench $(if $(filter undefined,$(origin ARGS)),--quick,$(ARGS))
 
+.PHONY: messages
+messages: .venv/installed ## bring the translations in locale/ up to date with the texts, and compile them
+	@$(PY) manage.py messages
+
 .PHONY: requirements
 requirements: .venv/installed ## compile the pins of pyproject.toml into requirements*.txt
 	@.ci/install --compile

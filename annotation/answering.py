@@ -13,6 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
 from annotation import ordering
 from annotation.errors import Refused
 from annotation.models import Flag, Project, SkipReason, Span, Verdict
@@ -92,7 +96,7 @@ class Marked:
             if not all(isinstance(word, str) for word in words):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise Unfit("A highlight cannot be read. Take it off and mark the words again.", field="span") from None
+            raise Unfit(_("A highlight cannot be read. Take it off and mark the words again."), field="span") from None
         place, polarity, tag = words
         message, start, end = numbers
         return cls(place=place, message=message, start=start, end=end, polarity=polarity, tag=tag, principle=principle)
@@ -219,38 +223,47 @@ class Terms:
         if answer.verdict == Verdict.PREFER:
             if answer.strength is None or abs(answer.strength) not in self.strengths:
                 raise Unfit(
-                    "This project's scale has no such answer. Choose one of those on the page.", field="verdict"
+                    _("This project's scale has no such answer. Choose one of those on the page."), field="verdict"
                 )
         elif answer.verdict == Verdict.TIE:
             if not self.allow_tie:
                 raise Unfit(
-                    "This project asks for a decision: “about the same” is not offered. Choose A or B.", field="verdict"
+                    _("This project asks for a decision: “about the same” is not offered. Choose A or B."),
+                    field="verdict",
                 )
         elif answer.verdict == Verdict.BOTH_BAD:
             if not self.allow_both_bad:
                 raise Unfit(
-                    "“Both bad” is not offered in this project. Choose one of those on the page.", field="verdict"
+                    _("“Both bad” is not offered in this project. Choose one of those on the page."), field="verdict"
                 )
         elif answer.verdict != Verdict.SKIP:
-            raise Unfit("Choose an answer first.", field="verdict")
+            raise Unfit(_("Choose an answer first."), field="verdict")
         if answer.verdict == Verdict.SKIP and answer.skip_reason not in SkipReason.values:
-            raise Unfit("Say why you skip this pair: choose one of the reasons.", field="skip_reason")
+            raise Unfit(_("Say why you skip this pair: choose one of the reasons."), field="skip_reason")
         for flag in answer.flags:
             if flag not in Flag.values:
-                raise Unfit(f"There is no flag “{flag[:60]}”. Choose one of those on the page.", field="flag")
+                raise Unfit(
+                    _("There is no flag “%(flag)s”. Choose one of those on the page.") % {"flag": flag[:60]},
+                    field="flag",
+                )
         for tag in answer.tags:
             if tag not in self.tags:
                 raise Unfit(
-                    f"“{tag[:60]}” is not among this project's reasons any more. Take it off and send again.",
+                    _("“%(tag)s” is not among this project's reasons any more. Take it off and send again.")
+                    % {"tag": tag[:60]},
                     field="tag",
                 )
         if "\0" in answer.text:
             raise Unfit(
-                "Your text contains a NUL character, which cannot be stored. Remove it and send again.", field="note"
+                _("Your text contains a NUL character, which cannot be stored. Remove it and send again."), field="note"
             )
         if len(answer.text) > LONGEST_TEXT:
             raise Unfit(
-                f"Your text has {len(answer.text):,} characters; {LONGEST_TEXT:,} is the most. Shorten it.",
+                _("Your text has %(n)s characters; %(most)s is the most. Shorten it.")
+                % {
+                    "n": number_format(len(answer.text), force_grouping=True),
+                    "most": number_format(LONGEST_TEXT, force_grouping=True),
+                },
                 field="note",
             )
         self._check_spans(answer)
@@ -258,26 +271,30 @@ class Terms:
         required = self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP
         if required and not answer.text.strip() and not answer.tags and not answer.spans:
             raise Unfit(
-                "This project needs a reason for every verdict. Choose a tag, highlight words, or write a sentence.",
+                _("This project needs a reason for every verdict. Choose a tag, highlight words, or write a sentence."),
                 field="note",
             )
 
     def _check_spans(self, answer: Answer) -> None:
         if len(answer.spans) > MOST_SPANS:
-            raise Unfit(f"There are {len(answer.spans)} highlights; {MOST_SPANS} is the most.", field="span")
+            raise Unfit(
+                _("There are %(n)s highlights; %(most)s is the most.") % {"n": len(answer.spans), "most": MOST_SPANS},
+                field="span",
+            )
         for span in answer.spans:
             if span.place not in ("prompt", "first", "second") or span.polarity not in Span.Polarity.values:
-                raise Unfit("A highlight cannot be read. Take it off and mark the words again.", field="span")
+                raise Unfit(_("A highlight cannot be read. Take it off and mark the words again."), field="span")
             if not 0 <= span.start < span.end:
-                raise Unfit("A highlight is empty. Take it off and mark the words again.", field="span")
+                raise Unfit(_("A highlight is empty. Take it off and mark the words again."), field="span")
             if span.tag and span.tag not in self.tags:
                 raise Unfit(
-                    f"“{span.tag[:60]}” is not among this project's reasons any more. Take it off that highlight.",
+                    _("“%(tag)s” is not among this project's reasons any more. Take it off that highlight.")
+                    % {"tag": span.tag[:60]},
                     field="span",
                 )
             if span.principle is not None and span.principle not in self.principles:
                 raise Unfit(
-                    "A highlight names a principle that the guideline in force does not have. Choose another.",
+                    _("A highlight names a principle that the guideline in force does not have. Choose another."),
                     field="span",
                 )
 
@@ -285,16 +302,16 @@ class Terms:
         for principle, vote in answer.votes.items():
             if principle not in self.principles:
                 raise Unfit(
-                    "The guideline has changed, and one of the principles is not in it. Load the page again.",
+                    _("The guideline has changed, and one of the principles is not in it. Load the page again."),
                     field="votes",
                 )
             if vote not in ordering.Vote.values:
-                raise Unfit("Say for each principle: A, B, the same, or not relevant.", field="votes")
+                raise Unfit(_("Say for each principle: A, B, the same, or not relevant."), field="votes")
         if answer.deciding and answer.deciding not in answer.votes:
-            raise Unfit("Choose the principle that decided from those that you have answered.", field="deciding")
+            raise Unfit(_("Choose the principle that decided from those that you have answered."), field="deciding")
         undecided = answer.deciding is None and answer.verdict == Verdict.PREFER
         if undecided and ordering.conflict(answer.votes):
-            raise Unfit("Your principles pull apart. Say which one decided.", field="deciding")
+            raise Unfit(_("Your principles pull apart. Say which one decided."), field="deciding")
 
 
 # What a browser measured never stands in the way of an answer: an impossible number is unknown.
@@ -336,27 +353,33 @@ def in_words(said: Said, *, scale: int) -> str:
     )
     parts = [verdict]
     if words := len(said.text.split()):
-        parts.append("1 word" if words == 1 else f"{words} words")
+        parts.append(ngettext("%(n)s word", "%(n)s words", words) % {"n": words})
     if said.tags:
-        parts.append("1 reason" if len(said.tags) == 1 else f"{len(said.tags)} reasons")
+        parts.append(ngettext("%(n)s reason", "%(n)s reasons", len(said.tags)) % {"n": len(said.tags)})
     if said.spans:
-        parts.append("1 highlight" if said.spans == 1 else f"{said.spans} highlights")
+        parts.append(ngettext("%(n)s highlight", "%(n)s highlights", said.spans) % {"n": said.spans})
     if said.flags:
-        parts.append("flagged: " + ", ".join(_lower(str(Flag(flag).label)) for flag in said.flags))
+        flags = ", ".join(_inside(str(Flag(flag).label)) for flag in said.flags)
+        parts.append(_("flagged: %(flags)s") % {"flags": flags})
     return " · ".join(parts)
 
 
 def verdict_in_words(*, verdict: str, strength: int | None, swapped: bool, skip_reason: str, scale: int) -> str:
     """“B slightly better”, “About the same”, “Both bad”, “Skipped: I do not read this language”."""
     if verdict == Verdict.SKIP:
-        return f"Skipped: {SkipReason(skip_reason).label}"
+        return _("Skipped: %(reason)s") % {"reason": SkipReason(skip_reason).label}
     towards_a = turned(strength, swapped=swapped)
     if not towards_a:
         return str(Verdict(verdict).label)
+    side = "A" if towards_a > 0 else "B"
     # A scale of two points knows better only, not how much.
-    how = "" if scale == 2 else {1: "slightly ", 2: "", 3: "much "}[abs(towards_a)]
-    return f"{'A' if towards_a > 0 else 'B'} {how}better"
+    how = 2 if scale == 2 else abs(towards_a)
+    if how == 1:
+        return _("%(side)s slightly better") % {"side": side}
+    return (_("%(side)s much better") if how == 3 else _("%(side)s better")) % {"side": side}
 
 
-def _lower(label: str) -> str:
-    return label[0].lower() + label[1:]
+def _inside(label: str) -> str:
+    """A label inside of a sentence: small, in languages that write it so there."""
+    small = pgettext("are labels written with a small letter inside of a sentence: yes or no", "yes") == "yes"
+    return label[0].lower() + label[1:] if small else label

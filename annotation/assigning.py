@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext, ngettext
 
 from annotation import rendering, typesetting
 from annotation.answering import Said
 from annotation.models import Annotator, Project
+from annotation.wording import NOTHING_TO_JUDGE
 
 # What an annotator holds: the pair on the screen and the next two.
 HELD = 3
@@ -535,15 +537,19 @@ def why_empty(*, project: Project, annotator: Annotator) -> dict[str, Any]:
     """
     c = counts_of(annotator_id=annotator.pk)
     reason = _reason(c)
-    title, text = WORDS[reason]
-    facts = [(c.done, "answers are yours, and saved." if c.done != 1 else "answer is yours, and saved.")]
+    title, text = NOTHING_TO_JUDGE[reason]
+    facts = [(c.done, ngettext("answer is yours, and saved.", "answers are yours, and saved.", c.done))]
     if c.elsewhere:
-        are = "pair is" if c.elsewhere == 1 else "pairs are"
-        facts.append((c.elsewhere, f"{are} open with other annotators. If someone lets one go, it comes to you."))
+        sentence = ngettext(
+            "pair is open with other annotators. If someone lets one go, it comes to you.",
+            "pairs are open with other annotators. If someone lets one go, it comes to you.",
+            c.elsewhere,
+        )
+        facts.append((c.elsewhere, sentence))
     if c.skipped:
-        facts.append((c.skipped, "of your answers are skips. You can change them in My answers."))
+        facts.append((c.skipped, gettext("of your answers are skips. You can change them in My answers.")))
     numbers = {"done": c.done, "skipped": c.skipped, "elsewhere": c.elsewhere, "open": c.open, "pairs": c.pairs}
-    return {"reason": reason, "title": title, "text": text, "counts": numbers, "facts": facts}
+    return {"reason": reason, "title": str(title), "text": str(text), "counts": numbers, "facts": facts}
 
 
 def _reason(c: Counts) -> str:
@@ -556,21 +562,6 @@ def _reason(c: Counts) -> str:
     if c.elsewhere:
         return "elsewhere"
     return "yours_done" if c.done >= c.pairs else "all_done"
-
-
-WORDS = {
-    "setup": ("Nothing to judge yet.", "This project is being set up. The pairs have not been released."),
-    "paused": (
-        "This project is paused.",
-        "The project's lead has paused judging. Your answers are saved, and drafts are kept.",
-    ),
-    "closed": ("This project is closed.", "Judging has ended. Your answers are saved and can no longer be changed."),
-    "no_pairs": ("Nothing to judge yet.", "No pairs have been imported into this project."),
-    "elsewhere": ("That was the last pair for you for now.", "Every remaining pair is open with another annotator."),
-    "yours_done": ("You have judged every pair.", "There is no pair in this project that you have not judged."),
-    "all_done": ("That was the last pair for you.", "Every other pair has all the judgements that it needs."),
-    "waiting": ("One moment.", "A pair has just become free. Check for new pairs."),
-}
 
 
 # ---- talking to the database ----------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation import assigning, ordering
 from annotation.answering import sides
@@ -118,7 +120,11 @@ def missed(annotator: Annotator) -> list[Judgement]:
 # ---- what is explained ----------------------------------------------------------------------------------------------
 
 MOST_EXAMPLES = 20
-RIGHT = {"first": "A is better", "second": "B is better", "tie": "About the same"}
+RIGHT = {
+    "first": gettext_lazy("A is better"),
+    "second": gettext_lazy("B is better"),
+    "tie": gettext_lazy("About the same"),
+}
 
 
 def examples(*, project: Project) -> list[dict[str, Any]]:
@@ -215,13 +221,13 @@ def why_nothing(annotator: Annotator) -> dict[str, Any] | None:
     now = standing_of(annotator)
     if now.state == "failed":
         title, text = (
-            "Your rounds are over.",
-            "You have judged two rounds of pairs. The project's lead goes on from here.",
+            _("Your rounds are over."),
+            _("You have judged two rounds of pairs. The project's lead goes on from here."),
         )
     elif now.state == "open":
         title, text = (
-            "There are no more pairs for your round.",
-            "The project's lead has to add some before you can go on.",
+            _("There are no more pairs for your round."),
+            _("The project's lead has to add some before you can go on."),
         )
     else:
         return None

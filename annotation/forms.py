@@ -9,6 +9,7 @@ from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
+from django.utils.translation import gettext_lazy as _
 
 from annotation.errors import Refused
 from annotation.founding import SETTINGS, read_tags
@@ -43,15 +44,15 @@ class Described(forms.Form):
 class JoinForm(Described):
     """A new account for somebody who was invited."""
 
-    name = forms.CharField(label="Your name", max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = forms.CharField(label=_("Your name"), max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     email = forms.EmailField(
-        label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
+        label=_("E-mail address"), max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "username"})
     )
     password = forms.CharField(
-        label="Password",
+        label=_("Password"),
         max_length=256,
         strip=False,
-        help_text="At least 12 characters. A few words that do not belong together are good.",
+        help_text=_("At least 12 characters. A few words that do not belong together are good."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "minlength": 12}),
     )
 
@@ -60,7 +61,7 @@ class JoinForm(Described):
         if invited:
             self.fields["email"].initial = invited
             self.fields["email"].widget.attrs["readonly"] = True
-            self.fields["email"].help_text = "The invitation is for this address."
+            self.fields["email"].help_text = _("The invitation is for this address.")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -8,20 +8,26 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation import assigning
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Invitation, Project, Role, User
 from annotation.recording import record
 from annotation.signing_in import digest_of
+from annotation.wording import in_a_sentence
 
 MOST_PLACES = 500
 MOST_DAYS = 90
 
-UNKNOWN = "This invitation does not exist. Check that the whole link was copied, or ask for a new one."
-WITHDRAWN = "This invitation was withdrawn. Ask the person who invited you for a new one."
-EXPIRED = "This invitation is too old: it ended on {date}. Ask the person who invited you for a new one."
-FULL = "Every place of this invitation is taken. Ask the person who invited you for a new one."
+UNKNOWN = gettext_lazy("This invitation does not exist. Check that the whole link was copied, or ask for a new one.")
+WITHDRAWN = gettext_lazy("This invitation was withdrawn. Ask the person who invited you for a new one.")
+EXPIRED = gettext_lazy(
+    "This invitation is too old: it ended on %(date)s. Ask the person who invited you for a new one."
+)
+FULL = gettext_lazy("Every place of this invitation is taken. Ask the person who invited you for a new one.")
 
 
 @transaction.atomic
@@ -100,7 +106,7 @@ def find_invitation(*, token: str) -> Invitation:
     """
     invitation = Invitation.objects.select_related("project").filter(token_digest=digest_of(token)).first()
     if invitation is None:
-        raise Refused(UNKNOWN)
+        raise Refused(str(UNKNOWN))
     if not invitation.is_open:
         raise Refused(_why_closed(invitation))
     return invitation
@@ -108,10 +114,10 @@ def find_invitation(*, token: str) -> Invitation:
 
 def _why_closed(invitation: Invitation) -> str:
     if invitation.withdrawn_at is not None:
-        return WITHDRAWN
+        return str(WITHDRAWN)
     if invitation.expires_at <= timezone.now():
-        return EXPIRED.format(date=f"{invitation.expires_at:%-d %B %Y}")
-    return FULL
+        return str(EXPIRED % {"date": date_format(invitation.expires_at, "DATE_FORMAT")})
+    return str(FULL)
 
 
 @transaction.atomic
@@ -124,15 +130,17 @@ def accept(*, token: str, user: User) -> Annotator:
     invitation = find_invitation(token=token)
     if invitation.email and invitation.email != user.email.lower():
         raise Refused(
-            f"This invitation is for another address than yours ({user.email}). Sign in with the account it is for."
+            _("This invitation is for another address than yours (%(email)s). Sign in with the account it is for.")
+            % {"email": user.email}
         )
     member = Annotator.objects.filter(project=invitation.project, user=user).first()
     if member is not None and member.is_active:
         raise Refused(
-            f"You are in this project already, as {member.get_role_display().lower()}. A lead can change that."
+            _("You are in this project already, as %(role)s. A lead can change that.")
+            % {"role": in_a_sentence(member.role)}
         )
     if member is not None:
-        raise Refused("Your place in this project was closed. Ask a lead to open it again.")
+        raise Refused(_("Your place in this project was closed. Ask a lead to open it again."))
     _take_a_place(invitation)
     try:
         with transaction.atomic():
@@ -140,7 +148,7 @@ def accept(*, token: str, user: User) -> Annotator:
                 project=invitation.project, user=user, role=invitation.role, name=user.name or user.email.split("@")[0]
             )
     except IntegrityError as error:  # The same person clicked twice: `one_membership` kept one.
-        raise Refused("You are in this project already.") from error
+        raise Refused(_("You are in this project already.")) from error
     record(
         act="member.join",
         subject=f"annotator {member.pk}",
@@ -171,8 +179,8 @@ def accept_as_new(*, token: str, name: str, email: str, password: str) -> Annota
     invitation = find_invitation(token=token)
     # Somebody else's address is refused before anything is said about accounts.
     if invitation.email and invitation.email != email.strip().lower():
-        raise Refused("This invitation is for another e-mail address. Give the address to which it was sent.")
-    taken = "There is an account with this e-mail address already. Sign in first, then open the link again."
+        raise Refused(_("This invitation is for another e-mail address. Give the address to which it was sent."))
+    taken = _("There is an account with this e-mail address already. Sign in first, then open the link again.")
     if User.objects.filter(email__iexact=email.strip()).exists():
         raise Refused(taken)
     try:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation import assigning, calibrating, ordering, recalling
 from annotation.answering import (
@@ -25,6 +26,7 @@ from annotation.answering import (
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Assignment, Draft, Judgement, PrincipleVote, Project, Rationale, Span
 from annotation.recording import record
+from annotation.wording import NOTHING_TO_JUDGE
 
 __all__ = [
     "Answer",
@@ -257,7 +259,7 @@ def _within(assignment: Assignment, spans: Iterable[Marked]) -> None:
         messages = texts.get(span.place, [])
         length = len(str(messages[span.message].get("content", ""))) if span.message < len(messages) else 0
         if span.end > length:
-            raise Unfit("A highlight lies outside of the text. Take it off and mark the words again.", field="span")
+            raise Unfit(_("A highlight lies outside of the text. Take it off and mark the words again."), field="span")
 
 
 def _text(value: object) -> str | None:
@@ -270,8 +272,9 @@ def _answered_before(*, user_id: int, slug: str, answer: Answer, claim: bool, he
     stored = Judgement.objects.filter(key=answer.key, annotator=me, assignment=answer.assignment_id).first()
     if stored is None or not stored.is_current:
         if me.project.state != Project.State.JUDGING:
-            closed = assigning.WORDS[me.project.state][0]
-            raise Refused(f"{closed} Your answer was not stored; what you wrote is kept on this page.")
+            closed = NOTHING_TO_JUDGE[me.project.state][0]
+            kept = _("Your answer was not stored; what you wrote is kept on this page.")
+            raise Refused(f"{closed} {kept}")
         raise LeaseLost(_why_lost(me=me, answer=answer, withdrawn=stored is not None))
     following = None
     if claim:
@@ -292,10 +295,12 @@ def _answered_before(*, user_id: int, slug: str, answer: Answer, claim: bool, he
 
 def _why_lost(*, me: Annotator, answer: Answer, withdrawn: bool) -> str:
     if withdrawn:
-        return "This answer was taken back since. Send it again from the page that shows the pair now."
+        return _("This answer was taken back since. Send it again from the page that shows the pair now.")
     if Assignment.objects.filter(pk=answer.assignment_id, annotator=me, done_at__isnull=False).exists():
-        return "You have answered this pair already, in another window. It is stored; you can change it in My answers."
-    return "Your time for this pair ran out, and it went back to the queue. What you wrote is kept on this page."
+        return _(
+            "You have answered this pair already, in another window. It is stored; you can change it in My answers."
+        )
+    return _("Your time for this pair ran out, and it went back to the queue. What you wrote is kept on this page.")
 
 
 # ---- taking back and revising ---------------------------------------------------------------------------------------
@@ -310,7 +315,7 @@ def undo(*, annotator: Annotator) -> Assignment:
     """
     me = _lock(annotator)
     if me.project.state != Project.State.JUDGING:
-        raise Refused(f"{assigning.WORDS[me.project.state][0]} Answers cannot be taken back now.")
+        raise Refused(f"{NOTHING_TO_JUDGE[me.project.state][0]} {_('Answers cannot be taken back now.')}")
     latest = (
         Judgement.objects.current()
         .filter(
@@ -321,7 +326,7 @@ def undo(*, annotator: Annotator) -> Assignment:
         .first()
     )
     if latest is None:
-        raise Refused("There is no answer to take back.")
+        raise Refused(_("There is no answer to take back."))
     now = timezone.now()
     Judgement.objects.filter(pk=latest.pk).update(is_current=False)
     assignment = latest.assignment
@@ -347,11 +352,11 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
     """
     me = _lock(annotator)
     if me.project.state == Project.State.CLOSED:
-        raise Refused("This project is closed. Answers can no longer be changed.")
+        raise Refused(_("This project is closed. Answers can no longer be changed."))
     repeated = Judgement.objects.filter(key=answer.key).first()
     if repeated is not None:
         if (repeated.assignment_id, repeated.annotator_id) != (assignment.pk, me.pk):
-            raise Stale("This page is out of date. Open the answer again; what you wrote is kept here.")
+            raise Stale(_("This page is out of date. Open the answer again; what you wrote is kept here."))
         return repeated
     terms = terms_of(me.project.slug, fresh=True)
     assert terms is not None
@@ -364,10 +369,13 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         .first()
     )
     if current is None:
-        raise Refused("This answer was taken back. Judge the pair again on the judging page.")
+        raise Refused(_("This answer was taken back. Judge the pair again on the judging page."))
     if current.revision != expected_revision:
         raise Stale(
-            "You have changed this answer in another window since. That version is stored, and this one is kept here."
+            _(
+                "You have changed this answer in another window since. "
+                "That version is stored, and this one is kept here."
+            )
         )
     Judgement.objects.filter(pk=current.pk).update(is_current=False)
     latest = Judgement.objects.filter(assignment=assignment).order_by("-revision").values_list("revision", flat=True)[0]
@@ -484,24 +492,27 @@ def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: 
         )
         mine, saved = cursor.fetchone()
     if not mine:
-        raise LeaseLost("This pair is no longer open with you. What you wrote is kept on this page.")
+        raise LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
     return bool(saved)
 
 
 def readable_draft(body: str) -> str:
     """The body as JSON that the database can hold; raises Unfit."""
     if len(body) > LARGEST_DRAFT or len(body.encode(errors="surrogatepass")) > LARGEST_DRAFT:
-        raise Unfit(f"The draft is larger than {LARGEST_DRAFT // 1024} kB. Shorten your text.", field="body")
+        raise Unfit(
+            _("The draft is larger than %(most)s kB. Shorten your text.") % {"most": LARGEST_DRAFT // 1024},
+            field="body",
+        )
     try:
         fields = json.loads(body, parse_constant=_no_number)
         text = json.dumps(fields, ensure_ascii=False)
         text.encode()  # Half a character (a lone surrogate) cannot be stored.
     except (ValueError, RecursionError):
-        raise Unfit("The draft is not JSON, or holds a character that cannot be stored.", field="body") from None
+        raise Unfit(_("The draft is not JSON, or holds a character that cannot be stored."), field="body") from None
     if not isinstance(fields, dict):
-        raise Unfit("The draft is not a JSON object.", field="body")
+        raise Unfit(_("The draft is not a JSON object."), field="body")
     if "\\u0000" in text.replace("\\\\", ""):
-        raise Unfit("Your text contains a NUL character, which cannot be stored. Remove it.", field="body")
+        raise Unfit(_("Your text contains a NUL character, which cannot be stored. Remove it."), field="body")
     return text
 
 

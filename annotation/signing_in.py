@@ -10,12 +10,14 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from rest_framework.authtoken.models import Token
 
 from annotation.errors import Refused
@@ -93,7 +95,7 @@ def use_sign_in_link(*, token: str) -> SignInLink:
     link = SignInLink.objects.select_related("user").filter(token_digest=digest_of(token)).first()
     taken = link and SignInLink.objects.filter(pk=link.pk, used_at=None, expires_at__gt=now).update(used_at=now)
     if not link or not taken or not link.user.is_active:
-        raise Refused("This link was used already or is too old. Ask for a new one, or sign in with your password.")
+        raise Refused(_("This link was used already or is too old. Ask for a new one, or sign in with your password."))
     link.used_at = now
     record(act="sign_in_link.use", subject=link.user.email, actor=link.user)
     return link
@@ -140,6 +142,20 @@ def change_account(*, user: User, name: str, is_active: bool, is_staff: bool, ac
         record(act="account.change", subject=stored.email, actor=actor, before=before, after=changed)
     stored.refresh_from_db()
     return stored
+
+
+@transaction.atomic
+def choose_language(*, user: User, language: str) -> User:
+    """Keep the language in which `user` wants the pages; empty: the one that the browser asks for.
+
+    Raises:
+        Refused: there is no translation into it.
+    """
+    if language and language not in dict(settings.LANGUAGES):
+        raise Refused(_("There is no translation into this language. Choose one of the list."))
+    User.objects.filter(pk=user.pk).update(language=language)
+    user.language = language
+    return user
 
 
 @transaction.atomic

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from annotation.views import answers, entrances, guidelines, health, imports, judging, models, people, projects, runs
+from annotation.views import (
+    answers,
+    entrances,
+    guidelines,
+    health,
+    imports,
+    judging,
+    languages,
+    models,
+    people,
+    projects,
+    runs,
+)
 
 entrance_urls: list[URLPattern] = [
     path("", entrances.home, name="home"),
@@ -12,6 +24,7 @@ entrance_urls: list[URLPattern] = [
     path("account/token", entrances.token, name="account_token"),
     path("account/token/make", entrances.token_make, name="token_make"),
     path("account/token/revoke", entrances.token_revoke, name="token_revoke"),
+    path("language", languages.set_language, name="set_language"),
     path("health", health.health, name="health"),
     # What the sign-in library offers and this house does not have. These stand before its own patterns.
     path("accounts/email/", entrances.not_here),

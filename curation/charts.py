@@ -11,6 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
 HEIGHT = 150
 BASE = 128.0
 # The share of the width that is left free for the labels of the y axis.
@@ -126,7 +129,11 @@ class Bands:
 
 def stack(*, done: int, leased: int, total: int) -> Stack:
     """Shares of a total; a share that exists is at least 0.8 wide, or it could not be seen."""
-    label = f"{done:,} done, {leased:,} leased, {max(0, total - done - leased):,} left"
+    left = max(0, total - done - leased)
+    numbers = {
+        name: number_format(n, force_grouping=True) for name, n in (("done", done), ("leased", leased), ("left", left))
+    }
+    label = _("%(done)s done, %(leased)s leased, %(left)s left") % numbers
     if total <= 0:
         return Stack(done="0", leased="0", label=label)
     a = 100 * done / total

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Project, Role, User
 from curation import progress
@@ -15,7 +16,7 @@ from curation.models import Measurement
 # The coefficient that the list and the overview show.
 AGREEMENT = "alpha_nominal"
 # The states by which the list can be narrowed; "released" is no state of a project but that something left it.
-STATES = {**dict(Project.State.choices), "released": "Released"}
+STATES = {**dict(Project.State.choices), "released": _("Released")}
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,29 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class Verdict(models.TextChoices):
-    PREFER = "prefer", "Prefers one"
-    TIE = "tie", "About the same"
-    BOTH_BAD = "both_bad", "Both bad"
-    SKIP = "skip", "Skipped"
+    PREFER = "prefer", _("Prefers one")
+    TIE = "tie", _("About the same")
+    BOTH_BAD = "both_bad", _("Both bad")
+    SKIP = "skip", _("Skipped")
 
 
 class SkipReason(models.TextChoices):
-    CANNOT_JUDGE = "cannot_judge", "I cannot tell which is better"
-    EXPERTISE = "expertise", "It needs knowledge I lack"
-    BROKEN = "broken", "Something is broken or cut off"
-    LANGUAGE = "language", "I do not read this language"
-    RATHER_NOT = "rather_not", "I would rather not read this"
+    CANNOT_JUDGE = "cannot_judge", _("I cannot tell which is better")
+    EXPERTISE = "expertise", _("It needs knowledge I lack")
+    BROKEN = "broken", _("Something is broken or cut off")
+    LANGUAGE = "language", _("I do not read this language")
+    RATHER_NOT = "rather_not", _("I would rather not read this")
 
 
 class Flag(models.TextChoices):
-    HARMFUL = "harmful", "Harmful content"
-    PERSONAL = "personal", "Personal data"
-    IDENTITY = "identity", "Reveals which model wrote it"
-    OTHER = "other", "Something else"
+    HARMFUL = "harmful", _("Harmful content")
+    PERSONAL = "personal", _("Personal data")
+    IDENTITY = "identity", _("Reveals which model wrote it")
+    OTHER = "other", _("Something else")
 
 
 class JudgementQuerySet(models.QuerySet["Judgement"]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 def default_tags() -> list[dict[str, str]]:
@@ -31,10 +32,10 @@ class Scale(models.IntegerChoices):
 
 class Project(models.Model):
     class State(models.TextChoices):
-        SETUP = "setup", "Setting up"
-        JUDGING = "judging", "Judging"
-        PAUSED = "paused", "Paused"
-        CLOSED = "closed", "Closed"
+        SETUP = "setup", _("Setting up")
+        JUDGING = "judging", _("Judging")
+        PAUSED = "paused", _("Paused")
+        CLOSED = "closed", _("Closed")
 
     class RationalePolicy(models.TextChoices):
         OFF = "off", "Not asked"

@@ -9,9 +9,11 @@ from __future__ import annotations
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
+from annotation import wording
+
 register = template.Library()
 
 
 @register.filter
 def rendered(html: str) -> SafeString:
-    return mark_safe(html)
+    return mark_safe(wording.framed(html))

@@ -10,6 +10,7 @@ from django.db.models import Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import judging, recalling, rendering, typesetting
@@ -115,7 +116,7 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
             if is_fetch(request):
                 saved = {"assignment": assignment.pk, "text": recalling.echo(revised), "revision": revised.revision}
                 return as_json({"saved": saved})
-            messages.success(request, f"Saved: {recalling.echo(revised)}")
+            messages.success(request, _("Saved: %(answer)s") % {"answer": recalling.echo(revised)})
             return redirect_after_post("answers", slug)
     assert me.user_id is not None
     judging.keep_terms(me.project)

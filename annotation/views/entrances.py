@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.authtoken.models import Token
 
@@ -39,7 +40,7 @@ def enter(request: HttpRequest, token: str) -> HttpResponse:
     try:
         link = use_sign_in_link(token=token)
     except Refused as error:
-        return _refused(request, "This link does not work any more", error)
+        return _refused(request, _("This link does not work any more"), error)
     return _sign_in(request, link.user, link.next_path)
 
 
@@ -51,10 +52,10 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         form = JoinForm(request.POST if request.method == "POST" else None, invited=invitation.email)
         if request.method == "POST" and request.user.is_authenticated:
             member = accept(token=token, user=account_of(request))
-            messages.success(request, f"You have joined {member.project}.")
+            messages.success(request, _("You have joined %(project)s.") % {"project": member.project})
             return redirect("home")
     except Refused as error:
-        return _refused(request, "You can not join with this link", error)
+        return _refused(request, _("You can not join with this link"), error)
     if request.method == "POST" and form.is_valid():
         try:
             member = accept_as_new(token=token, **form.cleaned_data)
@@ -106,7 +107,7 @@ def token_make(request: HttpRequest) -> HttpResponse:
 @require_POST
 def token_revoke(request: HttpRequest) -> HttpResponse:
     if revoke_token(user=account_of(request)):
-        messages.success(request, "The token does not work any more.")
+        messages.success(request, _("The token does not work any more."))
     return redirect("account_token")
 
 

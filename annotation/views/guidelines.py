@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import guiding
@@ -44,7 +45,9 @@ def acknowledge(request: HttpRequest, slug: str) -> HttpResponse:
     if me.project.guideline is None:
         raise Http404
     guiding.acknowledge(annotator=me, guideline=me.project.guideline)
-    messages.success(request, f"You have acknowledged version {me.project.guideline.version}.")
+    messages.success(
+        request, _("You have acknowledged version %(version)s.") % {"version": me.project.guideline.version}
+    )
     return redirect("guideline", slug)
 
 

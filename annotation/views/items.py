@@ -12,8 +12,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
-from annotation import judging, ordering
+from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Flag, Guideline, Project, SkipReason
@@ -34,9 +36,9 @@ def item_of(handed: Handed, *, slug: str, user_id: int, position: int) -> Item:
     return {
         "assignment": handed.assignment_id,
         "key": str(uuid.uuid4()),
-        "prompt": handed.prompt,
-        "a": a,
-        "b": b,
+        "prompt": wording.framed(handed.prompt),
+        "a": wording.framed(a),
+        "b": wording.framed(b),
         "prompt_lang": handed.prompt_language,
         "a_lang": a_lang,
         "b_lang": b_lang,
@@ -78,6 +80,7 @@ def controls_for(project: Project, item: Item | None = None, **extra: Any) -> st
         project.rationale_policy,
         tags,
         project.guideline_id,
+        get_language(),
     )
 
 
@@ -90,6 +93,7 @@ def _controls(
     rationale_policy: str,
     tags: tuple[tuple[str, str], ...],
     guideline_id: int | None,
+    language: str | None,
 ) -> str:
     project = Project(
         question=question,
@@ -114,6 +118,7 @@ def _controls_of(project: Project, tags: Sequence[tuple[str, str]], *, item: Ite
     labels = dict(tags)
     context = {
         "project": project,
+        "question": wording.as_offered(project.question),
         "entered": filled,
         "spans": [_span_row(span, labels) for span in filled.get("span") or [] if isinstance(span, dict)],
         "ask": ask,
@@ -127,7 +132,7 @@ def _controls_of(project: Project, tags: Sequence[tuple[str, str]], *, item: Ite
 
 def _span_row(span: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
     """A highlight for the form without script: what is sent, and words for it."""
-    place = {"a": "A", "b": "B", "prompt": "Prompt"}.get(str(span.get("place")), "")
+    place = {"a": "A", "b": "B", "prompt": _("Prompt")}.get(str(span.get("place")), "")
     return {
         "value": json.dumps(span, ensure_ascii=False),
         "place": place,
@@ -232,7 +237,9 @@ def _readable(sent: list[str]) -> list[Marked]:
 def whole(request: HttpRequest, field: str) -> int:
     text = request.POST.get(field, "")
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Unfit(f"The page did not send a number as “{field}”. Reload it and try again.", field=field)
+        raise Unfit(
+            _("The page did not send a number as “%(field)s”. Reload it and try again.") % {"field": field}, field=field
+        )
     return int(text)
 
 

@@ -14,6 +14,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotation import assigning, calibrating, guiding, judging
@@ -48,7 +49,7 @@ def signed_in(view: View) -> View:
         if is_fetch(request):
             sign_in = reverse("account_login")
             return as_json(
-                {"error": "You are signed out. Sign in again; what you wrote is kept.", "sign_in": sign_in}, 401
+                {"error": _("You are signed out. Sign in again; what you wrote is kept."), "sign_in": sign_in}, 401
             )
         return redirect_to_login(request.get_full_path())
 
@@ -144,7 +145,7 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
     except Refused as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"Saved: {outcome.echo}")
+        messages.success(request, _("Saved: %(answer)s") % {"answer": outcome.echo})
     return redirect_after_post("judge", slug)
 
 
@@ -210,7 +211,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, str(error))
         return redirect_after_post("judge", slug)
     if not is_fetch(request):
-        messages.success(request, "Taken back. Your answer is as you left it.")
+        messages.success(request, _("Taken back. Your answer is as you left it."))
         return redirect_after_post("judge", slug)
     handed = assigning.held_by(user_id=me.user_id, slug=slug)
     at = assigning.counts_of(annotator_id=me.pk)

@@ -1,12 +1,13 @@
 /* What was entered so far: the form as data, kept in this browser at once and on the server soon after. */
-import { $, $$, ACTS, cfg, editing, form, note, plural, say, store } from './kit.js';
+import { $, $$, ACTS, cfg, counted, editing, form, note, phrase, say, store } from './kit.js';
 import { marks, setMarks } from './marks.js';
 import { firstKey } from './pace.js';
 import { later, locked, post, quietly, stand, unstand } from './server.js';
 import { decided, settle, setVotes, verdictWaits, votes } from './votes.js';
 
-export const VERDICTS = { a3: 'A much better', a2: 'A better', a1: 'A slightly better', same: 'About the same', b1: 'B slightly better', b2: 'B better', b3: 'B much better', bad: 'Both bad' };
-if ($('.scale[data-points="2"]')) Object.assign(VERDICTS, { a1: 'A better', b1: 'B better' });
+/* A scale of two points knows better only, not how much. */
+const ONLY_BETTER = $('.scale[data-points="2"]') ? { a1: 'a2', b1: 'b2' } : {};
+export const inWords = v => phrase(ONLY_BETTER[v] || v);
 /* Keys keep their place on the seven-point scale; on a shorter one the outer keys choose the strongest answer there is. */
 const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 5: ['b1'], 6: ['b2', 'b1'], 7: ['b3', 'b2', 'b1'], 0: ['bad'] };
 const QUESTION = $('[data-line]').dataset.question;
@@ -26,16 +27,16 @@ export function fillForm(f) {
 }
 const segment = window.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: 'word' }) : null;
 export const countWords = s => segment ? [...segment.segment(s)].filter(w => w.isWordLike).length : s.split(/\s+/).filter(Boolean).length;
-function words() { if (!note) return; const n = countWords(note.value); $('[data-words]').textContent = n ? plural(n, 'word') : ''; }
-export function line(text, kind) { const p = $('[data-line]'), v = verdict(); p.textContent = text || (v ? VERDICTS[v] : QUESTION); p.dataset.kind = kind || (v ? 'chosen' : ''); p.title = text ? text : ''; }
+function words() { if (!note) return; const n = countWords(note.value); $('[data-words]').textContent = n ? counted('words', n) : ''; }
+export function line(text, kind) { const p = $('[data-line]'), v = verdict(); p.textContent = text || (v ? inWords(v) : QUESTION); p.dataset.kind = kind || (v ? 'chosen' : ''); p.title = text ? text : ''; }
 ACTS.choose = k => {
-  if (verdictWaits()) { line('Principle by principle first', 'nudge'); return say('Principle by principle first. Press M.'); }
+  if (verdictWaits()) { line(phrase('principles_first'), 'nudge'); return say(phrase('principles_first_said')); }
   const r = RULER[k].map(v => $(`[name="verdict"][value="${v}"]`, form)).find(Boolean);
-  if (!r) return line(k === '4' ? 'This project asks for a decision: A or B' : 'This project does not offer both bad', 'nudge');
+  if (!r) return line(k === '4' ? phrase('no_tie') : phrase('no_both_bad'), 'nudge');
   firstKey(); r.checked = true; r.focus({ preventScroll: true }); r.dispatchEvent(new Event('input', { bubbles: true }));
 };
 export function showFlags() {
-  const b = $('[data-flag]'); b.toggleAttribute('data-on', flags.size > 0); $('[data-flag-label]').textContent = flags.size ? 'Flagged' : 'Flag';
+  const b = $('[data-flag]'); b.toggleAttribute('data-on', flags.size > 0); $('[data-flag-label]').textContent = phrase(flags.size ? 'flagged' : 'flag');
   $$('[data-flag-as]').forEach(i => i.setAttribute('aria-checked', flags.has(i.dataset.flagAs)));
 }
 export function flip(f) { if (flags.has(f)) flags.delete(f); else flags.add(f); showFlags(); touched(); return flags.has(f); }
@@ -45,7 +46,7 @@ export const queued = () => store.get('queue', []);
 export const draftName = id => `draft:${editing ? 'edit:' : ''}${id}`;
 export function save(kind, text) {
   const out = $('[data-save]'), was = out.dataset.kind, n = queued().length + (kind === 'offline' && !editing && at.unsaved ? 1 : 0);
-  const said = text || { empty: '', saved: 'Saved', saving: 'Saving…', local: 'Kept on this device', offline: `Offline: kept here, ${n} waiting` }[kind];
+  const said = text || (kind === 'empty' ? '' : kind === 'offline' ? counted('offline', n) : phrase(kind));
   out.dataset.kind = kind; $('[data-save-text]').textContent = said;
   if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
 }
@@ -54,9 +55,9 @@ export function touched() {
   if (!at.item?.assignment) return;
   at.nudged = false; edits += 1; at.unsaved = true; firstKey();
   const kept = keepHere();
-  if (editing) return save('local', kept ? 'Kept here until you save' : 'Not saved yet');
+  if (editing) return save('local', phrase(kept ? 'kept_until_saved' : 'not_saved_yet'));
   clearTimeout(draftTimer);
-  if (!navigator.onLine) return save('offline', kept ? '' : 'Offline, and this browser keeps nothing');
+  if (!navigator.onLine) return save('offline', kept ? '' : phrase('keeps_nothing'));
   save('saving');
   /* 0.6 s after the last key; while somebody types without a pause, every 3 s. */
   draftTimer = setTimeout(sendDraft, Date.now() - draftSent > 3000 ? 50 : 600);
@@ -70,11 +71,11 @@ export async function sendDraft(keepalive = false) {
   /* Another pair came meanwhile, or a newer draft is on its way: this answer says nothing any more. */
   if (mine !== at.item.assignment || error?.name === 'AbortError') return;
   if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; save('saved'); } return; }
-  if (locked(status, data)) return save('local', 'Kept here');
+  if (locked(status, data)) return save('local', phrase('kept_here'));
   if (later(status)) { save('offline'); draftTimer = setTimeout(sendDraft, 10000); return; }
-  save('local', 'Kept here');
-  if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || 'This pair is no longer yours. What you wrote is kept here.' });
-  else line(data.error || 'The draft could not be saved', 'error');
+  save('local', phrase('kept_here'));
+  if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || phrase('not_yours') });
+  else line(data.error || phrase('draft_not_saved'), 'error');
 }
 export const draftSoon = () => { draftTimer = setTimeout(sendDraft, 600); };
 export function hushDraft() { clearTimeout(draftTimer); sending?.abort(); }
@@ -93,5 +94,5 @@ ACTS.save = () => saveNow();
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {
   if (!at.item?.assignment || at.unsaved || e.key !== store.name(draftName(at.item.assignment)) || !e.newValue) return;
-  if (document.hasFocus()) return; fillForm(store.get(draftName(at.item.assignment))); say('Changed in another window');
+  if (document.hasFocus()) return; fillForm(store.get(draftName(at.item.assignment))); say(phrase('changed_elsewhere'));
 });

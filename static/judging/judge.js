@@ -1,8 +1,8 @@
 /* Plumbline, judging page. The form works without these scripts; they add keys, highlights, drafts, the queue and the
    next pair without a page load. No framework, no inline handlers: they run under a policy that allows their nonce only.
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
-import { $, $$, ACTS, alerted, cfg, editing, embedded, form, note, passed, plural, say, store, uuid } from './kit.js';
-import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, keepHere, line, newest, queued, readForm, save, saveNow, sendDraft, VERDICTS } from './draft.js';
+import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, lang, note, passed, phrase, say, store, uuid } from './kit.js';
+import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, queued, readForm, save, saveNow, sendDraft } from './draft.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen } from './pace.js';
@@ -23,7 +23,7 @@ function show(item) {
     const content = piece(item[s]); if (window.katex) setMath(content);
     places[s].replaceChildren(content); places[s].lang = item[`${s}_lang`] || ''; places[s].scrollTop = 0; places[s].scrollLeft = 0;
   }
-  $('[data-position]').textContent = `of pair ${item.position}`;
+  $('[data-position]').textContent = phrase('of_pair', { n: item.position });
   form.hidden = false; $('#waiting').hidden = true; document.body.dataset.state = 'judging';
   arrive(); prepare();
 }
@@ -44,13 +44,13 @@ function advance(message) {
   const item = upcoming.shift();
   if (item) {
     show(item); $('#item-heading').focus({ preventScroll: true });
-    if (message) echo(message.text, { ...message, more: `. Pair ${item.position}.` }); else say(`Pair ${item.position}`);
+    if (message) echo(message.text, { ...message, more: `. ${phrase('pair', { n: item.position })}.` }); else say(phrase('pair', { n: item.position }));
   } else if (queued().length) wait(message);
   else { if (message) passed.set(message); keepPace(); location.assign(cfg.judge); }
 }
 function wait(message) {
   at.item = { assignment: 0, key: '', prompt: '', a: '', b: '', position: 0 }; form.hidden = true; document.body.dataset.state = 'waiting';
-  $('#waiting').hidden = false; const n = queued().length; $('[data-waiting-count]').textContent = `${plural(n, 'answer')} ${n === 1 ? 'is' : 'are'} kept here and not sent yet.`;
+  $('#waiting').hidden = false; const n = queued().length; $('[data-waiting-count]').textContent = counted('answers_kept', n);
   $('#waiting-head').focus({ preventScroll: true }); if (message) echo(message.text, message);
 }
 
@@ -61,7 +61,7 @@ function entry(f) {
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
-  const bits = [f.verdict === 'skip' ? 'Skipped' : VERDICTS[f.verdict]], n = f.note ? countWords(f.note) : 0; if (n) bits.push(plural(n, 'word')); if (f.span.length) bits.push(plural(f.span.length, 'highlight')); if (f.flag.length) bits.push('flagged');
+  const bits = [inWords(f.verdict)], n = f.note ? countWords(f.note) : 0; if (n) bits.push(counted('words', n)); if (f.span.length) bits.push(counted('highlights', f.span.length)); if (f.flag.length) bits.push(phrase('flagged_too'));
   return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: f.note, text: bits.join(' · '), at: Date.now() };
 }
 const enqueue = one => store.set('queue', [...queued().filter(q => q.key !== one.key), one]);
@@ -73,13 +73,13 @@ const wrong = (t, where) => { line(t, 'error'); alerted(t); where?.focus?.(); };
 
 form.addEventListener('submit', e => {
   e.preventDefault(); const f = readForm();
-  if (!f.verdict) return wrong('Choose an answer first', $('[name="verdict"]:enabled', form) || $('[data-votes] input:enabled', form));
-  if (undecided()) return wrong('Your principles pull apart: which one decided?', $('[name="deciding"]', form));
+  if (!f.verdict) return wrong(phrase('choose_first'), $('[name="verdict"]:enabled', form) || $('[data-votes] input:enabled', form));
+  if (undecided()) return wrong(phrase('which_decided'), $('[name="deciding"]', form));
   const bare = asks && !f.note.trim() && !f.tag.length && !f.span.length, open = missing();
-  if (bare && required) return wrong('Say why first: a tag or a sentence', $('[name="tag"]', form) || note);
+  if (bare && required) return wrong(phrase('say_why_first'), $('[name="tag"]', form) || note);
   if (bare || open) {
     /* Warns once and never blocks twice: who sends without a reason has decided so, until a reason is given again. */
-    if (!at.nudged && (!trusted || open)) { at.nudged = true; const t = open ? `${plural(open, 'principle')} without an answer. Submit again to send.` : 'No reason yet. Submit again to send without one.'; line(t, 'nudge'); say(t); return; }
+    if (!at.nudged && (!trusted || open)) { at.nudged = true; const t = open ? counted('principles_open', open) : phrase('no_reason_yet'); line(t, 'nudge'); say(t); return; }
     if (bare) trusted = true;
   } else trusted = false;
   send(f);
@@ -95,34 +95,34 @@ async function sendNew(f) {
   const { status, data } = await deliver(one);
   if (status === 200) {
     settle(one, data); lastSaved = one.assignment; unsent = null; unstand('lease'); unstand('session');
-    advance({ text: `Saved: ${data.saved.text}`, undo: true }); newGuideline(data.guideline);
+    advance({ text: phrase('saved_as', { answer: data.saved.text }), undo: true }); newGuideline(data.guideline);
     if (queued().length) flush();
   } else if (later(status)) {
     unsent = { one, item, draft: f }; store.set(draftName(one.assignment), { ...f, at: Date.now() });
-    advance({ text: `Kept here: ${one.text}`, kind: 'kept', undo: true }); save('offline'); retryLater();
+    advance({ text: phrase('kept_as', { answer: one.text }), kind: 'kept', undo: true }); save('offline'); retryLater();
   } else if (status === 409 && data.item) {
     dequeue(one); add(data.item); keep(one); store.drop(draftName(one.assignment));
     advance({ text: data.error, kind: 'kept' }); if (one.note) offerKept();
   } else if (status === 409 || status === 423) {
     /* Lost and nothing else to judge, or the project takes no answers now: everything stays in the form. */
-    dequeue(one); wrong(data.error); save('local', 'Kept here');
-    stand({ about: 'lease', kind: 'kept', text: 'Not saved. What you wrote is kept here.', href: cfg.judge, link: 'Go on' });
+    dequeue(one); wrong(data.error); save('local', phrase('kept_here'));
+    stand({ about: 'lease', kind: 'kept', text: phrase('not_saved'), href: cfg.judge, link: phrase('go_on') });
   } else { dequeue(one); at.unsaved = true; notSent(status, data); if (data.field === 'note' || data.field === 'tag') (note || form).focus?.(); }
 }
 function notSent(status, data) {
   const out = locked(status, data);
-  wrong(out ? 'Not sent: sign in again first' : later(status) ? 'No connection: kept here. Try again in a moment.' : data.error || `The server answered ${status}. Nothing was lost; try again.`); save('local');
+  wrong(out ? phrase('sign_in_first') : later(status) ? phrase('no_connection_kept') : data.error || phrase('server_said_kept', { status })); save('local');
 }
 async function sendEdit(f) {
   const p = new URLSearchParams(entry(f).body); p.set('revision', form.revision.value);
   const { status, data } = await quietly(post(form.action, p));
   if (status !== 200) return notSent(status, data);
-  store.drop(draftName(at.item.assignment)); at.unsaved = false; passed.set({ text: `Saved: ${data.saved.text}` }); location.assign(cfg.answers);
+  store.drop(draftName(at.item.assignment)); at.unsaved = false; passed.set({ text: phrase('saved_as', { answer: data.saved.text }) }); location.assign(cfg.answers);
 }
 function settle(one, data) { dequeue(one); store.drop(draftName(one.assignment)); add(data.item); counts(data.counts); }
-function offerKept() { stand({ about: 'kept', kind: 'kept', text: 'One answer could not be saved. Its text is kept here.', kept: true }); }
+function offerKept() { stand({ about: 'kept', kind: 'kept', text: phrase('text_kept'), kept: true }); }
 /* The guideline has a new version since this page was loaded. */
-function newGuideline(id) { if (id && cfg.guidelineId && String(id) !== cfg.guidelineId) stand({ about: 'guideline', kind: 'kept', text: 'The guideline has a new version.', href: cfg.judge, link: 'Read what changed' }); }
+function newGuideline(id) { if (id && cfg.guidelineId && String(id) !== cfg.guidelineId) stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
 
 /* ---- what waits is sent again: when the connection returns, and every so often ---- */
 let retryTimer, pause = 2000, flushing = false;
@@ -138,13 +138,13 @@ async function flush() {
       if (status === 423) { stand({ about: 'queue', kind: 'kept', text: data.error }); return; }
       if (unsent?.one.key === one.key) unsent = null;
       if (status === 200) { settle(one, data); sent += 1; lastSaved = one.assignment; }
-      else { dequeue(one); keep(one); store.drop(draftName(one.assignment)); add(data.item); if (one.note) offerKept(); else echo(data.error || 'One kept answer could not be saved.', { kind: 'kept' }); }
+      else { dequeue(one); keep(one); store.drop(draftName(one.assignment)); add(data.item); if (one.note) offerKept(); else echo(data.error || phrase('kept_not_saved'), { kind: 'kept' }); }
       upcoming = upcoming.filter(i => i.assignment !== one.assignment);
       if (at.item.assignment === one.assignment) advance();
     }
     pause = 2000;
   } finally { flushing = false; }
-  if (sent) echo(`Sent: ${plural(sent, 'answer')} that waited here`);
+  if (sent) echo(counted('answers_sent', sent));
   if (!at.item.assignment) advance(); else if (at.unsaved) sendDraft(); else save(empty(readForm()) ? 'empty' : 'saved');
 }
 addEventListener('online', () => { pause = 2000; flush(); });
@@ -166,24 +166,24 @@ function back(item, draft) {
   if (at.item.assignment && at.item.assignment !== item.assignment) upcoming.unshift(at.item);
   upcoming = upcoming.filter(i => i.assignment !== item.assignment); store.drop(draftName(item.assignment));
   endEcho(); show({ ...item, draft });
-  ($('[name="verdict"]:checked', form) || $('#item-heading')).focus({ preventScroll: true }); say('Reopened. Your answer is as you left it.');
+  ($('[name="verdict"]:checked', form) || $('#item-heading')).focus({ preventScroll: true }); say(phrase('reopened'));
 }
 
 /* ---- skip, flag, texts that could not be saved ---- */
 $('#menu-skip').addEventListener('click', e => { const b = e.target.closest('[data-skip]'); if (!b) return; firstKey(); $('#menu-skip').hidePopover(); send({ ...readForm(), verdict: 'skip', skip_reason: b.dataset.skip, deciding: '' }); });
 $('#menu-flag').addEventListener('click', e => {
   const b = e.target.closest('[data-flag-as]'); if (!b) return; const text = $('span', b).textContent;
-  say(flip(b.dataset.flagAs) ? `Flagged: ${text}` : `Flag removed: ${text}`); $('#menu-flag').hidePopover(); opener('menu-flag').focus();
+  say(phrase(flip(b.dataset.flagAs) ? 'flagged_as' : 'flag_removed', { flag: text })); $('#menu-flag').hidePopover(); opener('menu-flag').focus();
 });
 function showKept() {
   $('[data-kept-list]').replaceChildren(...store.get('kept', []).map(k => {
     const li = document.createElement('li'), p = document.createElement('p'), t = document.createElement('textarea');
-    p.textContent = `${k.text}, ${new Date(k.at).toLocaleString()}`; t.value = k.note; t.readOnly = true; t.rows = 4; t.setAttribute('aria-label', 'Kept text'); li.append(p, t); return li;
+    p.textContent = `${k.text}, ${new Date(k.at).toLocaleString(lang)}`; t.value = k.note; t.readOnly = true; t.rows = 4; t.setAttribute('aria-label', phrase('kept_text')); li.append(p, t); return li;
   })); toggle('kept');
 }
 $('[data-sign-out]')?.addEventListener('submit', e => {
   const waiting = queued().length;
-  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: `${plural(waiting, 'answer')} not sent yet. Sign out again to leave anyway.` }); }
+  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting) }); }
   store.all('draft:').forEach(store.drop);
 });
 const leave = url => { saveNow(true); keepPace(); location.assign(url); };

@@ -1,10 +1,11 @@
 /* Keys: one table, which can be changed and switched off. Ctrl and Enter always submits. */
-import { $, ACTS, el, form, say, store } from './kit.js';
+import { $, ACTS, el, form, phrase, say, store } from './kit.js';
 
 /* By position when the layout is not Latin (Arabic, Cyrillic, …) or when digits need Shift (AZERTY). */
 export const keyOf = e => /^[\x21-\x7e]$/.test(e.key) && !/^(Digit|Numpad)\d$/.test(e.code) ? e.key.toLowerCase() : e.key.length > 1 ? e.key.toLowerCase() : e.shiftKey ? e.key.toLowerCase() : /^(Key|Digit|Numpad)(.)$/.test(e.code) ? RegExp.$2.toLowerCase() : e.key.toLowerCase();
 const USUAL = { g: 'guideline', '?': 'shortcuts', u: 'undo', p: 'prompt', l: 'link', s: 'skip', f: 'flag', r: 'note', t: 'tags', h: 'highlight', m: 'principles', d: 'diff', x: 'turn', w: 'raw', i: 'invisible', j: 'down', k: 'up', '[': 'earlier_answer', ']': 'later_answer' };
-const NAMES = { guideline: 'Guideline', shortcuts: 'This list', undo: 'Undo', prompt: 'Collapse the prompt', link: 'Link scrolling', skip: 'Skip', flag: 'Flag', note: 'Write why', tags: 'Tags', highlight: 'Highlight', principles: 'By principle', diff: 'Compare words', turn: 'Swap sides', raw: 'Raw text', invisible: 'Invisible characters', down: 'Scroll down', up: 'Scroll up', earlier_answer: 'Earlier answer', later_answer: 'Later answer' };
+const NAMED = Object.values(USUAL);
+const nameOf = act => phrase(`key_${act}`);
 /* Own keys by act; what is not here keeps its usual key. */
 let own = store.get('keys', {}), single = store.get('single', true), MAP;
 function build() { MAP = Object.fromEntries(Object.entries(USUAL).map(([k, act]) => [own[act] || k, act])); MAP.enter = 'submit'; }
@@ -39,21 +40,22 @@ let waiting = null;
 const keyFor = act => Object.keys(MAP).find(k => MAP[k] === act) || '';
 function list() {
   const out = $('[data-own-keys]'); if (!out) return;
-  out.replaceChildren(...Object.entries(NAMES).map(([act, name]) => {
-    const b = el('button', { type: 'button', className: 'btn key-b', textContent: keyFor(act).toUpperCase() }); b.dataset.remap = act; b.setAttribute('aria-label', `${name}: ${keyFor(act)}. Change`);
+  out.replaceChildren(...NAMED.map(act => {
+    const name = nameOf(act);
+    const b = el('button', { type: 'button', className: 'btn key-b', textContent: keyFor(act).toUpperCase() }); b.dataset.remap = act; b.setAttribute('aria-label', phrase('key_change', { name, key: keyFor(act) }));
     return el('div', {}, el('dt', {}, b), el('dd', { textContent: name }));
   }));
 }
 function take(k) {
   const act = waiting, out = $('[data-own-keys-said]'); waiting = null;
   const fits = k.length === 1 && !/[0-9\s]/.test(k), taken = MAP[k] && MAP[k] !== act;
-  if (k === 'escape' || !fits || taken) out.textContent = k === 'escape' ? '' : taken ? `${k.toUpperCase()} is ${NAMES[MAP[k]]} already.` : 'Choose a letter or a sign; digits are the answers.';
-  else { own = { ...own, [act]: k }; store.set('keys', own); build(); out.textContent = `${NAMES[act]}: ${k.toUpperCase()}`; }
+  if (k === 'escape' || !fits || taken) out.textContent = k === 'escape' ? '' : taken ? phrase('key_taken', { key: k.toUpperCase(), name: nameOf(MAP[k]) }) : phrase('key_unfit');
+  else { own = { ...own, [act]: k }; store.set('keys', own); build(); out.textContent = `${nameOf(act)}: ${k.toUpperCase()}`; }
   say(out.textContent); list(); $(`[data-remap="${act}"]`)?.focus();
 }
-$('[data-own-keys]')?.addEventListener('click', e => { const b = e.target.closest('[data-remap]'); if (!b) return; waiting = b.dataset.remap; b.textContent = '…'; say(`Press the key for ${NAMES[waiting]}. Escape leaves it.`); });
+$('[data-own-keys]')?.addEventListener('click', e => { const b = e.target.closest('[data-remap]'); if (!b) return; waiting = b.dataset.remap; b.textContent = '…'; say(phrase('key_press', { name: nameOf(waiting) })); });
 $('#shortcuts')?.addEventListener('cancel', e => { if (waiting) e.preventDefault(); });
-Object.assign(ACTS, { usual_keys: () => { own = {}; store.drop('keys'); build(); list(); $('[data-own-keys-said]').textContent = 'All keys are the usual ones again.'; } });
+Object.assign(ACTS, { usual_keys: () => { own = {}; store.drop('keys'); build(); list(); $('[data-own-keys-said]').textContent = phrase('keys_usual'); } });
 const sw = $('[data-single]');
 if (sw) { sw.checked = single; sw.addEventListener('change', () => { single = sw.checked; store.set('single', single); }); }
 list();

@@ -4,14 +4,20 @@ export const $$ = (s, el = document) => [...el.querySelectorAll(s)];
 export const el = (tag, props = {}, ...kids) => { const n = Object.assign(document.createElement(tag), props); n.append(...kids); return n; };
 export const cfg = document.body.dataset, editing = 'editing' in cfg, form = $('#judging'), note = $('#note');
 export const nonce = $('script[nonce]')?.nonce;
-export const plural = (n, w) => `${n} ${w}${n === 1 ? '' : 's'}`;
 const live = $('[data-live]');
 export const say = t => { live.textContent = ''; requestAnimationFrame(() => { live.textContent = t; }); };
 export const alerted = t => { $('[data-alert]').textContent = t; };
 const parse = (text, otherwise) => { try { return JSON.parse(text) ?? otherwise; } catch { return otherwise; } };
 export const embedded = id => parse(document.getElementById(id)?.textContent, null);
+/* What the scripts say, in the language of the page, which brings the texts along (annotation/wording.py). A text with a
+   number has as many forms as the language; `plural` says which one goes with which number. */
+export const lang = document.documentElement.lang;
+const TEXTS = embedded('texts');
+const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (all, name) => values[name] ?? all);
+export const phrase = (name, values = {}) => fill(TEXTS[name], values);
+export const counted = (name, n) => fill(TEXTS[name][TEXTS.plural[n < 100 ? n : 100 + n % 100]], { n });
 export const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
-export const clockTime = ms => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+export const clockTime = ms => new Date(ms).toLocaleTimeString(lang, { hour: '2-digit', minute: '2-digit' });
 /* crypto.randomUUID is missing on plain http. */
 export const uuid = () => { const b = crypto.getRandomValues(new Uint8Array(16)); b[6] = b[6] & 15 | 64; b[8] = b[8] & 63 | 128; return [...b].map((n, i) => ([4, 6, 8, 10].includes(i) ? '-' : '') + n.toString(16).padStart(2, '0')).join(''); };
 

@@ -1,11 +1,12 @@
 /* Highlights: words that decided, in the prompt, A or B; by mouse, by touch, or sentence by sentence from the keyboard.
    They are painted over the text and never move it. Their places are those of the raw text, in code points. */
-import { $, $$, ACTS, calm, el, form, say } from './kit.js';
+import { $, $$, ACTS, calm, el, form, phrase, say } from './kit.js';
 import { first } from './keys.js';
 import { leaves, partOf, rangeOf, segments, toRaw, toShown, within, wordsOf } from './places.js';
 
 export const places = { prompt: $('[data-slot="prompt"]'), a: $('#body-a'), b: $('#body-b') };
-const SIDES = { prompt: 'the prompt', a: 'A', b: 'B' }, list = $('[data-marks]'), pop = $('[data-pop]'), tagBox = $('[data-pop-tag]'), principleBox = $('[data-pop-principle]');
+const list = $('[data-marks]'), pop = $('[data-pop]'), tagBox = $('[data-pop-tag]'), principleBox = $('[data-pop-principle]');
+const sideOf = place => place === 'prompt' ? phrase('the_prompt') : place.toUpperCase();
 const tagName = key => [...tagBox?.options || []].find(o => o.value === key)?.text || '';
 let spans = [], pending = null, editing = null, step = null, side = 'a', count = 0, down = false, timer;
 const bare = ({ place, message, start, end, polarity, tag, principle }) => ({ place, message, start, end, polarity, tag, principle });
@@ -35,12 +36,12 @@ export function paint() {
   $$('.tick').forEach(t => t.remove());
   list.replaceChildren(...spans.map(span => {
     /* Wrapping changes the texts: there, what is known of them does not last. */
-    const found = rangeFor(span, modern ? known : undefined), words = found?.words || '(not shown here)';
+    const found = rangeFor(span, modern ? known : undefined), words = found?.words || phrase('not_shown');
     if (found) { if (modern) painted[span.polarity].push(found.range); else wrap(found.range, span.polarity); ticks.push([span, found.range]); }
     const hurts = span.polarity === 'hurts', li = el('li', { className: 'mk' }); li.dataset.side = span.place;
-    const go = el('button', { type: 'button', className: 'mk__text', dir: 'auto', textContent: words }), off = el('button', { type: 'button', className: 'mk__x', title: 'Remove' });
-    go.dataset.go = span.id; go.setAttribute('aria-label', `${hurts ? 'Hurts' : 'Supports'} ${SIDES[span.place]}: ${words}. Change`);
-    off.dataset.off = span.id; off.setAttribute('aria-label', `Remove highlight: ${words.slice(0, 60)}`); off.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-x"/></svg>';
+    const go = el('button', { type: 'button', className: 'mk__text', dir: 'auto', textContent: words }), off = el('button', { type: 'button', className: 'mk__x', title: phrase('remove') });
+    go.dataset.go = span.id; go.setAttribute('aria-label', `${phrase(`${span.polarity}_side`, { side: sideOf(span.place), words })}. ${phrase('change')}`);
+    off.dataset.off = span.id; off.setAttribute('aria-label', phrase('remove_highlight', { words: words.slice(0, 60) })); off.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-x"/></svg>';
     const pol = el('span', { className: `pol pol--${span.polarity}`, textContent: hurts ? '−' : '+' }), at = el('span', { className: 'mk__side', textContent: span.place === 'prompt' ? 'P' : span.place.toUpperCase() });
     pol.setAttribute('aria-hidden', 'true'); at.setAttribute('aria-hidden', 'true');
     const named = [tagName(span.tag), span.principle && principleBox ? [...principleBox.options].find(o => +o.value === span.principle)?.text : ''].filter(Boolean).join(', ');
@@ -62,15 +63,15 @@ function tick(span, range) {
 
 /* ---- making, changing, removing ---- */
 function add(polarity) {
-  if (editing) { editing.polarity = polarity; const id = editing.id; close(); changed(); say(polarity === 'hurts' ? 'Hurts' : 'Supports'); return $(`[data-go="${id}"]`)?.focus(); }
+  if (editing) { editing.polarity = polarity; const id = editing.id; close(); changed(); say(phrase(polarity)); return $(`[data-go="${id}"]`)?.focus(); }
   if (!pending) return;
   const { place, message, start, end } = pending, words = pending.words;
   spans.push({ id: count += 1, place, message, start, end, polarity, tag: tagBox?.value || '', principle: +principleBox?.value || null });
-  const back = pop.contains(document.activeElement); close(); changed(); say(`${polarity === 'hurts' ? 'Hurts' : 'Supports'} ${SIDES[place]}: ${words.slice(0, 80)}`);
+  const back = pop.contains(document.activeElement); close(); changed(); say(phrase(`${polarity}_side`, { side: sideOf(place), words: words.slice(0, 80) }));
   if (step) select(); else { getSelection().removeAllRanges(); if (back) places[place].focus({ preventScroll: true }); }
 }
 function remove(id) {
-  const i = spans.findIndex(s => s.id === id); if (i < 0) return; spans.splice(i, 1); close(); changed(); say('Highlight removed');
+  const i = spans.findIndex(s => s.id === id); if (i < 0) return; spans.splice(i, 1); close(); changed(); say(phrase('highlight_removed'));
   ($$('[data-off]')[Math.min(i, spans.length - 1)] || $('#note') || $('#item-heading')).focus({ preventScroll: true });
 }
 function close() { if (!pop) return; pop.hidden = true; editing = null; if (tagBox) tagBox.value = ''; if (principleBox) principleBox.value = ''; if (!step) pending = null; }
@@ -131,9 +132,9 @@ function select() {
   const box = r.getBoundingClientRect(), pane = body.getBoundingClientRect(), own = body.scrollHeight > body.clientHeight + 1;
   if (own && (box.top < pane.top + 24 || box.bottom > pane.bottom - 24)) body.scrollTop += box.top - pane.top - pane.height / 3;
   const floor = $('.verdict').getBoundingClientRect().top; if (box.top < 60 || box.bottom > floor - 8) scrollBy(0, box.top - innerHeight / 3);
-  const where = `${step.i + 1}${step.n > 1 ? `–${step.i + step.n}` : ''} of ${step.found.length}`, m = $('[data-mode]', body.closest('.cand, .prompt'));
-  m.hidden = false; m.replaceChildren(el('b', { textContent: `Sentence ${where}` }), ...[['↑↓', 'move'], ['⇧↓', 'extend'], ['+', 'supports'], ['−', 'hurts'], ['Esc', '']].map(([k, t]) => el('span', {}, el('kbd', { textContent: k }), t ? ` ${t}` : '')));
-  say(`${SIDES[step.place]}, sentence ${where}. ${pending?.words || ''}`);
+  const where = phrase('n_of', { n: `${step.i + 1}${step.n > 1 ? `–${step.i + step.n}` : ''}`, all: step.found.length }), m = $('[data-mode]', body.closest('.cand, .prompt'));
+  m.hidden = false; m.replaceChildren(el('b', { textContent: phrase('sentence', { where }) }), ...[['↑↓', phrase('step_move')], ['⇧↓', phrase('step_extend')], ['+', phrase('step_supports')], ['−', phrase('step_hurts')], [phrase('esc'), '']].map(([k, t]) => el('span', {}, el('kbd', { textContent: k }), t ? ` ${t}` : '')));
+  say(`${phrase('side_sentence', { side: step.place === 'prompt' ? phrase('in_the_prompt') : sideOf(step.place), where })}. ${pending?.words || ''}`);
 }
 function leaveStep(keep) {
   if (!step) return; const { place, from } = step; step = null; pending = null; const c = places[place].closest('.cand, .prompt'); delete c.dataset.stepping; $('[data-mode]', c).hidden = true; getSelection().removeAllRanges(); pop.hidden = true;

@@ -1,5 +1,5 @@
 /* Menus, dialogs, and the guideline, which is one key away. */
-import { $, $$, ACTS, cfg, form, note, say } from './kit.js';
+import { $, $$, ACTS, cfg, form, note, phrase, say } from './kit.js';
 import { keyOf } from './keys.js';
 import { mathIn } from './math.js';
 import { get, post, quietly } from './server.js';
@@ -29,12 +29,12 @@ async function guideline() {
     const answer = await get(asked ? `${cfg.guideline}?assignment=${asked}` : cfg.guideline);
     if (!answer.ok) throw new Error(String(answer.status));
     body.innerHTML = await answer.text(); body.dataset.loaded = asked; await mathIn(body);
-  } catch { body.textContent = 'The guideline did not load. Close this and try again in a moment.'; }
+  } catch { body.textContent = phrase('guideline_not_loaded'); }
 }
 async function acknowledge() {
   const { status } = await quietly(post(cfg.guideline, new URLSearchParams()));
-  if (status !== 204) return say('That was not saved. Try again in a moment.');
-  $('[data-acknowledge]').replaceChildren('You have read this version.'); say('You have read this version.');
+  if (status !== 204) return say(phrase('not_saved_try_again'));
+  $('[data-acknowledge]').replaceChildren(phrase('version_read')); say(phrase('version_read'));
 }
 /* A paragraph that decided goes into the reason with its number and version, so that it can be found again. */
 function cite(b) {

@@ -1,6 +1,6 @@
 /* Time and reading: how long somebody really worked, how much of each candidate was on the screen, how long the pair is
    theirs. Nothing here stands in the way of an answer. */
-import { $, ACTS, cfg, clockTime, editing, store } from './kit.js';
+import { $, ACTS, cfg, clockTime, editing, phrase, store } from './kit.js';
 import { echo, later, locked, post, quietly, stand, stands, unstand } from './server.js';
 
 const bodies = { a: $('#body-a'), b: $('#body-b') };
@@ -19,7 +19,7 @@ let worked = store.get('worked', { ms: 0, at: 0 });
 function rest(more, gap) {
   const now = Date.now(); if (gap > 300000 || now - worked.at > 300000 + IDLE) worked = { ms: 0, at: now };
   const before = worked.ms; worked = { ms: worked.ms + more, at: now };
-  if (Math.floor(before / STRETCH) < Math.floor(worked.ms / STRETCH)) echo('You have judged for 50 minutes. A short break keeps your eye fresh.', { kind: 'kept' });
+  if (Math.floor(before / STRETCH) < Math.floor(worked.ms / STRETCH)) echo(phrase('break'), { kind: 'kept' });
 }
 export const keepPace = () => { clock.lap(); store.set('worked', worked); };
 
@@ -55,7 +55,7 @@ let ticking;
 function watch() {
   const now = Date.now(), ms = leaseEnds - now; clearTimeout(ticking);
   if (now - lastActive < EVERY && ms < LEASE - EVERY + 15000) beat();
-  else if (ms < WARN && !stands('session')) stand(ms > 0 ? { about: 'lease', kind: 'kept', extend: true, text: `This pair goes back in ${left(ms)}.`, said: `This pair goes back at ${clockTime(leaseEnds)}. Press any key to keep it.` } : { about: 'lease', kind: 'kept', text: 'Your hold on this pair has run out. What you wrote is kept here.' });
+  else if (ms < WARN && !stands('session')) stand(ms > 0 ? { about: 'lease', kind: 'kept', extend: true, text: phrase('goes_back_in', { time: left(ms) }), said: phrase('goes_back_at', { time: clockTime(leaseEnds) }) } : { about: 'lease', kind: 'kept', text: phrase('hold_over') });
   ticking = setTimeout(watch, ms > 0 && ms < WARN ? 1000 : 15000);
 }
 if (!editing) ticking = setTimeout(watch, 15000);

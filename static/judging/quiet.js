@@ -1,5 +1,5 @@
 /* The pages around judging: nothing to judge, my answers. Undo, the guideline, and a look now and then for new pairs. */
-import { $, ACTS, cfg, passed, plural, say, store } from './kit.js';
+import { $, ACTS, cfg, counted, passed, phrase, say, store } from './kit.js';
 import './keys.js';
 import './overlays.js';
 import { echo, get, post, quietly, refused, stand } from './server.js';
@@ -8,11 +8,11 @@ let busy = false;
 ACTS.undo = async () => {
   if (busy) return; busy = true;
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams())); busy = false;
-  if (status === 200) { passed.set({ text: 'Reopened. Your answer is as you left it.' }); location.assign(cfg.judge); } else refused(status, data);
+  if (status === 200) { passed.set({ text: phrase('reopened') }); location.assign(cfg.judge); } else refused(status, data);
 };
 $('[data-sign-out]')?.addEventListener('submit', e => {
   const waiting = store.get('queue', []).length;
-  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: `${plural(waiting, 'answer')} not sent yet. Sign out again to leave anyway.` }); }
+  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting) }); }
   store.all('draft:').forEach(store.drop);
 });
 const said = passed.get();
@@ -24,7 +24,7 @@ async function check() {
   clearTimeout(timer);
   if (document.visibilityState === 'visible') {
     const answer = await quietly(get(cfg.ready));
-    if (answer.ok && (await answer.json()).ready) { const t = 'A pair has arrived. Press the button to judge it.'; $('[data-ready-said]').textContent = t; say(t); return; }
+    if (answer.ok && (await answer.json()).ready) { const t = phrase('pair_arrived'); $('[data-ready-said]').textContent = t; say(t); return; }
     pause = Math.min(pause * 1.5, 900000);
   }
   timer = setTimeout(check, pause);

@@ -1,14 +1,14 @@
 /* Reading: folding the prompt, scrolling, sides, the raw text, what cannot be seen, and the words that differ. */
-import { $, $$, ACTS, calm, cfg, el, plural, say, store } from './kit.js';
+import { $, $$, ACTS, calm, cfg, counted, el, phrase, say, store } from './kit.js';
 import { lookAt, paint, places } from './marks.js';
 import { leaves, points, rangeOf } from './places.js';
 import { get, quietly } from './server.js';
 
 const bodies = { a: places.a, b: places.b };
-export function setPrompt(open) { const p = $('.prompt'); p.toggleAttribute('data-folded', !open); $('[data-act="prompt"]').setAttribute('aria-expanded', open); $('[data-prompt-label]').textContent = open ? 'Collapse' : 'Expand'; }
+export function setPrompt(open) { const p = $('.prompt'); p.toggleAttribute('data-folded', !open); $('[data-act="prompt"]').setAttribute('aria-expanded', open); $('[data-prompt-label]').textContent = phrase(open ? 'collapse' : 'expand'); }
 export function setEarlier(open) {
   const turns = $$('[data-earlier] > .turn', places.prompt).length, b = $('[data-act="earlier"]');
-  b.hidden = !turns; b.setAttribute('aria-expanded', open); places.prompt.toggleAttribute('data-open', open); $('[data-earlier-label]').textContent = plural(turns, 'earlier turn');
+  b.hidden = !turns; b.setAttribute('aria-expanded', open); places.prompt.toggleAttribute('data-open', open); $('[data-earlier-label]').textContent = counted('earlier_turns', turns);
 }
 /* ---- scrolling ---- */
 let side = 'a', linked = store.get('linked', false), leader = null, rest;
@@ -27,20 +27,20 @@ export const wasTurned = () => turnedOnce;
 
 const pressed = () => Object.keys(on).forEach(name => $(`[data-act="${name}"]`)?.setAttribute('aria-pressed', on[name]));
 /* A and B change places on the screen and stay A and B. */
-function turn() { turnedOnce = true; on.turn = !on.turn; $('.judging__grid').toggleAttribute('data-turned', on.turn); pressed(); paint(); redraw(); say(on.turn ? 'B stands left now' : 'A stands left again'); }
+function turn() { turnedOnce = true; on.turn = !on.turn; $('.judging__grid').toggleAttribute('data-turned', on.turn); pressed(); paint(); redraw(); say(phrase(on.turn ? 'b_left' : 'a_left')); }
 
 /* The raw texts, as they were written: highlights hold in both views. */
 let original = null;
 async function raw() {
-  if (on.raw) { restore(); say('The text as it is meant to look'); return; }
+  if (on.raw) { restore(); say(phrase('as_meant')); return; }
   const mine = item, answer = await quietly(get(`${cfg.judge}/${item.assignment}/raw`)), texts = answer.ok ? await answer.json() : null;
-  if (mine !== item || on.raw) return; if (!texts) return say('The raw text did not load. Try again in a moment.');
+  if (mine !== item || on.raw) return; if (!texts) return say(phrase('raw_not_loaded'));
   on.raw = true; pressed(); original = [];
   for (const [place, body] of Object.entries(places)) for (const text of $$('.text[data-message]', body)) {
     const said = texts[place][text.dataset.message], shown = said.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\0/g, '\ufffd'), words = el('div', { className: 'raw', textContent: shown });
     original.push([text, [...text.childNodes], text.dataset.map]); text.replaceChildren(words); text.dataset.map = `${points(shown)}@0`;
   }
-  paint(); redraw(); say('The raw text');
+  paint(); redraw(); say(phrase('raw_text'));
 }
 function restore() { if (!original) return; original.forEach(([text, nodes, map]) => { text.replaceChildren(...nodes); text.dataset.map = map; }); original = null; on.raw = false; pressed(); paint(); redraw(); }
 
@@ -62,7 +62,7 @@ function drawInvisible() {
   }
   return found;
 }
-function invisible() { on.invisible = !on.invisible; pressed(); const n = drawInvisible(); say(on.invisible ? n ? `${plural(n, 'invisible character')} shown` : 'There are no invisible characters' : 'Invisible characters hidden'); }
+function invisible() { on.invisible = !on.invisible; pressed(); const n = drawInvisible(); say(on.invisible ? n ? counted('unseen_shown', n) : phrase('unseen_none') : phrase('unseen_hidden')); }
 
 /* ---- the words that only one of the two has ---- */
 const LONGEST = 3000;
@@ -89,8 +89,8 @@ function drawDiff() {
   return only;
 }
 function diff() {
-  on.diff = !on.diff; const only = drawDiff(); if (on.diff && !only) { on.diff = false; pressed(); return say('These texts are too long to compare word by word.'); }
-  pressed(); say(on.diff ? 'The words that only A or only B has are underlined' : 'Words no longer compared');
+  on.diff = !on.diff; const only = drawDiff(); if (on.diff && !only) { on.diff = false; pressed(); return say(phrase('too_long_to_compare')); }
+  pressed(); say(phrase(on.diff ? 'compared' : 'not_compared'));
 }
 function redraw() { drawInvisible(); drawDiff(); }
 /* A new pair: everything as it was handed out. */
@@ -100,6 +100,6 @@ export function freshLooks(next) {
 addEventListener('resize', () => { if (on.invisible) drawInvisible(); });
 Object.assign(ACTS, {
   prompt: () => setPrompt($('.prompt').hasAttribute('data-folded')), earlier: () => setEarlier(!places.prompt.hasAttribute('data-open')),
-  link: () => { linked = !linked; store.set('linked', linked); showLinked(); say(linked ? 'Scrolling linked' : 'Scrolling not linked'); },
+  link: () => { linked = !linked; store.set('linked', linked); showLinked(); say(phrase(linked ? 'linked' : 'not_linked')); },
   down: () => scrollPane(1), up: () => scrollPane(-1), turn, raw, invisible, diff,
 });

@@ -1,5 +1,5 @@
 /* Talking to the server, and the line in the top bar: what was stored, or what stands in the way. */
-import { $, say } from './kit.js';
+import { $, phrase, say } from './kit.js';
 
 const token = () => $('[name="csrfmiddlewaretoken"]').value;
 export async function post(url, fields, { signal, keepalive = false } = {}) {
@@ -37,10 +37,10 @@ export function stand(notice) {
 export const stands = about => standing?.about === about;
 export function unstand(about) { if (standing && (!about || standing.about === about)) { standing = null; box.hidden = true; } }
 export function endEcho() { clearTimeout(echoTimer); box.hidden = true; if (standing) fill(standing); }
-export const signedOut = data => stand({ about: 'session', kind: 'kept', text: 'You are signed out. Your text is kept here.', href: `${data?.sign_in || '/accounts/login/'}?next=${encodeURIComponent(location.pathname)}`, link: 'Sign in again' });
-export const tooOld = () => stand({ about: 'session', kind: 'kept', text: 'This page is older than your sign-in. Your text is kept here.', href: location.pathname, link: 'Load it again' });
+export const signedOut = data => stand({ about: 'session', kind: 'kept', text: phrase('signed_out'), href: `${data?.sign_in || '/accounts/login/'}?next=${encodeURIComponent(location.pathname)}`, link: phrase('sign_in_again') });
+export const tooOld = () => stand({ about: 'session', kind: 'kept', text: phrase('page_too_old'), href: location.pathname, link: phrase('load_again') });
 /* True when the reply says that the sign-in has ended. */
 export function locked(status, data) { if (status === 401) signedOut(data); else if (status === 403) tooOld(); return status === 401 || status === 403; }
 export function refused(status, data) {
-  if (!locked(status, data)) echo(later(status) ? 'No connection. Try again in a moment.' : data.error || `The server answered ${status}. Load the page again.`, { kind: 'kept' });
+  if (!locked(status, data)) echo(later(status) ? phrase('no_connection') : data.error || phrase('server_said', { status }), { kind: 'kept' });
 }

@@ -1,6 +1,6 @@
 /* Principle by principle: A, B, the same, or not relevant. The server drew the order, and which comes first: these or
    the overall verdict. Whichever comes second waits until the first is given. */
-import { $, $$, ACTS, form, say } from './kit.js';
+import { $, $$, ACTS, form, phrase, say } from './kit.js';
 import { keyOf } from './keys.js';
 
 const box = $('[data-votes]'), rows = $$('[data-principle]', box || document.createElement('div')), deciding = $('[name="deciding"]', form);
@@ -27,13 +27,13 @@ export function settle() {
   if (ask.overall_first ? verdict() : missing() === 0) opened = true;
   const waits = ask.overall_first && !opened; rows.forEach(r => $$('input', r).forEach(i => { i.disabled = waits; })); box.toggleAttribute('data-waits', waits);
   $$('[name="verdict"]', form).forEach(r => { r.disabled = verdictWaits(); }); $('.scale', form).toggleAttribute('data-waits', verdictWaits());
-  $('[data-votes-hint]').textContent = waits ? 'After the overall answer.' : verdictWaits() ? 'First these, then the overall answer.' : '';
+  $('[data-votes-hint]').textContent = waits ? phrase('votes_after') : verdictWaits() ? phrase('votes_first') : '';
   const d = $('[data-deciding]'); d.toggleAttribute('data-on', apart()); if (deciding) deciding.disabled = !apart();
 }
 function focusRow(row) { if (row) ($('input:checked', row) || $('input', row)).focus(); }
 const ordered = () => box ? $$('[data-principle]', box) : [];
 if (box) {
-  ACTS.principles = () => { if (!ask) return say('This pair is not asked by principle.'); if (box.hasAttribute('data-waits')) return say('The overall answer comes first.'); focusRow(ordered().find(r => !chosen(r)) || ordered()[0]); };
+  ACTS.principles = () => { if (!ask) return say(phrase('not_by_principle')); if (box.hasAttribute('data-waits')) return say(phrase('overall_first')); focusRow(ordered().find(r => !chosen(r)) || ordered()[0]); };
   box.addEventListener('keydown', e => {
     const k = keyOf(e), row = e.target.closest('[data-principle]'), value = { a: 'a', b: 'b', '=': 'same', e: 'same', n: 'irrelevant' }[k];
     if (!row || !value || e.ctrlKey || e.metaKey || e.altKey) return;
