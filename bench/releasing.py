@@ -1,15 +1,18 @@
 """How fast a release is written, against pyarrow writing the same rows from memory.
 
-    python -m bench.releasing [--quick] [--rows N]
+    python -m bench.releasing [--quick] [--rows N] [--workers 1,2] [--repeats N]
 
 Both in one run: judged pairs in a scratch database of its own become a `trl_dpo` release; then pyarrow writes the very
-rows of that release, held as Python dictionaries, with the same settings. Prints one JSON line.
+rows of that release, held as Python dictionaries, with the same settings. Prints one JSON line; memory is what the
+process grew by at most while it wrote, and the whole of the largest helper.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import shutil
 import statistics
 import tempfile
 import time
@@ -97,13 +100,24 @@ def seed(project: int, *, rows: int) -> None:
         cursor.execute("ANALYZE")
 
 
-def release(project: object, folder: Path, *, version: str) -> tuple[float, int]:
-    """Seconds and rows of one release."""
+def release(project: object, folder: Path, *, version: str, workers: int) -> tuple[float, int, float, float]:
+    """Seconds and rows of one release; and the most memory, in MB: this process beyond what it had, and any helper."""
     from curation.releasing import release as write
 
+    # Forget the peak that was: what counts is that of this release.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory("VmRSS")
     began = time.perf_counter()
-    done = write(project=project, version=version, out=folder, command="bench")  # type: ignore[arg-type]
-    return time.perf_counter() - began, done.release.rows
+    done = write(project=project, version=version, out=folder, workers=workers, command="bench")  # type: ignore[arg-type]
+    seconds = time.perf_counter() - began
+    helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 if workers > 1 else 0.0
+    return seconds, done.release.rows, memory("VmHWM") - before, helper
+
+
+def memory(which: str) -> float:
+    """A figure of this process, in MB: VmRSS is what it has, VmHWM the most that it had."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{which}:"))
+    return int(line.split()[1]) / 1024
 
 
 def plain(folder: Path, rows: list[dict]) -> float:
@@ -125,40 +139,70 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows; ends within 30 s")
     parser.add_argument("--rows", type=int, help="how many pairs are judged")
+    parser.add_argument("--workers", default="1", help="how many processes write: numbers with commas between them")
+    parser.add_argument("--repeats", type=int, help="how often each is done; the median counts")
     options = parser.parse_args()
     rows = options.rows or (20_000 if options.quick else 100_000)
+    repeats = options.repeats or (1 if rows > 200_000 else 3)
     set_up()
     with throw_away_database(), tempfile.TemporaryDirectory() as place:
         from annotation.models import Project
 
         project = Project.objects.create(slug="bench", name="Bench")
         seed(project.pk, rows=rows)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         folder = Path(place)
-        runs = [
-            release(project, folder / f"r{time_}", version=f"r{time_}") for time_ in range(1 if rows > 200_000 else 3)
-        ]
-        growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        seconds, written = statistics.median(took for took, _ in runs), runs[0][1]
-
-        import pyarrow.parquet as pq
-
-        held = pq.read_table(folder / "r0" / "trl_dpo").slice(0, 100_000).to_pylist()
-        alone = statistics.median(plain(folder, held) for _ in range(3))
-        size = sum(path.stat().st_size for path in (folder / "r0").rglob("*.parquet"))
-    ours, theirs = written / seconds, len(held) / alone
+        held: list[dict] = []
+        found: dict[str, dict[str, float]] = {}
+        alone: list[float] = []
+        took: dict[int, list[tuple[float, int, float, float]]] = {}
+        counts = [int(one) for one in options.workers.split(",")]
+        for turn in range(repeats):
+            # By turns, with pyarrow in between: what else the machine does meanwhile falls on all alike.
+            for workers in counts:
+                name = f"w{workers}r{turn}"
+                took.setdefault(workers, []).append(release(project, folder / name, version=name, workers=workers))
+                if not held:
+                    size = sum(path.stat().st_size for path in (folder / name).rglob("*.parquet"))
+                    held = first_rows(folder / name, 100_000)
+                else:
+                    shutil.rmtree(folder / name)
+            alone += [plain(folder, held) for _ in range(max(1, 3 // repeats))]
+        theirs = len(held) / statistics.median(alone)
+        for workers, runs in took.items():
+            seconds, written = statistics.median(one[0] for one in runs), runs[0][1]
+            found[str(workers)] = {
+                "rows_per_s": round(written / seconds),
+                "share": round(written / seconds / theirs, 3),
+                "seconds": round(seconds, 2),
+                "memory_growth_mb": round(max(one[2] for one in runs)),
+                "helper_memory_mb": round(max(one[3] for one in runs)),
+            }
+    first = found[str(counts[0])]
     report(
         name="releasing",
-        figure=round(ours),
+        figure=first["rows_per_s"],
         unit="rows/s",
         compared_with=f"pyarrow writing the same rows from memory: {round(theirs)} rows/s",
-        ratio=round(ours / theirs, 3),
+        ratio=first["share"],
         rows=written,
         pairs=rows,
         bytes_per_row=round(size / written),
-        memory_growth_mb=round(growth),
-        seconds=round(seconds, 2),
+        memory_growth_mb=first["memory_growth_mb"],
+        seconds=first["seconds"],
+        repeats=repeats,
+        by_workers=found,
+        load=round(os.getloadavg()[0], 1),
     )
+
+
+def first_rows(folder: Path, most: int) -> list[dict]:
+    """The first rows of a release, as Python dictionaries."""
+    import pyarrow.parquet as pq
+
+    held: list[dict] = []
+    for path in sorted((folder / "trl_dpo").glob("*.parquet")):
+        held += pq.read_table(path).slice(0, most - len(held)).to_pylist()
+    return held
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from annotation.errors import Refused
 from annotation.models import Project
-from curation.choosing import choose, snapshot
+from curation.choosing import choose
 from curation.export import files
 from curation.lineage import tallies_digest
+from curation.reading import snapshot
 from curation.verifying import Unknown, plan_of
 
 UNKNOWN = "why is not known: the judgements that decided are not there any more"

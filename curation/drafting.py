@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import psycopg
+from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
+from annotation.errors import Refused
 from annotation.models import Pair
 from curation import shelf
-from curation.choosing import Chosen, Plan, choose, is_too_harmful, snapshot, uniform
+from curation.choosing import Chosen, choose, is_too_harmful, uniform
+from curation.planning import Plan
+from curation.reading import snapshot
 from curation.selecting import Criterion, in_play
 from curation.shelf import Step
 from curation.thinning import measured
@@ -21,6 +27,8 @@ from curation.thinning import measured
 SHOWN = 20
 # Beyond so many pairs their texts are not compared while somebody waits for a page.
 MOST_COMPARED = 5_000
+# And so many seconds the database may take for each of its few answers.
+PATIENCE = 4.0
 BINS = 48
 CHART_HEIGHT = 146.0
 # Above the highest bar the lines have their names.
@@ -106,6 +114,31 @@ class Counted:
     histogram: Histogram | None = None
 
 
+class TooLong(Refused):
+    """Counting was stopped, so that no page waits for it. The text says what can be done."""
+
+
+@contextmanager
+def _hurried(reader: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let no statement take longer than PATIENCE.
+
+    Raises:
+        TooLong: one did.
+    """
+    with reader.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(1000 * PATIENCE))])
+    try:
+        yield
+    except (OperationalError, psycopg.errors.QueryCanceled) as error:
+        # What is read by COPY comes without Django's own error around it.
+        if not isinstance(error.__cause__ or error, psycopg.errors.QueryCanceled):
+            raise
+        raise TooLong(
+            f"Counting was stopped after {PATIENCE:g} seconds, so that no page waits for it. Narrow the selection, or "
+            "release without counting: the run counts, and refuses what this page would refuse."
+        ) from error
+
+
 def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criterion]) -> Counted:
     """Count what the plan would release, and draw the rows to look at.
 
@@ -116,9 +149,10 @@ def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criter
 
     Raises:
         Refused: what the run would refuse.
+        TooLong: there are too many pairs to be counted while somebody waits for a page.
         Broken: a text of the near duplicates would mislead a trainer.
     """
-    with snapshot() as reader:
+    with snapshot() as reader, _hurried(reader):
         quick = replace(asked, near_duplicates=0.0)
         chosen = choose(quick, using=reader)
         # Ties in both orders and quotas come after: what is left here is compared at most.

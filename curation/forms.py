@@ -12,11 +12,11 @@ from django import forms
 from annotation.errors import Refused
 from annotation.forms import Described
 from annotation.models import Project
-from curation.choosing import ANNOTATORS, DIFFICULTY, Impossible, plan
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
 from curation.models import Release, Selection
+from curation.planning import ANNOTATORS, DIFFICULTY, Impossible, plan
 from curation.selecting import Criterion, from_json, parse, parse_all
 
 # What a draft without a name is planned under.
@@ -54,6 +54,9 @@ def _choices(names: Sequence[str], titles: Mapping[str, Any]) -> list[tuple[str,
 
 class DraftForm(Described):
     """A release that is being thought of. Every field has a value to begin with, so that an address may name a few."""
+
+    # Why what it asks for was not counted; empty where it was, or where something is wrong with it.
+    too_long = ""
 
     selection = forms.ChoiceField(label="Saved selection", required=False)
     where = forms.CharField(

@@ -10,7 +10,8 @@ import numpy as np
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from curation import arrays
-from curation.choosing import Chosen, Plan
+from curation.choosing import Chosen
+from curation.planning import Plan
 
 
 def tallies_digest(facts: arrays.PairFacts) -> str:

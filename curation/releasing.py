@@ -5,51 +5,32 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from django.conf import settings
-from django.db.backends.base.base import BaseDatabaseWrapper
-from numpy.typing import NDArray
 
+from annotation.dividing import PartHold, help_until_done
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.running import Hold, request_run
-from curation.choosing import (
-    ANNOTATORS,
-    DIFFICULTY,
-    MOST_HARMFUL,
-    Chosen,
-    Plan,
-    check_harm,
-    choose,
-    pieces_of,
-    plan,
-    snapshot,
-    texts,
-)
+from config import processes
 from curation.deciding import RULES
 from curation.export import files
-from curation.export.card import card
 from curation.export.records import Broken
 from curation.inline import run_here
-from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
-from curation.metrics.agreement import krippendorff_alpha
-from curation.metrics.labels import Labels
 from curation.models import Release, Selection
 from curation.models.releases import Salt
+from curation.planning import ANNOTATORS, DIFFICULTY, Plan, plan
 from curation.selecting import Criterion, from_json
+from curation.sharding import write_part
+from curation.writing import write
 
 __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
 
-# The card's intervals: the same judgements must give the same bytes.
-SEED = 0
 BEAT_EVERY = 5.0
 # What a run's parameters say beside the name and the criteria.
 PARAMETERS = (
@@ -92,6 +73,7 @@ def release(
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
     sign_off: str = "",
+    workers: int = 1,
     actor: User | None = None,
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
@@ -120,6 +102,7 @@ def release(
         cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
         difficulty: the metric by which, as the latest finished run measured it.
         sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
+        workers: how many processes write; the bytes are the same with any number.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
 
@@ -173,7 +156,9 @@ def release(
     done: list[Released] = []
 
     def execute_here(hold: Hold) -> dict[str, Any]:
-        done.append(_release(hold, asked, folder, command=command or "release", progress=progress))
+        # They start while this one chooses.
+        with processes.helping(workers - 1, "curation.releasing:help_with", hold.run.pk):
+            done.append(_release(hold, asked, folder, command=command or "release", progress=progress, workers=workers))
         return done[0].as_result()
 
     run_here(
@@ -195,14 +180,33 @@ def execute(hold: Hold) -> dict[str, Any]:
         Refused: as `release`.
         Cancelled, Superseded: as `Hold.beat`.
     """
-    project, parameters = hold.run.project, hold.run.parameters
+    asked = _plan_of(hold.run)
+    folder = Path(hold.run.parameters.get("folder") or usual_folder(asked))
+    promised = hold.run.parameters.get("promised")
+    return _release(hold, asked, folder, command="release", progress=None, promised=promised, workers=None).as_result()
+
+
+def execute_part(hold: PartHold) -> dict[str, Any]:
+    """Write the shards of one part of a release that another process holds. Returns the part's result.
+
+    Raises:
+        Refused, Superseded: as `write_part`.
+    """
+    return write_part(hold, _salted(_plan_of(hold.run)))
+
+
+def help_with(run_id: int) -> None:
+    """Write parts of a release for the process that started this one, until it has ended."""
+    help_until_done(run_id=run_id, do=execute_part)
+
+
+def _plan_of(run: Run) -> Plan:
+    """What a run asks for."""
+    project, parameters = run.project, run.parameters
     if project is None or "release" not in parameters:
-        raise Refused(f"{hold.run} does not say what to release of which project.")
+        raise Refused(f"{run} does not say what to release of which project.")
     known = {key: parameters[key] for key in PARAMETERS if key in parameters}
-    asked = plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
-    folder = Path(parameters.get("folder") or usual_folder(asked))
-    promised = parameters.get("promised")
-    return _release(hold, asked, folder, command="release", progress=None, promised=promised).as_result()
+    return plan(project=project, version=parameters["release"], where=from_json(parameters.get("where", [])), **known)
 
 
 def request_release(
@@ -244,27 +248,27 @@ def _release(
     *,
     command: str,
     progress: Callable[[int, int], None] | None,
+    workers: int | None,
     promised: int | None = None,
 ) -> Released:
     _check_place(folder, asked)
-    there = Release.objects.filter(project=asked.project, version=asked.version).first()
-    # Made again, a release has the same pseudonyms.
-    asked = replace(asked, salt=there.salt if there else drawn_salt(asked))
-    run = hold.run
+    asked = _salted(asked)
     try:
         with files.beside(folder) as temporary:
-            manifest = _write(
-                asked,
-                temporary,
-                code_version=run.code_version,
-                progress=_beating(hold, progress),
-                promised=promised,
+            manifest = write(
+                hold, asked, temporary, progress=_beating(hold, progress), promised=promised, workers=workers
             )
             return _publish(asked, manifest, temporary, folder, hold=hold, command=command)
     except (Broken, files.Taken) as error:
         raise Refused(str(error)) from error
     except OSError as error:
         raise Refused(_about_disk(error, folder)) from error
+
+
+def _salted(asked: Plan) -> Plan:
+    """Made again, a release has the same pseudonyms."""
+    there = Release.objects.filter(project=asked.project, version=asked.version).first()
+    return replace(asked, salt=there.salt if there else drawn_salt(asked))
 
 
 def drawn_salt(asked: Plan) -> str:
@@ -302,123 +306,6 @@ def _beating(hold: Hold, progress: Callable[[int, int], None] | None) -> Callabl
             last = time.monotonic()
 
     return tell
-
-
-# ---- writing -------------------------------------------------------------------------------------------------------
-
-
-def _write(
-    asked: Plan,
-    folder: Path,
-    *,
-    code_version: str,
-    progress: Callable[[int, int], None],
-    promised: int | None = None,
-) -> dict[str, Any]:
-    """Write all files of the release into `folder` and return its manifest."""
-    with snapshot() as reader:
-        chosen = choose(asked, using=reader)
-        if promised is not None and promised != len(chosen.pairs):
-            raise Refused(
-                f"{promised:,} pairs were counted when this release was asked for, and now it would hold "
-                f"{len(chosen.pairs):,}: judgements came in between. Nothing was released. Count again."
-            )
-        check_harm(asked, chosen)
-        total = sum(map(len, chosen.splits.values()))
-        progress(0, total)
-        # Before the rows: reading these looks pairs up one by one, which is no way to count.
-        title, guideline = title_and_guideline(asked, using=reader)
-        manifest = _manifest(asked, chosen, guideline, using=reader, code_version=code_version)
-        sizes = dict.fromkeys(chosen.splits, 0)
-        done = 0
-
-        def batches(split: str, pieces: list[NDArray[np.int64]]) -> Generator[pa.RecordBatch, None, None]:
-            nonlocal done
-            with closing(texts(asked, chosen, pieces, using=reader)) as found:
-                for piece, rows in zip(pieces, found, strict=True):
-                    built = asked.build(rows)
-                    sizes[split] += built.nbytes
-                    done += len(piece)
-                    yield built
-                    progress(done, total)
-
-        shards = []
-        for split in chosen.splits:
-            pieces = pieces_of(asked, chosen, split)
-            names = files.shard_names(len(pieces), within=split)
-            # Closed before the snapshot is: after an error nobody may still be reading from it.
-            with closing(batches(split, pieces)) as rows:
-                shards += files.write_shards(rows, folder=folder, names=names, schema=asked.schema)
-    manifest["rows"] = sum(one.rows or 0 for one in shards if one.path.startswith(f"{asked.layout.name}/"))
-    manifest["splits"] = {
-        split: sum(one.rows or 0 for one in shards if one.path.startswith(f"{split}-")) for split in chosen.splits
-    }
-    manifest["files"] = [one.as_json() for one in shards]
-    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
-    readme = files.write_text(folder, files.CARD, text)
-    manifest["files"].append(readme.as_json())
-    described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
-    files.write_sums(folder, [*shards, readme, described])
-    return manifest
-
-
-def _manifest(
-    asked: Plan, chosen: Chosen, guideline: InForce, *, using: BaseDatabaseWrapper, code_version: str
-) -> dict[str, Any]:
-    """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
-    facts = chosen.facts
-    lineage = lineage_of(chosen, using=using)
-    return {
-        "format": files.FORMAT,
-        "project": asked.project.slug,
-        "version": asked.version,
-        "layout": asked.layout.name,
-        "rule": asked.rule,
-        "voices": asked.annotators,
-        "criteria": [one.text for one in asked.where],
-        "pairs": len(facts),
-        "chosen": len(chosen.pairs),
-        "ties": asked.ties,
-        "least_probability": asked.least_probability,
-        "test_share": asked.test_share,
-        "seed": asked.seed,
-        "names": asked.names,
-        "near_duplicates": asked.near_duplicates,
-        "quotas": dict(asked.quotas),
-        "cuts": chosen.cuts,
-        "harmful": {
-            "pairs": chosen.harmful,
-            "most": MOST_HARMFUL,
-            "sign_off": asked.sign_off,
-            "through": chosen.flags_through,
-        },
-        "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},
-        "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
-        "judgements": {
-            "counted": int(facts.judgements.sum()),
-            "through": lineage.through,
-            "sha256": tallies_digest(facts),
-        },
-        "annotators": lineage.annotators,
-        "agreement": {
-            "selected": _alpha(facts.labels(chosen.selected)),
-            "released": _alpha(facts.labels(chosen.pairs)),
-        },
-        "guideline": {
-            "version": guideline.version,
-            "sha256": files.digest_of(guideline.text) if guideline.version else None,
-            "judged_under": lineage.guidelines,
-        },
-        "licence": asked.licence,
-        "limits": asked.limits,
-        "code_version": code_version,
-        "writer": {"pyarrow": pa.__version__, "group_rows": files.GROUP_ROWS, "shard_rows": files.SHARD_ROWS},
-        "schema": [{"name": field.name, "type": str(field.type)} for field in asked.schema],
-    }
-
-
-def _alpha(labels: Labels) -> dict[str, Any]:
-    return krippendorff_alpha(labels, rng=np.random.default_rng(SEED)).as_json()
 
 
 # ---- publishing ----------------------------------------------------------------------------------------------------

@@ -1,68 +1,80 @@
-"""Pairs -> their texts, as columns: the database hands out JSON, which is parsed in bulk and never row by row."""
+"""Pairs -> their texts and what was said of them, as columns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays import places_in
 from curation.export.records import TAGS, Record, Rows, Said, check, doubtful, messages_array, strict_messages
+from curation.fetching import Fetched, Table, columns_of, fetch
 from curation.selecting import Voices
 
-# As lenient as what may be stored: what is null or strange in it is doubtful, and found one by one.
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_PAIR = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("prompt_id", pa.int64()),
-        ("first_id", pa.int64()),
-        ("second_id", pa.int64()),
-        ("external_id", pa.string()),
-        ("source", pa.string()),
-        ("tags", TAGS),
-    ]
+PAIR = Table(
+    "pair",
+    {
+        "prompt_id": "number",
+        "first_id": "number",
+        "second_id": "number",
+        "external_id": "text",
+        "source": "text",
+        "tags": "tags",
+    },
 )
-_PROMPT = pa.schema(
-    [("id", pa.int64()), ("messages", _MESSAGES), ("system", pa.string()), ("language", pa.string()), ("tags", TAGS)]
-)
-_CANDIDATE = pa.schema([("id", pa.int64()), ("messages", _MESSAGES), ("model", pa.string())])
+PROMPT = Table("prompt", {"messages": "messages", "system": "text", "language": "text", "tags": "tags"})
+CANDIDATE = Table("candidate", {"messages": "messages", "model": "text"})
+
+
+@dataclass(frozen=True)
+class Read:
+    """What crossed of some pairs, before anything is made of it: their numbers as asked for, and three tables."""
+
+    pairs: NDArray[np.int64]
+    found: Fetched
+    prompts: Fetched
+    answers: Fetched
+
+
+def read(pairs: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> Read:
+    """Ask the database for pairs with their texts: three queries however many pairs there are, and waiting for them."""
+    found = fetch(PAIR, np.unique(pairs), using=using)
+    prompts = fetch(PROMPT, np.unique(found.numbers("prompt_id")), using=using)
+    both = np.concatenate([found.numbers("first_id"), found.numbers("second_id")])
+    return Read(pairs, found, prompts, fetch(CANDIDATE, np.unique(both), using=using))
 
 
 def rows_of(
-    pairs: NDArray[np.int64],
+    crossed: Read,
     *,
     first_wins: NDArray[np.bool_],
     counts: NDArray[np.int64],
     agreement: NDArray[np.float64],
     strength_mean: NDArray[np.float64],
+    probability: NDArray[np.float64] | None = None,
     said: Sequence[Sequence[Said]] = (),
     using: BaseDatabaseWrapper,
 ) -> Rows:
-    """The pairs of these numbers with their texts, checked, in the order given. All arrays have the shape (n,).
+    """The pairs with their texts, checked, in the order asked for. All arrays have the shape (n,).
 
-    Four queries however many pairs there are; memory: their texts, three times.
+    Asks nothing of the database but for rows that are doubtful. Memory: their texts, three times.
 
     Raises:
         Broken: a row would mislead a trainer.
     """
-    found = _read("pair", _PAIR, np.sort(pairs), using=using)
-    found = found.take(pa.array(places_in(_numbers(found, "id"), pairs)))
-    prompts = _read("prompt", _PROMPT, np.unique(_numbers(found, "prompt_id")), using=using)
-    first, second = _numbers(found, "first_id"), _numbers(found, "second_id")
-    answers = _read("candidate", _CANDIDATE, np.unique(np.concatenate([first, second])), using=using)
-    prompt_at = pa.array(places_in(_numbers(prompts, "id"), _numbers(found, "prompt_id")))
+    pairs, found = crossed.pairs, columns_of(crossed.found)
+    prompts, answers = columns_of(crossed.prompts), columns_of(crossed.answers)
+    found = _taken(found, places_in(_numbers(found, "id"), pairs))
+    whole = _taken(prompts, places_in(_numbers(prompts, "id"), _numbers(found, "prompt_id")))
     numbers = _numbers(answers, "id")
-    first_at, second_at = places_in(numbers, first), places_in(numbers, second)
-    whole = prompts.take(prompt_at)
+    first_at, second_at = (places_in(numbers, _numbers(found, name)) for name in ("first_id", "second_id"))
     suspect = doubtful(whole["messages"], answers["messages"], first_at, second_at)
     suspect |= (whole["messages"].null_count > 0) or (answers["messages"].null_count > 0)
     for place in np.nonzero(suspect)[0].tolist():
@@ -84,51 +96,21 @@ def rows_of(
         strength_mean=strength_mean,
         prompt_id=_numbers(found, "prompt_id"),
         said=said,
+        probability=probability,
     )
 
 
-def _numbers(batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = batch[name].to_numpy()
+def _numbers(found: dict[str, pa.Array], name: str) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = found[name].to_numpy()
     return numbers
 
 
-def _read(table: str, schema: pa.Schema, ids: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> pa.RecordBatch:
-    """Rows of a table by ascending number."""
-    using.ensure_connection()
-    with using.connection.cursor(binary=True) as cursor:
-        # Some hundred rows to a line: neither a line for each row nor one that holds megabytes.
-        cursor.execute(
-            f"""SELECT convert_to(string_agg(row_to_json(found)::text, E'\\n'), 'UTF8')
-                FROM (SELECT {", ".join(schema.names)} FROM "{table}" WHERE id = ANY(%s::bigint[])) found
-                GROUP BY id / 256""",
-            ["{" + ",".join(map(str, ids.tolist())) + "}"],
-        )
-        lines = b"\n".join([line for (line,) in cursor.fetchall()])
-    batch = _parsed(lines, schema)
-    order = np.argsort(_numbers(batch, "id"), kind="stable")
-    return batch if (np.diff(order) == 1).all() else batch.take(pa.array(order))
-
-
-def _parsed(lines: bytes, schema: pa.Schema) -> pa.RecordBatch:
-    if not lines:
-        return pa.RecordBatch.from_pylist([], schema=schema)
-    read = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
-    parse = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    try:
-        table = pyarrow.json.read_json(pa.BufferReader(lines), read_options=read, parse_options=parse)
-    except pa.ArrowInvalid:
-        # Messages that are no messages. They become null here, and the check names the pair.
-        table = pa.Table.from_pylist([_lenient(json.loads(line)) for line in lines.split(b"\n")], schema=schema)
-    return table.combine_chunks().to_batches()[0]
-
-
-def _lenient(row: dict[str, Any]) -> dict[str, Any]:
-    if "messages" in row:
-        try:
-            messages_array([row["messages"]])
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            row["messages"] = None
-    return row
+def _taken(found: dict[str, pa.Array], places: NDArray[np.int64]) -> dict[str, pa.Array]:
+    """The columns at these places; nothing is copied where that is all of them as they stand."""
+    if len(places) == len(found["id"]) and (places == np.arange(len(places))).all():
+        return found
+    at = pa.array(places)
+    return {name: column.take(at) for name, column in found.items()}
 
 
 _ONE = """

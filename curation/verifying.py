@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.models import Project
-from curation.choosing import DIFFICULTY, Chosen, Plan, choose, pieces_of, plan, snapshot, texts
+from curation.choosing import Chosen, choose, lines_of, pieces_of
 from curation.export import files
 from curation.lineage import tallies_digest
 from curation.models import Release
+from curation.planning import DIFFICULTY, Plan, plan
+from curation.reading import shown_annotators, snapshot, texts
 from curation.selecting import parse_all
 
 
@@ -164,6 +166,7 @@ def _wrong_rows(
 ) -> list[str]:
     """Whole rows that are not what the database gives, each file's first."""
     problems = []
+    shown = shown_annotators(asked, using=using)
     for split in chosen.splits:
         pieces = pieces_of(asked, chosen, split)
         size = files.SHARD_ROWS // files.GROUP_ROWS
@@ -171,7 +174,8 @@ def _wrong_rows(
             mine = pieces[place * size : (place + 1) * size]
             there = pq.read_table(path, schema=asked.schema, partitioning=None)
             start = 0
-            for rows in texts(asked, chosen, mine, using=using):
+            lines = (lines_of(chosen, piece) for piece in mine)
+            for rows in texts(lines, voices=asked.voices, shown=shown, using=using):
                 built = pa.Table.from_batches([asked.build(rows)])
                 given = there.slice(start, built.num_rows)
                 start += built.num_rows

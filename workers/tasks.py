@@ -17,7 +17,8 @@ from celery import signals
 from celery.worker import state as worker_state
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 
-from annotation import assigning, running
+from annotation import assigning, dividing, running
+from annotation.dividing import PartHold
 from annotation.errors import Refused
 from annotation.models import Run
 from annotation.running import Cancelled, Hold, Superseded
@@ -39,9 +40,17 @@ def run(run_id: int) -> None:
     """Do one run, unless there is nothing to claim. How it ended stands in its row."""
     hold = running.claim(run_id=run_id, worker=_name())
     if hold is None:
+        _help(run_id)
         return
     with _renewing(hold):
         _work(hold)
+
+
+def _help(run_id: int) -> None:
+    """Do parts of a run that another worker holds, for as long as there are some that nobody does."""
+    while (part := dividing.claim_part(run_id=run_id, worker=_name())) is not None:
+        with _renewing(part), _interruptible(part):
+            dividing.attempt(part, PART_HANDLERS[Run.Kind(part.run.kind)])
 
 
 def _work(hold: Hold) -> None:
@@ -128,11 +137,21 @@ HANDLERS: dict[Run.Kind, Callable[[Hold], dict[str, Any]]] = {
 }
 
 
+def _release_part(part: PartHold) -> dict[str, Any]:
+    from curation import releasing
+
+    return releasing.execute_part(part)
+
+
+# Kinds that are done in parts: by whoever holds the run, and by every worker that is rung for it meanwhile.
+PART_HANDLERS: dict[Run.Kind, Callable[[PartHold], dict[str, Any]]] = {Run.Kind.RELEASE: _release_part}
+
+
 # ---- the lease of a run, while it works -----------------------------------------------------------------------------
 
 
 @contextmanager
-def _renewing(hold: Hold) -> Iterator[None]:
+def _renewing(hold: Hold | PartHold) -> Iterator[None]:
     """Renew the lease in a thread of its own, so that a handler may be busy for longer than a lease lasts.
 
     The thread writes down in the hold that the run is to stop, for the handler to meet at its next `check` or `beat`.
@@ -173,11 +192,11 @@ def _renewing(hold: Hold) -> Iterator[None]:
             signal.signal(INTERRUPT, before)
 
 
-_at_work: Hold | None = None
+_at_work: Hold | PartHold | None = None
 
 
 @contextmanager
-def _interruptible(hold: Hold) -> Iterator[None]:
+def _interruptible(hold: Hold | PartHold) -> Iterator[None]:
     """While this is open, the signal INTERRUPT raises what `hold.stopped` holds, between two steps of the handler."""
     global _at_work
     _at_work = hold
@@ -212,6 +231,7 @@ def sweep(queues: Collection[str] | None = None) -> None:
 
     if not worker_state.reserved_requests:
         running.sweep_runs(queues=queues)
+        dividing.ring_for_parts(queues=queues)
     assigning.sweep()
     gathering.sweep_facts()
 
@@ -252,6 +272,7 @@ def _name() -> str:
 def start_pulse(sender: Any, **_: Any) -> None:
     global _pulse
     running.hand_back_of(worker=sender.hostname)
+    dividing.hand_back_parts_of(worker=sender.hostname)
     _pulse = Pulse(name=sender.hostname, queues=sorted(sender.app.amqp.queues.consume_from), every=PULSE)
     _pulse.start()
 

@@ -8,6 +8,7 @@ from annotation.models.guidelines import Guideline, GuidelinePrinciple, Guidelin
 from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
 from annotation.models.language_models import LanguageModel
 from annotation.models.pairs import Pair
+from annotation.models.parts import Part
 from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
 from annotation.models.projects import Project, Scale
 from annotation.models.prompts import Prompt
@@ -29,6 +30,7 @@ __all__ = [
     "Judgement",
     "LanguageModel",
     "Pair",
+    "Part",
     "Principle",
     "PrincipleVote",
     "Project",

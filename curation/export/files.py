@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ SUMS = "SHA256SUMS"
 
 # Rows of one row group, and of one shard (a whole number of groups). Part of what makes a release byte-identical.
 GROUP_ROWS = 2_000
-SHARD_ROWS = 100_000
+SHARD_ROWS = 20_000
 
 # Seconds after which a half-written folder is nobody's any more.
 LEFTOVER_AFTER = 24 * 3600
@@ -75,45 +77,104 @@ class FileEntry:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def shard_names(batches: int, *, within: str) -> list[str]:
-    """The paths of the shards of so many batches within a split ("trl_dpo/train"); one empty shard for none."""
-    count = max(1, -(-batches * GROUP_ROWS // SHARD_ROWS))
-    return [f"{within}-{place:05d}-of-{count:05d}.parquet" for place in range(count)]
+@dataclass(frozen=True)
+class Written:
+    """A shard as it lies there, and how large its rows are in memory, which `datasets` wants to know."""
+
+    entry: FileEntry
+    arrow_bytes: int
+
+
+def shards_of(batches: int, *, within: str) -> list[tuple[str, int]]:
+    """The shards of so many batches within a split ("trl_dpo/train"): path, and how many batches. None: an empty one.
+
+    Each but the last takes the same number of batches, whatever they hold: shards are cut at the same pairs every time.
+    """
+    most = max(1, SHARD_ROWS // GROUP_ROWS)
+    count = max(1, -(-batches // most))
+    return [
+        (f"{within}-{place:05d}-of-{count:05d}.parquet", min(most, batches - place * most)) for place in range(count)
+    ]
 
 
 def write_shards(
-    batches: Iterator[pa.RecordBatch], *, folder: Path, names: list[str], schema: pa.Schema
-) -> list[FileEntry]:
-    """Write batches as row groups of at most GROUP_ROWS rows. Memory: two batches.
+    batches: Iterator[pa.RecordBatch], *, folder: Path, shards: Iterable[tuple[str, int]], schema: pa.Schema
+) -> list[Written]:
+    """Write batches as row groups of at most GROUP_ROWS rows, each shard as many as it says. Memory: two batches.
 
-    Each shard but the last takes the same number of batches, whatever they hold: shards are cut at the same pairs
-    every time.
+    A shard's bytes depend on its own batches alone, whoever writes it and whatever was written before.
     """
-    columns = [name for name in WRITER["use_dictionary"] if name in schema.names]
-    entries = []
-    upcoming = next(batches, None)
-    # Compressing leaves the interpreter free: the next batch is made meanwhile.
-    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as aside:
-        for name in names:
-            path = folder / name
-            path.parent.mkdir(exist_ok=True, parents=True)
-            rows = batches_here = 0
-            with path.open("wb") as sink:
-                with pq.ParquetWriter(sink, schema, **{**WRITER, "use_dictionary": columns}) as writer:
-                    while upcoming is not None and batches_here * GROUP_ROWS < SHARD_ROWS:
-                        writing = aside.submit(
-                            writer.write_table, pa.Table.from_batches([upcoming]), row_group_size=GROUP_ROWS
-                        )
-                        rows += upcoming.num_rows
-                        batches_here += 1
-                        try:
-                            upcoming = next(batches, None)
-                        finally:
-                            writing.result()
-                sink.flush()
-                os.fsync(sink.fileno())
-            entries.append(entry(folder, name, rows=rows))
-    return entries
+    written: list[Written] = []
+    with ExitStack() as opened:
+        # Compressing and digesting leave the interpreter free: the next batch is made meanwhile.
+        aside = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="parquet"))
+        pending: Future[Any] | None = None
+        for name, count in shards:
+            shard = opened.enter_context(_Shard(folder, name, schema))
+            for batch in islice(batches, count):
+                if pending is not None:
+                    pending.result()
+                pending = aside.submit(shard.write, batch)
+            if pending is not None:
+                pending.result()
+            pending = aside.submit(shard.finish, written)
+        if pending is not None:
+            pending.result()
+    return written
+
+
+class _Shard:
+    """A parquet file that is digested while it is written: it need not be read again."""
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
+        self.path, self.name = folder / name, name
+        self.path.parent.mkdir(exist_ok=True, parents=True)
+        self.rows = self.arrow_bytes = self.size = 0
+        self.digest = hashlib.sha256()
+        self.file = self.path.open("wb", buffering=0)
+        columns = [one for one in WRITER["use_dictionary"] if one in schema.names]
+        self.writer = pq.ParquetWriter(_Sink(self), schema, **{**WRITER, "use_dictionary": columns})
+
+    def __enter__(self) -> _Shard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.writer.write_table(pa.Table.from_batches([batch]), row_group_size=GROUP_ROWS)
+        self.rows += batch.num_rows
+        self.arrow_bytes += batch.nbytes
+
+    def finish(self, written: list[Written]) -> None:
+        """Close the file, and add it to what was written."""
+        self.writer.close()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        entry = FileEntry(path=self.name, bytes=self.size, sha256=self.digest.hexdigest(), rows=self.rows)
+        written.append(Written(entry=entry, arrow_bytes=self.arrow_bytes))
+
+
+class _Sink(io.RawIOBase):
+    """What the writer writes to: appended, never sought in."""
+
+    def __init__(self, shard: _Shard) -> None:
+        self.shard = shard
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        shard, rest = self.shard, memoryview(data)
+        size = len(rest)
+        shard.digest.update(rest)
+        shard.size += size
+        while rest:
+            rest = rest[shard.file.write(rest) or 0 :]
+        return size
+
+    def tell(self) -> int:
+        return self.shard.size
 
 
 def write_text(folder: Path, name: str, text: str) -> FileEntry:

@@ -17,9 +17,10 @@ from annotation import access, running
 from annotation.errors import Refused
 from annotation.models import Project, Role, Run
 from curation import drafting
-from curation.choosing import MOST_HARMFUL, Impossible, plan
+from curation.choosing import MOST_HARMFUL
 from curation.export.records import Broken
 from curation.forms import DraftForm
+from curation.planning import Impossible, plan
 from curation.releasing import request_release
 
 
@@ -31,9 +32,10 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     counted = _counted(form, project)
     if request.method != "POST":
         return _page(request, project, form, counted)
-    if request.POST.get("do") != "release" or not counted:
+    if request.POST.get("do") != "release" or not (counted or form.too_long):
         return _page(request, project, form, counted, status=422) if form.errors else _again(project, form)
-    if request.POST.get("counted") != form.digest or request.POST.get("promised") != str(counted.chosen):
+    promised = str(counted.chosen) if counted else ""
+    if request.POST.get("counted") != form.digest or request.POST.get("promised") != promised:
         messages.warning(request, "Nothing was released: the settings or the count had changed. This is the new count.")
         return _again(project, form)
     return _release(request, project, form, counted)
@@ -46,6 +48,9 @@ def _counted(form: DraftForm, project: Project) -> drafting.Counted | None:
     try:
         asked = plan(project=project, **form.asked())
         return drafting.count(asked, selection=form.selected, least=form.least)
+    except drafting.TooLong as refusal:
+        form.too_long = str(refusal)
+        return None
     except (Refused, Broken) as refusal:
         # The measure of a cut is the one thing that is known only when it is read.
         form.add_error("cuts" if form.cleaned_data.get("cuts") else None, str(refusal))
@@ -82,15 +87,15 @@ def _page(
     return answer
 
 
-def _release(request: HttpRequest, project: Project, form: DraftForm, counted: drafting.Counted) -> HttpResponse:
+def _release(request: HttpRequest, project: Project, form: DraftForm, counted: drafting.Counted | None) -> HttpResponse:
     form.refuse_name()
-    if counted.is_too_harmful and not form.cleaned_data["sign_off"].strip():
+    if counted and counted.is_too_harmful and not form.cleaned_data["sign_off"].strip():
         form.add_error("sign_off", "Say why these pairs belong in, or leave them out with the criterion flag!=harmful.")
-    if not counted.chosen:
+    if counted and not counted.chosen:
         form.add_error(None, "No pair is left, so there is nothing to release.")
     if form.errors:
         return _page(request, project, form, counted, status=422)
-    promised = counted.chosen if counted.is_exact else None
+    promised = counted.chosen if counted and counted.is_exact else None
     try:
         run = request_release(project=project, actor=access.account_of(request), promised=promised, **form.asked())
     except Refused as refusal:

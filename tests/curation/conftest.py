@@ -52,7 +52,7 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """
     from django.db import connections
 
-    from curation import diffing, drafting, releasing, verifying
+    from curation import diffing, drafting, verifying, writing
 
     connection = connections["default"]
 
@@ -60,11 +60,38 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     def snapshot() -> Iterator[Any]:
         yield connection
 
-    for module in (releasing, verifying, diffing, drafting):
+    for module in (writing, verifying, diffing, drafting):
         monkeypatch.setattr(module, "snapshot", snapshot)
     connection.inc_thread_sharing()
     yield
     connection.dec_thread_sharing()
+
+
+@pytest.fixture
+def pairs(make_pair: Any, say: Any, alice: Any, bob: Any, adjudicator: Any) -> dict[str, Any]:
+    """One pair for every way in which three people can end."""
+    said = {
+        "unanimous": ["first", "first", "first"],
+        "two of three": ["second", "second", "first"],
+        "tie": ["tie", "tie", "first"],
+        "both bad": ["both_bad", "both_bad", "both_bad"],
+        "split": ["first", "second", "tie"],
+        "half": ["first", "tie", "skip"],
+        "skipped": ["skip", "skip", "skip"],
+        "empty": ["first", "first", "first"],
+        "identical": ["first", "first", "first"],
+        "excluded": ["first", "first", "first"],
+        "unjudged": [],
+    }
+    made = {}
+    for name, verdicts in said.items():
+        marks = [name] if name in ("empty", "identical") else []
+        made[name] = make_pair(slots=0, external_id=name, source="test", tags=["all"], marks=marks)
+        for who, what in zip((alice, bob, adjudicator), verdicts, strict=False):
+            say(who, made[name], what, 2)
+    made["excluded"].excluded_at = made["excluded"].created_at
+    made["excluded"].save()
+    return made
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from annotation.errors import Refused, Stale
 from annotation.models import Event, Judgement
 from curation import docket, gathering, settling
 from curation.adjudicating import waiting_for
-from curation.choosing import choose, plan
+from curation.choosing import choose
 from curation.docket import letter
 from curation.models import Adjudication, Ruling
+from curation.planning import plan
 
 ADDRESS = "/p/everyday/adjudication"
 

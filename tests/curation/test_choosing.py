@@ -8,8 +8,8 @@ from django.db import connection
 
 from curation import arrays, choosing
 from curation.arrays import PairFacts, pair_facts
-from curation.choosing import plan
 from curation.lineage import lineage_of, tallies_digest
+from curation.planning import plan
 from curation.selecting import Voices
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+from django.db import transaction
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -15,8 +16,8 @@ from annotation import running
 from annotation.models import Run
 from curation import drafting
 from curation.arrays import store_pair_values
-from curation.choosing import plan
 from curation.models import Release, Selection
+from curation.planning import plan
 from curation.releasing import release
 from curation.selecting import parse_all
 
@@ -254,6 +255,42 @@ def test_near_duplicates_of_many_pairs_are_left_to_the_run(pairs, press, look, m
     assert "compared only while the release is made" in text
     press(near_duplicates="0.9", version="v1")
     assert "promised" not in Run.objects.get().parameters
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Counting takes longer than a page may wait for it."""
+
+    def endless(asked, *, using):
+        try:
+            # A savepoint: the test goes on in the transaction whose statement is torn off.
+            with transaction.atomic(), using.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(60)")
+        finally:
+            with using.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = 0")
+
+    monkeypatch.setattr(drafting, "PATIENCE", 0.2)
+    monkeypatch.setattr(drafting, "choose", endless)
+
+
+def test_counting_that_takes_too_long_is_stopped_and_the_run_counts(project, pairs, hurried, look, press):
+    answer = look(version="v1")
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "Counting was stopped after 0.2 seconds" in text
+    assert 'id="go" name="do" value="release">Release without counting<' in text
+    assert press(version="").status_code == 422
+    assert not Run.objects.exists()
+    answer = press(version="v1")
+    run = Run.objects.get()
+    assert answer.url == reverse("release_run", args=[project.slug, run.pk])
+    assert "promised" not in run.parameters
+
+
+def test_what_can_be_counted_is_not_released_uncounted(pairs, press):
+    assert press(version="v1", changes={"promised": ""}).status_code == 302
+    assert not Run.objects.exists()
 
 
 def test_what_the_page_counts_is_what_the_release_holds(project, difficult, look, tmp_path):

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from django.db import transaction
@@ -18,12 +14,12 @@ from django.db import transaction
 from annotation.errors import Refused
 from annotation.models import Event, Guideline, Pair, Run
 from annotation.running import Hold
-from curation import choosing, releasing
+from curation import reading, releasing
 from curation.export import files
 from curation.models import Release, Selection
 from curation.releasing import release
 from curation.selecting import parse_all
-from curation.verifying import verify
+from tests.curation.folders import bytes_of, read
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.
 committed = pytest.mark.django_db(transaction=True)
@@ -31,41 +27,6 @@ uncommitted = pytest.mark.usefixtures("same_connection")
 
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def pairs(make_pair, say, alice, bob, adjudicator):
-    """One pair for every way in which three people can end."""
-    said = {
-        "unanimous": ["first", "first", "first"],
-        "two of three": ["second", "second", "first"],
-        "tie": ["tie", "tie", "first"],
-        "both bad": ["both_bad", "both_bad", "both_bad"],
-        "split": ["first", "second", "tie"],
-        "half": ["first", "tie", "skip"],
-        "skipped": ["skip", "skip", "skip"],
-        "empty": ["first", "first", "first"],
-        "identical": ["first", "first", "first"],
-        "excluded": ["first", "first", "first"],
-        "unjudged": [],
-    }
-    made = {}
-    for name, verdicts in said.items():
-        marks = [name] if name in ("empty", "identical") else []
-        made[name] = make_pair(slots=0, external_id=name, source="test", tags=["all"], marks=marks)
-        for who, what in zip((alice, bob, adjudicator), verdicts, strict=False):
-            say(who, made[name], what, 2)
-    made["excluded"].excluded_at = made["excluded"].created_at
-    made["excluded"].save()
-    return made
-
-
-def read(folder):
-    return [row for path in sorted((folder / "trl_dpo").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-
-
-def bytes_of(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @uncommitted
@@ -290,232 +251,6 @@ def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair
     assert other.release.manifest["files"] != done.release.manifest["files"]
 
 
-# ---- steps after the rule ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def many(make_pair, say, alice):
-    """Twelve pairs that alice decides, six of them about code."""
-    made = [make_pair(slots=0, external_id=str(n), tags=["code"] if n % 2 else []) for n in range(12)]
-    for pair in made:
-        say(alice, pair, "first")
-    return made
-
-
-def steps(done):
-    return {step["name"]: step["removed"] for step in done.release.manifest["steps"] if step["removed"]}
-
-
-@uncommitted
-def test_a_quota_keeps_some_with_the_tag_and_all_without_the_same_ones_each_time(project, many, tmp_path):
-    done = release(project=project, version="v1", quotas={"code": 2}, out=tmp_path / "v1")
-    kept = {int(row["external_id"]) for row in read(tmp_path / "v1")}
-    assert {n for n in kept if n % 2 == 0} == {0, 2, 4, 6, 8, 10}
-    assert len(kept) == 8
-    assert steps(done) == {"over the quota of code": 4}
-    assert verify(tmp_path / "v1") == []
-    drawn = set()
-    for seed in range(1, 5):
-        release(project=project, version=f"s{seed}", quotas={"code": 2}, seed=seed, out=tmp_path / f"s{seed}")
-        drawn.add(frozenset(int(row["external_id"]) for row in read(tmp_path / f"s{seed}")))
-    assert {len(kept) for kept in drawn} == {8}
-    assert len(drawn) > 1
-
-
-@uncommitted
-def test_the_later_of_two_pairs_that_are_nearly_the_same_goes(project, make_pair, say, alice, tmp_path):
-    long = "A plumb line hangs straight because the earth pulls its weight, and nothing else does. " * 4
-    texts = [long, f"{long} Indeed.", "Something else altogether, with no word in common at all, hopefully."]
-    for n, text in enumerate(texts):
-        say(alice, make_pair(slots=0, prompt="Why?", first=text, second=text[::-1], external_id=str(n)), "first")
-    done = release(project=project, version="v1", near_duplicates=0.8, out=tmp_path / "v1")
-    assert [row["external_id"] for row in read(tmp_path / "v1")] == ["0", "2"]
-    assert steps(done) == {"near duplicate": 1}
-    assert verify(tmp_path / "v1") == []
-
-
-@uncommitted
-def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tmp_path):
-    from curation.arrays import store_pair_values
-    from curation.models import Measurement
-
-    # Pair n has the difficulty (5 n) mod 11: 11 values, the last undefined. An older run said the opposite.
-    values = np.array([float(5 * n % 11) for n in range(11)] + [np.nan])
-    for kind, measured in (("old", -values), ("new", values)):
-        run = Run.objects.create(
-            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at
-        )
-        store_pair_values(
-            run=run,
-            metric="difficulty",
-            pairs=[pair.pk for pair in many],
-            values=measured,
-            n=np.ones(12, dtype=np.int64),
-            undefined="Too long.",
-        )
-    done = release(project=project, version="v1", cuts=[0.5, 0.25], out=tmp_path / "v1")
-    assert Measurement.objects.count() == 24
-    easy = sorted(range(11), key=lambda n: values[n])
-    for cut, count in ((25, 2), (50, 5)):
-        rows = pq.read_table(tmp_path / "v1" / f"trl_dpo-easiest-{cut}").to_pylist()
-        assert [int(row["external_id"]) for row in rows] == easy[:count]
-    assert len(read(tmp_path / "v1")) == done.release.rows == 12
-    cut = done.release.manifest["cuts"]["trl_dpo-easiest-50"]
-    assert (cut["run"], cut["hardest"]) == (run.pk, 4.0)
-    assert [(step["removed"], step["left"]) for step in cut["removed"]] == [(1, 11), (6, 5)]
-    assert "| `trl_dpo-easiest-50` | 0.5 | 4 | 1 | 6 | 5 |" in (tmp_path / "v1" / "README.md").read_text()
-    assert verify(tmp_path / "v1") == []
-
-
-@uncommitted
-def test_a_cut_without_a_measurement_is_refused(project, many, tmp_path):
-    with pytest.raises(Refused, match="No finished run has measured difficulty"):
-        release(project=project, version="v1", cuts=[0.5], out=tmp_path / "v1")
-    assert [*tmp_path.iterdir()] == []
-
-
-@uncommitted
-def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project, many, say, bob, tmp_path, lead):
-    say(bob, many[3], "first", flags=["harmful"])
-    with pytest.raises(
-        Refused, match=r"1 of 12 pairs are flagged as harmful, 8\.33%, and without a reason at most 0\.5%"
-    ):
-        release(project=project, version="v1", out=tmp_path / "v1")
-    assert not Release.objects.exists()
-    without = release(project=project, version="v1", where=parse_all(["flag!=harmful"]), out=tmp_path / "v1")
-    assert (without.release.rows, without.release.manifest["harmful"]["pairs"]) == (11, 0)
-    done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
-    flag = many[3].assignments.get(annotator=bob).judgements.get().pk
-    expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data.", "through": flag}
-    assert done.release.manifest["harmful"] == expected
-    assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
-    assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()
-
-
-# ---- the same bytes ------------------------------------------------------------------------------------------------
-
-
-@committed
-def test_the_same_release_twice_is_harmless_and_the_same_bytes(project, pairs, tmp_path):
-    first = release(project=project, version="v1", out=tmp_path / "a")
-    second = release(project=project, version="v1", out=tmp_path / "b")
-    third = release(project=project, version="v1", out=tmp_path / "a")
-    assert (first.is_new, second.is_new, third.is_new) == (True, False, False)
-    assert first.release == second.release == third.release
-    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
-    assert (Release.objects.count(), Selection.objects.count()) == (1, 1)
-
-
-@committed
-def test_another_process_with_another_hash_seed_writes_the_same_bytes(project, pairs, tmp_path):
-    from django.db import connection
-
-    here = release(project=project, version="v1", out=tmp_path / "here", where=parse_all(["tag=all"])).release
-    script = f"""
-import os
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = {connection.settings_dict["NAME"]!r}
-import django
-django.setup()
-from pathlib import Path
-from annotation import running
-from annotation.models import Project
-# The code is part of the content; whoever commits while this runs must not be found here.
-running.code_version = lambda: {here.manifest["code_version"]!r}
-from curation.releasing import release
-from curation.selecting import parse_all
-where = parse_all(["tag=all"])
-done = release(project=Project.objects.get(), version="v1", where=where, out=Path(os.environ["OUT"]))
-print(done.is_new)
-"""
-    for seed in ("0", "1"):
-        out = tmp_path / f"seed-{seed}"
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "OUT": str(out)}
-        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == "False\n"
-        assert bytes_of(out) == bytes_of(tmp_path / "here")
-
-
-@committed
-def test_a_judgement_that_arrives_meanwhile_changes_nothing(project, pairs, say, alice, tmp_path, make_pair):
-    release(project=project, version="v1", out=tmp_path / "calm")
-    arrived = []
-
-    def meanwhile(done, total):
-        if done == 0:
-            # All people turn round, and a new pair comes in, after the snapshot was taken.
-            for who in ("unanimous", "two of three"):
-                arrived.append(say(alice, pairs[who], "both_bad"))
-            arrived.append(say(alice, make_pair(slots=0), "first"))
-
-    again = release(project=project, version="v1", out=tmp_path / "busy", progress=meanwhile)
-    assert len(arrived) == 3
-    assert not again.is_new
-    assert bytes_of(tmp_path / "calm") == bytes_of(tmp_path / "busy")
-
-
-@uncommitted
-def test_many_rows_in_several_shards_come_out_whole_with_few_queries(
-    project, make_pair, say, alice, tmp_path, monkeypatch, django_assert_max_num_queries
-):
-    monkeypatch.setattr(files, "GROUP_ROWS", 4)
-    monkeypatch.setattr(files, "SHARD_ROWS", 8)
-    made = [make_pair(slots=0) for _ in range(21)]
-    for pair in made:
-        say(alice, pair, "first")
-    heard = []
-    with django_assert_max_num_queries(45):
-        release(
-            project=project,
-            version="v1",
-            out=tmp_path / "out",
-            progress=lambda done, total: heard.append((done, total)),
-        )
-    assert [row["pair_id"] for row in read(tmp_path / "out")] == [pair.pk for pair in made]
-    assert len([*(tmp_path / "out" / "trl_dpo").iterdir()]) == 3
-    assert heard[0] == (0, 21)
-    assert heard[-1] == (21, 21)
-
-
-@uncommitted
-def test_memory_does_not_grow_with_the_rows(project, tmp_path, monkeypatch):
-    import gc
-    import tracemalloc
-
-    import pyarrow as pa
-
-    from bench.releasing import seed
-
-    monkeypatch.setattr(files, "GROUP_ROWS", 100)
-    seed(project.pk, rows=3000)
-    middle = Pair.objects.order_by("pk")[600].pk
-
-    def peak(version, where):
-        """Rows, and the most bytes that Python and arrow held for them at once."""
-        gc.collect()
-        held = [0]
-        before = pa.total_allocated_bytes()
-        tracemalloc.start()
-        try:
-            done = release(
-                project=project,
-                version=version,
-                where=parse_all(where),
-                out=tmp_path / version,
-                progress=lambda done, total: held.append(pa.total_allocated_bytes() - before),
-            )
-            return done.release.rows, tracemalloc.get_traced_memory()[1] + max(held)
-        finally:
-            tracemalloc.stop()
-
-    peak("warm", [f"pair<{middle}"])  # The first time, modules are imported and caches are filled.
-    (few, small), (many, large) = peak("few", [f"pair<{middle}"]), peak("many", [])
-    assert many > 4 * few
-    assert large < 1.7 * small
-
-
 # ---- refused -------------------------------------------------------------------------------------------------------
 
 
@@ -705,6 +440,6 @@ def test_a_run_that_does_not_say_what_to_release_is_refused(project):
 def test_the_snapshot_can_change_nothing(project):
     from django.db import InternalError
 
-    with choosing.snapshot() as reader, reader.cursor() as cursor, pytest.raises(InternalError, match="read-only"):
+    with reading.snapshot() as reader, reader.cursor() as cursor, pytest.raises(InternalError, match="read-only"):
         cursor.execute("DELETE FROM pair")
     assert Pair.objects.count() == 0

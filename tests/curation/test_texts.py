@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 
 from curation.export.records import Broken
+from curation.texts import read as ask
 from curation.texts import rows_of
 
 
@@ -18,7 +19,8 @@ def read(pairs, **changes):
         "strength_mean": nothing,
         **changes,
     }
-    return rows_of(np.array([pair.pk for pair in pairs]), **given, using=connection)
+    crossed = ask(np.array([pair.pk for pair in pairs]), using=connection)
+    return rows_of(crossed, **given, using=connection)
 
 
 def test_pairs_come_in_the_order_asked_for_each_with_its_own_texts(make_pair):

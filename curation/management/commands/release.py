@@ -11,9 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.errors import Refused
 from annotation.models import Project
 from curation import releasing
-from curation.choosing import ANNOTATORS, DIFFICULTY, MOST_HARMFUL
+from curation.choosing import MOST_HARMFUL
 from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
+from curation.planning import ANNOTATORS, DIFFICULTY
 from curation.selecting import FIELDS, parse_all
 
 
@@ -86,12 +87,21 @@ class Command(BaseCommand):
         parser.add_argument("--licence", default="", metavar="ID", help="for the card, as cc-by-4.0")
         parser.add_argument("--limits", default="", metavar="TEXT", help="known limits, for the card")
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            metavar="N",
+            help="write with so many processes; the files are the same, byte for byte",
+        )
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"There is no project {options['project']!r}.")
+        if options["workers"] < 1:
+            raise CommandError("--workers is at least 1.")
         try:
             done = releasing.release(
                 project=project,
@@ -113,6 +123,7 @@ class Command(BaseCommand):
                 difficulty=options["difficulty"],
                 sign_off=options["sign_off"],
                 out=options["out"],
+                workers=options["workers"],
                 command="release",
             )
         except Refused as error:

@@ -20,10 +20,11 @@ def small_shards(monkeypatch):
 
 
 def write(folder, make_record, rows):
-    names = files.shard_names(-(-rows // 2), within="trl_dpo/train")
+    shards = files.shards_of(-(-rows // 2), within="trl_dpo/train")
     numbers = list(range(rows))
     batches = [dpo(Rows.of([make_record(pair_id=n) for n in numbers[at : at + 2]])) for at in range(0, rows, 2)]
-    return files.write_shards(iter(batches), folder=folder, names=names, schema=DPO)
+    written = files.write_shards(iter(batches), folder=folder, shards=shards, schema=DPO)
+    return [one.entry for one in written]
 
 
 @pytest.mark.parametrize(("rows", "by_shard"), [(0, [0]), (1, [1]), (4, [4]), (9, [4, 4, 1])])
@@ -49,7 +50,7 @@ def test_an_error_while_rows_are_made_reaches_the_caller(tmp_path, make_record):
         raise ValueError("Row 2 is broken.")
 
     with pytest.raises(ValueError, match=r"Row 2"):
-        files.write_shards(batches(), folder=tmp_path, names=["x/a.parquet"], schema=DPO)
+        files.write_shards(batches(), folder=tmp_path, shards=[("x/a.parquet", 2)], schema=DPO)
 
 
 def test_a_finished_folder_takes_its_name_and_leaves_nothing_beside(tmp_path):

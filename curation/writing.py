@@ -1,0 +1,167 @@
+"""Plan -> the files of a release: shards, card, manifest and checksums, all read in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from annotation.errors import Refused
+from annotation.running import Hold
+from curation.choosing import MOST_HARMFUL, Chosen, check_harm, choose
+from curation.export import files
+from curation.export.card import card
+from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
+from curation.metrics.agreement import krippendorff_alpha
+from curation.metrics.labels import Labels
+from curation.planning import Plan
+from curation.reading import snapshot
+from curation.sharding import is_shared, shards_of, write_here, write_together
+
+# The card's intervals: the same judgements must give the same bytes.
+SEED = 0
+
+
+def write(
+    hold: Hold,
+    asked: Plan,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None],
+    promised: int | None,
+    workers: int | None,
+) -> dict[str, Any]:
+    """Write all files of the release into `folder` and return its manifest.
+
+    Args:
+        hold: the run, whose parts other processes may do.
+        progress: called with rows written and rows in all.
+        promised: how many pairs somebody was told; with another number nothing is released.
+        workers: how many processes of this one's own write; None: the queue's, as many as come.
+
+    Raises:
+        Refused: too many pairs are flagged as harmful, or there are not as many as promised; and as the shards.
+        Broken: a row would mislead a trainer.
+    """
+    with snapshot() as reader:
+        chosen = choose(asked, using=reader)
+        if promised is not None and promised != len(chosen.pairs):
+            raise Refused(
+                f"{promised:,} pairs were counted when this release was asked for, and now it would hold "
+                f"{len(chosen.pairs):,}: judgements came in between. Nothing was released. Count again."
+            )
+        check_harm(asked, chosen)
+        # Before the rows: reading these looks pairs up one by one, which is no way to count.
+        title, guideline = title_and_guideline(asked, using=reader)
+        manifest = _manifest(asked, chosen, guideline, using=reader, code_version=hold.run.code_version)
+        # Every judgement by itself has been counted, and takes as much memory as all else together.
+        chosen = replace(chosen, said=chosen.said.none())
+        shards = shards_of(asked, chosen)
+        total = sum(shard.rows for shard in shards)
+        progress(0, total)
+        if workers == 1 or not is_shared(shards):
+            written = write_here(
+                asked, chosen, shards, folder=folder, using=reader, progress=_counting(progress, total)
+            )
+        else:
+            written = write_together(
+                hold,
+                asked,
+                chosen,
+                shards,
+                folder=folder,
+                using=reader,
+                progress=progress,
+                is_local=workers is not None,
+            )
+    entries = [one.entry for one in written]
+    sizes = dict.fromkeys(chosen.splits, 0)
+    manifest["splits"] = dict.fromkeys(chosen.splits, 0)
+    for shard, one in zip(shards, written, strict=True):
+        sizes[shard.split] += one.arrow_bytes
+        manifest["splits"][shard.split] += one.entry.rows
+    manifest["rows"] = sum(
+        rows for split, rows in manifest["splits"].items() if split.startswith(f"{asked.layout.name}/")
+    )
+    manifest["files"] = [one.as_json() for one in entries]
+    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
+    readme = files.write_text(folder, files.CARD, text)
+    manifest["files"].append(readme.as_json())
+    described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
+    files.write_sums(folder, [*entries, readme, described])
+    return manifest
+
+
+def _counting(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    done = 0
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress(done, total)
+
+    return count
+
+
+def _manifest(
+    asked: Plan, chosen: Chosen, guideline: InForce, *, using: BaseDatabaseWrapper, code_version: str
+) -> dict[str, Any]:
+    """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
+    facts = chosen.facts
+    lineage = lineage_of(chosen, using=using)
+    return {
+        "format": files.FORMAT,
+        "project": asked.project.slug,
+        "version": asked.version,
+        "layout": asked.layout.name,
+        "rule": asked.rule,
+        "voices": asked.annotators,
+        "criteria": [one.text for one in asked.where],
+        "pairs": len(facts),
+        "chosen": len(chosen.pairs),
+        "ties": asked.ties,
+        "least_probability": asked.least_probability,
+        "test_share": asked.test_share,
+        "seed": asked.seed,
+        "names": asked.names,
+        "near_duplicates": asked.near_duplicates,
+        "quotas": dict(asked.quotas),
+        "cuts": chosen.cuts,
+        "harmful": {
+            "pairs": chosen.harmful,
+            "most": MOST_HARMFUL,
+            "sign_off": asked.sign_off,
+            "through": chosen.flags_through,
+        },
+        "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},
+        "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
+        "judgements": {
+            "counted": int(facts.judgements.sum()),
+            "through": lineage.through,
+            "sha256": tallies_digest(facts),
+        },
+        "annotators": lineage.annotators,
+        "agreement": {
+            "selected": _alpha(facts.labels(chosen.selected)),
+            "released": _alpha(facts.labels(chosen.pairs)),
+        },
+        "guideline": {
+            "version": guideline.version,
+            "sha256": files.digest_of(guideline.text) if guideline.version else None,
+            "judged_under": lineage.guidelines,
+        },
+        "licence": asked.licence,
+        "limits": asked.limits,
+        "code_version": code_version,
+        "writer": {"pyarrow": pa.__version__, "group_rows": files.GROUP_ROWS, "shard_rows": files.SHARD_ROWS},
+        "schema": [{"name": field.name, "type": str(field.type)} for field in asked.schema],
+    }
+
+
+def _alpha(labels: Labels) -> dict[str, Any]:
+    return krippendorff_alpha(labels, rng=np.random.default_rng(SEED)).as_json()

@@ -1,0 +1,118 @@
+"""The steps after the rule: quotas, near duplicates, cuts and harm, each counted and each derived again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from annotation.errors import Refused
+from annotation.models import Event, Run
+from curation.models import Release
+from curation.releasing import release
+from curation.selecting import parse_all
+from curation.verifying import verify
+from tests.curation.folders import read
+
+# What a test commits takes a second to clear away: only tests of the snapshot itself do.
+committed = pytest.mark.django_db(transaction=True)
+uncommitted = pytest.mark.usefixtures("same_connection")
+
+
+@pytest.fixture
+def many(make_pair, say, alice):
+    """Twelve pairs that alice decides, six of them about code."""
+    made = [make_pair(slots=0, external_id=str(n), tags=["code"] if n % 2 else []) for n in range(12)]
+    for pair in made:
+        say(alice, pair, "first")
+    return made
+
+
+def steps(done):
+    return {step["name"]: step["removed"] for step in done.release.manifest["steps"] if step["removed"]}
+
+
+@uncommitted
+def test_a_quota_keeps_some_with_the_tag_and_all_without_the_same_ones_each_time(project, many, tmp_path):
+    done = release(project=project, version="v1", quotas={"code": 2}, out=tmp_path / "v1")
+    kept = {int(row["external_id"]) for row in read(tmp_path / "v1")}
+    assert {n for n in kept if n % 2 == 0} == {0, 2, 4, 6, 8, 10}
+    assert len(kept) == 8
+    assert steps(done) == {"over the quota of code": 4}
+    assert verify(tmp_path / "v1") == []
+    drawn = set()
+    for seed in range(1, 5):
+        release(project=project, version=f"s{seed}", quotas={"code": 2}, seed=seed, out=tmp_path / f"s{seed}")
+        drawn.add(frozenset(int(row["external_id"]) for row in read(tmp_path / f"s{seed}")))
+    assert {len(kept) for kept in drawn} == {8}
+    assert len(drawn) > 1
+
+
+@uncommitted
+def test_the_later_of_two_pairs_that_are_nearly_the_same_goes(project, make_pair, say, alice, tmp_path):
+    long = "A plumb line hangs straight because the earth pulls its weight, and nothing else does. " * 4
+    texts = [long, f"{long} Indeed.", "Something else altogether, with no word in common at all, hopefully."]
+    for n, text in enumerate(texts):
+        say(alice, make_pair(slots=0, prompt="Why?", first=text, second=text[::-1], external_id=str(n)), "first")
+    done = release(project=project, version="v1", near_duplicates=0.8, out=tmp_path / "v1")
+    assert [row["external_id"] for row in read(tmp_path / "v1")] == ["0", "2"]
+    assert steps(done) == {"near duplicate": 1}
+    assert verify(tmp_path / "v1") == []
+
+
+@uncommitted
+def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tmp_path):
+    from curation.arrays import store_pair_values
+    from curation.models import Measurement
+
+    # Pair n has the difficulty (5 n) mod 11: 11 values, the last undefined. An older run said the opposite.
+    values = np.array([float(5 * n % 11) for n in range(11)] + [np.nan])
+    for kind, measured in (("old", -values), ("new", values)):
+        run = Run.objects.create(
+            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at
+        )
+        store_pair_values(
+            run=run,
+            metric="difficulty",
+            pairs=[pair.pk for pair in many],
+            values=measured,
+            n=np.ones(12, dtype=np.int64),
+            undefined="Too long.",
+        )
+    done = release(project=project, version="v1", cuts=[0.5, 0.25], out=tmp_path / "v1")
+    assert Measurement.objects.count() == 24
+    easy = sorted(range(11), key=lambda n: values[n])
+    for cut, count in ((25, 2), (50, 5)):
+        rows = pq.read_table(tmp_path / "v1" / f"trl_dpo-easiest-{cut}").to_pylist()
+        assert [int(row["external_id"]) for row in rows] == easy[:count]
+    assert len(read(tmp_path / "v1")) == done.release.rows == 12
+    cut = done.release.manifest["cuts"]["trl_dpo-easiest-50"]
+    assert (cut["run"], cut["hardest"]) == (run.pk, 4.0)
+    assert [(step["removed"], step["left"]) for step in cut["removed"]] == [(1, 11), (6, 5)]
+    assert "| `trl_dpo-easiest-50` | 0.5 | 4 | 1 | 6 | 5 |" in (tmp_path / "v1" / "README.md").read_text()
+    assert verify(tmp_path / "v1") == []
+
+
+@uncommitted
+def test_a_cut_without_a_measurement_is_refused(project, many, tmp_path):
+    with pytest.raises(Refused, match="No finished run has measured difficulty"):
+        release(project=project, version="v1", cuts=[0.5], out=tmp_path / "v1")
+    assert [*tmp_path.iterdir()] == []
+
+
+@uncommitted
+def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project, many, say, bob, tmp_path, lead):
+    say(bob, many[3], "first", flags=["harmful"])
+    with pytest.raises(
+        Refused, match=r"1 of 12 pairs are flagged as harmful, 8\.33%, and without a reason at most 0\.5%"
+    ):
+        release(project=project, version="v1", out=tmp_path / "v1")
+    assert not Release.objects.exists()
+    without = release(project=project, version="v1", where=parse_all(["flag!=harmful"]), out=tmp_path / "v1")
+    assert (without.release.rows, without.release.manifest["harmful"]["pairs"]) == (11, 0)
+    done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
+    flag = many[3].assignments.get(annotator=bob).judgements.get().pk
+    expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data.", "through": flag}
+    assert done.release.manifest["harmful"] == expected
+    assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
+    assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()

@@ -1,0 +1,3 @@
+"""How small the parts of releases are in workers under test; see engine.py."""
+
+GROUP_ROWS, SHARD_ROWS, PART_SHARDS = 2, 4, 2
