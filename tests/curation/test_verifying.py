@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from django.db import connections
 
 from annotation.models import Project
-from curation.choosing import uniform
+from curation.choosing import choose
 from curation.export import files
 from curation.export.layouts import LAYOUTS
+from curation.planning import plan
 from curation.releasing import release
 from curation.selecting import parse_all
 from curation.verifying import verify
@@ -110,8 +113,9 @@ def varied(project, make_pair, say, alice, bob):
 
     made = []
     for n in range(16):
-        text = f"Question {n // 2}: why does a plumb line hang straight, and what does it show to whoever builds?"
-        first = "Because its weight is pulled to the middle of the earth. " * 3 + f"{n * 7} " * 30 * (n not in (5, 6))
+        text = f"Question {n // 2}?"
+        # Words of each pair's own, but for two: what is nearly the same must not hang on the draw of the signatures.
+        first = " ".join(hashlib.sha256(f"{5 if n == 6 else n} {k}".encode()).hexdigest()[:8] for k in range(200))
         made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
         for who in (alice, bob):
             judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
@@ -134,9 +138,6 @@ def varied(project, make_pair, say, alice, bob):
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tmp_path):
     """Quota, near duplicates, split, cuts and harm, all in one release; then each count of its manifest is forged."""
-    # The side of a prompt hangs on its number, which differs between runs of the tests: draw one that parts them.
-    prompts = np.unique([pair.prompt_id for pair in varied])
-    seeds = [seed for seed in range(99) if (uniform(prompts, seed=seed) < 0.4).sum() == 4]
     options: dict[str, Any] = {
         "quotas": {"code": 5},
         "near_duplicates": 0.9,
@@ -145,15 +146,18 @@ def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tm
     }
     if not LAYOUTS[layout].by_prompt:
         options["cuts"] = [0.25, 0.5]
-    # The quota draws by numbers too: it must leave the flagged pair, and pairs on both sides.
-    for seed in seeds:
-        folder = tmp_path / f"v{seed}"
-        made = release(project=project, version=folder.name, layout=layout, out=folder, seed=seed, **options)
-        manifest = made.release.manifest
-        if manifest["harmful"]["pairs"] == 1 and min(manifest["splits"].values()) > 0:
-            break
+    # What is drawn hangs on the numbers of prompts and pairs, which differ between runs of the tests. About every
+    # second seed leaves pairs on both sides of every config; of so many, one does.
+
+    def parts(seed: int) -> bool:
+        asked = plan(project=project, version="v1", layout=layout, seed=seed, **options)
+        return all(map(len, choose(asked, using=connections["default"]).splits.values()))
+
+    seed = next(filter(parts, range(1000)))
+    folder = tmp_path / "v1"
+    manifest = release(project=project, version="v1", layout=layout, out=folder, seed=seed, **options).release.manifest
     removed = {step["name"]: step["removed"] for step in manifest["steps"]}
-    assert removed["over the quota of code"] > 0
+    assert (removed["near duplicate"], removed["over the quota of code"]) == (1, 3)
     assert manifest["harmful"]["pairs"] == 1
     assert min(manifest["splits"][f"{layout}/{split}"] for split in ("train", "test")) > 0
     assert len(manifest["cuts"]) == len(options.get("cuts", ()))
