@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -61,6 +62,13 @@ class PartHold:
             Superseded: the lease was lost, or the run has ended, waits for its cancellation or was taken over.
         """
         self._write(lease_until=timezone.now() + LEASE)
+
+    @contextmanager
+    def fenced(self) -> Iterator[None]:
+        """A transaction that commits only while this process has the part, and its run goes on."""
+        with transaction.atomic():
+            yield
+            self.beat()
 
     def finish(self, *, result: dict[str, Any]) -> None:
         """Raises:

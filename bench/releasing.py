@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.harness import report, set_up, throw_away_database
+from bench.harness import family, report, set_up, throw_away_database
 
 # About as long as the texts of public preference data: characters of a prompt and of an answer.
 PROMPT, ANSWER = 250, 600
@@ -107,17 +109,39 @@ def release(project: object, folder: Path, *, version: str, workers: int) -> tup
     # Forget the peak that was: what counts is that of this release.
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmRSS")
-    began = time.perf_counter()
-    done = write(project=project, version=version, out=folder, workers=workers, command="bench")  # type: ignore[arg-type]
-    seconds = time.perf_counter() - began
-    helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 if workers > 1 else 0.0
-    return seconds, done.release.rows, memory("VmHWM") - before, helper
+    with largest_helper() as helper:
+        began = time.perf_counter()
+        done = write(project=project, version=version, out=folder, workers=workers, command="bench")  # type: ignore[arg-type]
+        seconds = time.perf_counter() - began
+    return seconds, done.release.rows, memory("VmHWM") - before, helper[0]
 
 
-def memory(which: str) -> float:
-    """A figure of this process, in MB: VmRSS is what it has, VmHWM the most that it had."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{which}:"))
-    return int(line.split()[1]) / 1024
+def memory(which: str, pid: int | str = "self") -> float:
+    """A figure of a process, in MB: VmRSS is what it has, VmHWM the most that it had. 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{which}:")), 0.0)
+
+
+@contextmanager
+def largest_helper() -> Iterator[list[float]]:
+    """Look at this process's children until the block ends: the most memory that one of them had, in MB."""
+    most, ended = [0.0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            for pid in family(os.getpid())[1:]:
+                most[0] = max(most[0], memory("VmHWM", pid))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield most
+    finally:
+        ended.set()
+        thread.join()
 
 
 def plain(folder: Path, rows: list[dict]) -> float:

@@ -2,7 +2,8 @@
 
 One statement of SQL writes all rows, so that a million pairs are not a million objects. A whole gathering does all
 pairs of a project; a partial one only those about which something was said since, with the percentiles, reliabilities
-and categories of the last whole one.
+and categories of the last whole one. A whole one of many pairs is divided into ranges of their numbers, which several
+workers replace one by one; the board's columns are the old ones until all are done.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
+from annotation.dividing import PartHold, do_together, help_until_done
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
+from config import processes
 from curation import packing
 from curation.dimensions import OF_THE_PROJECT, Dimension, dimensions, reading_sql
 from curation.inline import run_here
@@ -41,6 +44,8 @@ REST = timedelta(seconds=60)
 REST_TIMES = 20
 # More pairs than this at once are a whole gathering.
 PART_AT_MOST = 20_000
+# Pairs of one part of a whole gathering; fewer than two parts are not divided.
+PART_PAIRS = 50_000
 
 WHOSE = Voices(kind="person")
 
@@ -56,19 +61,28 @@ class Measured:
 # ---- asking for it ---------------------------------------------------------------------------------------------------
 
 
-def gather_facts(*, project: Project, model: str = "", actor: User | None = None, command: str = "") -> Run:
+def gather_facts(
+    *, project: Project, model: str = "", workers: int = 1, actor: User | None = None, command: str = ""
+) -> Run:
     """Build the facts of all pairs again, here and now, as a finished run.
+
+    `workers`: how many processes do it; with one, all facts change in one transaction.
 
     Raises:
         Refused: the run was cancelled.
     """
+
+    def execute_here(hold: Hold) -> dict[str, Any]:
+        with processes.helping(workers - 1, "curation.gathering:help_with", hold.run.pk):
+            return execute(hold, workers=workers)
+
     return run_here(
         project=project,
         kind=Run.Kind.FACTS,
         parameters={"model": model, "whole": True},
         actor=actor,
         command=command or "gather_facts",
-        execute=execute,
+        execute=execute_here,
     )
 
 
@@ -133,8 +147,15 @@ def _touched(state: FactsState, *, most: int) -> list[int]:
 # ---- doing it --------------------------------------------------------------------------------------------------------
 
 
-def execute(hold: Hold) -> dict[str, Any]:
-    """Gather what a run asks for. Returns the run's result."""
+def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
+    """Gather what a run asks for. Returns the run's result.
+
+    `workers`: how many processes of this one's own do it; None: the queue's, as many as come.
+
+    Raises:
+        Refused: a part failed three times.
+        Cancelled, Superseded: as `Hold.beat`.
+    """
     run, project = hold.run, hold.run.project
     assert project is not None
     began = time.monotonic()
@@ -144,29 +165,25 @@ def execute(hold: Hold) -> dict[str, Any]:
     if state is not None and is_part and run.parameters.get("model") not in ("", None, state.model):
         is_part = False
     hold.beat()
+    marks = _marks(project)
+    measured = _measured(project)
+    model = run.parameters.get("model") or next(iter(measured.difficulty), "")
+    if is_part:
+        assert state is not None
+        weights, values, model = state.weights, state.values, state.model
+    else:
+        weights, values = _reliabilities(project), _values(project)
+    dims = dimensions(values)
+    told = {"weights": weights, "values": values, "loss": measured.difficulty.get(model), "margin": measured.margin}
+    spans = [] if is_part or workers == 1 else _spans(project)
+    if len(spans) > 1:
+        _let_planner_know()
+        tasks = [{**told, "span": span} for span in spans]
+        do_together(hold, tasks, do=execute_part, is_local=workers is not None)
     with hold.fenced():
-        with connection.cursor() as cursor:
-            # A million judgements in 4 MB would spill to disk again and again.
-            cursor.execute("SET LOCAL work_mem = '128MB'")
-            # After an import the planner knows nothing of the new rows, and would look each of them up in turn.
-            cursor.execute(f"SET LOCAL enable_nestloop = {'on' if is_part else 'off'}")
-        marks = _marks(project)
-        measured = _measured(project)
-        model = run.parameters.get("model") or next(iter(measured.difficulty), "")
-        if is_part:
-            assert state is not None
-            weights, values, model = state.weights, state.values, state.model
-        else:
-            weights, values = _reliabilities(project), _values(project)
-        dims = dimensions(values)
-        _write(
-            project=project,
-            pairs=touched if is_part else None,
-            weights=weights,
-            dims=dims,
-            loss=measured.difficulty.get(model),
-            margin=measured.margin,
-        )
+        if len(spans) < 2:
+            _prepare(nested=is_part)
+            _write(project=project, which=touched if is_part else None, **_as_read(told))
         version = (state.version if state else 0) + 1
         packed = packing.pack(project=project, dims=dims, version=version)
         FactsState.objects.update_or_create(
@@ -191,6 +208,59 @@ def execute(hold: Hold) -> dict[str, Any]:
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE pair_facts" if connection.in_atomic_block else "VACUUM (ANALYZE) pair_facts")
     return {"pairs": packed.rows, "gathered": len(touched) if is_part else packed.rows, "version": version}
+
+
+def execute_part(part: PartHold) -> dict[str, Any]:
+    """Gather the pairs of one range again, for the run that another process holds. Returns the part's result.
+
+    Raises:
+        Superseded: the part is somebody else's by now, and nothing was written.
+    """
+    project, task = part.run.project, part.part.task
+    assert project is not None
+    low, high = task["span"]
+    with part.fenced():
+        _prepare(nested=True)
+        _write(project=project, which=(low, high), **_as_read(task))
+    return {"span": task["span"]}
+
+
+def help_with(run_id: int) -> None:
+    """Gather ranges for the process that started this one, until its run has ended."""
+    help_until_done(run_id=run_id, do=execute_part)
+
+
+def _as_read(told: dict[str, Any]) -> dict[str, Any]:
+    """What `_write` takes, from what a part's row holds."""
+    runs = {name: tuple(told[name]) if told[name] else None for name in ("loss", "margin")}
+    return {"weights": told["weights"], "dims": dimensions(told["values"]), **runs}
+
+
+def _spans(project: Project) -> list[tuple[int, int]]:
+    """Ranges of pair numbers, both ends included, with PART_PAIRS pairs each; the last one has no end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM pair WHERE project_id = %s) p"
+            " WHERE place %% %s = 0 ORDER BY id",
+            [project.pk, PART_PAIRS],
+        )
+        starts = [number for (number,) in cursor.fetchall()]
+    return list(zip(starts, [*(start - 1 for start in starts[1:]), 2**63 - 1], strict=True)) if starts else []
+
+
+def _prepare(*, nested: bool) -> None:
+    """For the statement of this transaction."""
+    with connection.cursor() as cursor:
+        # A million judgements in 4 MB would spill to disk again and again.
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        # After an import the planner knows nothing of the new rows, and would look each of them up in turn.
+        cursor.execute(f"SET LOCAL enable_nestloop = {'on' if nested else 'off'}")
+
+
+def _let_planner_know() -> None:
+    """Many parts go by what it thinks of these tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pair, prompt, candidate, assignment, judgement, measurement")
 
 
 def _marks(project: Project) -> dict[str, int]:
@@ -287,22 +357,20 @@ _NEITHER = "('same', 'irrelevant')"
 def _write(
     *,
     project: Project,
-    pairs: Sequence[int] | None,
+    which: list[int] | tuple[int, int] | None,
     weights: dict[str, float],
     dims: Sequence[Dimension],
     loss: tuple[int, str] | None,
     margin: tuple[int, str] | None,
 ) -> None:
-    """Replace the facts of `pairs`, or of all."""
-    which = "" if pairs is None else "AND {} = ANY(%s)"
-    chosen: list[Any] = [] if pairs is None else [list(pairs)]
+    """Replace the facts of all pairs, of these, or of those in a range of numbers (a tuple)."""
+    some, chosen = _condition(which)
     tallies, tally_params = tallies_sql(project=project.pk, voices=WHOSE)
     whose, whose_params = WHOSE.sql()
-    if pairs is not None:
-        tallies = tallies.replace("GROUP BY", f"{which.format('a.pair_id')} GROUP BY")
-        tally_params = [*tally_params, *chosen]
-    kept = _remove(project=project, which=which.format("pair_id"), chosen=chosen)
-    if pairs is None:
+    tallies = tallies.replace("GROUP BY", f"{some.format('a.pair_id')} GROUP BY")
+    tally_params = [*tally_params, *chosen]
+    kept = _remove(project=project, which=some.format("pair_id"), chosen=chosen)
+    if not isinstance(which, list):
         losses = """
             SELECT m.pair_id, m.value AS loss,
                    (rank() OVER by_loss + (count(*) OVER (PARTITION BY m.value) - 1) / 2.0 - 0.5)
@@ -315,7 +383,9 @@ def _write(
         losses = "SELECT * FROM unnest(%s::bigint[], %s::float8[], %s::float8[]) AS k (pair_id, loss, difficulty)"
         loss_params = [list(column) for column in zip(*kept, strict=True)] or [[], [], []]
     bins = [(one.bin_column, *one.sql()) for one in dims if one.column]
-    votes = _VOTES.format(neither=_NEITHER, which=which.format("x.pair_id"))
+    votes = _VOTES.format(neither=_NEITHER, which=some.format("x.pair_id"))
+    # Pairs of the same prompts, whether they are asked for or not: among them are the duplicates.
+    theirs = some and f"AND prompt_id IN (SELECT o.prompt_id FROM pair o WHERE true {some.format('o.id')})"
     statement = f"""
     WITH tally AS ({tallies}),
     weight AS (SELECT * FROM unnest(%s::bigint[], %s::float8[]) AS w (annotator_id, w)),
@@ -324,14 +394,15 @@ def _write(
                sum(w) FILTER (WHERE {_CODE} = 2) AS w2, sum(w) FILTER (WHERE {_CODE} = 3) AS w3, sum(w) AS w
         FROM (SELECT j.*, coalesce(weight.w, 1) AS w FROM judgement j LEFT JOIN weight USING (annotator_id)) j
         JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
-        WHERE a.project_id = %s AND {whose} AND j.verdict <> 'skip' {which.format("a.pair_id")} GROUP BY a.pair_id),
+        WHERE a.project_id = %s AND {whose} AND j.verdict <> 'skip' {some.format("a.pair_id")} GROUP BY a.pair_id),
     flagged AS (
         SELECT a.pair_id, count(*) AS flags FROM judgement j JOIN assignment a ON a.id = j.assignment_id
-        WHERE a.project_id = %s AND j.is_current AND j.flags <> '{{}}' {which.format("a.pair_id")} GROUP BY a.pair_id),
+        WHERE a.project_id = %s AND j.is_current AND j.flags <> '{{}}' {some.format("a.pair_id")} GROUP BY a.pair_id),
     voted AS (SELECT DISTINCT ON (pair_id) pair_id, plus, minus FROM ({votes}) v ORDER BY pair_id, kind = 'judge'),
     loss AS ({losses}),
     margin AS (SELECT pair_id, value AS margin FROM measurement WHERE run_id = %s AND metric = %s),
-    shared AS (SELECT prompt_id FROM pair WHERE project_id = %s GROUP BY prompt_id HAVING count(*) > 1),
+    shared AS (
+        SELECT prompt_id FROM pair p WHERE project_id = %s {theirs} GROUP BY prompt_id HAVING count(*) > 1),
     texts AS (
         SELECT p.id, count(*) OVER (PARTITION BY p.prompt_id, least(md5(f.messages::text), md5(s.messages::text)),
                  greatest(md5(f.messages::text), md5(s.messages::text))) - 1 AS duplicates
@@ -351,7 +422,7 @@ def _write(
         LEFT JOIN weighed g ON g.pair_id = p.id LEFT JOIN loss l ON l.pair_id = p.id
         LEFT JOIN margin m ON m.pair_id = p.id LEFT JOIN voted d ON d.pair_id = p.id
         LEFT JOIN flagged k ON k.pair_id = p.id LEFT JOIN texts t ON t.id = p.id
-        WHERE p.project_id = %s {which.format("p.id")}),
+        WHERE p.project_id = %s {some.format("p.id")}),
     derived AS (
         SELECT *, greatest(n_first, n_second, n_tie, n_both_bad) AS most,
             CASE WHEN plus IS NULL THEN '' WHEN plus > 0 AND minus > 0 THEN 'conflict'
@@ -390,10 +461,17 @@ def _write(
     params: list[Any] = [*tally_params]
     params += [[int(who) for who in weights], list(weights.values()), project.pk, *whose_params, *chosen]
     params += [project.pk, *chosen, project.pk, *chosen]
-    params += [*loss_params, *(margin or (0, "")), project.pk, project.pk, project.pk, *chosen]
+    params += [*loss_params, *(margin or (0, "")), project.pk, *chosen, project.pk, project.pk, *chosen]
     params += [value for _, _, values in bins for value in values]
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
+
+
+def _condition(which: list[int] | tuple[int, int] | None) -> tuple[str, list[Any]]:
+    """What a statement asks of a column with pair numbers, and its parameters."""
+    if which is None:
+        return "", []
+    return ("AND {} BETWEEN %s AND %s", list(which)) if isinstance(which, tuple) else ("AND {} = ANY(%s)", [which])
 
 
 def _remove(*, project: Project, which: str, chosen: list[Any]) -> list[tuple[int, float, float]]:

@@ -143,8 +143,17 @@ def _release_part(part: PartHold) -> dict[str, Any]:
     return releasing.execute_part(part)
 
 
+def _gather_part(part: PartHold) -> dict[str, Any]:
+    from curation import gathering
+
+    return gathering.execute_part(part)
+
+
 # Kinds that are done in parts: by whoever holds the run, and by every worker that is rung for it meanwhile.
-PART_HANDLERS: dict[Run.Kind, Callable[[PartHold], dict[str, Any]]] = {Run.Kind.RELEASE: _release_part}
+PART_HANDLERS: dict[Run.Kind, Callable[[PartHold], dict[str, Any]]] = {
+    Run.Kind.RELEASE: _release_part,
+    Run.Kind.FACTS: _gather_part,
+}
 
 
 # ---- the lease of a run, while it works -----------------------------------------------------------------------------

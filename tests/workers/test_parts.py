@@ -1,4 +1,4 @@
-"""A release in parts by real worker processes: whoever dies, its bytes are those that one process writes."""
+"""Runs in parts by real worker processes: whoever dies, what comes out is what one process makes alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from annotation import running
 from annotation.models import Part, Run
 from bench.releasing import seed
 from config.version import code_version
-from curation import sharding
+from curation import gathering, sharding
 from curation.export import files
-from curation.models import Release
+from curation.models import FactsState, PairFact, Release
 from curation.releasing import release
 from curation.verifying import verify
 from tests.workers import parts
@@ -61,6 +61,11 @@ def at_work(run: Run) -> list[str]:
     return sorted(Part.objects.filter(run=run, state="running").values_list("worker", flat=True))
 
 
+def expire_part(run: Run, worker: str) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    assert Part.objects.filter(run=run, worker=worker).update(lease_until=past) == 1
+
+
 def process_of(workers: list[Any], name: str) -> Any:
     (found,) = (one for one in workers if one.name == name)
     return found
@@ -74,7 +79,8 @@ def is_one_release(judged: Any, tmp_path: Any) -> None:
     assert len([*(tmp_path / "alone" / "trl_dpo").iterdir()]) > 2 * parts.PART_SHARDS
     assert verify(tmp_path / "together") == []
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and path.name.startswith(".")) == []
-    assert not Part.objects.exists()
+    # The workers gather facts meanwhile, in parts too.
+    assert not Part.objects.filter(run__kind=Run.Kind.RELEASE).exists()
 
 
 def test_two_workers_write_one_release_and_one_of_them_dies(judged, ask, folders, start_worker, tmp_path):
@@ -84,8 +90,7 @@ def test_two_workers_write_one_release_and_one_of_them_dies(judged, ask, folders
     run.refresh_from_db()
     (helper,) = {"cpu0@test", "cpu1@test"} - {run.worker}
     process_of(workers, helper).kill_all()
-    past = timezone.now() - timedelta(seconds=1)
-    assert Part.objects.filter(run=run, worker=helper).update(lease_until=past) == 1
+    expire_part(run, helper)
     (tmp_path / "gate").touch()
     wait_for(lambda: state_of(run) == "done")
     assert run.attempt == 1
@@ -115,3 +120,27 @@ def test_a_worker_alone_writes_all_parts(judged, ask, folders, start_worker, tmp
     run = ask()
     wait_for(lambda: state_of(run) == "done")
     is_one_release(judged, tmp_path)
+
+
+def facts() -> list[Any]:
+    return list(PairFact.objects.order_by("pk").values())
+
+
+def test_two_workers_gather_facts_and_one_of_them_dies(judged, folders, start_worker, tmp_path):
+    gathering.gather_facts(project=judged)
+    alone, version = facts(), FactsState.objects.get().version
+    PairFact.objects.update(dissents=99)
+    workers = [start_worker(folders) for _ in range(2)]
+    parameters = {"whole": True, "gate": str(tmp_path / "gate")}
+    run = running.request_run(project=judged, kind=Run.Kind.FACTS, parameters=parameters, actor=None)
+    wait_for(lambda: at_work(run) == ["cpu0@test", "cpu1@test"])
+    run.refresh_from_db()
+    (helper,) = {"cpu0@test", "cpu1@test"} - {run.worker}
+    process_of(workers, helper).kill_all()
+    expire_part(run, helper)
+    (tmp_path / "gate").touch()
+    wait_for(lambda: state_of(run) == "done")
+    assert (run.attempt, run.result["pairs"]) == (1, PAIRS)
+    assert FactsState.objects.get().version == version + 1
+    assert facts() == alone
+    assert not Part.objects.exists()

@@ -17,13 +17,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--model", default="", help="whose difficulty to show; default: the one measured last")
+        parser.add_argument(
+            "--workers", type=int, default=1, metavar="N", help="gather with so many processes; the facts are the same"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"There is no project {options['project']!r}.")
+        if options["workers"] < 1:
+            raise CommandError("--workers is at least 1.")
         try:
-            run = gathering.gather_facts(project=project, model=options["model"], command="gather_facts")
+            run = gathering.gather_facts(
+                project=project, model=options["model"], workers=options["workers"], command="gather_facts"
+            )
         except Refused as error:
             raise CommandError(str(error)) from error
         state = project.facts_state
