@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0012_gold_rounds"),
+        ("annotation", "0013_account_language"),
     ]
 
     operations = [
