@@ -93,6 +93,10 @@ def _measure(hold: Hold) -> dict[str, Any]:
             from workers import margins
 
             return margins.execute(hold)
+        case "embeddings":
+            from workers import embedding
+
+            return embedding.execute(hold)
     return measuring.execute(hold)
 
 

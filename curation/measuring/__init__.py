@@ -20,6 +20,7 @@ from curation.measuring import (
     difficulty,
     discretion,
     diversity,
+    embeddings,
     margins,
     people,
     rationales,
@@ -29,6 +30,7 @@ from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRe
 from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
+from curation.measuring.embeddings import EmbeddingsRequest
 from curation.measuring.margins import MarginsRequest
 from curation.measuring.people import PeopleRequest
 from curation.measuring.preferred import ModelRequest
@@ -46,6 +48,7 @@ __all__ = [
     "DifficultyRequest",
     "DiscretionRequest",
     "DiversityRequest",
+    "EmbeddingsRequest",
     "MarginsRequest",
     "PeopleRequest",
     "RationalesRequest",
@@ -132,6 +135,13 @@ MEASURES: dict[str, Measure] = {
         None,
         margins.report,
         margins.as_text,
+    ),
+    "embeddings": Measure(
+        "where each pair stands among the others, as a model reads it: for subsets of a release",
+        EmbeddingsRequest,
+        None,
+        embeddings.report,
+        embeddings.as_text,
     ),
 }
 

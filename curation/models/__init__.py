@@ -2,6 +2,7 @@
 
 from curation.models.adjudications import Adjudication, Ruling
 from curation.models.declared import Declared
+from curation.models.embeddings import Embedding
 from curation.models.facts import FactsState, PairFact
 from curation.models.held_out import HeldOutLoss, HeldOutTraining
 from curation.models.measurements import Measurement
@@ -11,6 +12,7 @@ from curation.models.selections import Selection
 __all__ = [
     "Adjudication",
     "Declared",
+    "Embedding",
     "FactsState",
     "HeldOutLoss",
     "HeldOutTraining",

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.utils import logging as transformers_logging
@@ -44,6 +45,7 @@ TOKENS = {"cuda": 32_768, "cpu": 2_048}
 WORTH_SHARING = 16
 
 T = TypeVar("T")
+Floats32 = NDArray[np.float32]
 
 
 def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
@@ -193,6 +195,22 @@ class Local:
             ]
 
         return self._in_batches(rows, ask, beat)
+
+    # ---- embed -----------------------------------------------------------------------------------------------------
+
+    def mean_states(self, rows: Sequence[Sequence[int]], *, beat: Beat | None = None) -> Floats32:
+        """The mean of the last hidden states of each row of tokens, (n_rows, hidden size); no row is empty."""
+        self._refuse_too_long(rows, extra=0)
+
+        def ask(places: Sequence[int]) -> list[Floats32]:
+            batch = left_padded([rows[place] for place in places], device=self.network.device)
+            states = self.network.base_model(**batch, use_cache=False).last_hidden_state.float()
+            there = batch["attention_mask"][:, :, None]
+            found: Floats32 = ((states * there).sum(dim=1) / there.sum(dim=1)).cpu().numpy()
+            return list(found)
+
+        found = self._in_batches(rows, ask, beat)
+        return np.stack(found)
 
     # ---- choose ----------------------------------------------------------------------------------------------------
 
