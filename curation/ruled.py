@@ -107,6 +107,8 @@ def finish(sieve: Sieve, spared: Sparing, found: Ruled, decision: Decision, *, k
             sieve.keep(found.outcomes != outcome, name=name)
     return replace(
         decision,
+        # The rule's probability is of what the rule says. Here an adjudicator says it.
+        probability=np.where(found.settled, np.nan, decision.probability),
         first_wins=np.where(found.chosen, found.outcomes == "first", decision.first_wins),
         tied=np.where(found.settled, found.outcomes == "tie", decision.tied),
     )

@@ -369,3 +369,31 @@ def test_an_adjudicator_decides_instead_of_the_majority(
     assert set(_taken(project, "soft")[0]) == {one.pk for one in (plain, turned, torn, tied, open_)}
     assert _taken(project, "majority", through=0)[:2] == before[:2], "What was ruled later changes no earlier release."
     assert before[1] == {"no majority": 1}
+
+
+@pytest.mark.usefixtures("same_connection")
+def test_of_an_overruled_pair_no_margin_points_the_wrong_way(
+    project: Any, adjudicator: Any, crowd: Any, make_pair: Any, say: Any, waiting: Any, tmp_path: Any
+) -> None:
+    import pyarrow.parquet as pq
+
+    from curation.releasing import release
+
+    upheld, overruled, plain = (make_pair(slots=0) for _ in range(3))
+    for pair in (upheld, overruled, plain):
+        for who in crowd:
+            say(who, pair, "first", 2)
+    settle(waiting(upheld), adjudicator, "first")
+    settle(waiting(overruled), adjudicator, "second")
+    done = release(project=project, version="v1", layout="trl_reward", rule="dawid_skene", out=tmp_path / "out").release
+    rows = {row["pair_id"]: row for row in pq.read_table(tmp_path / "out" / "trl_reward").to_pylist()}
+    found = {pair: (row["chosen_side"], row["margin"], row["strength_mean"]) for pair, row in rows.items()}
+    assert found == {
+        upheld.pk: ("first", 2.0, 2.0),
+        overruled.pk: ("second", 0.0, -2.0),
+        plain.pk: ("first", 2.0, 2.0),
+    }
+    # The rule's probability is of what the rule says, and here an adjudicator said it.
+    assert [rows[pair.pk]["probability"] is None for pair in (upheld, overruled, plain)] == [True, True, False]
+    assert done.manifest["adjudicated"]["pairs"] == 2
+    assert "decided 2 of these pairs" in (tmp_path / "out" / "README.md").read_text()
