@@ -25,6 +25,7 @@ from curation.models import Measurement, Release
 from curation.planning import DIFFICULTY
 from curation.releasing import ANNOTATORS, RULES, request_release
 from curation.selecting import parse_all
+from curation.subsetting import NGRAMS
 
 
 class MeasurementOutput(serializers.ModelSerializer[Measurement]):
@@ -92,6 +93,12 @@ class ReleaseInput(serializers.Serializer[Any]):
     )
     quotas = serializers.DictField(
         child=serializers.IntegerField(min_value=0), required=False, help_text="At most how many pairs with a tag."
+    )
+    subset = serializers.IntegerField(
+        min_value=0, default=0, help_text="At most so many pairs, those that say the most; 0 for all."
+    )
+    embedding = serializers.CharField(
+        max_length=200, default=NGRAMS, help_text="By which vectors: ngrams, or a model whose embeddings were measured."
     )
     cuts = serializers.ListField(
         child=serializers.FloatField(min_value=0.001, max_value=0.999),

@@ -13,10 +13,12 @@ from annotation.errors import Refused
 from curation import arrays, minhash, ruled
 from curation.deciding import Decision, decide
 from curation.export import files
+from curation.needing import rows_made
 from curation.planning import Plan
-from curation.reading import Lines, texts
+from curation.reading import Lines
 from curation.selecting import Sieve
-from curation.texts import with_reason
+from curation.subsetting import NGRAMS, Subset, subset
+from curation.texts import whole_texts, with_reason
 from curation.thinning import flagged_harmful, measured, tagged
 
 # A release with a larger share of pairs that were flagged as harmful needs a reason: few such rows move a model.
@@ -48,6 +50,10 @@ class Chosen:
     adjudicated: int = 0
     rulings_through: int = 0
     cuts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Which pairs say the most, where a budget was set.
+    subset: Subset | None = None
+    # How many rows the layout makes of each of `rows`, where that is not the same for all.
+    rows_each: NDArray[np.int64] | None = None
 
     @property
     def pairs(self) -> NDArray[np.int64]:
@@ -73,10 +79,15 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     first_wins = decision.first_wins
     if asked.layout.reasons:
         _keep_reasoned(asked, facts, sieve, first_wins, using=using)
+    rows_each = None
+    if asked.layout.needs:
+        rows_each = rows_made(asked.layout, project=asked.project, voices=asked.voices, pairs=facts.pair, using=using)
+        sieve.keep(rows_each > 0, name=f"no {asked.layout.needs}")
     if asked.near_duplicates:
-        sieve.keep(~_near_duplicates(asked, facts, sieve.left, decision, using=using), name="near duplicate")
+        sieve.keep(~_near_duplicates(asked, facts, sieve.left, using=using), name="near duplicate")
     for tag, most in asked.quotas:
         sieve.keep(_within_quota(asked, facts, sieve.left, tag, most, using=using), name=f"over the quota of {tag}")
+    said_most = _keep_what_says_most(asked, facts, sieve, using=using) if asked.subset else None
     rows = np.nonzero(sieve.left)[0]
     harmful = flagged_harmful(project=asked.project, through=asked.flags_through, pairs=facts.pair[rows], using=using)
     splits, cuts = _configs(asked, facts, rows, using=using)
@@ -94,6 +105,8 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         adjudicated=int(found.settled[rows].sum()),
         rulings_through=found.through,
         cuts=cuts,
+        subset=said_most,
+        rows_each=None if rows_each is None else rows_each[rows],
     )
     return _in_both_orders(chosen) if asked.ties == "both" else chosen
 
@@ -136,28 +149,39 @@ def is_too_harmful(chosen: Chosen) -> bool:
 
 
 def _near_duplicates(
-    asked: Plan,
-    facts: arrays.PairFacts,
-    left: NDArray[np.bool_],
-    decision: Decision,
-    *,
-    using: BaseDatabaseWrapper,
+    asked: Plan, facts: arrays.PairFacts, left: NDArray[np.bool_], *, using: BaseDatabaseWrapper
 ) -> NDArray[np.bool_]:
     """Pairs whose prompt and answers together are nearly those of an earlier pair. One more pass over the texts."""
     rows = np.nonzero(left)[0]
-    pieces = [
-        Lines.of(facts, part, first_wins=decision.first_wins[part], probability=decision.probability[part])
-        for part in np.split(rows, np.arange(files.GROUP_ROWS, len(rows), files.GROUP_ROWS))
-        if len(part)
-    ]
     signed = [np.zeros((0, minhash.SIZE), dtype=np.uint32)]
-    for batch in texts(pieces, voices=asked.voices, shown=None, using=using):
-        parts = zip(batch.prompt.to_pylist(), batch.first.to_pylist(), batch.second.to_pylist(), strict=True)
-        joined = ["\n".join(one["content"] for messages in each for one in messages).encode() for each in parts]
-        signed.append(minhash.signatures(joined, rng=np.random.default_rng(asked.seed)))
+    for batch in whole_texts(facts.pair[rows], using=using):
+        signed.append(minhash.signatures([text.encode() for text in batch], rng=np.random.default_rng(asked.seed)))
     gone = np.zeros(len(facts), dtype=bool)
     gone[rows] = minhash.repeated(np.concatenate(signed), threshold=asked.near_duplicates)
     return gone
+
+
+def _keep_what_says_most(asked: Plan, facts: arrays.PairFacts, sieve: Sieve, *, using: BaseDatabaseWrapper) -> Subset:
+    found = subset(
+        project=asked.project,
+        budget=asked.subset,
+        embedding=asked.embedding,
+        run=asked.embedding_run,
+        seed=asked.seed,
+        pairs=facts.pair,
+        rows=np.nonzero(sieve.left)[0],
+        using=using,
+    )
+    if asked.embedding != NGRAMS:
+        sieve.keep(_mask(len(facts), found.known), name=f"not embedded with {asked.embedding}")
+    sieve.keep(_mask(len(facts), found.kept), name=f"beyond the {asked.subset} that say most")
+    return found
+
+
+def _mask(size: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=bool)
+    mask[places] = True
+    return mask
 
 
 def _within_quota(

@@ -18,6 +18,7 @@ from curation.choosing import choose
 from curation.export import files
 from curation.lineage import tallies_digest
 from curation.reading import snapshot
+from curation.subsetting import NoVectors
 from curation.verifying import Unknown, plan_of
 
 UNKNOWN = "why is not known: the judgements that decided are not there any more"
@@ -134,7 +135,10 @@ def _removed(manifest: dict[str, Any], pairs: list[int]) -> dict[int, str]:
     if asked is None:
         return dict.fromkeys(pairs, UNKNOWN)
     with snapshot() as reader:
-        chosen = choose(asked, using=reader)
+        try:
+            chosen = choose(asked, using=reader)
+        except NoVectors:
+            return dict.fromkeys(pairs, UNKNOWN)
     if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
         return dict.fromkeys(pairs, UNKNOWN)
     steps = [step.name for step in chosen.sieve.steps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Pair
 from curation import shelf
+from curation.advising import Advice, advised
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
 from curation.planning import Plan
 from curation.reading import snapshot
 from curation.selecting import Criterion, in_play
 from curation.shelf import Step
+from curation.subsetting import NGRAMS
 from curation.thinning import measured
 
 # Rows that are shown.
@@ -95,7 +97,7 @@ class Counted:
     Attributes:
         pairs: in the project; `selected` of them meet the selection, of `decided` the rule says what is asked of it,
             and `chosen` are left after the last step. Each is the `left` of a step of `steps`.
-        is_exact: False where near duplicates are left to the run: then at most `chosen`.
+        is_exact: False where near duplicates or a subset are left to the run: then at most `chosen`.
     """
 
     pairs: int
@@ -112,6 +114,7 @@ class Counted:
     preview: list[Shown] = field(default_factory=list)
     line: Line | None = None
     histogram: Histogram | None = None
+    advice: Advice | None = None
 
 
 class TooLong(Refused):
@@ -139,13 +142,20 @@ def _hurried(reader: BaseDatabaseWrapper) -> Iterator[None]:
         ) from error
 
 
-def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criterion]) -> Counted:
+def count(
+    asked: Plan,
+    *,
+    selection: Sequence[Criterion],
+    least: Sequence[Criterion],
+    scores: Mapping[int, float] | None = None,
+) -> Counted:
     """Count what the plan would release, and draw the rows to look at.
 
     Args:
         asked: the plan; its criteria are `selection` and then `least`.
         selection: which pairs are meant.
         least: what is asked of their judgements; lines may be drawn by them.
+        scores: what models trained on so many pairs reached, for the advice on a subset.
 
     Raises:
         Refused: what the run would refuse.
@@ -153,21 +163,24 @@ def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criter
         Broken: a text of the near duplicates would mislead a trainer.
     """
     with snapshot() as reader, _hurried(reader):
-        quick = replace(asked, near_duplicates=0.0)
+        quick = replace(asked, near_duplicates=0.0, subset=0)
         chosen = choose(quick, using=reader)
         # Ties in both orders and quotas come after: what is left here is compared at most.
-        is_exact = not asked.near_duplicates or len(chosen.pairs) <= MOST_COMPARED
-        if asked.near_duplicates and is_exact:
+        compares = bool(asked.near_duplicates or asked.subset)
+        is_exact = not compares or len(chosen.pairs) <= MOST_COMPARED
+        if compares and is_exact:
             chosen = choose(asked, using=reader)
         steps = chosen.sieve.steps
         n_selection = len(in_play(selection))
-        n_after = len(asked.quotas) + (1 if asked.near_duplicates and is_exact else 0)
+        n_after = len(asked.quotas)
+        if is_exact:
+            n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
         line, histogram = _line(asked, chosen, n_selection, least, using=reader)
         return Counted(
             pairs=len(chosen.facts),
             selected=steps[n_selection - 1].left if n_selection else len(chosen.facts),
             decided=steps[len(steps) - n_after - 1].left,
-            chosen=len(chosen.pairs),
+            chosen=len(chosen.pairs) if is_exact else min(len(chosen.pairs), asked.subset or len(chosen.pairs)),
             rows=_rows(asked, chosen),
             steps=shelf.waterfall([(one.name, one.removed, one.left) for one in steps], pairs=len(chosen.facts)),
             splits=[
@@ -185,12 +198,17 @@ def count(asked: Plan, *, selection: Sequence[Criterion], least: Sequence[Criter
             preview=_shown(asked, chosen, _drawn(asked, chosen)),
             line=line,
             histogram=histogram,
+            advice=advised(chosen.subset, budget=asked.subset, seed=asked.seed, measured=scores or {})
+            if chosen.subset
+            else None,
         )
 
 
 def _rows(asked: Plan, chosen: Chosen) -> int:
     """How many rows the layout has for what was chosen."""
     facts, pairs = chosen.facts, chosen.pairs
+    if chosen.rows_each is not None:
+        return int(chosen.rows_each.sum())
     if asked.layout.by_prompt:
         return len(np.unique(facts.prompt[pairs]))
     if asked.layout.name == "votes":

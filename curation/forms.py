@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from curation.export.layouts import LAYOUTS
 from curation.models import Release, Selection
 from curation.planning import ANNOTATORS, DIFFICULTY, Impossible, plan
 from curation.selecting import Criterion, from_json, parse, parse_all
+from curation.subsetting import NGRAMS, embedded_models
 
 # What a draft without a name is planned under.
 UNNAMED = "unnamed"
@@ -112,8 +114,29 @@ class DraftForm(Described):
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         help_text="At most so many pairs with a tag, one a line, as code=500.",
     )
+    subset = forms.IntegerField(
+        label="At most so many pairs",
+        min_value=0,
+        max_value=10**9,
+        initial=0,
+        required=False,
+        help_text="Those that say the most. 0 keeps all.",
+    )
+    embedding = forms.ChoiceField(label="By the vectors of", required=False, initial=NGRAMS)
+    scores = forms.CharField(
+        label="Measured scores",
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="What models trained on so many pairs reached, one a line, as 1000=0.61. Only for the advice.",
+    )
     seed = forms.IntegerField(
-        label="Seed", min_value=0, max_value=2**31 - 1, initial=0, required=False, help_text="Of split and quotas."
+        label="Seed",
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        required=False,
+        help_text="Of split, quotas and n-grams.",
     )
     sign_off = forms.CharField(label="Reason", required=False, max_length=500)
     layout = forms.ChoiceField(choices=[(name, layout) for name, layout in LAYOUTS.items()], initial="trl_dpo")
@@ -137,6 +160,10 @@ class DraftForm(Described):
         choice = self.fields["selection"]
         assert isinstance(choice, forms.ChoiceField)
         choice.choices = [("", "None"), *((str(one.pk), str(one)) for one in self.saved)]
+        vectors = self.fields["embedding"]
+        assert isinstance(vectors, forms.ChoiceField)
+        models = [(model, f"{model}, mean hidden states") for model in embedded_models(project)]
+        vectors.choices = [(NGRAMS, "The texts' n-grams, without a model"), *models]
 
     # ---- fields ------------------------------------------------------------------------------------------------------
 
@@ -170,6 +197,18 @@ class DraftForm(Described):
             quotas[tag.strip()] = int(most)
         return quotas
 
+    def clean_scores(self) -> dict[int, float]:
+        scores = {}
+        for line in _lines(self.cleaned_data["scores"]):
+            pairs, _, score = line.partition("=")
+            try:
+                scores[int(pairs)] = float(score)
+            except ValueError:
+                raise forms.ValidationError(f"“{line}” is no score. Write pairs and score, as 1000=0.61.") from None
+            if int(pairs) < 1 or not math.isfinite(float(score)):
+                raise forms.ValidationError(f"“{line}” is no score: at least one pair, and a finite number.")
+        return scores
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not self.errors:
@@ -200,9 +239,10 @@ class DraftForm(Described):
             "version": data["version"] or UNNAMED,
             "where": [*self.selected, *self.least],
             **{name: data[name] for name in ("rule", "layout", "annotators", "ties", "licence", "limits", "names")},
-            **{name: data[name] or 0 for name in ("least_probability", "near_duplicates", "seed")},
+            **{name: data[name] or 0 for name in ("least_probability", "near_duplicates", "subset", "seed")},
             "test_share": (data["test_share"] or 0) / 100,
             "quotas": data["quotas"],
+            "embedding": data["embedding"] or NGRAMS,
             "cuts": data["cuts"],
             "difficulty": data["difficulty"] or DIFFICULTY,
             "sign_off": data["sign_off"],
@@ -250,6 +290,7 @@ def address_of(manifest: Mapping[str, Any]) -> str:
     if any(name not in manifest for name in ("criteria", "ties", "quotas", "cuts", "harmful")):
         return ""
     cuts = list(manifest["cuts"].values())
+    subset = manifest.get("subset")
     told = {
         "where": "\n".join(manifest["criteria"]),
         **{name: manifest[name] for name in ("rule", "ties", "layout", "licence", "limits", "seed")},
@@ -260,6 +301,7 @@ def address_of(manifest: Mapping[str, Any]) -> str:
         "quotas": "\n".join(f"{tag}={most}" for tag, most in manifest["quotas"].items()),
         "cuts": ", ".join(f"{cut['share'] * 100:g}" for cut in cuts),
         "difficulty": cuts[0]["metric"] if cuts else DIFFICULTY,
+        **({"subset": subset["budget"], "embedding": subset["embedding"]} if subset else {}),
         "sign_off": manifest["harmful"]["sign_off"],
         "names": "on" if manifest["names"] else "",
     }

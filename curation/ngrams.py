@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 # Characters of a run; places that runs are hashed to; numbers of a vector. Part of what makes a release the same.
 RUN = 4
@@ -24,20 +23,21 @@ _FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
-def counts(texts: Sequence[str]) -> csr_matrix:
-    """How often each place is hit by the runs of each text, shape (n_texts, PLACES).
+# Of a text: the places that its runs hit, ascending, and how often each is hit.
+Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def counts(texts: Sequence[str]) -> list[Counts]:
+    """Which places the runs of each text hit, and how often.
 
     Case and the amount of white space are not looked at. A text shorter than RUN is one run.
     """
-    starts, places, sizes = [0], [], []
-    for text in texts:
-        found, often = np.unique(_places(text), return_counts=True)
-        places.append(found)
-        sizes.append(often)
-        starts.append(starts[-1] + len(found))
-    flat = np.concatenate([np.zeros(0, np.int64), *places]).astype(np.int32)
-    often = np.concatenate([np.zeros(0, np.int64), *sizes]).astype(np.float64)
-    return csr_matrix((often, flat, np.array(starts, dtype=np.int64)), shape=(len(texts), PLACES))
+    return [np.unique(_places(text), return_counts=True) for text in texts]
+
+
+def texts_with(counted: Sequence[Counts]) -> NDArray[np.int64]:
+    """How many of the texts hit each place, shape (PLACES,)."""
+    return np.bincount(np.concatenate([np.zeros(0, np.int64), *(places for places, _ in counted)]), minlength=PLACES)
 
 
 def _places(text: str) -> NDArray[np.int64]:
@@ -66,15 +66,17 @@ def signs(*, rng: np.random.Generator) -> NDArray[np.float64]:
     return found
 
 
-def vectors(counted: csr_matrix, *, rarity: NDArray[np.float64], signs: NDArray[np.float64]) -> NDArray[np.float32]:
+def vectors(
+    counted: Sequence[Counts], *, rarity: NDArray[np.float64], signs: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """(n_texts, DIMENSIONS). The cosine of two is that of their TF-IDF, with a standard error of about 1/8.
 
     A run that a text has n times weighs 1 + log n, times its rarity; each text has the length 1 before it is projected.
     A text without a character is 0.
     """
-    weighed = counted.copy()
-    weighed.data = (1 + np.log(weighed.data)) * rarity[weighed.indices]
-    owner = np.repeat(np.arange(weighed.shape[0]), np.diff(weighed.indptr))
-    length = np.sqrt(np.bincount(owner, weights=weighed.data**2, minlength=weighed.shape[0]))
-    weighed.data /= length[owner]
-    return np.asarray(weighed @ signs, dtype=np.float32)
+    found = np.zeros((len(counted), DIMENSIONS), dtype=np.float32)
+    for row, (places, often) in enumerate(counted):
+        if len(places):
+            weights = (1 + np.log(often)) * rarity[places]
+            found[row] = (weights / np.linalg.norm(weights)) @ signs[places]
+    return found

@@ -11,9 +11,10 @@ import pyarrow as pa
 from annotation.errors import Refused
 from annotation.models import Project
 from curation.deciding import CHOOSING, RULES, TIES
-from curation.export.layouts import IMPOSSIBLE, LAYOUTS, Layout, schema_of, with_probability
+from curation.export.layouts import LAYOUTS, Layout, schema_of, with_probability
 from curation.export.records import Rows
 from curation.selecting import Criterion, Voices, in_play
+from curation.subsetting import NGRAMS
 
 # What stands in an address where a release's name would.
 RESERVED = ("new",)
@@ -57,6 +58,10 @@ class Plan:
     near_duplicates: float = 0.0
     # At most so many pairs with a tag, drawn by `seed`.
     quotas: tuple[tuple[str, int], ...] = ()
+    # At most so many pairs, those that say the most by these vectors, as that run stored them; 0 for all.
+    subset: int = 0
+    embedding: str = NGRAMS
+    embedding_run: int | None = None
     # Shares of the easiest pairs, each a config of its own beside the whole, and what their difficulty is.
     cuts: tuple[float, ...] = ()
     difficulty: str = DIFFICULTY
@@ -107,6 +112,8 @@ def plan(
     names: bool = False,
     near_duplicates: float = 0.0,
     quotas: Mapping[str, int] | None = None,
+    subset: int = 0,
+    embedding: str = NGRAMS,
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
     sign_off: str = "",
@@ -128,8 +135,6 @@ def plan(
         )
     if rule not in RULES:
         raise Impossible("rule", f"Unknown rule {rule!r}. Known are {', '.join(RULES)}.")
-    if layout in IMPOSSIBLE:
-        raise Impossible("layout", f"The layout {layout} cannot be made here: {IMPOSSIBLE[layout]}.")
     if layout not in LAYOUTS:
         raise Impossible("layout", f"Unknown layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
     if LAYOUTS[layout].chooses and rule not in CHOOSING:
@@ -157,6 +162,8 @@ def plan(
         )
     if any(most < 0 for most in (quotas or {}).values()):
         raise Impossible("quotas", "A quota is at least 0 pairs.")
+    if subset < 0:
+        raise Impossible("subset", f"A subset has at least 1 pair, not {subset}; 0 keeps all.")
     if any(not 0 < cut < 1 for cut in cuts):
         raise Impossible("cuts", "A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
     if cuts and LAYOUTS[layout].by_prompt:
@@ -183,6 +190,8 @@ def plan(
         names=names,
         near_duplicates=float(near_duplicates),
         quotas=tuple(sorted((quotas or {}).items())),
+        subset=int(subset),
+        embedding=embedding or NGRAMS,
         cuts=tuple(sorted(set(cuts))),
         difficulty=difficulty,
         sign_off=" ".join(sign_off.split()),

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import islice
+from typing import TypedDict
 
 import numpy as np
 from django.db import DatabaseError, connections
@@ -18,8 +19,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from numpy.typing import NDArray
 
-from curation import arrays
-from curation.export.records import Rows, Said
+from curation import arrays, edits, marks
+from curation.export.records import Edit, Mark, Rows, Said
 from curation.planning import Plan
 from curation.selecting import Voices
 from curation.texts import Read, read, rows_of, said_of
@@ -127,8 +128,22 @@ class Lines:
         )
 
 
+class Beside(TypedDict):
+    """What is told of each pair beside its texts and its counts."""
+
+    said: Sequence[Sequence[Said]]
+    marks: Sequence[Sequence[Mark]]
+    edits: Sequence[Sequence[Edit]]
+
+
 def texts(
-    pieces: Iterable[Lines], *, voices: Voices, shown: Mapping[int, str] | None, using: BaseDatabaseWrapper
+    pieces: Iterable[Lines],
+    *,
+    voices: Voices,
+    shown: Mapping[int, str] | None,
+    marked: bool = False,
+    edited: bool = False,
+    using: BaseDatabaseWrapper,
 ) -> Generator[Rows, None, None]:
     """Each piece with its texts, checked. Memory: four pieces.
 
@@ -138,12 +153,24 @@ def texts(
         pieces: some thousand lines each.
         voices: whose judgements are told.
         shown: what is told of each annotator; None where no judgement is told by itself.
+        marked, edited: whether what was highlighted in the answers, and what became of them by an edit, is told.
         using: the snapshot.
     """
 
-    def ask(piece: Lines) -> tuple[Lines, Read, Sequence[Sequence[Said]]]:
-        said = () if shown is None else said_of(piece.pair, voices=voices, shown=shown.__getitem__, using=using)
-        return piece, read(piece.pair, using=using), said
+    def tell(annotator: int) -> str:
+        return shown[annotator] if shown else ""
+
+    def ask(piece: Lines) -> tuple[Lines, Read, Beside]:
+        pairs = piece.pair
+        return (
+            piece,
+            read(pairs, using=using),
+            {
+                "said": () if shown is None else said_of(pairs, voices=voices, shown=tell, using=using),
+                "marks": marks.marks_of(pairs, voices=voices, using=using) if marked else (),
+                "edits": edits.edits_of(pairs, voices=voices, shown=tell, using=using) if edited else (),
+            },
+        )
 
     with using.cursor() as cursor:
         # Two thousand pairs of a million: look them up, do not read all pairs for each batch; and read the pages that
@@ -156,10 +183,10 @@ def texts(
         coming = deque(ahead.submit(ask, piece) for piece in islice(left, AHEAD))
         try:
             while coming:
-                piece, crossed, said = coming.popleft().result()
+                piece, crossed, beside = coming.popleft().result()
                 coming.extend(ahead.submit(ask, piece) for piece in islice(left, 1))
                 numbers = {name: getattr(piece, name) for name in Lines.columns() if name != "pair"}
-                yield rows_of(crossed, **numbers, said=said, using=using)
+                yield rows_of(crossed, **numbers, **beside, using=using)
         finally:
             for one in coming:
                 one.cancel()

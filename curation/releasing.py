@@ -27,6 +27,7 @@ from curation.models.releases import Salt
 from curation.planning import ANNOTATORS, DIFFICULTY, Plan, plan
 from curation.selecting import Criterion, from_json
 from curation.sharding import write_part
+from curation.subsetting import NGRAMS
 from curation.writing import write
 
 __all__ = ["ANNOTATORS", "RULES", "Plan", "Released", "execute", "plan", "release"]
@@ -35,7 +36,7 @@ BEAT_EVERY = 5.0
 # What a run's parameters say beside the name and the criteria.
 PARAMETERS = (
     *("rule", "layout", "annotators", "ties", "least_probability", "licence", "limits", "test_share", "seed"),
-    *("names", "near_duplicates", "quotas", "cuts", "difficulty", "sign_off"),
+    *("names", "near_duplicates", "quotas", "subset", "embedding", "cuts", "difficulty", "sign_off"),
 )
 
 
@@ -70,6 +71,8 @@ def release(
     names: bool = False,
     near_duplicates: float = 0.0,
     quotas: Mapping[str, int] | None = None,
+    subset: int = 0,
+    embedding: str = NGRAMS,
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
     sign_off: str = "",
@@ -99,6 +102,8 @@ def release(
         names: tell annotators by their names; otherwise by pseudonyms that no other release has.
         near_duplicates: the least similarity, 0 to 1, from which the later of two pairs is dropped; 0 drops none.
         quotas: at most how many pairs with a tag, drawn by `seed`.
+        subset: at most how many pairs, those that say the most; 0 for all.
+        embedding: by which vectors: `ngrams`, or a model whose embeddings were measured.
         cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
         difficulty: the metric by which, as the latest finished run measured it.
         sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
@@ -127,6 +132,8 @@ def release(
         names=names,
         near_duplicates=near_duplicates,
         quotas=quotas,
+        subset=subset,
+        embedding=embedding,
         cuts=cuts,
         difficulty=difficulty,
         sign_off=sign_off,
@@ -148,6 +155,8 @@ def release(
         "names": names,
         "near_duplicates": near_duplicates,
         "quotas": dict(asked.quotas),
+        "subset": subset,
+        "embedding": asked.embedding,
         "cuts": list(asked.cuts),
         "difficulty": difficulty,
         "sign_off": sign_off,
@@ -381,6 +390,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("seed", "the split differs"),
         ("near_duplicates", "near duplicates are dropped otherwise"),
         ("quotas", "the quotas differ"),
+        ("subset", "another subset was taken"),
         ("cuts", "the cuts by difficulty differ"),
         ("harmful", "what is flagged as harmful, or its reason, differs"),
         ("names", "names are told in one of them and not in the other"),

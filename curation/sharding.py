@@ -223,7 +223,16 @@ def _write(
     shown = shown_annotators(asked, using=using)
 
     def batches() -> Generator[pa.RecordBatch, None, None]:
-        with closing(texts(lines, voices=asked.voices, shown=shown, using=using)) as found:
+        with closing(
+            texts(
+                lines,
+                voices=asked.voices,
+                shown=shown,
+                marked=asked.layout.marks,
+                edited=asked.layout.edits,
+                using=using,
+            )
+        ) as found:
             for rows in found:
                 built = asked.build(rows)
                 progress(len(rows))

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 # Vectors whose gain is computed together: first so many, then twice as many until the best is known.
 FIRST_BLOCK, LARGEST_BLOCK = 16, 4096
@@ -90,20 +89,21 @@ def greedy(points: NDArray[np.float32], *, budget: int) -> Taken:
     spanned = np.eye(width)
     order, gains = np.zeros(budget, dtype=np.int64), np.zeros(budget)
     for step in range(budget):
-        factor = np.linalg.cholesky(spanned)
+        # Its inverse, because numpy solves no triangle; what it is applied to is short, and it is well conditioned.
+        factor = np.linalg.inv(np.linalg.cholesky(spanned))
         computed: list[tuple[float, int]] = []
         best: tuple[float, int] | None = None
         block = FIRST_BLOCK
         while waiting and (best is None or waiting[0] < best):
             places = [heapq.heappop(waiting)[1] for _ in range(min(block, len(waiting)))]
-            solved = solve_triangular(factor, points[places].T.astype(np.float64), lower=True, check_finite=False)
+            solved = factor @ points[places].T.astype(np.float64)
             found = list(zip((-_gain((solved**2).sum(axis=0))).tolist(), places, strict=True))
             best = min(found) if best is None else min(best, *found)
             computed += found
             block = min(2 * block, LARGEST_BLOCK)
         assert best is not None
         for one in computed:
-            if one is not best and one != best:
+            if one != best:
                 heapq.heappush(waiting, one)
         order[step], gains[step] = best[1], -best[0]
         taken = points[best[1]].astype(np.float64)

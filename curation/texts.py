@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays import places_in
-from curation.export.records import TAGS, Record, Rows, Said, check, doubtful, messages_array, strict_messages
+from curation.export import files
+from curation.export.records import (
+    TAGS,
+    Edit,
+    Mark,
+    Record,
+    Rows,
+    Said,
+    check,
+    doubtful,
+    messages_array,
+    strict_messages,
+)
 from curation.fetching import Fetched, Table, columns_of, fetch
 from curation.selecting import Voices
 
@@ -60,6 +72,8 @@ def rows_of(
     strength_mean: NDArray[np.float64],
     probability: NDArray[np.float64] | None = None,
     said: Sequence[Sequence[Said]] = (),
+    marks: Sequence[Sequence[Mark]] = (),
+    edits: Sequence[Sequence[Edit]] = (),
     using: BaseDatabaseWrapper,
 ) -> Rows:
     """The pairs with their texts, checked, in the order asked for. All arrays have the shape (n,).
@@ -97,7 +111,30 @@ def rows_of(
         prompt_id=_numbers(found, "prompt_id"),
         said=said,
         probability=probability,
+        marks=marks,
+        edits=edits,
     )
+
+
+def whole_texts(pairs: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> Iterator[list[str]]:
+    """Prompt and both answers of each pair as one text, in the order given, in batches. Memory: one batch.
+
+    Raises:
+        Broken: a text would mislead a trainer.
+    """
+    with using.cursor() as cursor:
+        # As for a release: look up what is asked for, page by page, and do not read all pairs for each batch.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_indexscan = off")
+    for start in range(0, len(pairs), files.GROUP_ROWS):
+        some = pairs[start : start + files.GROUP_ROWS]
+        none = np.full(len(some), np.nan)
+        counts = np.zeros((len(some), 4), dtype=np.int64)
+        wins = np.zeros(len(some), dtype=bool)
+        crossed = read(some, using=using)
+        rows = rows_of(crossed, first_wins=wins, counts=counts, agreement=none, strength_mean=none, using=using)
+        parts = zip(rows.prompt.to_pylist(), rows.first.to_pylist(), rows.second.to_pylist(), strict=True)
+        yield ["\n".join(one["content"] for messages in each for one in messages) for each in parts]
 
 
 def _numbers(found: dict[str, pa.Array], name: str) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from curation.models import Release
 from curation.planning import DIFFICULTY, Plan, plan
 from curation.reading import shown_annotators, snapshot, texts
 from curation.selecting import parse_all
+from curation.subsetting import NGRAMS, NoVectors
 
 
 def verify(folder: Path) -> list[str]:
@@ -44,7 +45,14 @@ def verify(folder: Path) -> list[str]:
     except Unknown as error:
         return [*problems, str(error)]
     with snapshot() as reader:
-        chosen = choose(asked, using=reader)
+        try:
+            chosen = choose(asked, using=reader)
+        except NoVectors:
+            return [
+                *problems,
+                f"The embeddings of run {asked.embedding_run} are not here any more, so that its subset cannot be "
+                "taken again.",
+            ]
         if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
             return [
                 *problems,
@@ -68,6 +76,8 @@ def _wrong_counts(manifest: dict[str, Any], chosen: Chosen) -> list[str]:
     steps = [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps]
     if manifest["steps"] != steps or manifest["chosen"] != len(chosen.pairs):
         problems.append("The steps of the manifest are not those that choosing again takes.")
+    if manifest.get("subset") != (chosen.subset.told if chosen.subset else None):
+        problems.append("What the manifest says of its subset is not what taking it again gives.")
     if manifest["cuts"] != chosen.cuts:
         problems.append("The cuts by difficulty of the manifest are not those that choosing again makes.")
     return problems
@@ -85,6 +95,8 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
         Refused: this code does not know what was asked for.
     """
     cuts = list(manifest["cuts"].values())
+    # Releases from before there were subsets have none.
+    subset = manifest.get("subset") or {"budget": 0, "embedding": NGRAMS, "run": None}
     asked = plan(
         project=project,
         version=manifest["version"],
@@ -92,6 +104,8 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
         **{key: manifest[name] for key, name in _ASKED.items()},
         cuts=[cut["share"] for cut in cuts],
         difficulty=cuts[0]["metric"] if cuts else DIFFICULTY,
+        subset=subset["budget"],
+        embedding=subset["embedding"],
     )
     made = Release.objects.filter(project=project, version=manifest["version"]).first()
     if made is None and asked.layout.tells and not asked.names:
@@ -104,6 +118,7 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
         rulings_through=manifest.get("adjudicated", {"through": 0})["through"],
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
+        embedding_run=subset["run"],
     )
 
 
@@ -175,7 +190,15 @@ def _wrong_rows(
             there = pq.read_table(path, schema=asked.schema, partitioning=None)
             start = 0
             lines = (lines_of(chosen, piece) for piece in mine)
-            for rows in texts(lines, voices=asked.voices, shown=shown, using=using):
+            found = texts(
+                lines,
+                voices=asked.voices,
+                shown=shown,
+                marked=asked.layout.marks,
+                edited=asked.layout.edits,
+                using=using,
+            )
+            for rows in found:
                 built = pa.Table.from_batches([asked.build(rows)])
                 given = there.slice(start, built.num_rows)
                 start += built.num_rows

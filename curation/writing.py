@@ -131,6 +131,7 @@ def _manifest(
         "names": asked.names,
         "near_duplicates": asked.near_duplicates,
         "quotas": dict(asked.quotas),
+        "subset": chosen.subset.told if chosen.subset else None,
         "cuts": chosen.cuts,
         "harmful": {
             "pairs": chosen.harmful,

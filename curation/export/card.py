@@ -37,6 +37,8 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: d
         "## How it was made",
         _made(manifest),
         _waterfall(manifest),
+        _adjudicated(manifest),
+        _subset(manifest),
         _cuts(manifest),
         "## Annotators",
         _annotators(manifest),
@@ -150,6 +152,36 @@ def _waterfall(manifest: dict[str, Any]) -> str:
     lines = ["| Step | Removed | Left |", "|---|---:|---:|", f"| In the project | | {manifest['pairs']:,} |"]
     lines += [f"| {_cell(step['name'])} | {step['removed']:,} | {step['left']:,} |" for step in manifest["steps"]]
     return "\n".join([*lines, f"| **In this release** | | **{manifest['chosen']:,}** |"])
+
+
+def _adjudicated(manifest: dict[str, Any]) -> str:
+    count = manifest.get("adjudicated", {"pairs": 0})["pairs"]
+    if not count:
+        return ""
+    return (
+        f"An adjudicator who had not judged them decided {count:,} of these pairs, whatever their judgements say. "
+        "The rule gives them no probability; where their judgements say otherwise, `strength_mean` is negative and a "
+        "`margin` is 0."
+    )
+
+
+def _subset(manifest: dict[str, Any]) -> str:
+    """What was kept under a budget, and how much of the whole it holds."""
+    told = manifest.get("subset")
+    if not told:
+        return ""
+    vectors = (
+        f"hashed n-grams of their texts (`{told['version']}`, projected with seed {manifest['seed']})"
+        if told["run"] is None
+        else f"mean hidden states of {_line(told['model'])} at revision `{_code(told['revision'])}` "
+        f"(run {told['run']}, code {_line(told['code_version'])})"
+    )
+    return (
+        f"A subset: of {told['of']:,} pairs at most {told['budget']:,} were kept, by greedy log-determinant gain over "
+        f"{vectors}, {told['dimensions']} dimensions. They hold {told['share']:.1%} of the information of all, "
+        "log det(1 + K) / 2. Who trains on it sees fewer near repetitions; shares of topics are no longer those of the "
+        "whole."
+    )
 
 
 def _cuts(manifest: dict[str, Any]) -> str:

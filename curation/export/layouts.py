@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.export import opinions, public, trl
+from curation.export import edited, opinions, public, stepwise, trl
 from curation.export.records import Rows
 
 # What a layout has beside its own columns where the rule gives a probability.
@@ -24,7 +24,9 @@ class Layout:
 
     `chooses`: it has a chosen answer, so the rule must choose one. `tells`: it needs each judgement, not only counts.
     `reasons`: it needs a reason for the chosen answer. `by_prompt`: all rows of a prompt come together. `reverses`: a
-    tie may stand in it twice, once in each order.
+    tie may stand in it twice, once in each order. `marks`: it is made of what was highlighted in the answers; `edits`:
+    of what became of them by an edit, or tells that too; `needs` is then what a pair must have, as the step that
+    removes the others names it.
     """
 
     name: str
@@ -39,6 +41,9 @@ class Layout:
     reasons: bool = False
     by_prompt: bool = False
     reverses: bool = False
+    marks: bool = False
+    edits: bool = False
+    needs: str = ""
     warning: str = ""
 
 
@@ -80,6 +85,7 @@ LAYOUTS: dict[str, Layout] = {
             {},
             chooses=False,
             by_prompt=True,
+            edits=True,
         ),
         Layout(
             "hh",
@@ -147,14 +153,33 @@ LAYOUTS: dict[str, Layout] = {
             trl.COMMON_HELP,
             chooses=False,
         ),
+        Layout(
+            "trl_stepwise",
+            "prompt, the steps of one answer, and of each whether it is right; a row for each marked answer",
+            "trainers of process reward models that take TRL's stepwise supervision; TRL 1.16 itself has none",
+            stepwise.STEPWISE,
+            stepwise.stepwise,
+            stepwise.STEPWISE_HELP,
+            chooses=False,
+            marks=True,
+            needs="highlighted answer",
+            warning="Nobody judged steps one by one. A step is wrong where more annotators marked a fault in it than a "
+            "strength, and right otherwise: where nothing is marked, only because those who marked this answer found "
+            "no fault there.",
+        ),
+        Layout(
+            "token_weights",
+            "prompt, an answer, what an annotator made of it, and the weight of each word in both; a row for each edit",
+            "trainers that weigh tokens, as FIGA's",
+            edited.TOKEN_WEIGHTS,
+            edited.token_weights,
+            edited.TOKEN_WEIGHTS_HELP,
+            chooses=False,
+            tells=True,
+            edits=True,
+            needs="edited answer",
+        ),
     )
-}
-
-# Layouts that are asked for and cannot be made from what is recorded, and why.
-IMPOSSIBLE = {
-    "trl_stepwise": "it needs a verdict on every step of an answer, and annotators here judge whole answers. "
-    "TRL 1.16 has no trainer that reads it either",
-    "token_weights": "it needs an answer and a person's edit of it, and no edits of answers are recorded",
 }
 
 

@@ -40,6 +40,7 @@ LISTWISE = pa.schema(
         pa.field("models", TAGS, nullable=False),
         pa.field("n_judgements", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
         pa.field("pair_ids", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
+        pa.field("edited", pa.list_(pa.field("element", pa.bool_(), nullable=False)), nullable=False),
         pa.field("language", pa.string(), nullable=False),
     ]
 )
@@ -89,28 +90,46 @@ def listwise(rows: Rows) -> pa.RecordBatch:
 
     A score is the share of all comparisons of this answer that it won, a tie as half; both bad wins nothing. All rows
     of a prompt must come together. Equal scores stand in the order of the answers' numbers.
+
+    What an annotator made of an answer by editing it is an answer too, `edited`, compared once with the one that it was
+    made of, and preferred: edited > chosen > rejected, as Llama 3 has it (Dubey et al., 2024, section 4.1.2).
     """
     made: list[dict[str, object]] = []
     starts = np.nonzero(np.diff(rows.prompt_id, prepend=-1))[0]
     for start, end in zip(starts, np.append(starts, len(rows))[1:], strict=True):
         wins: dict[int, float] = {}
         compared: dict[int, int] = {}
+        edits: dict[tuple[int, str], int] = {}
         for place in range(start, end):
             first, second, tie, _ = (int(count) for count in rows.counts[place])
-            for at, own in ((int(rows.first_at[place]), first), (int(rows.second_at[place]), second)):
+            sides = {"first": int(rows.first_at[place]), "second": int(rows.second_at[place])}
+            for at, own in zip(sides.values(), (first, second), strict=True):
                 wins[at] = wins.get(at, 0.0) + own + tie / 2
                 compared[at] = compared.get(at, 0) + int(rows.counts[place].sum())
-        scores = {at: wins[at] / max(compared[at], 1) for at in wins}
-        order = sorted(scores, key=lambda at: (-scores[at], at))
+            for edit in rows.edits[place] if rows.edits else ():
+                key = sides[edit.side], edit.text
+                edits[key] = edits.get(key, 0) + 1
+        answers = [
+            # score, whether it stands behind an edit of as good a score, number, messages, comparisons
+            *((wins[at] / max(compared[at], 1), True, at, rows.candidates[at].as_py(), compared[at]) for at in wins),
+            *((1.0, False, at, _with_end(rows.candidates[at].as_py(), text), n) for (at, text), n in edits.items()),
+        ]
+        answers.sort(key=lambda one: (-one[0], one[1], one[2]))
         made.append(
             {
                 "prompt": rows.prompt[start].as_py(),
-                "completions": [rows.candidates[at].as_py() for at in order],
-                "scores": [scores[at] for at in order],
-                "models": [rows.models[at].as_py() for at in order],
-                "n_judgements": [compared[at] for at in order],
+                "completions": [one[3] for one in answers],
+                "scores": [one[0] for one in answers],
+                "models": [rows.models[one[2]].as_py() for one in answers],
+                "n_judgements": [one[4] for one in answers],
                 "pair_ids": rows.pair_id[start:end].tolist(),
+                "edited": [not one[1] for one in answers],
                 "language": rows.language[start].as_py(),
             }
         )
     return pa.RecordBatch.from_pylist(made, schema=LISTWISE)
+
+
+def _with_end(messages: list[dict[str, str]], text: str) -> list[dict[str, str]]:
+    """The same messages with another text as the last."""
+    return [*messages[:-1], {**messages[-1], "content": text}]

@@ -138,6 +138,27 @@ class Said(NamedTuple):
     guideline: int | None
 
 
+class Mark(NamedTuple):
+    """A highlighted part of an answer of one message: which of the pair's, from where to where, end exclusive.
+
+    `annotator` is a number that tells annotators apart and never leaves. `hurts`: marked as a fault, not as a strength.
+    """
+
+    annotator: int
+    side: str
+    start: int
+    end: int
+    hurts: bool
+
+
+class Edit(NamedTuple):
+    """What the last message of one of a pair's answers became when `annotator` (a pseudonym, or a name) edited it."""
+
+    annotator: str
+    side: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Rows:
     """Pairs with their texts, as columns of n rows that were checked.
@@ -168,6 +189,9 @@ class Rows:
     said: Sequence[Sequence[Said]] = ()
     # How likely the rule holds what it says of each row, shape (n,), nan where it says nothing; None for other rules.
     probability: NDArray[np.float64] | None = None
+    # For layouts made of them: what was highlighted in the answers of each row, and what became of them by an edit.
+    marks: Sequence[Sequence[Mark]] = ()
+    edits: Sequence[Sequence[Edit]] = ()
 
     def __len__(self) -> int:
         return len(self.pair_id)

@@ -47,13 +47,14 @@ def _counted(form: DraftForm, project: Project) -> drafting.Counted | None:
         return None
     try:
         asked = plan(project=project, **form.asked())
-        return drafting.count(asked, selection=form.selected, least=form.least)
+        return drafting.count(asked, selection=form.selected, least=form.least, scores=form.cleaned_data["scores"])
     except drafting.TooLong as refusal:
         form.too_long = str(refusal)
         return None
     except (Refused, Broken) as refusal:
-        # The measure of a cut is the one thing that is known only when it is read.
-        form.add_error("cuts" if form.cleaned_data.get("cuts") else None, str(refusal))
+        # Whether there are vectors, highlights, edits or a measure of a cut is known only when they are read.
+        option = getattr(refusal, "option", "cuts" if form.cleaned_data.get("cuts") else None)
+        form.add_error(option, str(refusal))
         return None
 
 

@@ -92,6 +92,12 @@ CASES = [
     Case("release_new", state="empty", arguments=IN_A_PROJECT),
     Case("release_new", state="full", arguments=IN_A_PROJECT, query="?rule=soft&layout=soft&agreement=0.1"),
     Case("release_new", state="full", arguments=IN_A_PROJECT, query="?where=colour%3Dblue&cuts=half"),
+    Case(
+        "release_new",
+        state="measured",
+        arguments=IN_A_PROJECT,
+        query="?subset=9&scores=9%3D.5%0A19%3D.6%0A29%3D.62%0A39%3D.63",
+    ),
 ]
 CASES += [
     Case(report, state=state, arguments=IN_A_PROJECT)

@@ -30,6 +30,14 @@ def test_what_came_and_went_has_the_step_that_removed_it(project, made, tmp_path
     assert (back.came, back.went) == (found.went, found.came)
 
 
+def test_what_a_budget_left_out_is_named_by_it(project, made, tmp_path):
+    release(project=project, version="v1", out=tmp_path / "v1")
+    release(project=project, version="v2", subset=2, out=tmp_path / "v2")
+    found = diff(tmp_path / "v1", tmp_path / "v2")
+    assert [*found.went.values()] == ["beyond the 2 that say most"] * 3
+    assert (found.came, found.changed, found.same) == ({}, {}, 2)
+
+
 def test_what_changed_says_what_differs_first(project, made, tmp_path, say, alice, bob, adjudicator):
     release(project=project, version="v1", out=tmp_path / "v1")
     # One is turned round, one has another voice, one another text; and one that was not judged comes.

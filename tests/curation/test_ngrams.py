@@ -11,8 +11,7 @@ from curation import ngrams
 
 def embed(texts, seed=0):
     counted = ngrams.counts(texts)
-    within = np.bincount(counted.indices, minlength=ngrams.PLACES)
-    rarity = ngrams.rarity(within, texts=len(texts))
+    rarity = ngrams.rarity(ngrams.texts_with(counted), texts=len(texts))
     return ngrams.vectors(counted, rarity=rarity, signs=ngrams.signs(rng=np.random.default_rng(seed)))
 
 

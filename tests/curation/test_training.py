@@ -132,7 +132,7 @@ def pairs(project, make_pair, say, alice, bob):
         "<b>",
     ]
     made = [
-        make_pair(slots=0, first=text, second=f"{text} And more.", tags=["a", "b"][: n % 3])
+        make_pair(slots=0, external_id=str(n), first=text, second=f"{text} And more.", tags=["a", "b"][: n % 3])
         for n, text in enumerate(texts)
     ]
     for place, pair in enumerate(made):
@@ -168,6 +168,10 @@ def as_text(messages):
     return "\n\n".join(f"{names[one['role']]}: {one['content']}" for one in messages)
 
 
+# By the pair's external identifier: what its first answer became.
+EDITS = {"0": ["Plainer."], "1": ["Zwei Zeilen"], "2": ["Quotes"], "3": ["日本語で。", "日本語。"], "9": ["<i>"]}
+
+
 class Truth:
     """What the database says of a pair, read one by one and in plain Python."""
 
@@ -188,6 +192,7 @@ class Truth:
         system = [{"role": "system", "content": pair.prompt.system}] if pair.prompt.system else []
         self.prompt = [*system, *texts(pair.prompt)]
         self.first, self.second = texts(pair.first), texts(pair.second)
+        self.edits = EDITS.get(pair.external_id, [])
         self.chosen, self.rejected = (self.first, self.second) if self.winner == "first" else (self.second, self.first)
 
     @property
@@ -202,7 +207,41 @@ class Truth:
         return self.mean if self.winner == "first" else -self.mean
 
 
+def steps_of(text):
+    """The steps of the short texts of these tests: their sentences and lines."""
+    import re
+
+    return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", text) if part.strip()]
+
+
+def marked(t):
+    """Rows of steps, from the spans of each judgement, one by one."""
+    from annotation.models import Span
+
+    rows = []
+    for side, candidate in (("first", t.pair.first), ("second", t.pair.second)):
+        spans = Span.objects.filter(candidate=candidate, rationale__judgement__is_current=True)
+        text = candidate.messages[0]["content"]
+        if len(candidate.messages) > 1 or not spans:
+            continue
+        labels, at = [], 0
+        for step in steps_of(text):
+            start = text.index(step, at)
+            at = start + len(step)
+            touching = [one for one in spans if one.start < at and one.end > start]
+            against = {one.rationale.annotator_id for one in touching if one.polarity == "hurts"}
+            for_it = {one.rationale.annotator_id for one in touching if one.polarity == "supports"}
+            labels.append(len(against) <= len(for_it))
+        rows.append({"prompt": as_text(t.prompt), "completions": steps_of(text), "labels": labels, "side": side})
+    return rows
+
+
 OWN = {
+    "trl_stepwise": marked,
+    "token_weights": lambda t: [
+        {"initial": t.first[-1]["content"], "revised": text, "prompt": t.prompt + t.first[:-1], "side": "first"}
+        for text in t.edits
+    ],
     "trl_dpo": lambda t: [{"prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}],
     "trl_reward": lambda t: [
         {"chosen": t.prompt + t.chosen, "rejected": t.prompt + t.rejected, "margin": max(t.towards or 0.0, 0.0)}
@@ -274,7 +313,9 @@ OWN = {
         {
             "prompt": t.prompt,
             "pair_ids": [t.pair.pk],
-            "completions": [
+            "edited": [True] * len(t.edits) + [False, False],
+            "completions": [[*t.first[:-1], {"role": "assistant", "content": text}] for text in t.edits]
+            + [
                 messages
                 for _, messages in sorted(
                     [
@@ -290,13 +331,24 @@ OWN = {
 
 
 @pytest.mark.usefixtures("same_connection")
-def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(project, pairs, tmp_path, say, alice):
-    from annotation.models import Rationale
+def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
+    project, pairs, tmp_path, say, alice, monkeypatch
+):
+    from annotation.models import Rationale, Span
+    from curation import edits, marks
+    from curation.export.records import Edit
 
     for place, pair in enumerate(pairs):
         for one in pair.assignments.get(annotator=alice).judgements.filter(is_current=True):
             if place % 3:
-                Rationale.objects.create(judgement=one, pair=pair, annotator=alice, text=f"Because of {place}.")
+                why = Rationale.objects.create(judgement=one, pair=pair, annotator=alice, text=f"Because of {place}.")
+                Span.objects.create(rationale=why, candidate=pair.first, start=0, end=2)
+                Span.objects.create(rationale=why, candidate=pair.second, start=0, end=1, polarity="hurts")
+    of_pair = {pair.pk: [Edit("", "first", text) for text in EDITS.get(pair.external_id, [])] for pair in pairs}
+    monkeypatch.setattr(edits, "edits_of", lambda numbers, **_: [of_pair[number] for number in numbers.tolist()])
+    monkeypatch.setattr(
+        edits, "with_edits", lambda **_: marks.by_side([(pair, True) for pair, each in of_pair.items() for _ in each])
+    )
     say(alice, pairs[7], "skip")
     say(alice, pairs[8], "tie")
     project.prompts.filter(system="Be brief.").update(system="")

@@ -106,10 +106,12 @@ def test_without_its_project_no_row_can_be_derived(released):
 
 
 @pytest.fixture
-def varied(project, make_pair, say, alice, bob):
-    """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, and with a reason for each judgement."""
-    from annotation.models import Rationale, Run
+def varied(project, make_pair, say, alice, bob, monkeypatch):
+    """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
+    from annotation.models import Rationale, Run, Span
+    from curation import edits, marks
     from curation.arrays import store_pair_values
+    from curation.export.records import Edit
 
     made = []
     for n in range(16):
@@ -119,7 +121,14 @@ def varied(project, make_pair, say, alice, bob):
         made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
         for who in (alice, bob):
             judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
-            Rationale.objects.create(pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human")
+            why = Rationale.objects.create(
+                pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
+            )
+            Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
+    monkeypatch.setattr(
+        edits, "edits_of", lambda pairs, *, shown, **_: [[Edit(shown(alice.pk), "first", "It hangs.")] for _ in pairs]
+    )
+    monkeypatch.setattr(edits, "with_edits", lambda **_: marks.by_side([(pair.pk, True) for pair in made]))
     run = Run.objects.create(
         project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
     )

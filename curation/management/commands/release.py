@@ -16,6 +16,7 @@ from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
 from curation.planning import ANNOTATORS, DIFFICULTY
 from curation.selecting import FIELDS, parse_all
+from curation.subsetting import NGRAMS
 
 
 class Command(BaseCommand):
@@ -63,6 +64,19 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--quota", action="append", default=[], metavar="TAG=N", help="at most N pairs with this tag; repeatable"
+        )
+        parser.add_argument(
+            "--subset",
+            type=int,
+            default=0,
+            metavar="N",
+            help="at most N pairs, those that say the most by greedy log-determinant gain; 0 keeps all",
+        )
+        parser.add_argument(
+            "--embedding",
+            default=NGRAMS,
+            metavar="NAME",
+            help=f"by which vectors: {NGRAMS}, or a model whose embeddings were measured",
         )
         parser.add_argument(
             "--cut",
@@ -119,6 +133,8 @@ class Command(BaseCommand):
                 names=options["names"],
                 near_duplicates=options["near_duplicates"],
                 quotas=_quotas(options["quota"]),
+                subset=options["subset"],
+                embedding=options["embedding"],
                 cuts=options["cut"],
                 difficulty=options["difficulty"],
                 sign_off=options["sign_off"],
@@ -136,7 +152,7 @@ class Command(BaseCommand):
                 "folder": str(options["out"]),
                 "digest": release.digest,
             }
-            shown = {key: manifest[key] for key in ("pairs", "rows", "steps", "agreement", "files")}
+            shown = {key: manifest[key] for key in ("pairs", "rows", "steps", "subset", "agreement", "files")}
             self.stdout.write(json.dumps({**said, **shown}, ensure_ascii=False, indent=2))
             return
         steps = [f"  {step['removed']:>9,} removed: {step['name']}" for step in manifest["steps"] if step["removed"]]
@@ -145,6 +161,7 @@ class Command(BaseCommand):
             *steps,
             f"  {manifest['chosen']:>9,} pairs chosen",
             f"  {manifest['rows']:>9,} rows in {options['out']}",
+            *_subset(manifest["subset"]),
         ]
         first = (
             f"Released {release.version}."
@@ -152,6 +169,14 @@ class Command(BaseCommand):
             else f"{release.version} was released already, with the same content."
         )
         self.stdout.write("\n".join([first, *lines, f"Digest {release.digest}"]))
+
+
+def _subset(told: dict[str, Any] | None) -> list[str]:
+    return (
+        [f"They hold {told['share']:.1%} of what the {told['of']:,} before say, by {told['embedding']}."]
+        if told
+        else []
+    )
 
 
 def _quotas(texts: list[str]) -> dict[str, int]:

@@ -94,7 +94,11 @@ def test_the_kto_layout_has_each_answer_alone_the_chosen_first(make_record):
     assert all(row["prompt"] == records[0].prompt for row in rows)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if name.startswith("trl_") or name in ("soft", "votes")])
+# Stepwise supervision has no conversational form: its prompt is a text, and so are its steps.
+CONVERSATIONAL = ("trl_dpo", "trl_reward", "trl_kto", "soft", "votes", "token_weights", "listwise")
+
+
+@pytest.mark.parametrize("name", CONVERSATIONAL)
 def test_in_layouts_for_trl_prompts_and_answers_are_lists_of_messages_and_nothing_else(name):
     schema = LAYOUTS[name].schema
     texts = {"prompt", "chosen", "rejected", "completion", "first", "second"} & {*schema.names}
