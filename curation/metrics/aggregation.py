@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from curation.metrics.abilities import Abilities, glad
 from curation.metrics.comparisons import LEAST, CrowdScores, bradley_terry, crowd_bradley_terry
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP
 from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import PROBABILITY, Metric
+from curation.metrics.posteriors import NO_LABEL, Aggregate
 
 __all__ = [
     "METRICS",
@@ -35,40 +37,6 @@ __all__ = [
     "majority_vote",
     "one_coin",
 ]
-
-# The code of a best value that is not there.
-NO_LABEL = -1
-
-
-@dataclass(frozen=True)
-class Aggregate:
-    """Soft labels.
-
-    Attributes:
-        posterior: how likely each value is, shape (n_items, n_classes); rows add up to 1, or are nan: no label.
-        n: how many labels each item has, shape (n_items,).
-        reason: why nothing is defined; None where something is.
-    """
-
-    posterior: Floats
-    n: Codes
-    reason: str | None = None
-
-    @property
-    def best(self) -> Codes:
-        """The likeliest value's code, shape (n_items,); the first of equally likely ones; -1: the item has no label."""
-        if not self.posterior.size:
-            return np.full(len(self.posterior), NO_LABEL)
-        return np.where(self.n > 0, np.argmax(np.nan_to_num(self.posterior), axis=1), NO_LABEL)
-
-    @property
-    def is_tied(self) -> NDArray[np.bool_]:
-        """Where two values are equally likely, so that `best` is only the first of them; shape (n_items,)."""
-        if not self.posterior.size:
-            return np.zeros(len(self.posterior), dtype=bool)
-        shares = np.nan_to_num(self.posterior)
-        top = np.isclose(shares, shares.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
-        return np.asarray((self.n > 0) & (top.sum(axis=1) > 1))
 
 
 def majority_vote(labels: Labels) -> Aggregate:
@@ -214,83 +182,6 @@ def _estimate(labels: Labels, ways: Any, *, max_iterations: int, tolerance: floa
         prior,
         iterations=done,
         has_converged=has_converged,
-    )
-
-
-@dataclass(frozen=True)
-class Abilities(Aggregate):
-    """Soft labels, how able each annotator is, and how easy each item.
-
-    Attributes:
-        ability: shape (n_annotators,); 0 is a coin, below 0 is against the truth; nan: no label.
-        easiness: above 0, shape (n_items,); 0 would be so hard that everyone guesses; nan: no label.
-    """
-
-    ability: Floats = field(default_factory=lambda: np.empty(0))
-    easiness: Floats = field(default_factory=lambda: np.empty(0))
-    iterations: int = 0
-    has_converged: bool = False
-
-
-def glad(labels: Labels, *, max_iterations: int = 1000) -> Abilities:
-    """GLAD: an annotator of ability a is right about an item of easiness b with probability 1 / (1 + exp(-a b)).
-
-    Errors fall on the other values equally; all values are equally likely beforehand. Abilities and the logarithms of
-    the easiness have a normal prior of mean 1 and deviation 1. The posterior of both is maximised directly (L-BFGS)
-    instead of by turns with the true values: the same maximum, in a tenth of the time.
-
-    Args:
-        labels: (n_labels,), compared as names.
-        max_iterations: of the maximisation; `has_converged` is False where they did not suffice.
-
-    Source: Whitehill et al., Whose vote should count more, 2009, sections 2 and 3.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import expit, log_expit
-
-    k, n_annotators, n_items = labels.n_values, labels.n_annotators, labels.n_items
-    heard = np.bincount(labels.annotator, minlength=n_annotators) > 0
-    has_labels = labels.per_item > 0
-    nothing = np.full(n_annotators, np.nan), np.full(n_items, np.nan)
-    if not len(labels):
-        return Abilities(np.full((n_items, k), np.nan), labels.per_item, NO_LABELS, *nothing)
-    item, annotator = labels.item, labels.annotator
-    cell = item * k + labels.value
-    log_others = math.log(max(k - 1, 1))
-
-    def expectation(x: Floats) -> tuple[Floats, float]:
-        """The posterior, and the logarithm of the likelihood; x[i] is ability times easiness of label i."""
-        wrong = log_expit(-x) - log_others
-        logs = np.bincount(cell, weights=log_expit(x) - wrong, minlength=n_items * k).reshape(n_items, k)
-        top = logs.max(axis=1, keepdims=True)
-        weights = np.exp(logs - top)
-        total = weights.sum(axis=1, keepdims=True)
-        return weights / total, float(wrong.sum() + (top + np.log(total / k)).sum())
-
-    def against(found: Floats) -> tuple[float, Floats]:
-        easy = np.exp(found[n_annotators + item])
-        x = found[annotator] * easy
-        posterior, likelihood = expectation(x)
-        # The slope of the likelihood is that of its expectation under the posterior (Fisher's identity).
-        slope = (posterior.ravel()[cell] - expit(x)) * easy
-        by_ability = np.bincount(annotator, weights=slope, minlength=n_annotators)
-        by_easiness = np.bincount(item, weights=slope * found[annotator], minlength=n_items)
-        away = found - 1
-        return (away**2).sum() / 2 - likelihood, away - np.concatenate([by_ability, by_easiness])
-
-    options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": 1e-9, "gtol": 1e-7}
-    end = minimize(against, np.ones(n_annotators + n_items), jac=True, method="L-BFGS-B", options=options)
-    ability, easiness = end.x[:n_annotators], np.exp(end.x[n_annotators:])
-    posterior, _ = expectation(ability[annotator] * easiness[item])
-    posterior[~has_labels] = np.nan
-    return Abilities(
-        posterior,
-        labels.per_item,
-        None,
-        np.where(heard, ability, np.nan),
-        np.where(has_labels, easiness, np.nan),
-        iterations=int(end.nit),
-        has_converged=bool(end.success),
     )
 
 

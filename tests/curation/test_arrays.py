@@ -6,6 +6,7 @@ import pytest
 
 from annotation.models import Run
 from curation import arrays
+from curation.arrays import crossing, pairs
 from curation.models import Measurement
 from curation.selecting import Voices, parse_all
 
@@ -134,13 +135,13 @@ def test_that_order_does_not_depend_on_how_the_database_sends_its_rows(project, 
         return {name: column[::-1] for name, column in usual(*args, **kwargs).items()}
 
     for way in (usual, backwards):
-        monkeypatch.setattr(arrays, "columns", way)
+        monkeypatch.setattr(pairs, "columns", way)
         found = arrays.pair_facts(project=project, voices=Voices(), where=[]).pair.tolist()
         assert found == made
 
 
 def test_more_rows_than_one_piece_come_back_whole(db, monkeypatch):
-    monkeypatch.setattr(arrays, "PIECE_ROWS", 1_000)
+    monkeypatch.setattr(crossing, "PIECE_ROWS", 1_000)
     found = arrays.columns(
         "SELECT i, mod(i, 2) = 0, CASE WHEN i > %s THEN i END AS big FROM generate_series(1, 12345) i",
         [12_000],

@@ -53,6 +53,21 @@ def test_everybody_has_the_same_columns_and_people_are_compared_with_people_only
     assert shown(run, "skip_rate", bob) == (0.0, 40)
 
 
+def test_gold_is_what_the_lead_said_and_the_source_only_where_the_lead_said_nothing(project, make_pair, say, alice):
+    """Both speak of the first candidate as it is stored, also where the file had the two the other way round."""
+    turned = {"imported": {"a": "second"}}
+    for place in range(20):
+        answer = {"gold_use": "check", "gold_verdict": "second"} if place % 2 else {}
+        label = ("first", "first", "tie", "")[place % 4]
+        pair = make_pair(slots=0, is_gold=True, label=label, meta=turned if place < 8 else {}, **answer)
+        say(alice, pair, "second" if place % 2 else "first")
+    # Never gold: a label alone makes none, and an answer is kept when a pair is taken out of use.
+    say(alice, make_pair(slots=0, label="first"), "first")
+    found = of(measured(project), "gold_accuracy", alice)
+    # Right on the ten that the lead answered, and on five of the ten whose source is asked: the other five are ties.
+    assert (found.value, found.n, found.detail["hits"]) == (0.75, 20, 15)
+
+
 def test_what_rests_on_too_little_says_so_and_keeps_its_n(judged, alice, bob):
     run = measured(judged)
     left = of(run, "left_rate", alice)
