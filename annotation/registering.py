@@ -25,6 +25,7 @@ SHIPPED = "shipped:"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 LOCAL, ENDPOINT = LanguageModel.Backend.TRANSFORMERS_LOCAL, LanguageModel.Backend.OPENAI_COMPATIBLE
+REWARD = LanguageModel.Backend.REWARD_LOCAL
 
 
 # ---- register --------------------------------------------------------------------------------------------------------
@@ -54,11 +55,11 @@ def register_model(
         raise Refused("A toy's name has “toy” in it: candidates and judges are called so, wherever they are shown.")
     if backend == ENDPOINT:
         _check_address(location)
-    elif backend == LOCAL and location:
+    elif backend in LanguageModel.LOCAL and location:
         folder = folder_of(location)
         # What comes along keeps its short name, so that it is found wherever Plumbline lies.
         location = location if location.startswith(SHIPPED) else str(folder)
-    elif backend == LOCAL:
+    elif backend in LanguageModel.LOCAL:
         _check_hub(name_there or name, revision)
     else:
         raise Refused(f"There is no backend {backend!r}. Known are: {', '.join(LanguageModel.Backend.values)}.")
@@ -182,11 +183,12 @@ def record_check(*, hold: Hold, model: LanguageModel, is_sound: bool, said: str,
 # ---- use -------------------------------------------------------------------------------------------------------------
 
 
-def usable_model(name: str) -> LanguageModel:
-    """The model of that name, for a run.
+def usable_model(name: str, *, rewards: bool = False) -> LanguageModel:
+    """The model of that name, for a run. `rewards`: a reward model is wanted, otherwise one that answers.
 
     Raises:
-        Refused: it is not registered, not allowed, not checked, or the check failed; the sentence says which.
+        Refused: it is not registered, not allowed, not checked, the check failed, or it is of the other kind; the
+            sentence says which.
     """
     model = LanguageModel.objects.filter(name=name).first()
     if model is None:
@@ -197,6 +199,10 @@ def usable_model(name: str) -> LanguageModel:
         raise Refused(f"The model “{name}” has not been checked. A site admin checks it on the page of models.")
     if not model.is_sound:
         raise Refused(f"The model “{name}” cannot be used. {model.check_said}")
+    if rewards and model.backend != REWARD:
+        raise Refused(f"“{name}” is no reward model: it gives no single number of an answer. Name another.")
+    if not rewards and model.backend == REWARD:
+        raise Refused(f"“{name}” is a reward model: it writes nothing and chooses nothing. Name another.")
     return model
 
 
@@ -206,7 +212,7 @@ def backend_arguments(model: LanguageModel) -> dict[str, str]:
     Raises:
         Refused: its folder lies under none of the allowed roots; they may have changed since it was registered.
     """
-    is_folder = model.backend == LOCAL and model.location
+    is_folder = model.backend in LanguageModel.LOCAL and model.location
     return {
         "name": model.name_there or model.name,
         "revision": model.revision,
@@ -215,6 +221,6 @@ def backend_arguments(model: LanguageModel) -> dict[str, str]:
     }
 
 
-def check_usable(names: Iterable[str]) -> list[LanguageModel]:
+def check_usable(names: Iterable[str], *, rewards: bool = False) -> list[LanguageModel]:
     """`usable_model` for each of them, in their order."""
-    return [usable_model(name) for name in names]
+    return [usable_model(name, rewards=rewards) for name in names]

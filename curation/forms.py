@@ -16,6 +16,7 @@ from annotation.models import Project
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
+from curation.measuring import RepresentativenessRequest
 from curation.models import Release, Selection
 from curation.planning import ANNOTATORS, DIFFICULTY, Impossible, plan
 from curation.selecting import Criterion, from_json, parse, parse_all
@@ -306,3 +307,26 @@ def address_of(manifest: Mapping[str, Any]) -> str:
         "names": "on" if manifest["names"] else "",
     }
     return urlencode({name: value for name, value in told.items() if value and value != "0"})
+
+
+class TargetForm(Described):
+    """Whom the people should stand for. Cleaned, `target` is the request to measure it."""
+
+    target = forms.CharField(
+        label="Target",
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+        help_text='A JSON object: {"age": {"18 to 29": 22, "30 to 59": 48, "60 and over": 30}}. Sizes in any unit.',
+    )
+
+    def clean_target(self) -> RepresentativenessRequest:
+        typed: str = self.cleaned_data["target"].strip()
+        # What does not begin so would be read as the name of a file, which only the command may.
+        if not typed.startswith("{"):
+            raise forms.ValidationError("Write a JSON object, from { to }.")
+        try:
+            asked = RepresentativenessRequest(target=typed)
+            asked.check()
+        except Refused as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+        return asked

@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, path
 
-from curation.views import adjudication, board, difficulty, drafts, judges, overview, projects, releases, reports
+from curation.views import (
+    adjudication,
+    board,
+    difficulty,
+    drafts,
+    judges,
+    overview,
+    projects,
+    releases,
+    reports,
+    representativeness,
+)
 
 overview_urls: list[URLPattern] = [
     path("projects", projects.projects, name="projects"),
@@ -41,6 +52,11 @@ report_urls: list[URLPattern] = [
     path("p/<slug:slug>/reports/discretion", reports.discretion, name="discretion"),
     path("p/<slug:slug>/reports/people", reports.people, name="people_report"),
     path("p/<slug:slug>/reports/difficulty", difficulty.difficulty, name="difficulty"),
+    path(
+        "p/<slug:slug>/reports/representativeness",
+        representativeness.representativeness,
+        name="representativeness",
+    ),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 

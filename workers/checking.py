@@ -1,4 +1,7 @@
-"""A model is checked: it is loaded as a run would load it, and says one word. What was found is a sentence."""
+"""A model is checked: it is loaded as a run would load it, and says one word. What was found is a sentence.
+
+A reward model says one number.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from annotation import registering
 from annotation.errors import Refused
 from annotation.models import LanguageModel
 from annotation.running import Hold
-from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend
+from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend, load_rewarder
 from workers.opening import check_toy
 
 QUESTION = [{"role": "user", "content": "Say yes."}]
+ANSWER = {"role": "assistant", "content": "Yes."}
 
 
 def execute(hold: Hold) -> dict[str, Any]:
@@ -37,6 +41,8 @@ def execute(hold: Hold) -> dict[str, Any]:
 def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
     """Load and ask once. Returns the revision that was loaded, and a sentence."""
     try:
+        if model.backend == registering.REWARD:
+            return _try_reward(hold, model)
         backend = load_backend(**registering.backend_arguments(model))
         check_toy(model, backend)
         hold.check()
@@ -46,3 +52,12 @@ def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
     except (CannotLoad, CannotAnswer) as error:
         raise Refused(str(error)) from error
     raise Refused("The model was loaded and gave no answer. See the worker's log.")
+
+
+def _try_reward(hold: Hold, model: LanguageModel) -> tuple[str, str]:
+    """As `_try`, of a reward model."""
+    rewarder = load_rewarder(**registering.backend_arguments(model))
+    check_toy(model, rewarder)
+    hold.check()
+    [reward] = rewarder.rewards([[*QUESTION, ANSWER]], beat=hold.check)
+    return rewarder.revision, f"Loaded, and gave {reward:.3f} for a short answer."

@@ -39,7 +39,7 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     backend = opened(asked, open_model)
     revision = backend.revision
     scores, failed = _scores(pace, backend, chosen, surprise)
-    result: dict[str, Any] = {"revision": revision, "not_scored": failed}
+    result: dict[str, Any] = {"revision": revision, "not_scored": failed, "toy": backend.is_toy}
     reference = None
     if asked.reference:
         del backend  # Two models need not fit into the memory together.

@@ -21,7 +21,7 @@ def opened(asked: ModelRequest, open_model: Open) -> Backend:
         Refused: none is named, or it cannot be used.
     """
     if not asked.model:
-        raise Refused("Name the model that is to be trained: --set model=NAME, one of the page of models.")
+        raise Refused(asked.lacks_a_model)
     return open_model(asked.model)
 
 

@@ -97,6 +97,10 @@ def _measure(hold: Hold) -> dict[str, Any]:
             from workers import embedding
 
             return embedding.execute(hold)
+        case "rewards":
+            from workers import rewards
+
+            return rewards.execute(hold)
     return measuring.execute(hold)
 
 

@@ -16,6 +16,13 @@ class LanguageModelQuerySet(models.QuerySet["LanguageModel"]):
     def usable(self) -> LanguageModelQuerySet:
         return self.allowed().filter(is_sound=True)
 
+    def that_answer(self) -> LanguageModelQuerySet:
+        """Those that write and choose: all but reward models."""
+        return self.exclude(backend=LanguageModel.Backend.REWARD_LOCAL)
+
+    def that_reward(self) -> LanguageModelQuerySet:
+        return self.filter(backend=LanguageModel.Backend.REWARD_LOCAL)
+
 
 class LanguageModel(models.Model):
     """A model that is known by its name: where it lies, which revision, whether an admin has allowed it.
@@ -28,6 +35,11 @@ class LanguageModel(models.Model):
     class Backend(models.TextChoices):
         TRANSFORMERS_LOCAL = "transformers_local", "Transformers, in the worker"
         OPENAI_COMPATIBLE = "openai_compatible", "Endpoint (OpenAI-compatible)"
+        # A sequence classification with one output: it says how good an answer is, and writes none.
+        REWARD_LOCAL = "reward_local", "Reward model, in the worker"
+
+    # What a worker loads itself, from a folder or from the hub.
+    LOCAL = (Backend.TRANSFORMERS_LOCAL, Backend.REWARD_LOCAL)
 
     name = models.CharField(max_length=200, unique=True)
     backend = models.CharField(max_length=20, choices=Backend)
@@ -65,14 +77,15 @@ class LanguageModel(models.Model):
                 name="an_endpoint_has_an_address",
             ),
             models.CheckConstraint(
-                condition=~Q(backend="transformers_local")
+                condition=~Q(backend__in=["transformers_local", "reward_local"])
                 | Q(location="")
                 | Q(location__startswith="/")
                 | Q(location__startswith="shipped:"),
                 name="a_local_model_has_a_folder_or_the_hub",
             ),
             models.CheckConstraint(
-                condition=~Q(backend="transformers_local", location="") | Q(revision__regex=r"^[0-9a-f]{40}$"),
+                condition=~Q(backend__in=["transformers_local", "reward_local"], location="")
+                | Q(revision__regex=r"^[0-9a-f]{40}$"),
                 name="a_hub_model_is_pinned_to_a_commit",
             ),
             models.CheckConstraint(

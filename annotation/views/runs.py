@@ -44,7 +44,7 @@ def runs(request: HttpRequest, slug: str) -> HttpResponse:
 def _form(request: HttpRequest, project: Project) -> StartForm:
     kind = request.POST.get("kind") or request.GET.get("kind", "")
     form = FORMS.get(kind, FORMS["generate"])
-    usable = list(LanguageModel.objects.usable())
+    usable = list(LanguageModel.objects.usable().that_answer())
     return form(request.POST if request.method == "POST" else None, project=project, usable=usable)
 
 

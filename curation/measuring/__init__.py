@@ -25,6 +25,7 @@ from curation.measuring import (
     people,
     rationales,
     representativeness,
+    rewards,
 )
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
 from curation.measuring.difficulty import DifficultyRequest
@@ -37,6 +38,7 @@ from curation.measuring.preferred import ModelRequest
 from curation.measuring.rationales import RationalesRequest
 from curation.measuring.representativeness import RepresentativenessRequest
 from curation.measuring.request import Request, parse_settings
+from curation.measuring.rewards import RewardsRequest
 from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
 from curation.selecting import Criterion, Voices
 
@@ -54,6 +56,7 @@ __all__ = [
     "RationalesRequest",
     "RepresentativenessRequest",
     "Request",
+    "RewardsRequest",
     "as_json",
     "as_shown",
     "as_text",
@@ -143,6 +146,13 @@ MEASURES: dict[str, Measure] = {
         embeddings.report,
         embeddings.as_text,
     ),
+    "rewards": Measure(
+        "how much better a reward model finds the better candidate of each pair",
+        RewardsRequest,
+        None,
+        rewards.report,
+        rewards.as_text,
+    ),
 }
 
 
@@ -183,8 +193,8 @@ def request_measurement(
         Refused: a model is not named, or may not be used.
     """
     if not asked.model:
-        raise Refused("Name the model that is to be trained: --set model=NAME, one of the page of models.")
-    check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]))
+        raise Refused(asked.lacks_a_model)
+    check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]), rewards=asked.rewards)
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     parameters = asked.as_parameters()
     like = project.runs.unfinished().filter(kind=Run.Kind.MEASUREMENT, parameters=parameters, seed=seed).first()

@@ -15,14 +15,14 @@ from annotation.errors import Refused
 from annotation.models import Run
 from annotation.running import Hold
 from curation import arrays
+from curation.measuring import misalignment
 from curation.measuring.preferred import ModelRequest, Preferred
 from curation.measuring.request import setting
-from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
+from curation.measuring.storing import as_row, as_shown, asked_of, quartiles, replace_all
 from curation.metrics.difficulty import (
     BETA,
     NOISY_GAP,
     Chow,
-    assessment_misalignment,
     implicit_reward_margin,
     is_noisy,
     log_likelihood_margin,
@@ -37,6 +37,8 @@ class MarginsRequest(ModelRequest):
     """One pass of the model over every candidate; a second one of the reference, where it is named."""
 
     measure: ClassVar[str] = "margins"
+    # A text that is too long is refused by the model, and its pair counted.
+    without: ClassVar[tuple[str, ...]] = ("bootstrap", "max_length")
 
     reference: str = setting("", says="a registered model that the model was trained from; adds the implicit reward")
     beta: float = setting(BETA, says="of the implicit reward")
@@ -70,7 +72,7 @@ def store(
     surprise: dict[int, Chow],
     result: dict[str, Any],
 ) -> dict[str, Any]:
-    """Store the margins of every pair, the share of misaligned pairs, and every candidate's surprise.
+    """Store the margins of every pair, the shares of misaligned pairs, and every candidate's surprise.
 
     The tag `noisy_likelihood` goes by the reference model where one is named, as the paper has it; otherwise by the
     model, as the paper's code has it. Returns the run's result, `result` with what was counted.
@@ -84,10 +86,7 @@ def store(
     noisy = is_noisy(log_likelihood_margin(judged_by.total[:, 0], judged_by.total[:, 1]), gap=asked.gap)
     n = np.nan_to_num(scores.tokens.sum(axis=1)).astype(np.int64)
     tags = ({"noisy_likelihood": flag} for flag in noisy.tolist())
-    misaligned = assessment_misalignment(
-        scores.total[:, 0], scores.total[:, 1], scores.tokens[:, 0], scores.tokens[:, 1]
-    )
-    found = [as_row(run, "assessment_misalignment", misaligned)]
+    found = misalignment.rows(run, asked, chosen, total=scores.total, tokens=scores.tokens)
     for candidate, one in surprise.items():
         value = Estimate(one.mean, n=one.n) if one.n else Estimate.undefined(one.reason or "")
         detail = {"total": one.total, "quantiles": [round(each, 6) for each in one.quantiles.tolist()]} if one.n else {}
@@ -116,26 +115,31 @@ def store(
 
 
 def report(run: Run) -> dict[str, Any]:
-    """What a run found, as JSON values: the share of misaligned pairs, and quartiles of each margin."""
-    margins = {}
-    for metric in ("log_likelihood_margin", "implicit_reward_margin"):
-        values = list(run.measurements.filter(metric=metric, value__isnull=False).values_list("value", flat=True))
-        if values:
-            margins[metric] = [
-                round(one, 6)
-                for one in np.quantile(np.array(values, dtype=np.float64), (0, 0.25, 0.5, 0.75, 1)).tolist()
-            ]
-    misaligned = run.measurements.get(metric="assessment_misalignment")
-    return {**asked_of(run), "assessment_misalignment": as_shown(misaligned), "quartiles": margins}
+    """What a run found, as JSON values: the shares of misaligned pairs, and quartiles of each margin."""
+    metrics = ("log_likelihood_margin", "implicit_reward_margin")
+    margins = {metric: ends for metric in metrics if (ends := quartiles(run, metric))}
+    rows = run.measurements.filter(metric=misalignment.METRIC)
+    by_annotator = [
+        {"annotator": row.annotator.name, "kind": row.annotator.kind, **as_shown(row)}
+        for row in rows.exclude(annotator=None).select_related("annotator").order_by("-n", "annotator__name")
+        if row.annotator is not None
+    ]
+    return {
+        **asked_of(run),
+        "assessment_misalignment": as_shown(rows.get(annotator=None)),
+        "by_annotator": by_annotator,
+        "quartiles": margins,
+    }
 
 
 def as_text(found: dict[str, Any]) -> str:
     """`report` as lines for a terminal."""
     share = found["assessment_misalignment"]
-    said = f"{share['value']:.4f} ({share['low']:.4f} to {share['high']:.4f})" if share["value"] is not None else ""
     lines = [
         f"{found['pairs']} pairs for {found['model']} (run {found['run']}).",
-        f"Assessment misalignment: {said or 'undefined. ' + str(share['reason'])}",
+        f"Assessment misalignment: {_line(share)}",
+        *(f"  {strategy_in_words(one['strategy'])}: {_line(one)}" for one in share.get("by_strategy", [])),
+        *(f"  {one['annotator']}: {_line(one)}" for one in found["by_annotator"]),
         f"Tagged noisy, a gap of at most {found['gap']:g} nats: {found['noisy']} pairs. A tag, no reason to delete.",
     ]
     for metric, ends in found["quartiles"].items():
@@ -143,3 +147,14 @@ def as_text(found: dict[str, Any]) -> str:
             f"{metric}: median {ends[2]:.4f}, quartiles {ends[1]:.4f} and {ends[3]:.4f} nats; higher is easier."
         )
     return "\n".join(lines)
+
+
+def _line(one: dict[str, Any]) -> str:
+    if one["value"] is None:
+        return f"undefined. {one['reason']}"
+    return f"{one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f}), n {one['n']}"
+
+
+def strategy_in_words(names: list[str]) -> str:
+    """The strategy of a pair's candidates, or both of them where they differ."""
+    return " and ".join(name or "no strategy" for name in names)

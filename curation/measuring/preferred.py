@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import Field, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ class ModelRequest(Request):
     """A measure that asks a model of the register about pairs with a better candidate."""
 
     queue: ClassVar[str] = GPU
+    without: ClassVar[tuple[str, ...]] = ("bootstrap",)
+    # Whether the model is one that says how good an answer is, or one that writes.
+    rewards: ClassVar[bool] = False
+    lacks_a_model: ClassVar[str] = "Name the model that is to be trained: --set model=NAME, one of the page of models."
 
     model: str = setting("", says="a registered model; the one that is to be trained")
     preference: str = setting(
@@ -39,11 +43,6 @@ class ModelRequest(Request):
             raise Refused(f"The setting preference is {' or '.join(SAYS)}, not {self.preference!r}.")
         if not 16 <= self.max_length <= 1_000_000:
             raise Refused(f"max_length is 16 to 1000000 tokens, not {self.max_length}.")
-
-    @classmethod
-    def settings(cls) -> dict[str, Field[Any]]:
-        """All but the bootstrap's: nothing is resampled here."""
-        return {name: one for name, one in super().settings().items() if name != "bootstrap"}
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def _area(marked: Marked, who: int, asked: RationalesRequest, *, rng: np.random.
         scores.append(np.mean([_flags(spans, marked.length[text]) for spans in marks], axis=0))
     if len(pairs) < asked.least_pairs:
         return Estimate.undefined(not_enough(len(pairs), asked.least_pairs, "pairs that others marked"), n=len(pairs))
-    return rationales.auprc(truth, scores, rng=rng)
+    return rationales.auprc(truth, scores, rng=rng, resamples=asked.bootstrap)
 
 
 def _flags(spans: list[tuple[int, int]], length: int) -> NDArray[np.float64]:

@@ -19,7 +19,8 @@ from annotation.errors import Refused
 from annotation.models import Project, Run
 from annotation.running import Hold
 from curation import arrays
-from curation.declaring import read_object
+from curation.declaring import LONGEST, read_object
+from curation.measuring import raking
 from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import representativeness
@@ -38,6 +39,7 @@ class RepresentativenessRequest(Request):
     """By default what people said. `target` is a file when it is typed, and its content from then on."""
 
     measure: ClassVar[str] = "representativeness"
+    without: ClassVar[tuple[str, ...]] = ("bootstrap",)
 
     target: str = setting("", says=f"the population, a JSON file: {SHAPE}")
     least_people: int = setting(LEAST_PEOPLE, says="people that a group needs to be shown")
@@ -53,13 +55,25 @@ class RepresentativenessRequest(Request):
             # The run is repeated without the file.
             object.__setattr__(self, "target", json.dumps(found, ensure_ascii=False))
 
+    def check(self) -> None:
+        """Raises: Refused, there is no target, or it cannot be read."""
+        self.populations  # noqa: B018 - it is read for what it refuses.
+
     @property
     def populations(self) -> dict[str, dict[str, float]]:
         """For each attribute how large every group is, in any unit. Raises: Refused."""
         if not self.target:
             raise Refused(f"Say whom the people should stand for: --set target=FILE with {SHAPE}.")
-        found = json.loads(self.target)
+        try:
+            found = json.loads(self.target)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"The target cannot be read as JSON. Write {SHAPE}.") from error
+        if not found:
+            raise Refused(f"The target has no attribute. Write {SHAPE}.")
         for attribute, groups in found.items():
+            names = [attribute, *(groups if isinstance(groups, dict) else [])]
+            if not all(0 < len(name.strip()) <= LONGEST and "\0" not in name for name in names):
+                raise Refused(f"The target has an attribute or a group that is empty or over {LONGEST} characters.")
             sizes = list(groups.values()) if isinstance(groups, dict) else []
             if not sizes or not all(_is_size(size) for size in sizes) or not sum(sizes):
                 raise Refused(f"The target of {attribute!r} has no sizes of groups. Write {SHAPE}.")
@@ -75,7 +89,8 @@ def execute(hold: Hold, project: Project, asked: RepresentativenessRequest) -> d
 
     Stored is the total-variation distance, the largest over the attributes of the target; beside it, for each
     attribute, its own distance, its groups with people, preference rate and half-width, how often each group's absence
-    changes a majority, and the groups of whom nobody is there.
+    changes a majority, the weighted rate, and the groups of whom nobody is there. The weighted rate for all attributes
+    together is a measurement of its own, and so is how many majorities change with its weights.
 
     Raises:
         Refused: there is no target, or it cannot be read.
@@ -89,18 +104,26 @@ def execute(hold: Hold, project: Project, asked: RepresentativenessRequest) -> d
         declared.setdefault(attribute, {})[who] = group
     hold.beat()
     attributes = {
-        name: _attribute(labels, declared.get(name, {}), target, asked.least_people)
+        name: _attribute(labels, name, declared.get(name, {}), target, asked.least_people)
         for name, target in populations.items()
     }
     distances = [one.pop("estimate") for one in attributes.values()]
     defined = [one for one in distances if one.is_defined]
     widest = max(defined, key=lambda one: one.value) if defined else distances[0]
+    together = raking.weighted(labels, declared, populations, least=asked.least_people)
+    found = [
+        as_row(hold.run, "total_variation", widest, detail={"attributes": attributes}),
+        as_row(hold.run, "raked_rate", together.raked, detail={"weighted": together.as_json()}),
+        as_row(hold.run, "raked_winner_change", together.changes),
+    ]
     with hold.fenced():
-        replace_all(hold, [as_row(hold.run, "total_variation", widest, detail={"attributes": attributes})])
+        replace_all(hold, found)
     return {"people": labels.n_annotators, "judgements": len(labels)}
 
 
-def _attribute(labels: Labels, declared: dict[int, str], target: dict[str, float], least: int) -> dict[str, Any]:
+def _attribute(
+    labels: Labels, name: str, declared: dict[int, str], target: dict[str, float], least: int
+) -> dict[str, Any]:
     pool = Counter(declared.values())
     silent = labels.n_annotators - len(declared)
     total = sum(pool.values())
@@ -135,6 +158,7 @@ def _attribute(labels: Labels, declared: dict[int, str], target: dict[str, float
         "silent": silent if silent == 0 or silent >= least else None,
         "groups": groups,
         "not_estimable": representativeness.not_estimable(pool, target),
+        "weighted": raking.weighted(labels, {name: declared}, {name: target}, least=least).as_json(),
     }
 
 
@@ -164,7 +188,10 @@ def report(run: Run) -> dict[str, Any]:
     row = run.measurements.get(metric="total_variation")
     shown = as_shown(row)
     asked = {key: value for key, value in asked_of(run).items() if key != "target"}
-    return {**asked, "target": json.loads(run.parameters["target"]), **shown}
+    # Runs from before there were weights have none.
+    raked = run.measurements.filter(metric="raked_rate").first()
+    together = {"weighted": raked.detail["weighted"]} if raked else {}
+    return {**asked, "target": json.loads(run.parameters["target"]), **shown, **together}
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -178,7 +205,36 @@ def as_text(found: dict[str, Any]) -> str:
         lines += [f"  {_group(group)}" for group in one["groups"]]
         if one["not_estimable"]:
             lines.append(f"  Not estimable, nobody is there: {', '.join(one['not_estimable'])}")
+        lines += [f"  {line}" for line in _weighted(one.get("weighted"))]
+    if len(found["attributes"]) > 1:
+        lines += [f"All together: {line}" for line in _weighted(found.get("weighted"))]
     return "\n".join(lines)
+
+
+def _weighted(one: dict[str, Any] | None) -> list[str]:
+    """What weighting comes to, in lines."""
+    if one is None:
+        return []
+    if one["raw"]["value"] is None:
+        return [f"Weighted like the target: undefined. {one['raw']['reason']}"]
+    said = [f"The people as they are prefer the first {_rate(one['raw'])}"]
+    if one["raked"]["value"] is not None:
+        said.append(f"Weighted like the target: {_rate(one['raked'])}, design effect {one['design_effect']:.2f}")
+    else:
+        said.append(f"Weighted like the target: undefined. {one['raked']['reason']}")
+    if one["rest"]["value"] is not None:
+        said.append(
+            f"Weighted like the {100 * one['covers']:.0f} % of it who are there: {_rate(one['rest'])}, "
+            f"design effect {one['design_effect']:.2f}"
+        )
+    if one["changes"]["value"] is not None:
+        changes = one["changes"]
+        said.append(f"Majorities that change with the weights: {100 * changes['value']:.1f} % of {changes['n']}")
+    return said
+
+
+def _rate(one: dict[str, Any]) -> str:
+    return f"{100 * one['value']:.1f} % ({100 * one['low']:.1f} to {100 * one['high']:.1f}), n {one['n']}"
 
 
 def _group(one: dict[str, Any]) -> str:

@@ -28,6 +28,8 @@ class Request:
     """
 
     measure: ClassVar[str]
+    # Settings of every measure that this one has no use for: they are refused, not taken and passed over.
+    without: ClassVar[tuple[str, ...]] = ()
     # The queue of a measure that loads a model: its workers can import torch. Empty: any worker measures it.
     queue: ClassVar[str] = ""
 
@@ -46,7 +48,7 @@ class Request:
 
     @classmethod
     def settings(cls) -> dict[str, Field[Any]]:
-        return {one.name: one for one in fields(cls) if "help" in one.metadata}
+        return {one.name: one for one in fields(cls) if "help" in one.metadata and one.name not in cls.without}
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

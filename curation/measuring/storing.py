@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from django.db.models import QuerySet
 
 from annotation.models import Project, Run
@@ -77,6 +78,15 @@ def estimate_of(row: Measurement) -> Estimate:
 def as_shown(row: Measurement) -> dict[str, Any]:
     """A measurement as JSON values, its detail among them."""
     return {**estimate_of(row).as_json(), **row.detail}
+
+
+def quartiles(run: Run, metric: str) -> list[float]:
+    """The least value of the pairs of a run, its three quartiles and the largest; empty where none is defined."""
+    values = list(run.measurements.filter(metric=metric, value__isnull=False).values_list("value", flat=True))
+    if not values:
+        return []
+    ends = np.quantile(np.array(values, dtype=np.float64), (0, 0.25, 0.5, 0.75, 1))
+    return [round(one, 6) for one in ends.tolist()]
 
 
 def asked_of(run: Run) -> dict[str, Any]:

@@ -26,6 +26,7 @@ NOISY_GAP = 3.0
 ALPHAS = tuple(step / 10 for step in range(11))
 
 NO_PAIRS = "No pair has both log-probabilities."
+NO_REWARDS = "No pair has both rewards."
 
 
 # ---- one pair -------------------------------------------------------------------------------------------------------
@@ -88,14 +89,31 @@ def reward_margin(chosen: ArrayLike, rejected: ArrayLike) -> Floats:
     return log_likelihood_margin(chosen, rejected)
 
 
+def reward_accuracy(chosen: ArrayLike, rejected: ArrayLike) -> Estimate:
+    """How often a reward model finds the chosen candidate better than the rejected one; equal ones are not right.
+
+    Args:
+        chosen, rejected: its rewards, shape (n_pairs,).
+
+    Returns:
+        A share from 0 to 1 with its Wilson interval; higher is better. `n` counts the pairs with both. Undefined: none.
+
+    Source: Lambert et al., RewardBench, 2024 (arXiv 2403.13787), section 4.
+    """
+    margin = reward_margin(chosen, rejected)
+    both = ~np.isnan(margin)
+    return share_of(int((margin[both] > 0).sum()), int(both.sum()), none=NO_REWARDS)
+
+
 def assessment_misalignment(
-    chosen: ArrayLike, rejected: ArrayLike, chosen_tokens: ArrayLike, rejected_tokens: ArrayLike
+    chosen: ArrayLike, rejected: ArrayLike, chosen_tokens: ArrayLike, rejected_tokens: ArrayLike, *, least: int = 1
 ) -> Estimate:
     """How often the model finds the rejected candidate likelier by token than the chosen one.
 
     Args:
         chosen, rejected: sums of log-probabilities, shape (n_pairs,).
         chosen_tokens, rejected_tokens: how many tokens each has, shape (n_pairs,).
+        least: fewer pairs than this are not enough data.
 
     Returns:
         A share from 0 to 1 with its Wilson interval; lower is better. `n` counts the pairs with both. Undefined: none.
@@ -104,7 +122,7 @@ def assessment_misalignment(
     """
     one, other = (_by_token(total, tokens) for total, tokens in ((chosen, chosen_tokens), (rejected, rejected_tokens)))
     both = ~(np.isnan(one) | np.isnan(other))
-    return share_of(int((other > one)[both].sum()), int(both.sum()), none=NO_PAIRS)
+    return share_of(int((other > one)[both].sum()), int(both.sum()), none=NO_PAIRS, least=least, of="pairs")
 
 
 def _by_token(total: ArrayLike, tokens: ArrayLike) -> Floats:
@@ -368,6 +386,16 @@ METRICS: dict[str, Metric] = {
         "rewards",
         "a reward is missing",
         "none needed",
+    ),
+    "reward_accuracy": Metric(
+        "Reward-model accuracy",
+        reward_accuracy,
+        "project",
+        "higher is better",
+        SHARE,
+        "rewards",
+        "no pair with both rewards",
+        "Lambert et al., RewardBench, arXiv 2403.13787",
     ),
     "assessment_misalignment": Metric(
         "Assessment misalignment",

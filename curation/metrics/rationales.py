@@ -49,7 +49,11 @@ __all__ = [
 
 
 def auprc(
-    truth: Sequence[ArrayLike], scores: Sequence[ArrayLike], *, rng: np.random.Generator | None = None
+    truth: Sequence[ArrayLike],
+    scores: Sequence[ArrayLike],
+    *,
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
 ) -> Estimate:
     """The area under the precision-recall curve of soft scores, the mean over texts.
 
@@ -57,6 +61,7 @@ def auprc(
         truth: for each text whether each token is marked, (n_tokens,) of 0 and 1.
         scores: for each text a score of each token, (n_tokens,); higher is more likely marked.
         rng: where given, a bootstrap interval over texts.
+        resamples: how many.
 
     Returns:
         0 to 1; higher is better. `n` counts the texts with marked and unmarked tokens: one with only one kind says
@@ -65,7 +70,7 @@ def auprc(
     Source: DeYoung et al., 2020, section 4.1.
     """
     areas = [_area(t, s) if 0 < np.asarray(t).sum() < np.size(t) else math.nan for t, s in _texts(truth, scores)]
-    return mean_of(np.array(areas), none="No text has marked and unmarked tokens.", rng=rng)
+    return mean_of(np.array(areas), none="No text has marked and unmarked tokens.", rng=rng, resamples=resamples)
 
 
 def eraser_auprc(truth: Sequence[ArrayLike], scores: Sequence[ArrayLike]) -> Estimate:

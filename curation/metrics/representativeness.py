@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from curation.metrics.estimates import Estimate, wilson_interval
+from curation.metrics.estimates import Estimate, share_of, wilson_interval
 from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import SHARE, Metric
 
@@ -104,6 +104,11 @@ class Raked:
     iterations: int
     reason: str | None = None
 
+    @property
+    def design_effect(self) -> float:
+        """How many times as many people a sample with these weights needs as one that is like the target (Kish)."""
+        return len(self.weights) / self.effective_n
+
 
 def rake(
     groups: Mapping[str, ArrayLike],
@@ -141,9 +146,9 @@ def rake(
         empty = [group for group in wanted if group not in here]
         strange = sorted(set(here) - set(wanted))
         if empty:
-            return undefined(f"Not estimable: nobody has the {attribute} {', '.join(map(repr, empty))}.")
+            return undefined(f"Not estimable: nobody has the {attribute} {_some(empty)}.")
         if strange:
-            return undefined(f"The target says nothing of the {attribute} {', '.join(map(repr, strange))}.")
+            return undefined(f"The target says nothing of the {attribute} {_some(strange)}.")
         place = {group: code for code, group in enumerate(wanted)}
         shares = np.array(list(wanted.values()))
         codes.append((np.array([place[group] for group in here], dtype=np.int64), shares / shares.sum()))
@@ -158,11 +163,18 @@ def rake(
     return undefined("The targets contradict each other on these people: no weights meet them all.")
 
 
+def _some(names: list[str]) -> str:
+    """A few of the names, each cut where it is long: a reason is a sentence."""
+    shown = ", ".join(repr(name if len(name) <= 30 else f"{name[:29]}…") for name in names[:2])
+    return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
+
+
 def raked_rate(preferred: ArrayLike, raked: Raked) -> Estimate:
     """The share of people who prefer the first, as it would be in the target's population.
 
     Args:
-        preferred: 1 first, 0 second, nan undecided; shape (n,).
+        preferred: 1 first, 0 second, or the share of the first where somebody decided often; nan undecided; shape
+            (n,).
         raked: their weights.
 
     Returns:
@@ -182,6 +194,34 @@ def raked_rate(preferred: ArrayLike, raked: Raked) -> Estimate:
     worth = float(weights.sum() ** 2 / (weights**2).sum())
     low, high = wilson_interval(share * worth, worth)
     return Estimate(min(1.0, share), low=low, high=high, n=int(there.sum()))
+
+
+def raked_winner_change(labels: Labels, weights: ArrayLike) -> Estimate:
+    """How often the majority label of an item is another when every annotator counts with a weight.
+
+    Args:
+        labels: (n_labels,), compared as names.
+        weights: from 0 on, shape (n_annotators,); nan: this annotator counts on neither side.
+
+    Returns:
+        A share from 0 to 1 with its Wilson interval; lower: the labels would be the same in the target's population.
+        `n` counts the items with a clear majority of those who have a weight. A tie is a change. Undefined: there is no
+        such item.
+
+    Ours.
+    """
+    of_annotator = np.asarray(weights, dtype=np.float64)
+    if of_annotator.shape != (labels.n_annotators,):
+        raise ValueError(f"There is one weight for each of {labels.n_annotators} annotators, not {of_annotator.shape}.")
+    weighed = labels.keep(~np.isnan(of_annotator)[labels.annotator])
+    winner = _winner(weighed.counts())
+    cell = weighed.item * weighed.n_values + weighed.value
+    size = weighed.n_items * weighed.n_values
+    totals = np.bincount(cell, weights=of_annotator[weighed.annotator], minlength=size)
+    clear = winner >= 0
+    changed = _winner(totals.reshape(weighed.n_items, weighed.n_values)) != winner
+    hits = int(changed[clear].sum())
+    return share_of(hits, int(clear.sum()), none="No item has a clear majority of people with a weight.")
 
 
 # ---- how firmly the labels stand ------------------------------------------------------------------------------------
@@ -240,12 +280,12 @@ def leave_one_group_out(labels: Labels, group: ArrayLike) -> dict[str, Estimate]
     return found
 
 
-def _winner(counts: Codes) -> Codes:
-    """The value with most labels, -1 where it is tied or there is none."""
+def _winner(counts: Codes | Floats) -> Codes:
+    """The value with most labels, -1 where it is tied or there is none. Sums of weights are equal but for rounding."""
     if not counts.size:
         return np.full(len(counts), -1)
     top = counts.max(axis=1)
-    clear = (top > 0) & ((counts == top[:, None]).sum(axis=1) == 1)
+    clear = (top > 0) & (np.isclose(counts, top[:, None], rtol=1e-9, atol=0).sum(axis=1) == 1)
     return np.where(clear, counts.argmax(axis=1), -1)
 
 
@@ -281,6 +321,16 @@ METRICS: dict[str, Metric] = {
         "groups",
         "a group of the target has nobody",
         "Deming and Stephan, 1940",
+    ),
+    "raked_winner_change": Metric(
+        "Majorities that change with the weights",
+        raked_winner_change,
+        "project",
+        "lower is better",
+        SHARE,
+        "names",
+        "no item with a clear majority",
+        "ours",
     ),
     "flip_fraction": Metric(
         "Firmness of the majority",

@@ -40,6 +40,13 @@ REPORTS = (
         "difficulty", "Difficulty", "difficulty", "Which pairs are hard for the model to be trained?", "difficulty"
     ),
     ReportPage("people", "People", "people_report", "What can be said of each annotator, and from how much?", "people"),
+    ReportPage(
+        "representativeness",
+        "Representativeness",
+        "representativeness",
+        "Whom do the people stand for, and what would the target say?",
+        "representativeness",
+    ),
     ReportPage("judges", "Judges", "judges", "How far can each judge be trusted?", ""),
 )
 
@@ -94,6 +101,13 @@ def _discretion(project: Project, run: Run) -> str:
     return f"On {percent(share.value)} % of pairs every relevant principle points the same way."
 
 
+def _representativeness(project: Project, run: Run) -> str:
+    distance = run.measurements.filter(metric="total_variation").first()
+    if distance is None or distance.value is None:
+        return str(distance.reason) if distance else ""
+    return f"The people are {distance.value:.2f} away from the target, where 0 is like it and 1 nothing in common."
+
+
 def _judges(project: Project, run: Run) -> str:
     said = scoreboard.finding(scoreboard.rows(judges.judge_reports(project=project)))
     if said is None:
@@ -111,4 +125,5 @@ _FINDINGS: dict[str, Callable[[Project, Run], str]] = {
     "agreement": _agreement,
     "discretion": _discretion,
     "judges": _judges,
+    "representativeness": _representativeness,
 }

@@ -12,9 +12,13 @@ from annotation import access
 from annotation.errors import Refused
 from annotation.models import LanguageModel, Project, Role, Run
 from curation import measuring
-from curation.measuring import DifficultyRequest
-from curation.measuring.preferred import SAYS
+from curation.measuring import DifficultyRequest, MarginsRequest, RewardsRequest
+from curation.measuring.preferred import SAYS, ModelRequest
 from curation.reports import difficulty as report
+from curation.reports import untrained
+
+# What asks a model without training it.
+UNTRAINED = (MarginsRequest.measure, RewardsRequest.measure)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -24,31 +28,42 @@ def difficulty(request: HttpRequest, slug: str) -> HttpResponse:
     refusal = ""
     if request.method == "POST":
         try:
-            asked = DifficultyRequest(
-                model=request.POST.get("model", ""), preference=request.POST.get("preference", SAYS[0])
-            )
-            measuring.request_measurement(project=project, asked=asked, actor=access.account_of(request))
+            measuring.request_measurement(project=project, asked=_asked(request), actor=access.account_of(request))
             return redirect("difficulty", slug=project.slug)
         except Refused as error:
             refusal = str(error)
     return _page(request, project, refusal)
 
 
+def _asked(request: HttpRequest) -> ModelRequest:
+    """Training by default; without training, what the model is decides which of the two measures it is asked for."""
+    said = {"model": request.POST.get("model", ""), "preference": request.POST.get("preference", SAYS[0])}
+    if request.POST.get("measure") != "untrained":
+        return DifficultyRequest(**said)
+    rewards = LanguageModel.objects.that_reward().filter(name=said["model"]).exists()
+    return RewardsRequest(**said) if rewards else MarginsRequest(**said)
+
+
 def _page(request: HttpRequest, project: Project, refusal: str) -> HttpResponse:
     measured = report.latest_runs(project)
     run = measured.get(request.GET.get("model", "")) or next(iter(measured.values()), None)
-    runs = project.runs.filter(kind=Run.Kind.MEASUREMENT, parameters__measure=DifficultyRequest.measure)
-    last = runs.order_by("-id").first()
-    trainable = LanguageModel.objects.usable().filter(backend=LanguageModel.Backend.TRANSFORMERS_LOCAL)
+    runs = project.runs.filter(kind=Run.Kind.MEASUREMENT)
+    last = runs.filter(parameters__measure=DifficultyRequest.measure).order_by("-id").first()
+    last_untrained = runs.filter(parameters__measure__in=UNTRAINED).order_by("-id").first()
+    usable = list(LanguageModel.objects.usable())
     context = {
         "project": project,
         "section": "reports",
         "tab": "difficulty",
         "all": report.report(run) if run else None,
         "measured": list(measured),
-        "trainable": list(trainable.values_list("name", flat=True)),
+        "trainable": [one.name for one in usable if one.backend == LanguageModel.Backend.TRANSFORMERS_LOCAL],
         "unfinished": last if last and not last.is_final else None,
         "failed": last if last and last.state == Run.State.FAILED else None,
         "refusal": refusal,
+        "untrained": untrained.untrained(project),
+        "scoring": [one for one in usable if one.backend in LanguageModel.LOCAL],
+        "unfinished_untrained": last_untrained if last_untrained and not last_untrained.is_final else None,
+        "failed_untrained": last_untrained if last_untrained and last_untrained.state == Run.State.FAILED else None,
     }
     return TemplateResponse(request, "reports/difficulty.html", context, status=400 if refusal else 200)

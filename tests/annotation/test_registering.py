@@ -74,6 +74,8 @@ def test_a_folder_outside_the_roots_is_refused(roots, location):
         ({"location": "http://me:secret@host/v1"}, "more than a host"),
         ({"location": "http://host/v1?key=secret"}, "more than a host"),
         ({**HUB, "name_there": "owner/name"}, "40 hexadecimal digits"),
+        ({**HUB, "backend": "reward_local", "name_there": "owner/name"}, "40 hexadecimal digits"),
+        ({"backend": "reward_local", "location": "/etc"}, "does not lie under"),
         ({**HUB, "name_there": "owner/name", "revision": "main"}, "40 hex"),
         (
             {"backend": "transformers_local", "location": "", "name_there": "../x", "revision": COMMIT},
@@ -146,6 +148,8 @@ def test_a_worker_that_lost_the_check_writes_nothing(model):
         ("an_endpoint_has_an_address", {"backend": "openai_compatible", "location": "/models/x"}),
         ("a_local_model_has_a_folder_or_the_hub", {"backend": "transformers_local", "location": "http://host"}),
         ("a_hub_model_is_pinned_to_a_commit", {"backend": "transformers_local", "revision": "main"}),
+        ("a_local_model_has_a_folder_or_the_hub", {"backend": "reward_local", "location": "http://host"}),
+        ("a_hub_model_is_pinned_to_a_commit", {"backend": "reward_local", "revision": "main"}),
         ("a_check_says_what_it_found", {"is_sound": True}),
         ("a_check_says_what_it_found", {"is_sound": False, "checked_at": timezone.now()}),
     ],
@@ -193,3 +197,17 @@ def test_a_toy_has_a_name_that_says_it(roots):
         LanguageModel.objects.create(
             name="toy", name_there="gpt", backend="openai_compatible", location="http://h", is_toy=True
         )
+
+
+def test_a_reward_model_answers_no_question_and_a_model_that_answers_gives_no_reward(model, roots):
+    checked(registering.allow_model(model=model))
+    one = registering.register_model(name="rm", backend="reward_local", location=str(roots / "rm"))
+    checked(registering.allow_model(model=one))
+    assert registering.usable_model("rm", rewards=True) == one
+    assert registering.backend_arguments(one)["folder_or_url"] == str(roots / "rm")
+    with pytest.raises(Refused, match="“rm” is a reward model: it writes nothing"):
+        registering.check_usable([model.name, "rm"])
+    with pytest.raises(Refused, match="is no reward model"):
+        registering.usable_model(model.name, rewards=True)
+    assert list(LanguageModel.objects.usable().that_answer()) == [model]
+    assert list(LanguageModel.objects.usable().that_reward()) == [one]

@@ -102,3 +102,9 @@ def test_run_again_it_replaces_what_it_wrote(measured, make_pair, project):
     margins.execute(hold, open_model=Opener(Wordy("wordy", 1.0)))
     assert len(found(run, "log_likelihood_margin")) == 1
     assert len(found(run, "chow_quantiles")) == 2
+
+
+def test_candidates_of_files_have_no_strategy_to_be_told_by(measured, make_pair):
+    make_pair(first="a b", second="c", label="first")
+    run, _ = measured(Wordy("wordy", 1.0))
+    assert run.measurements.get(metric="assessment_misalignment").detail == {"by_strategy": []}

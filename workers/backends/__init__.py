@@ -11,6 +11,7 @@ from workers.backends.primitives import (
     Choice,
     Generated,
     Message,
+    Rewarder,
     Sampling,
     Scored,
     in_both_orders,
@@ -19,10 +20,13 @@ from workers.backends.primitives import (
 TRANSFORMERS_LOCAL = "transformers_local"
 OPENAI_COMPATIBLE = "openai_compatible"
 KINDS = (TRANSFORMERS_LOCAL, OPENAI_COMPATIBLE)
+# Reward models answer no question: they are loaded by `load_rewarder`.
+REWARD_LOCAL = "reward_local"
 
 __all__ = [
     "KINDS",
     "OPENAI_COMPATIBLE",
+    "REWARD_LOCAL",
     "TEXT",
     "TRANSFORMERS_LOCAL",
     "Backend",
@@ -32,10 +36,12 @@ __all__ = [
     "Choice",
     "Generated",
     "Message",
+    "Rewarder",
     "Sampling",
     "Scored",
     "in_both_orders",
     "load_backend",
+    "load_rewarder",
 ]
 
 
@@ -66,3 +72,23 @@ def load_backend(
 
         return connect(name=name, revision=revision, url=folder_or_url)
     raise CannotLoad(f"The kind of backend “{kind}” is not known. Known are: {', '.join(KINDS)}.")
+
+
+def load_rewarder(
+    *,
+    name: str,
+    revision: str = "",
+    kind: str = REWARD_LOCAL,
+    folder_or_url: str = "",
+    device: str = "",
+    dtype: str = "auto",
+) -> Rewarder:
+    """A reward model, ready to answer: a sequence classification of transformers with one output.
+
+    The arguments are those of `load_backend`. Raises CannotLoad with a sentence.
+    """
+    if kind != REWARD_LOCAL:
+        raise CannotLoad(f"The kind of reward model “{kind}” is not known. Known is: {REWARD_LOCAL}.")
+    from workers.backends.reward_local import load
+
+    return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)

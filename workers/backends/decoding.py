@@ -148,10 +148,10 @@ class Slots:
 # ---- one step ------------------------------------------------------------------------------------------------------
 
 
-def left_padded(rows: Sequence[Sequence[int]], *, device: torch.device) -> dict[str, torch.Tensor]:
+def left_padded(rows: Sequence[Sequence[int]], *, device: torch.device, filler: int = 0) -> dict[str, torch.Tensor]:
     """input_ids, attention_mask and position_ids, each (n_rows, longest), of rows that end at the same column."""
     longest = max(map(len, rows))
-    ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=device)
+    ids = torch.tensor([[filler] * (longest - len(row)) + list(row) for row in rows], device=device)
     starts = torch.tensor([longest - len(row) for row in rows], device=device)
     positions = torch.arange(longest, device=device)[None] - starts[:, None]
     return {

@@ -164,6 +164,22 @@ class Backend(Protocol):
         ...
 
 
+class Rewarder(Protocol):
+    """A loaded reward model: it says one number of a whole conversation, and writes nothing."""
+
+    model: str
+    revision: str
+    kind: str  # "reward_local"
+    is_toy: bool
+
+    def rewards(self, conversations: Sequence[Sequence[Message]], *, beat: Beat | None = None) -> list[float]:
+        """How good the last answer of each conversation is, in the model's own unit; higher is better. In their order.
+
+        Raises CannotAnswer: one is too long, or has roles that the model does not know.
+        """
+        ...
+
+
 # ---- pure figures --------------------------------------------------------------------------------------------------
 
 DECILES = np.linspace(0, 1, 11)

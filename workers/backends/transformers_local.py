@@ -7,23 +7,20 @@ the same column and only the last logits need be computed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
-from transformers.utils import logging as transformers_logging
 
-from workers.backends import model_files
+from workers.backends.batching import ROWS, Batched
 from workers.backends.decoding import Decoder, Drawing, Slots, is_out_of_memory, left_padded, step_mask
+from workers.backends.locating import SAFE, be_quiet, device_of, home_of, numbers_of, one_line, refuse_missing
 from workers.backends.primitives import (
     Beat,
-    CannotAnswer,
     CannotLoad,
     Choice,
     Generated,
@@ -35,41 +32,22 @@ from workers.backends.primitives import (
 from workers.backends.wording import Wording
 
 KIND = "transformers_local"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# What one pass may hold: on a CPU no more than its caches like. Too much is found out by running out of memory, and
-# then it is less for good.
-ROWS = 32
-TOKENS = {"cuda": 32_768, "cpu": 2_048}
 # A shared beginning shorter than this is not worth a pass of its own.
 WORTH_SHARING = 16
 
-T = TypeVar("T")
 Floats32 = NDArray[np.float32]
 
 
 def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
     """Check, then load. Raises CannotLoad with a sentence. See `workers.backends.load_backend`."""
-    home = Path(folder) if folder else _from_hub(name, revision)
-    model_files.check(home)
-    if folder:
-        found = model_files.digest(home)
-        if revision and revision != found:
-            raise CannotLoad(
-                f"The files of {home} are not those that were registered: their digest is {found}, registered was "
-                f"{revision}. Register the folder again if the change was meant."
-            )
-        revision = found
-    where, how = _device(device), dtype
-    if how != "auto" and how not in DTYPES:
-        raise CannotLoad(f"The dtype “{dtype}” is not known. Known are: auto, {', '.join(DTYPES)}.")
-    number = DTYPES[how] if how != "auto" else torch.bfloat16 if where.type == "cuda" else torch.float32
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    home, revision = home_of(name=name, revision=revision, folder=folder)
+    where = device_of(device)
+    number = numbers_of(dtype, where)
+    be_quiet()
     try:
-        safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-        config = AutoConfig.from_pretrained(home, **safe)
-        tokenizer = AutoTokenizer.from_pretrained(home, padding_side="left", **safe)
+        config = AutoConfig.from_pretrained(home, **SAFE)
+        tokenizer = AutoTokenizer.from_pretrained(home, padding_side="left", **SAFE)
         model, report = AutoModelForCausalLM.from_pretrained(
             home,
             config=config,
@@ -77,73 +55,19 @@ def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> L
             use_safetensors=True,
             attn_implementation="sdpa",
             output_loading_info=True,
-            **safe,
+            **SAFE,
         )
         model = model.to(where).eval()
     except Exception as error:  # transformers raises anything; whatever it is, the model cannot be used
         if is_out_of_memory(error):
             raise CannotLoad(f"{name} does not fit into the memory of {where}.") from error
-        raise CannotLoad(f"{name} cannot be loaded from {home}: {_one_line(error)}") from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CannotLoad(
-            f"The weights of {name} lack {len(missing)} tensors ({missing[0]} is the first), which noise would fill. "
-            "Fetch or save the model again."
-        )
+        raise CannotLoad(f"{name} cannot be loaded from {home}: {one_line(error)}") from error
+    refuse_missing(name, report)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise CannotLoad(f"The tokenizer of {name} has more tokens than the model. They do not belong together.")
     local = Local(name=name, revision=revision, model=model, tokenizer=tokenizer)
     local.check_itself()
     return local
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-def _device(device: str) -> torch.device:
-    from django.conf import settings
-
-    device = device or settings.DEVICE
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise CannotLoad(f"The device “{device}” is not known. Give auto, cpu, cuda or cuda:1.") from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise CannotLoad(f"The device {device} is not here: this worker sees {torch.cuda.device_count()} CUDA devices.")
-    return found
-
-
-def _from_hub(name: str, revision: str) -> Path:
-    """The folder of a pinned hub model; only files that are read are fetched, and only where settings allow it."""
-    from django.conf import settings
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise CannotLoad(f"“{name}” is not the name of a hub model. Give owner/name, or a folder.")
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise CannotLoad(f"Give the commit of {name} (40 hexadecimal digits) as its revision: a branch can change.")
-    home = Path(settings.MODELS) / name.replace("/", "--") / revision
-    patterns = [f"*{suffix}" for suffix in sorted(model_files.READ)]
-    try:
-        snapshot_download(
-            name,
-            revision=revision,
-            local_dir=home,
-            allow_patterns=patterns,
-            ignore_patterns=["*/*"],
-            local_files_only=not settings.MODELS_FROM_HUB,
-        )
-    except LocalEntryNotFoundError as error:
-        raise CannotLoad(
-            f"{name} is not in {home}, and models are not fetched from the hub. Put it there, or set PLUMBLINE_HUB."
-        ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise CannotLoad(f"{name} at {revision} could not be fetched: {_one_line(error)}") from error
-    return home
 
 
 class _Prefix(DynamicLayer):
@@ -161,18 +85,16 @@ class _Prefix(DynamicLayer):
         )
 
 
-class Local:
+class Local(Batched):
     """The three primitives by a transformers model. See `workers.backends.Backend` for the contract."""
 
     kind = KIND
 
     def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any) -> None:
-        self.model, self.revision, self.network = name, revision, model
+        super().__init__(model=name, network=model)
+        self.revision = revision
         self.wording = Wording(tokenizer)
-        config = model.config.get_text_config()
         self.is_toy = bool(getattr(model.config, "is_toy", False))
-        self.longest = int(getattr(config, "max_position_embeddings", None) or 10**9)
-        self.rows, self.tokens = ROWS, TOKENS.get(model.device.type, TOKENS["cpu"])
         said = model.generation_config.eos_token_id
         ends = said if isinstance(said, list) else [said]
         self.ends = frozenset(int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None)
@@ -184,7 +106,7 @@ class Local:
         prompts = [self.wording.prompt(conversation) for conversation, _ in items]
         completions = [self.wording.plain(completion) for _, completion in items]
         rows = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-        self._refuse_too_long(rows, extra=0)
+        self.refuse_too_long(rows, extra=0)
 
         def ask(places: Sequence[int]) -> list[Scored]:
             keep = 1 + max(len(completions[place]) for place in places)
@@ -194,13 +116,13 @@ class Local:
                 _scored(logits[row], completions[place], device=self.network.device) for row, place in enumerate(places)
             ]
 
-        return self._in_batches(rows, ask, beat)
+        return self.in_batches(rows, ask, beat)
 
     # ---- embed -----------------------------------------------------------------------------------------------------
 
     def mean_states(self, rows: Sequence[Sequence[int]], *, beat: Beat | None = None) -> Floats32:
         """The mean of the last hidden states of each row of tokens, (n_rows, hidden size); no row is empty."""
-        self._refuse_too_long(rows, extra=0)
+        self.refuse_too_long(rows, extra=0)
 
         def ask(places: Sequence[int]) -> list[Floats32]:
             batch = left_padded([rows[place] for place in places], device=self.network.device)
@@ -209,7 +131,7 @@ class Local:
             found: Floats32 = ((states * there).sum(dim=1) / there.sum(dim=1)).cpu().numpy()
             return list(found)
 
-        found = self._in_batches(rows, ask, beat)
+        found = self.in_batches(rows, ask, beat)
         return np.stack(found)
 
     # ---- choose ----------------------------------------------------------------------------------------------------
@@ -219,7 +141,7 @@ class Local:
     ) -> list[Choice]:
         tokens = self.wording.options(options)
         rows = [self.wording.prompt(conversation) for conversation in items]
-        self._refuse_too_long(rows, extra=1)
+        self.refuse_too_long(rows, extra=1)
         return self._choose(rows, tokens, beat)
 
     def choose_after_prefix(
@@ -227,7 +149,7 @@ class Local:
     ) -> list[Choice]:
         tokens = self.wording.options(options)
         rows = [self.wording.prompt(conversation) for conversation in items]
-        self._refuse_too_long(rows, extra=1)
+        self.refuse_too_long(rows, extra=1)
         shared = common_beginning(rows)
         if len(rows) < 2 or shared < WORTH_SHARING:
             return self._choose(rows, tokens, beat)
@@ -261,7 +183,7 @@ class Local:
             )
             return [Choice(row.copy()) for row in told]
 
-        return self._in_batches(rows, ask, beat, shared=shared)
+        return self.in_batches(rows, ask, beat, shared=shared)
 
     # ---- generate --------------------------------------------------------------------------------------------------
 
@@ -281,7 +203,7 @@ class Local:
             self.wording.prompt(conversation, prefix=begun)
             for conversation, begun in zip(conversations, prefixes, strict=True)
         ]
-        self._refuse_too_long(prompts, extra=1)
+        self.refuse_too_long(prompts, extra=1)
         drawings = [
             Drawing(place, prompt, seed, room=min(sampling.max_tokens, self.longest - len(prompt)))
             for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
@@ -308,53 +230,6 @@ class Local:
                 ),
             )
 
-    # ---- batches ---------------------------------------------------------------------------------------------------
-
-    def _in_batches(
-        self,
-        rows: Sequence[Sequence[int]],
-        ask: Callable[[Sequence[int]], list[T]],
-        beat: Beat | None,
-        *,
-        shared: int = 0,
-    ) -> list[T]:
-        """`ask` batches of places whose rows are of like length; smaller ones once the memory did not suffice."""
-        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
-        answers: dict[int, T] = {}
-        begin = 0
-        while begin < len(order):
-            if beat is not None:
-                beat()
-            width = len(rows[order[begin]])
-            # A shared beginning is read by each row and computed by none: it fills memory, and costs little else.
-            count = max(1, min(self.rows, self.tokens // (width + shared // 8)))
-            places = order[begin : begin + count]
-            try:
-                with torch.inference_mode():
-                    answers.update(zip(places, ask(places), strict=True))
-            except (RuntimeError, torch.OutOfMemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            else:
-                begin += len(places)
-                continue
-            if len(places) == 1:
-                raise CannotAnswer(
-                    f"The memory of {self.network.device} does not suffice for one text of {shared + width:,} tokens."
-                )
-            self.rows = max(1, len(places) // 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-        return [answers[place] for place in range(len(rows))]
-
-    def _refuse_too_long(self, rows: Sequence[Sequence[int]], *, extra: int) -> None:
-        for place, row in enumerate(rows):
-            if len(row) + extra > self.longest:
-                raise CannotAnswer(
-                    f"Text {place + 1} has {len(row):,} tokens; {self.model} takes {self.longest:,}. Shorten it or use "
-                    "another model."
-                )
-
     def check_itself(self) -> None:
         """Generation in slots must give what one plain pass gives, for this model's kind of attention.
 
@@ -380,7 +255,7 @@ class Local:
                     use_cache=True,
                 ).logits[:, -1]
         except Exception as error:
-            raise CannotLoad(f"{self.model} is of a kind that cannot be run here: {_one_line(error)}") from error
+            raise CannotLoad(f"{self.model} is of a kind that cannot be run here: {one_line(error)}") from error
         whole = torch.stack(plain)
         if not bool(torch.isfinite(whole).all()):
             raise CannotLoad(f"{self.model} computes numbers that are not finite in {self.network.dtype}.")

@@ -45,11 +45,26 @@ class Wording:
         except jinja2.TemplateError:
             self.takes_system = False
 
-    def _rendered(self, messages: Sequence[Message]) -> list[int]:
+    def _rendered(self, messages: Sequence[Message], *, goes_on: bool = True) -> list[int]:
         ids = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=False, sanitize_control_tokens=True
+            list(messages),
+            add_generation_prompt=goes_on,
+            tokenize=True,
+            return_dict=False,
+            sanitize_control_tokens=True,
         )
         return [int(token) for token in ids]
+
+    def whole(self, conversation: Sequence[Message]) -> list[int]:
+        """Tokens of a conversation that is over, its last answer among them. Raises CannotAnswer."""
+        messages = conversation if self.takes_system else _system_in_user(conversation)
+        try:
+            return self._rendered(messages, goes_on=False)
+        except (jinja2.TemplateError, ValueError) as error:
+            raise CannotAnswer(
+                f"The model's chat template refuses a conversation of the roles "
+                f"{', '.join(message['role'] for message in conversation)}: {error}"
+            ) from error
 
     def plain(self, text: str, *, start: bool = False) -> list[int]:
         """Tokens of a text in which nothing is a control token; `start`: with the tokenizer's own beginning."""

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+
+from annotation.errors import Refused
+from curation.measuring import MEASURES, parse_settings
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def measured(capsys, *arguments):
@@ -88,3 +94,47 @@ def test_mt_bench_from_its_files_to_its_published_figures(db, shared_data, tmp_p
         kept, dropped = (found["metrics"][f"percent_agreement{name}"] for name in ("", "_without_ties"))
         assert (kept["agreeing"], kept["total"]) == (211, 338)
         assert (dropped["agreeing"], dropped["total"]) == (178, 221)
+
+
+# ---- settings: every one is documented, and none is taken that does not exist ---------------------------------------
+
+
+def documented():
+    """The rows of the table of settings, as (measure, key, default, help)."""
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    table = text[text.index("| measure | setting | usual | what |") :].split("\n\n", 1)[0]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table.splitlines()[2:]]
+
+
+def test_every_setting_of_every_measure_is_documented_with_its_default():
+    expected = [
+        (name, f"`{key}`", str(field.default), field.metadata["help"])
+        for name, one in MEASURES.items()
+        for key, field in one.request.settings().items()
+    ]
+    assert documented() == expected
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_setting_that_a_measure_does_not_have_is_refused_with_those_it_has(project, name):
+    own = MEASURES[name].request.settings()
+    with pytest.raises(CommandError, match="is not a setting of") as refusal:
+        call_command("measure", name, "--project", "everyday", "--set", "mood=good")
+    assert all(key in str(refusal.value) for key in own)
+    # Nor is one of another measure.
+    others = {key for one in MEASURES.values() for key in one.request.settings()} - set(own)
+    for key in others:
+        with pytest.raises(Refused, match="is not a setting of"):
+            parse_settings(MEASURES[name].request, [f"{key}=1"])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_setting_is_read_as_its_kind_and_reaches_the_run(name):
+    request = MEASURES[name].request
+    for key, field in request.settings().items():
+        assert parse_settings(request, [f"{key}={field.default}"]) == {key: field.default}
+        if not isinstance(field.default, str):
+            with pytest.raises(Refused, match=f"The setting {key} is a"):
+                parse_settings(request, [f"{key}=many"])
+    asked = request()
+    assert request.from_parameters(asked.as_parameters()) == asked

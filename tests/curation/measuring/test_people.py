@@ -61,7 +61,7 @@ def test_gold_is_what_the_lead_said_and_the_source_only_where_the_lead_said_noth
         label = ("first", "first", "tie", "")[place % 4]
         pair = make_pair(slots=0, is_gold=True, label=label, meta=turned if place < 8 else {}, **answer)
         say(alice, pair, "second" if place % 2 else "first")
-    # Never gold: a label alone makes none, and an answer is kept when a pair is taken out of use.
+    # A label alone makes no gold.
     say(alice, make_pair(slots=0, label="first"), "first")
     found = of(measured(project), "gold_accuracy", alice)
     # Right on the ten that the lead answered, and on five of the ten whose source is asked: the other five are ties.

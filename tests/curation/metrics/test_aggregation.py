@@ -150,6 +150,23 @@ def test_glad_is_at_the_top_of_its_posterior():
             assert against(ability, log_easiness + sign * step) > best - 1e-6
 
 
+def test_glad_taken_in_pieces_is_glad(monkeypatch):
+    """One item of many labels, items of none: the pieces are whole items, and add up to the same."""
+    rng = np.random.default_rng(9)
+    item = np.concatenate([np.full(60, 7), rng.integers(0, 40, size=200)])
+    item = item[item != 11]
+    labels = Labels(
+        item, rng.integers(0, 8, len(item)), rng.integers(0, 3, len(item)), np.arange(41), np.arange(8), np.arange(3)
+    )
+    whole = glad(labels)
+    monkeypatch.setattr("curation.metrics.abilities.PIECE", 16)
+    found = glad(labels)
+    assert found.has_converged
+    np.testing.assert_allclose(found.posterior, whole.posterior, atol=1e-9)
+    np.testing.assert_allclose(found.ability, whole.ability, atol=1e-9)
+    assert np.flatnonzero(np.isnan(found.easiness)).tolist() == [11, 40]
+
+
 def test_glad_finds_the_hard_items_and_the_able():
     rng = np.random.default_rng(2)
     ability = np.repeat([0.2, 2.0], 10)

@@ -18,6 +18,7 @@ from curation.metrics.difficulty import (
     learned_step,
     log_likelihood_margin,
     percentile,
+    reward_accuracy,
     reward_margin,
 )
 from tests.curation.metrics.reading import ends, why
@@ -155,6 +156,13 @@ def test_too_little_for_a_trust_figure_has_a_reason(losses, reason):
 
 
 # ---- assessment, cascades -------------------------------------------------------------------------------------------
+
+
+def test_a_reward_model_is_right_where_it_prefers_what_was_preferred():
+    found = reward_accuracy([2.0, 1.0, 0.5, NAN, 3.0], [1.0, 2.0, 0.5, 1.0, -1.0])
+    assert (found.value, found.n) == (0.5, 4)
+    assert 0 < (found.low or 0) < 0.5 < (found.high or 1) < 1
+    assert reward_accuracy([NAN], [1.0]).reason == "No pair has both rewards."
 
 
 def test_misalignment_looks_at_tokens_and_not_at_length():

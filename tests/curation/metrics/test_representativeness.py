@@ -78,6 +78,10 @@ def test_raking_an_empty_group_is_impossible_and_says_which():
     assert raked.reason == "Not estimable: nobody has the age 'old'."
     assert np.isnan(raked.weights).all()
     assert rep.raked_rate(np.ones(5), raked).reason == raked.reason
+    many = {"young": 1, "o" * 60: 1} | {f"g{n}": 1 for n in range(8)}
+    assert rep.rake({"age": ["young"] * 5}, {"age": many}).reason == (
+        f"Not estimable: nobody has the age '{'o' * 29}…', 'g0' and 7 more."
+    )
 
 
 def test_what_cannot_be_raked_has_its_reason():
@@ -97,6 +101,30 @@ def test_a_pool_like_the_population_keeps_its_rate():
     assert rep.raked_rate([NAN] * 4, raked).reason == "Nobody decided."
     with pytest.raises(ValueError, match="one preference"):
         rep.raked_rate([1], raked)
+
+
+def test_the_design_effect_is_kishs():
+    raked = rep.rake({"age": ["a"] * 8 + ["b"] * 2}, {"age": {"a": 1, "b": 1}})
+    # Weights .625 and 2.5: 10 (8 .625^2 + 2 2.5^2) / 10^2.
+    assert raked.design_effect == pytest.approx(10 * (8 * 0.625**2 + 2 * 2.5**2) / 100)
+    assert rep.rake({"age": ["a", "b"]}, {"age": {"a": 1, "b": 1}}).design_effect == pytest.approx(1)
+
+
+def test_a_majority_that_the_weights_turn_is_counted_and_a_tie_is_a_change():
+    labels = Labels.from_matrix([[0, 0, 1], [0, 0, 0], [1, 0, 1], [0, 1, NAN], [0, 1, 1]])
+    found = rep.raked_winner_change(labels, [0.5, 0.5, 2.0])
+    # Of four clear ones the first turns; the tie is none.
+    assert (found.value, found.n) == (0.25, 4)
+    # Half and half against one: tied.
+    assert rep.raked_winner_change(labels, [0.5, 0.5, 1.0]).value == 0.25
+    # Without the third, the first two disagree on the others.
+    alone = rep.raked_winner_change(labels, [1.0, 1.0, NAN])
+    assert (alone.value, alone.n) == (0, 2)
+    assert rep.raked_winner_change(labels, [NAN] * 3).reason
+    turned = Labels.from_matrix([[1, 0, 0], [0, 0, 0], [1, 1, 0], [NAN, 0, 1], [1, 0, 1]])
+    assert rep.raked_winner_change(turned, [2.0, 0.5, 0.5]).value == found.value
+    with pytest.raises(ValueError, match="one weight for each of 3"):
+        rep.raked_winner_change(labels, [1.0])
 
 
 # ---- how firmly labels stand ----------------------------------------------------------------------------------------

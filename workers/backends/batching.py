@@ -1,0 +1,76 @@
+"""Batches of rows that one pass of a network can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from workers.backends.decoding import is_out_of_memory
+from workers.backends.primitives import Beat, CannotAnswer
+
+# What one pass may hold: on a CPU no more than its caches like. Too much is found out by running out of memory, and
+# then it is less for good.
+ROWS = 32
+TOKENS = {"cuda": 32_768, "cpu": 2_048}
+
+T = TypeVar("T")
+
+
+class Batched:
+    """A network that is asked in batches.
+
+    model: its name, for sentences. longest: how many tokens it takes. rows, tokens: what one pass may hold.
+    """
+
+    def __init__(self, *, model: str, network: Any) -> None:
+        self.model, self.network = model, network
+        config = network.config.get_text_config()
+        self.longest = int(getattr(config, "max_position_embeddings", None) or 10**9)
+        self.rows, self.tokens = ROWS, TOKENS.get(network.device.type, TOKENS["cpu"])
+
+    def in_batches(
+        self,
+        rows: Sequence[Sequence[int]],
+        ask: Callable[[Sequence[int]], list[T]],
+        beat: Beat | None,
+        *,
+        shared: int = 0,
+    ) -> list[T]:
+        """`ask` batches of places whose rows are of like length; smaller ones once the memory did not suffice."""
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        answers: dict[int, T] = {}
+        begin = 0
+        while begin < len(order):
+            if beat is not None:
+                beat()
+            width = len(rows[order[begin]])
+            # A shared beginning is read by each row and computed by none: it fills memory, and costs little else.
+            count = max(1, min(self.rows, self.tokens // (width + shared // 8)))
+            places = order[begin : begin + count]
+            try:
+                with torch.inference_mode():
+                    answers.update(zip(places, ask(places), strict=True))
+            except (RuntimeError, torch.OutOfMemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                begin += len(places)
+                continue
+            if len(places) == 1:
+                raise CannotAnswer(
+                    f"The memory of {self.network.device} does not suffice for one text of {shared + width:,} tokens."
+                )
+            self.rows = max(1, len(places) // 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return [answers[place] for place in range(len(rows))]
+
+    def refuse_too_long(self, rows: Sequence[Sequence[int]], *, extra: int) -> None:
+        for place, row in enumerate(rows):
+            if len(row) + extra > self.longest:
+                raise CannotAnswer(
+                    f"Text {place + 1} has {len(row):,} tokens; {self.model} takes {self.longest:,}. Shorten it or use "
+                    "another model."
+                )
