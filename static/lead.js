@@ -5,11 +5,10 @@
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const say = text => { const place = $('#said'); if (place) place.textContent = text; };
 
-  // On narrow screens the sections scroll sideways: bring the current one into sight.
-  const here = $('.sections [aria-current]');
-  if (here) {
-    const row = here.parentElement;
-    row.scrollLeft = here.offsetLeft - row.clientWidth / 2 + here.offsetWidth / 2;
+  // On narrow screens sections and tabs scroll sideways: bring the current one into sight.
+  for (const here of $$('.sections [aria-current], .tabs [aria-current]')) {
+    const row = here.parentElement, from = row.getBoundingClientRect(), at = here.getBoundingClientRect();
+    row.scrollLeft += at.left - from.left - from.width / 2 + at.width / 2;
   }
 
   // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns.

@@ -13,7 +13,7 @@ from curation import judges, scoreboard
 from curation.listing import AGREEMENT
 from curation.measuring.storing import latest, whole_runs
 from curation.models import Measurement
-from curation.reports.words import percent
+from curation.reports.words import number, percent
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,24 @@ def _discretion(project: Project, run: Run) -> str:
     return f"On {percent(share.value)} % of pairs every relevant principle points the same way."
 
 
+def _difficulty(project: Project, run: Run) -> str:
+    if "still_wrong" not in run.result:
+        return ""
+    wrong, pairs = run.result["still_wrong"], run.result["pairs"]
+    return (
+        f"{wrong:,} of {pairs:,} pairs stay wrong for {run.parameters['model']} after it has learned from the others."
+    )
+
+
+def _people(project: Project, run: Run) -> str:
+    said = run.result.get("judgements")
+    if said is None:
+        return ""
+    people, judges = run.result["people"], run.result["judges"]
+    beside = f" and {judges:,} judge{'' if judges == 1 else 's'}" if judges else ""
+    return f"{said:,} judgements by {people:,} {'person' if people == 1 else 'people'}{beside}."
+
+
 def _representativeness(project: Project, run: Run) -> str:
     distance = run.measurements.filter(metric="total_variation").first()
     if distance is None or distance.value is None:
@@ -117,13 +135,17 @@ def _judges(project: Project, run: Run) -> str:
 
 
 def _with_interval(found: Measurement, digits: int) -> str:
-    value = f"{found.value:.{digits}f}"
-    return value if found.low is None else f"{value} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    value = number(found.value or 0.0, digits)
+    if found.low is None or found.high is None:
+        return value
+    return f"{value} ({number(found.low, digits)} to {number(found.high, digits)})"
 
 
 _FINDINGS: dict[str, Callable[[Project, Run], str]] = {
     "agreement": _agreement,
     "discretion": _discretion,
+    "difficulty": _difficulty,
+    "people": _people,
     "judges": _judges,
     "representativeness": _representativeness,
 }

@@ -99,7 +99,11 @@ def _attribute(name: str, one: dict[str, Any]) -> Attribute:
         n=total,
         silent=one.get("silent"),
         groups=[_group(group, total) for group in one["groups"]],
-        rates=[line(group["group"], "", group["prefers_first"]) for group in shown if "prefers_first" in group],
+        rates=[
+            line(group["group"], "", group["prefers_first"])
+            for group in shown
+            if group["people"] and "prefers_first" in group
+        ],
         missing=one["not_estimable"],
         weights=_weights(one["weighted"]) if "weighted" in one else None,
     )

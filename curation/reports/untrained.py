@@ -81,6 +81,7 @@ def untrained(project: Project) -> Untrained:
 def _latest(project: Project, measure: str) -> list[Run]:
     by_model: dict[str, Run] = {}
     for run in whole_runs(project, measure)[: 5 * MOST_MODELS]:
+        run.project = project
         by_model.setdefault(str(run.parameters.get("model", "")), run)
     return list(by_model.values())[:MOST_MODELS]
 

@@ -37,11 +37,12 @@ def difficulty(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _asked(request: HttpRequest) -> ModelRequest:
     """Training by default; without training, what the model is decides which of the two measures it is asked for."""
-    said = {"model": request.POST.get("model", ""), "preference": request.POST.get("preference", SAYS[0])}
+    model, preference = request.POST.get("model", ""), request.POST.get("preference", SAYS[0])
     if request.POST.get("measure") != "untrained":
-        return DifficultyRequest(**said)
-    rewards = LanguageModel.objects.that_reward().filter(name=said["model"]).exists()
-    return RewardsRequest(**said) if rewards else MarginsRequest(**said)
+        return DifficultyRequest(model=model, preference=preference)
+    if LanguageModel.objects.that_reward().filter(name=model).exists():
+        return RewardsRequest(model=model, preference=preference)
+    return MarginsRequest(model=model, preference=preference)
 
 
 def _page(request: HttpRequest, project: Project, refusal: str) -> HttpResponse:

@@ -37,3 +37,36 @@ def test_tabs_show_the_pages_that_there_are(project: Any, lead: Any, sign_in: An
         page = sign_in(lead).get(f"/p/everyday/{path}").content.decode()
         assert re.findall(r'aria-current="page">([^<]+)<', page) == ["Reports", here]
         assert "Nowhere" not in page
+
+
+def test_findings_of_people_and_difficulty_are_told_from_their_runs(project: Any, lead: Any, sign_in: Any) -> None:
+    told = {
+        "people": {"judgements": 1200, "people": 1, "judges": 2},
+        "difficulty": {"still_wrong": 13, "pairs": 40},
+    }
+    for measure, result in told.items():
+        Run.objects.create(
+            project=project,
+            kind="measurement",
+            state="done",
+            code_version="t",
+            finished_at=timezone.now(),
+            parameters={"measure": measure, "whole": True, "model": "tiny"},
+            result=result,
+        )
+    page = sign_in(lead).get("/p/everyday/reports").content.decode()
+    assert "1,200 judgements by 1 person and 2 judges." in page
+    assert "13 of 40 pairs stay wrong for tiny after it has learned from the others." in page
+
+
+def test_a_number_that_rounds_to_nothing_has_no_sign(project: Any, lead: Any, sign_in: Any) -> None:
+    run = Run.objects.create(
+        project=project,
+        kind="measurement",
+        state="done",
+        code_version="t",
+        finished_at=timezone.now(),
+        parameters={"measure": "agreement", "whole": True},
+    )
+    Measurement.objects.create(run=run, metric="alpha_nominal", value=0.19, low=-0.001, high=0.34, n=8)
+    assert "0.19 (0.00 to 0.34)" in sign_in(lead).get("/p/everyday/reports").content.decode()

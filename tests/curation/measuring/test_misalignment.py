@@ -30,6 +30,7 @@ def measured(project):
             hold, asked, chosen, scores=Scores(total, tokens), reference=None, surprise={}, result=result
         )
         hold.finish(result=found)
+        hold.run.refresh_from_db()
         return hold.run
 
     return measure

@@ -111,7 +111,7 @@ def test_the_design_effect_is_kishs():
 
 
 def test_a_majority_that_the_weights_turn_is_counted_and_a_tie_is_a_change():
-    labels = Labels.from_matrix([[0, 0, 1], [0, 0, 0], [1, 0, 1], [0, 1, NAN], [0, 1, 1]])
+    labels = Labels.from_matrix(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 1], [0, 1, NAN], [0, 1, 1]]))
     found = rep.raked_winner_change(labels, [0.5, 0.5, 2.0])
     # Of four clear ones the first turns; the tie is none.
     assert (found.value, found.n) == (0.25, 4)
@@ -121,7 +121,7 @@ def test_a_majority_that_the_weights_turn_is_counted_and_a_tie_is_a_change():
     alone = rep.raked_winner_change(labels, [1.0, 1.0, NAN])
     assert (alone.value, alone.n) == (0, 2)
     assert rep.raked_winner_change(labels, [NAN] * 3).reason
-    turned = Labels.from_matrix([[1, 0, 0], [0, 0, 0], [1, 1, 0], [NAN, 0, 1], [1, 0, 1]])
+    turned = Labels.from_matrix(np.array([[1, 0, 0], [0, 0, 0], [1, 1, 0], [NAN, 0, 1], [1, 0, 1]]))
     assert rep.raked_winner_change(turned, [2.0, 0.5, 0.5]).value == found.value
     with pytest.raises(ValueError, match="one weight for each of 3"):
         rep.raked_winner_change(labels, [1.0])
