@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0012_gold_rounds"),
+        ("annotation", "0014_parts_of_runs"),
     ]
 
     operations = [
