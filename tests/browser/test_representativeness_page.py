@@ -25,6 +25,10 @@ def test_representativeness_empty_and_full(
     page = enter(lead, reverse("representativeness", args=["everyday"]), **LOOKS[look])
     page.get_by_role("heading", name="Whom the people stand for has not been measured here yet.").wait_for()
     is_sound(page)
+    # The row of tabs is wider than a small screen: the open one is brought into sight.
+    tab, width = page.locator(".tabs [aria-current]").bounding_box(), LOOKS[look]["viewport"]["width"]
+    assert tab["x"] >= 0
+    assert tab["x"] + tab["width"] <= width
     people = [Annotator.objects.create(project=project, name=f"{LONG} {n}", external_id=str(n)) for n in range(24)]
     names = [LONG[:58], "of middle age", "ältere Menschen", "70+"]
     said = {one.external_id: {"age": names[n % 3], LONG[:50]: names[n % 2]} for n, one in enumerate(people)}
