@@ -30,7 +30,7 @@ SHOWN = 20
 # Beyond so many pairs their texts are not compared while somebody waits for a page.
 MOST_COMPARED = 5_000
 # And so many seconds the database may take for each of its few answers.
-PATIENCE = 4.0
+PATIENCE = 8.0
 BINS = 48
 CHART_HEIGHT = 146.0
 # Above the highest bar the lines have their names.

@@ -62,6 +62,8 @@ def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
     for module in (writing, verifying, diffing, drafting):
         monkeypatch.setattr(module, "snapshot", snapshot)
+    # A statement that is torn off would take the test's own transaction with it, on a machine that does much else.
+    monkeypatch.setattr(drafting, "PATIENCE", 600.0)
     connection.inc_thread_sharing()
     yield
     connection.dec_thread_sharing()
