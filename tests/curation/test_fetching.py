@@ -58,8 +58,9 @@ def test_only_what_is_not_a_message_alone_crosses_as_json(prompts: list[Prompt])
 
 
 def test_what_is_no_message_is_null_and_its_neighbours_are_whole(prompts: list[Prompt]) -> None:
-    for messages in ("What?", [1], [{"role": "user", "content": 5}], [{"content": "x"}], {}, [None], None):
-        prompts[1].messages = messages if messages is not None else [{"role": "user", "content": None}]
+    wrong: list[Any] = ["What?", [1], [{"role": "user", "content": 5}], [{"content": "x"}], {}, [None]]
+    for messages in (*wrong, [{"role": "user", "content": None}]):
+        prompts[1].messages = messages
         prompts[1].save()
         found = columns_of(fetch(PROMPT, np.array([prompt.pk for prompt in prompts]), using=connection))
         read = found["messages"].to_pylist()
