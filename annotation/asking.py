@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,8 @@ from annotation.models import (
     User,
     Verdict,
 )
+from annotation.phrasing import JUDGE, RATIONALE, pinned
 from annotation.plans import Fields, check_choice, check_range
-from annotation.questions import TEMPLATES, Template
 from annotation.recording import record
 from annotation.running import request_run
 
@@ -60,14 +60,14 @@ class JudgingPlan:
 
     Attributes:
         model: a name of the model registry.
-        template: a key of questions.TEMPLATES.
+        template: a judge template of the project, by its name or by name and number; the request fixes the number.
         asks: keys of ASKS. Injections need the overall verdict, which is asked first where it is missing.
         principles: ids of the project's principles; empty for those of the guideline in force.
         tag, source: only pairs with this tag, of this source. `generation`: only pairs of this generation run.
         judged_only: only pairs that people have judged.
         up_to: only pairs up to this id; set by the request. `limit`: at most so many, along the queue.
         injection_limit: how many of the pairs are tried with injected texts.
-        rationales: names of rationale templates; `about` is a key of ABOUT.
+        rationales: rationale templates, named as `template` is; `about` is a key of ABOUT.
         max_tokens, temperature: of the rationales; verdicts are never sampled.
     """
 
@@ -90,7 +90,8 @@ class JudgingPlan:
     def __post_init__(self) -> None:
         if not self.model:
             raise Refused("No model is named. Name one of the model registry.")
-        check_choice("template", self.template, TEMPLATES)
+        if not self.template:
+            raise Refused("No template is named. Name one of the project's, for example oracle.")
         if not self.asks:
             raise Refused(f"A judge is asked nothing. Choose of: {', '.join(ASKS)}.")
         for one in self.asks:
@@ -103,10 +104,6 @@ class JudgingPlan:
         check_range("temperature", self.temperature, 0.0, 5.0)
         if "rationales" in self.asks and not self.rationales:
             raise Refused("No rationale template is named. Name at least one, for example general.")
-
-    @property
-    def wording(self) -> Template:
-        return TEMPLATES[self.template]
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> JudgingPlan:
@@ -178,15 +175,29 @@ def principles_of(*, project: Project, plan: JudgingPlan) -> list[Principle]:
     return listed
 
 
+def with_versions(*, project: Project, plan: JudgingPlan) -> JudgingPlan:
+    """The plan with the versions that its templates have now: later ones do not change what was asked for.
+
+    Raises:
+        Refused: there is no such template.
+    """
+    [template] = pinned(project=project, kind=JUDGE, references=[plan.template])
+    rationales = plan.rationales
+    if "rationales" in plan.asks:
+        rationales = pinned(project=project, kind=RATIONALE, references=rationales)
+    return replace(plan, template=template, rationales=rationales)
+
+
 @transaction.atomic
 def request_judging(
     *, project: Project, plan: JudgingPlan, actor: User | None = None, command: str = "", seed: int = 0
 ) -> Run:
-    """Ask a worker to judge. The pairs are fixed now, and so are the principles.
+    """Ask a worker to judge. The pairs are fixed now, and so are the principles and the versions of the templates.
 
     Raises:
-        Refused: no pair or no principle fits, or the seed is negative.
+        Refused: no pair, no principle or no template fits, or the seed is negative.
     """
+    plan = with_versions(project=project, plan=plan)
     if seed < 0:
         raise Refused(f"The seed is not negative; {seed} is.")
     last = max(pairs_of(project=project, plan=plan).values_list("pk", flat=True), default=None)
@@ -205,8 +216,14 @@ def request_judging(
 
 
 def ensure_judge(*, project: Project, model: str, revision: str, template: str) -> Annotator:
-    """The judge that is this model, revision and template: found, or made. It is always named with its template."""
-    version = TEMPLATES[template].version
+    """The judge that is this model, revision and template: found, or made. It is always named with its template.
+
+    template: as in `JudgingPlan`; a name alone stands for its newest version.
+
+    Raises:
+        Refused: there is no such template.
+    """
+    [version] = pinned(project=project, kind=JUDGE, references=[template])
     identity = f"judge {model}@{revision} {version}"
     if len(identity) > 200:
         identity = f"judge {hashlib.sha256(identity.encode()).hexdigest()}"

@@ -5,12 +5,12 @@ The estimate is kept with the run (`Run.estimate`), and so is what came of it: `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from annotation.models import Candidate, Run
 from annotation.pacing import TimeLeft, spread
@@ -54,11 +54,12 @@ class Estimate:
 def speed_of(run: Run, *, now: datetime) -> Speed | None:
     """From the pace of the run's last attempt; of a short run that is over, from all its time, loading included.
 
-    None while too little came out.
+    What was there already counts for nothing: a judge is not asked twice. None while too little came out.
     """
+    made = run.result.get("asked", run.progress)
     counted = run.tokens or run.result.get("tokens")
-    each = counted / run.progress if counted and run.progress else None
-    units, seconds, loading = float(run.progress), run.busy_seconds, 0.0
+    each = counted / made if counted and made else None
+    units, seconds, loading = float(made), run.busy_seconds, 0.0
     if run.pace_since and run.claimed_at and run.progress - run.pace_from >= LEAST_UNITS:
         units = run.progress - run.pace_from
         seconds = ((run.finished_at or now) - run.pace_since).total_seconds()
@@ -78,15 +79,15 @@ def in_words_of(speed: Speed | None) -> str:
     return f"{speed.tokens:,.0f}" if speed and speed.tokens else ""
 
 
-def speeds_of(*, kind: str, model: str, now: datetime, like: Mapping[str, Any] | None = None) -> list[Speed]:
-    """The latest measured runs of a kind with a model, the newest first; those with these parameters, where any are."""
+def speeds_of(*, kind: str, model: str, now: datetime, like: Sequence[Q] = (Q(),)) -> list[Speed]:
+    """The latest measured runs of a kind with a model, the newest first.
+
+    like: what they should have in common with the one that is to be estimated, the most alike first: the first that
+    was measured counts.
+    """
     field = "parameters__models__contains" if kind == Run.Kind.GENERATION else "parameters__model"
     runs = Run.objects.filter(kind=kind, progress__gte=LEAST_UNITS, **{field: model}).defer("log")
-    for chosen in (runs.filter(parameters__contains=dict(like)) if like else None, runs):
-        found = _measured(chosen, now) if chosen is not None else []
-        if found:
-            return found
-    return []
+    return next((found for alike in like if (found := _measured(runs.filter(alike), now))), [])
 
 
 def _measured(runs: QuerySet[Run], now: datetime) -> list[Speed]:
@@ -101,11 +102,11 @@ def _measured(runs: QuerySet[Run], now: datetime) -> list[Speed]:
 
 
 def estimate(
-    *, kind: str, models: Sequence[str], units: int, now: datetime, most_tokens: int | None, like: Mapping[str, Any]
+    *, kind: str, models: Sequence[str], units: int, now: datetime, most_tokens: int | None, like: Sequence[Q]
 ) -> Estimate:
     """What `units`, shared evenly by the models, will take one after another on one worker.
 
-    most_tokens: the most that one unit can have, where that is known.
+    most_tokens: the most that one unit can have, where that is known. like: as in `speeds_of`.
     """
     each = [speeds_of(kind=kind, model=model, now=now, like=like) for model in models]
     if not all(each):

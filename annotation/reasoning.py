@@ -1,4 +1,4 @@
-"""Verdicts -> machine rationales: the templates that ask for them, and their writes.
+"""Verdicts -> machine rationales: what asks for them, and how they are stored. A project's own templates: phrasing.py.
 
 A rationale of a machine is kept apart from those of people: its source is "machine", it names template and run, and
 where the verdict was given away to the model it is marked as hinted for good (STaR, Zelikman et al., arXiv 2203.14465).
@@ -14,14 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import transaction
-from django.db.models import Max
-
 from annotation.errors import Refused
 from annotation.generating import storable
-from annotation.models import Annotator, Project, Rationale, RationaleTemplate, Run, User
-from annotation.questions import quoted
-from annotation.recording import record
+from annotation.models import Annotator, Rationale, Run
+from annotation.questions import headings_of, quoted
 
 LONGEST_TEMPLATE = 10_000
 LONGEST_RATIONALE = 20_000
@@ -68,7 +64,10 @@ class Wording:
         return self._filled(prompt=prompt, a=a, b=b, **marks)
 
     def _filled(self, **texts: str) -> list[dict[str, str]]:
-        said = {name: text if name.startswith("mark_") else quoted(text) for name, text in texts.items()}
+        headings = headings_of(self.text)
+        said = {
+            name: text if name.startswith("mark_") else quoted(text, headings=headings) for name, text in texts.items()
+        }
         return [{"role": "user", "content": re.sub(r"\{(\w+)\}", lambda place: said[place[1]], self.text)}]
 
 
@@ -79,64 +78,24 @@ def places_of(text: str) -> frozenset[str]:
 
 def check_template(text: str) -> None:
     """Raises `Refused` unless the template has a place for each text that it needs, and no other."""
-    if len(text) > LONGEST_TEMPLATE:
-        raise Refused(f"The template has {len(text):,} characters. It may have {LONGEST_TEMPLATE:,}.")
     have = places_of(text)
-    wanted = GIVEN_PLACES if have & {"chosen", "rejected"} else OPEN_PLACES
+    check_places(text, wanted=GIVEN_PLACES if have & {"chosen", "rejected"} else OPEN_PLACES, of="The template")
+
+
+def check_places(text: str, *, wanted: frozenset[str], of: str) -> None:
+    """Raises `Refused` where a text is too long, lacks one of the places, or has another. `of` begins the sentence."""
+    if len(text) > LONGEST_TEMPLATE:
+        raise Refused(f"{of} has {len(text):,} characters. It may have {LONGEST_TEMPLATE:,}.")
+    have = places_of(text)
     if missing := sorted(wanted - have):
-        raise Refused(f"The template has no place {{{missing[0]}}}. It needs {_in_braces(wanted)}.")
+        raise Refused(f"{of} has no place {{{missing[0]}}}. It needs {_in_braces(wanted)}.")
     if strange := sorted(have - wanted):
-        raise Refused(f"The template has a place {{{strange[0]}}} that nothing fills. It takes {_in_braces(wanted)}.")
+        takes = f"It takes {_in_braces(wanted)}." if wanted else "It takes none."
+        raise Refused(f"{of} has a place {{{strange[0]}}} that nothing fills. {takes}")
 
 
 def _in_braces(names: frozenset[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(names))
-
-
-@transaction.atomic
-def publish_template(
-    *, project: Project, name: str, text: str, actor: User | None = None, command: str = ""
-) -> RationaleTemplate:
-    """Write the next version of a project's rationale template. Earlier versions stay; the newest is used.
-
-    Raises:
-        Refused: the name is no short name, or the template lacks a place or has one too many.
-    """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
-        raise Refused("A template's name has small letters, digits and hyphens, at most 40 of them.")
-    text = storable(text.replace("\r\n", "\n")).strip()
-    check_template(text)
-    # The project's row is the lock: two versions at once get two numbers.
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    here = RationaleTemplate.objects.filter(project=project, name=name)
-    last = here.aggregate(last=Max("version"))["last"] or (1 if name in BUILT_IN else 0)
-    template = RationaleTemplate.objects.create(
-        project=project, name=name, version=last + 1, text=text, created_by=actor
-    )
-    record(
-        act="rationale_template.publish",
-        subject=f"template {template}",
-        actor=actor,
-        command=command,
-        project=project,
-        after={"name": name, "version": template.version},
-    )
-    return template
-
-
-def wording_of(*, project: Project, name: str) -> Wording:
-    """The newest version of a template: the project's own, or the built-in one.
-
-    Raises:
-        Refused: there is none of that name.
-    """
-    own = RationaleTemplate.objects.filter(project=project, name=name).order_by("-version").first()
-    if own is not None:
-        return Wording(name, str(own), own.text)
-    if name not in BUILT_IN:
-        known = {*BUILT_IN, *RationaleTemplate.objects.filter(project=project).values_list("name", flat=True)}
-        raise Refused(f"There is no rationale template {name!r}. Known are: {', '.join(sorted(known))}.")
-    return Wording(name, f"{name}-1", BUILT_IN[name])
 
 
 # ---- what machines wrote ---------------------------------------------------------------------------------------------

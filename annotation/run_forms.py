@@ -8,12 +8,12 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
 
-from annotation.asking import JudgingPlan
+from annotation.asking import ABOUT, JudgingPlan
 from annotation.estimating import Speed, speeds_of
 from annotation.forms import Described
 from annotation.generating import SCORERS, STRATEGIES, GenerationPlan
 from annotation.models import LanguageModel, Pair, Project, Prompt, Run
-from annotation.questions import TEMPLATES
+from annotation.phrasing import JUDGE, RATIONALE, newest_of
 from annotation.starting import WHICH_PROMPTS, Plan, chosen, without_candidates
 
 # Tags that are offered; a project with more of them has the command and the API.
@@ -123,9 +123,7 @@ class JudgingForm(StartForm):
     model = forms.ChoiceField(
         label="Judge", widget=forms.RadioSelect, error_messages={"required": "Choose the model that judges."}
     )
-    template = forms.ChoiceField(
-        label="Template", choices=[(key, template.title) for key, template in TEMPLATES.items()], initial="oracle"
-    )
+    template = forms.ChoiceField(label="Template", initial="oracle")
     asks = forms.MultipleChoiceField(
         label="What it is asked",
         choices=list(ASKS.items()),
@@ -133,6 +131,11 @@ class JudgingForm(StartForm):
         initial=["overall"],
         error_messages={"required": "Choose at least one question."},
     )
+    # With none of the two it is what stands first: both are asked only of those who want reasons.
+    rationales = forms.MultipleChoiceField(
+        label="Templates of the reasons", widget=forms.CheckboxSelectMultiple, required=False, initial=["general"]
+    )
+    about = forms.ChoiceField(label="Reasons for", choices=list(ABOUT.items()), required=False, initial="own")
     limit = forms.IntegerField(
         label="At most",
         min_value=1,
@@ -144,6 +147,9 @@ class JudgingForm(StartForm):
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
         self.fields["which"].choices = [*self.PAIRS.items(), *_tags(Pair, project)]  # type: ignore[attr-defined]
+        for name, kind in (("template", JUDGE), ("rationales", RATIONALE)):
+            known = newest_of(project=project, kind=kind)
+            self.fields[name].choices = [(one.name, one.title) for one in known]  # type: ignore[attr-defined]
         self.fields["model"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
         self.fields["model"].initial = usable[0].name if usable else None
         has_principles = project.guideline is not None and project.guideline.places.exists()
@@ -155,6 +161,8 @@ class JudgingForm(StartForm):
             model=self.cleaned_data["model"],
             template=self.cleaned_data["template"],
             asks=tuple(self.cleaned_data["asks"]),
+            rationales=tuple(self.cleaned_data["rationales"]) or JudgingPlan.rationales,
+            about=self.cleaned_data["about"] or JudgingPlan.about,
             limit=self.cleaned_data["limit"],
             judged_only=which == "judged",
             tag=which.removeprefix("tag:") if which.startswith("tag:") else "",

@@ -101,11 +101,19 @@ class Hold:
         if self.stopped is not None:
             raise self.stopped
 
-    def beat(self, *, progress: int | None = None, total: int | None = None, tokens: int | None = None) -> None:
+    def beat(
+        self,
+        *,
+        progress: int | None = None,
+        total: int | None = None,
+        tokens: int | None = None,
+        passed_over: int = 0,
+    ) -> None:
         """Renew the lease, tell the progress, and learn whether to stop.
 
         `progress` and `total` count the run's units, those of earlier attempts among them; `tokens` is what a model
-        has read and written for this run so far.
+        has read and written for this run so far. `passed_over`: so many units of the progress since the last beat
+        needed no work, so that they say nothing about the pace.
 
         Raises:
             Cancelled: somebody asked for it.
@@ -115,7 +123,7 @@ class Hold:
         told = {"progress": progress, "total": total, "tokens": tokens}
         changes: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
         if progress is not None:
-            changes |= self._pace(progress, total, now)
+            changes |= self._pace(progress, total, passed_over, now)
         for name, value in changes.items():
             setattr(self.run, name, value)
         if not self._mine().update(heartbeat_at=now, lease_until=now + LEASE, **changes):
@@ -123,18 +131,21 @@ class Hold:
         if Run.objects.filter(pk=self.run.pk, cancel_requested=True).exists():
             raise Cancelled
 
-    def _pace(self, progress: int, total: int | None, now: datetime) -> dict[str, Any]:
+    def _pace(self, progress: int, total: int | None, passed_over: int, now: datetime) -> dict[str, Any]:
         """The start of this attempt's pace, when the first units come out: what was before is loading. And the early
         estimate, once enough came out."""
         run, total = self.run, total or self.run.total
         if run.pace_since is None:
-            self._first = progress if self._first is None else self._first
+            self._first = progress if self._first is None else self._first + passed_over
             return {"pace_since": now, "pace_from": progress} if progress > self._first else {}
-        done, seconds = progress - run.pace_from, (now - run.pace_since).total_seconds()
+        since = run.pace_from + passed_over
+        moved = {"pace_from": since} if passed_over else {}
+        done, seconds = progress - since, (now - run.pace_since).total_seconds()
         if done < EARLY or not total or "early_seconds" in run.estimate:
-            return {}
+            return moved
         left = max(0, total - progress) * seconds / done
-        return {"estimate": {**run.estimate, "early_seconds": round(run.busy_seconds + self._seconds(now) + left, 3)}}
+        early = round(run.busy_seconds + self._seconds(now) + left, 3)
+        return {**moved, "estimate": {**run.estimate, "early_seconds": early}}
 
     def _seconds(self, now: datetime) -> float:
         """How long this attempt has lasted."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation import asking, generating
@@ -86,7 +86,7 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
         units=units,
         now=timezone.now(),
         most_tokens=plan.max_tokens,
-        like={"strategy": plan.strategy},
+        like=(Q(parameters__strategy=plan.strategy), Q()),
     )
     how = f"{prompts:,} {_n(prompts, 'prompt')} × {plan.per_prompt_count} = {units:,} {_n(units, 'candidate')}"
     return Offer(plan=plan, items=prompts, units=units, unit=_n(units, "candidate"), sum=how, expected=expected)
@@ -94,6 +94,7 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
 
 def _judging(project: Project, plan: JudgingPlan) -> Offer:
     check_usable([plan.model])
+    plan = asking.with_versions(project=project, plan=plan)
     pairs = pairs_of(project=project, plan=plan).count()
     if not pairs:
         raise Refused("No pair of this project fits. Import or generate pairs, or choose fewer conditions.")
@@ -104,10 +105,21 @@ def _judging(project: Project, plan: JudgingPlan) -> Offer:
         units=units,
         now=timezone.now(),
         most_tokens=None,
-        like={"template": plan.template},
+        like=_alike(plan),
     )
     how = f"{pairs:,} {_n(pairs, 'pair')}, each question in both orders: {units:,} calls"
     return Offer(plan=plan, items=pairs, units=units, unit="calls", sum=how, expected=expected)
+
+
+def _alike(plan: JudgingPlan) -> tuple[Q, ...]:
+    """Judging runs whose pace says something about this one, the most alike first.
+
+    A verdict is one token and a rationale hundreds: a run with rationales is never estimated from one without.
+    """
+    writes = Q(parameters__asks__contains=["rationales"])
+    family = writes if "rationales" in plan.asks else ~writes
+    template = Q(parameters__template=plan.template)
+    return template & Q(parameters__asks=list(plan.asks)), template & family, family
 
 
 def _calls(project: Project, plan: JudgingPlan, pairs: int) -> int:

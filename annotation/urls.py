@@ -1,4 +1,4 @@
-"""The pages of annotation: entrances, judging, people, guidelines, imports, runs, models."""
+"""The pages of annotation: entrances, judging, people, guidelines, imports, runs, templates, models."""
 
 from django.urls import URLPattern, path
 
@@ -14,6 +14,7 @@ from annotation.views import (
     people,
     projects,
     runs,
+    templates,
 )
 
 entrance_urls: list[URLPattern] = [
@@ -72,6 +73,9 @@ run_urls: list[URLPattern] = [
     path("p/<slug:slug>/runs", runs.runs, name="runs"),
     path("p/<slug:slug>/runs/<key:run_id>", runs.run, name="run"),
     path("p/<slug:slug>/runs/<key:run_id>/log", runs.run_log, name="run_log"),
+    path("p/<slug:slug>/templates", templates.templates, name="templates"),
+    path("p/<slug:slug>/templates/<slug:kind>/new", templates.template_new, name="template_new"),
+    path("p/<slug:slug>/templates/<slug:kind>/<slug:name>", templates.template, name="template"),
     path("models", models.models, name="models"),
     path("models/<key:model_id>", models.model, name="model"),
 ]

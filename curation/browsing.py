@@ -12,12 +12,14 @@ from django.db import connection
 from django.db.models import Prefetch
 
 from annotation.errors import Refused
-from annotation.models import Judgement, Pair, Project, Span
+from annotation.models import Judgement, Pair, Project, Rationale, Span
 from curation import haste
 from curation.dimensions import READINGS, Dimension, Filter, Order, dimensions, shown, words
 from curation.models import Adjudication, FactsState, Measurement, PairFact
 
 PAGE = 50
+# Of one pair; more than that nobody reads there.
+MOST_REASONS = 50
 # What a row of the table shows, and what the plane needs to ring its cell.
 _ROW = (
     "pair_id",
@@ -242,6 +244,8 @@ class Opened:
     lines: list[Line]
     reading: Any
     judgements: list[Judgement]
+    # What machines wrote of themselves, or of what people preferred.
+    reasons: list[Rationale]
     measurements: list[Measurement]
     timeline: list[tuple[Any, str]]
     waits: Adjudication | None
@@ -279,6 +283,11 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         lines=why_here(fact=fact, asked=asked, dims=dims) if fact else [],
         reading=READINGS[fact.b_reading - 1] if fact and fact.b_reading else None,
         judgements=judgements,
+        reasons=list(
+            pair.rationales.filter(source=Rationale.Source.MACHINE, judgement=None)
+            .select_related("annotator")
+            .order_by("annotator", "pk")[:MOST_REASONS]
+        ),
         measurements=_latest_of_each(list(measured[:200])),
         timeline=sorted(timeline, key=lambda entry: entry[0]),
         waits=next((one for one in asks if not one.outcome), None),

@@ -32,6 +32,8 @@ from curation.metrics.labels import Floats
 # The seed of the intervals of agreement: the same answers give the same report.
 SEED = 0
 CONTROL = "harmless"
+# What is told of a judge beside its flip rates, by the name of the field.
+FIGURES = ("pairwise", "best_of_n", "agreement", "kappa", "order_consistency", "first_place", "longer", "longer_people")
 
 ANSWERS = """
 SELECT s.annotator_id, s.pair_id, coalesce(s.principle_id, 0),
@@ -85,6 +87,22 @@ class JudgeReport:
     flips: Mapping[str, Estimate] = field(default_factory=dict)
     control: Estimate | None = None
 
+    @property
+    def figures(self) -> dict[str, Estimate]:
+        """Every figure by its name, as the command and the API tell it; flip rates are named by the injected text."""
+        found = {name: getattr(self, name) for name in FIGURES}
+        if self.control is not None:
+            found[f"flip_rate_{CONTROL}"] = self.control
+        return found | {f"flip_rate_{name}": rate for name, rate in self.flips.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        told = {"judge": self.judge.pk, "model": self.judge.model, "revision": self.judge.revision}
+        told |= {"template": self.judge.prompt_version, "answers": self.answers, "pairs": self.pairs}
+        return told | {
+            "declined": self.declined,
+            "figures": {name: estimate.as_json() for name, estimate in self.figures.items()},
+        }
+
 
 @dataclass(frozen=True)
 class ContrastReport:
@@ -94,6 +112,10 @@ class ContrastReport:
     title: str
     pairs: int
     accuracy: Estimate
+
+    def as_json(self) -> dict[str, Any]:
+        told = {"strategy": self.strategy, "pairs": self.pairs}
+        return {**told, "contrast_accuracy": self.accuracy.as_json()}
 
 
 @dataclass(frozen=True)

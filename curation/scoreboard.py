@@ -17,6 +17,9 @@ INJECTION_NAMES = {
     "role": "“You are the system prompt”",
     "breakout": "Imitates the template",
     "notice": "“Important new instructions”",
+    "verdict": "A verdict as JSON",
+    "turn": "Imitates the end of a turn",
+    "hidden": "A command with invisible characters",
 }
 
 

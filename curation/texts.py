@@ -211,12 +211,15 @@ def _asked(prompt: pa.ListArray, system: pa.Array) -> pa.ListArray:
 
 # ---- what was said of them -----------------------------------------------------------------------------------------
 
-# The reason of judgement j: its own before one that came for its annotator and pair, a person's before a model's.
+# The reason of judgement j: its own before one that came for its annotator and pair, a person's before a model's. What
+# a machine wrote counts only as the reason of the verdict that it explains, and never where it was given the verdict.
 _REASON = """
     LEFT JOIN LATERAL (
         SELECT r.text, r.tags FROM rationale r
         WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id
           AND (r.judgement_id = j.id OR r.judgement_id IS NULL)
+          AND (r.source <> 'machine' OR NOT r.is_hinted AND
+               r.explains IN ('', CASE WHEN j.strength > 0 THEN 'first' WHEN j.strength < 0 THEN 'second' END))
         ORDER BY r.judgement_id IS NULL,
                  array_position(ARRAY['edited', 'human', 'imported', 'machine']::varchar[], r.source), r.id
         LIMIT 1

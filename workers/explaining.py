@@ -19,8 +19,9 @@ from django.db.models import Count, Q
 from annotation.asking import JudgingPlan
 from annotation.combining import declined, signs
 from annotation.models import Annotator, Judgement, Pair
-from annotation.questions import OPTIONS, as_text, quoted
-from annotation.reasoning import Wording, Written, explained, record_rationales, wording_of
+from annotation.phrasing import wording_of
+from annotation.questions import OPTIONS, as_text, headings_of, quoted
+from annotation.reasoning import Wording, Written, explained, record_rationales
 from annotation.running import Hold
 from workers.backends.primitives import Backend, Beat, Message, Sampling
 from workers.strategies.requests import seed_of
@@ -54,8 +55,8 @@ class _Case:
 
 def explain(
     *, hold: Hold, plan: JudgingPlan, backend: Backend, judge: Annotator, pairs: Sequence[int], beat: Beat
-) -> int:
-    """Write the rationales of these pairs that are missing, and record them. Returns how many are new.
+) -> tuple[int, int]:
+    """Write the rationales of these pairs that are missing, and record them. Returns (how many were asked for, new).
 
     Pairs without a preference to explain are passed over.
 
@@ -67,12 +68,14 @@ def explain(
     here = explained(run=hold.run)
     sides = sides_of(pairs=pairs, judge=judge if plan.about == "own" else None)
     loaded = Pair.objects.select_related("prompt", "first", "second").in_bulk(list(sides))
+    asked = 0
     written: list[Written] = []
     for name in plan.rationales:
         wording = wording_of(project=hold.run.project, name=name)
         cases = [_Case(loaded[pair], side) for pair, side in sides.items() if (pair, wording.version) not in here]
         if not cases:
             continue
+        asked += len(cases)
         # By pair and template, so that a run which goes on draws what it would have drawn.
         place = plan.rationales.index(name)
         seeds = [seed_of(hold.run.seed, case.pair.pk, place) for case in cases]
@@ -87,7 +90,7 @@ def explain(
                 for case, text in zip(cases, texts, strict=True)
             ]
     with hold.fenced():
-        return record_rationales(run=hold.run, judge=judge, written=written)
+        return asked, record_rationales(run=hold.run, judge=judge, written=written)
 
 
 def sides_of(*, pairs: Sequence[int], judge: Annotator | None) -> dict[int, str]:
@@ -141,10 +144,12 @@ def _leads(backend: Backend, cases: Sequence[_Case], texts: Sequence[str], beat:
     """Whether the model chooses the preferred side with these reasons before it. The hint is not shown here."""
     questions: list[list[Message]] = []
     for case, text in zip(cases, texts, strict=True):
-        first, second = (quoted(one) for one in case.texts)
+        prompt, first, second, reasons = (
+            quoted(one, headings=headings_of(THEN)) for one in (case.prompt, *case.texts, text)
+        )
         shown = (
-            f'## Prompt:\n"{quoted(case.prompt)}"\n\n## Response \'A\':\n"{first}"\n\n## Response \'B\':\n"{second}"'
-            + THEN.replace("{reasons}", quoted(text))
+            f'## Prompt:\n"{prompt}"\n\n## Response \'A\':\n"{first}"\n\n## Response \'B\':\n"{second}"'
+            + THEN.replace("{reasons}", reasons)
             + ONLY
         )
         questions.append([{"role": "user", "content": shown}])

@@ -26,8 +26,9 @@ from annotation.asking import (
 )
 from annotation.combining import combine
 from annotation.errors import Refused
-from annotation.models import Annotator, Pair, Principle
-from annotation.questions import INJECTIONS, OPTIONS, as_text, injected
+from annotation.models import Annotator, JudgeAnswer, Pair, Principle, Rationale, Run
+from annotation.phrasing import judge_template
+from annotation.questions import INJECTIONS, OPTIONS, Template, as_text, injected
 from annotation.running import Hold
 from workers import explaining
 from workers.backends.primitives import Backend, CannotAnswer, Message
@@ -38,7 +39,8 @@ Open = Callable[[str], Backend]
 
 # Calls that are recorded at once: whole pairs, so that both orders of a question are in one batch.
 CALLS_AT_ONCE = 128
-PAIRS_AT_ONCE = 200
+# Fewer questions that begin alike are asked together with others: a beginning of their own would not pay.
+LEAST_SHARED = 4
 FAILURES_IN_A_ROW = 5
 NAMED = 20
 
@@ -49,6 +51,7 @@ class Work:
 
     hold: Hold
     plan: JudgingPlan
+    wording: Template
     backend: Backend
     judge: Annotator
     principles: dict[int, Principle]
@@ -91,15 +94,17 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if not pairs:
         raise Refused("There are no pairs to judge. Import or generate pairs, or choose fewer conditions.")
     principles = {one.pk: one for one in principles_of(project=run.project, plan=plan)}
+    wording = judge_template(project=run.project, reference=plan.template)
     hold.say(f"Loading {plan.model}.")
     backend = open_model(plan.model)
-    judge = ensure_judge(project=run.project, model=backend.model, revision=backend.revision, template=plan.template)
+    judge = ensure_judge(project=run.project, model=backend.model, revision=backend.revision, template=wording.version)
     tried = pairs[: plan.injection_limit] if "injections" in plan.asks else []
     calls = len(_principles_asked(plan, principles)) * 2
     total = len(pairs) * calls + len(tried) * len(INJECTIONS) * 2
     if "rationales" in plan.asks:
         total += len(pairs) * len(plan.rationales)
-    work = Work(hold, plan, backend, judge, principles, Pace(hold, done=0, total=total))
+    pace = Pace(hold, done=0, total=total, spent=lambda: backend.spent)
+    work = Work(hold, plan, wording, backend, judge, principles, pace)
     hold.say(f"{judge.name}: {len(pairs):,} pairs, {calls} calls each.")
     for batch in _in_pieces(pairs, max(1, CALLS_AT_ONCE // max(1, calls))):
         _ask_pairs(work, batch)
@@ -110,7 +115,14 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
             _explain(work, batch)
     if work.failed >= len(pairs):
         raise Refused(f"No pair was answered. The model's last reason: {work.last_failure}")
-    return {"pairs": len(pairs), "pairs_left_out": work.failed, "judge": judge.pk, **work.counts}
+    told = {"pairs": len(pairs), "pairs_left_out": work.failed, "judge": judge.pk, "asked": _asked(run)}
+    return {**told, "tokens": run.tokens or 0, **work.counts}
+
+
+def _asked(run: Run) -> int:
+    """Calls that the model answered in this run, in all of its attempts; what other runs had asked is not counted."""
+    written = Rationale.objects.filter(run=run, source=Rationale.Source.MACHINE).count()
+    return JudgeAnswer.objects.filter(run=run).count() + written
 
 
 def _principles_asked(plan: JudgingPlan, principles: dict[int, Principle]) -> list[int | None]:
@@ -147,9 +159,10 @@ def _ask_pairs(work: Work, batch: list[int]) -> None:
         new = record_answers(run=work.hold.run, judge=work.judge, answers=answers)
     work.count("answers", len(answers))
     work.count("votes_and_judgements", new)
-    work.pace.add(len(batch) * len(asked) * 2)
-    if missing < len(batch) * len(asked) * 2:
-        work.count("answers_here_already", len(batch) * len(asked) * 2 - missing)
+    already = len(batch) * len(asked) * 2 - missing
+    work.pace.add(missing, passed_over=already)
+    if already:
+        work.count("answers_here_already", already)
 
 
 def _answers(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
@@ -176,9 +189,9 @@ def _answers(work: Work, loaded: dict[int, Pair], questions: Sequence[Question])
 
 
 def _choose(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) -> list[Answer]:
-    """Ask all of these. With the principle last, the principles of one pair and order share their beginning."""
+    """Ask all of these; those that begin alike in calls of their own, so that their beginning is read once."""
     found: list[Answer] = []
-    for some, is_shared in _grouped(work, questions):
+    for some, is_shared in grouped(work.wording, questions):
         conversations = [_conversation(work, loaded[one.pair_id], one) for one in some]
         ask = work.backend.choose_after_prefix if is_shared else work.backend.choose
         choices = ask(conversations, options=OPTIONS, beat=work.pace)
@@ -190,18 +203,20 @@ def _choose(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) 
     return found
 
 
-def _grouped(work: Work, questions: Sequence[Question]) -> Iterator[tuple[list[Question], bool]]:
-    """The questions in calls to the model, and whether a call's beginning is worth keeping."""
-    if work.plan.template != "principle-last":
-        yield list(questions), False
-        return
-    by_beginning: dict[tuple[int, bool, str], list[Question]] = {}
+def grouped(wording: Template, questions: Sequence[Question]) -> Iterator[tuple[list[Question], bool]]:
+    """The questions in calls to the model, and whether a call's beginning is worth keeping.
+
+    With the principle last, all principles of a pair and order share everything before it; else all questions about a
+    pair share its prompt.
+    """
+    by_beginning: dict[tuple[Any, ...], list[Question]] = {}
     for one in questions:
-        by_beginning.setdefault((one.pair_id, one.swapped, one.injection), []).append(one)
-    alone = [some[0] for some in by_beginning.values() if len(some) == 1]
-    if alone:
-        yield alone, False
-    yield from ((some, True) for some in by_beginning.values() if len(some) > 1)
+        order = (one.swapped, one.injection) if wording.shares_candidates else ()
+        by_beginning.setdefault((one.pair_id, *order), []).append(one)
+    few = [one for some in by_beginning.values() if len(some) < LEAST_SHARED for one in some]
+    if few:
+        yield few, False
+    yield from ((some, True) for some in by_beginning.values() if len(some) >= LEAST_SHARED)
 
 
 def _conversation(work: Work, pair: Pair, question: Question) -> list[Message]:
@@ -216,7 +231,7 @@ def _conversation(work: Work, pair: Pair, question: Question) -> list[Message]:
     a, b = (second, first) if question.swapped else (first, second)
     principle = None if question.principle_id is None else work.principles[question.principle_id].text
     prompt = as_text(pair.prompt.messages, system=pair.prompt.system)
-    return work.plan.wording.ask(prompt=prompt, a=a, b=b, principle=principle)
+    return work.wording.ask(prompt=prompt, a=a, b=b, principle=principle)
 
 
 def _loaded(pairs: Sequence[int]) -> dict[int, Pair]:
@@ -246,7 +261,7 @@ def _try_injections(work: Work, batch: list[int]) -> None:
     with work.hold.fenced():
         record_answers(run=work.hold.run, judge=work.judge, answers=answers)
     work.count("answers_under_injection", len(answers))
-    work.pace.add(len(batch) * len(INJECTIONS) * 2)
+    work.pace.add(len(questions), passed_over=len(batch) * len(INJECTIONS) * 2 - len(questions))
 
 
 # ---- reasons ---------------------------------------------------------------------------------------------------------
@@ -255,10 +270,14 @@ def _try_injections(work: Work, batch: list[int]) -> None:
 def _explain(work: Work, batch: list[int]) -> None:
     """The rationales of these pairs; if the model refuses them together, one pair after another."""
 
+    tried = 0
+
     def write(pairs: Sequence[int]) -> None:
-        written = explaining.explain(
+        nonlocal tried
+        asked, written = explaining.explain(
             hold=work.hold, plan=work.plan, backend=work.backend, judge=work.judge, pairs=pairs, beat=work.pace
         )
+        tried += asked
         work.count("rationales", written)
 
     try:
@@ -271,4 +290,4 @@ def _explain(work: Work, batch: list[int]) -> None:
                 work.failures_in_a_row = 0
             except CannotAnswer as error:
                 work.left_out(pair, error)
-    work.pace.add(len(batch) * len(work.plan.rationales))
+    work.pace.add(tried, passed_over=len(batch) * len(work.plan.rationales) - tried)

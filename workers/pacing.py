@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from annotation.running import Hold
 
@@ -13,12 +14,18 @@ EVERY = 1.0
 class Pace:
     """Counts what is done, and beats. Called with nothing it is a `Beat` of the backends.
 
+    spent: how many tokens the model has read and written since it was opened; only what comes from now on is the run's,
+    on top of what its earlier attempts took. Without it the run's tokens are not told.
+
     Raises, when called:
         Cancelled, Superseded: as `Hold.beat`.
     """
 
-    def __init__(self, hold: Hold, *, done: int, total: int) -> None:
+    def __init__(self, hold: Hold, *, done: int, total: int, spent: Callable[[], int] | None = None) -> None:
         self.hold, self.done, self.total = hold, done, total
+        self._spent = spent
+        self._before = (hold.run.tokens or 0) - (spent() if spent else 0)
+        self._passed_over = 0
         self._last = 0.0
         self.tell()
 
@@ -26,12 +33,15 @@ class Pace:
         if time.monotonic() - self._last >= EVERY:
             self.tell()
 
-    def add(self, number: int) -> None:
-        """So many more are recorded."""
-        self.done += number
+    def add(self, number: int, *, passed_over: int = 0) -> None:
+        """So many more are recorded; besides, so many needed no work: they were there, or there is nothing to ask."""
+        self.done += number + passed_over
+        self._passed_over += passed_over
         self.tell()
 
     def tell(self) -> None:
         """Beat now."""
         self._last = time.monotonic()
-        self.hold.beat(progress=self.done, total=self.total)
+        passed_over, self._passed_over = self._passed_over, 0
+        tokens = self._before + self._spent() if self._spent else None
+        self.hold.beat(progress=self.done, total=self.total, tokens=tokens, passed_over=passed_over)

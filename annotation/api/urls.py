@@ -7,6 +7,7 @@ from annotation.api.judgements import Assignments, Judgements, LastJudgement, On
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
 from annotation.api.runs import CancelRun, EstimateRun, OneRun, RetryRun, Runs
+from annotation.api.templates import Templates
 
 urlpatterns = [
     path("schema.json", SpectacularJSONAPIView.as_view(), name="api_schema"),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),
     path("projects/<slug:slug>/judgements", Judgements.as_view(), name="api_judgements"),
     path("projects/<slug:slug>/judgements/last", LastJudgement.as_view(), name="api_last_judgement"),
+    path("projects/<slug:slug>/templates", Templates.as_view(), name="api_templates"),
     path("projects/<slug:slug>/runs", Runs.as_view(), name="api_runs"),
     path("projects/<slug:slug>/runs/estimate", EstimateRun.as_view(), name="api_run_estimate"),
     path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),

@@ -13,7 +13,7 @@ from annotation.models.people import Annotator, Invitation, Role, SignInLink, Us
 from annotation.models.projects import Project, Scale
 from annotation.models.prompts import Prompt
 from annotation.models.runs import Run, Worker
-from annotation.models.templates import RationaleTemplate
+from annotation.models.templates import JudgeTemplate, RationaleTemplate
 
 __all__ = [
     "Annotator",
@@ -27,6 +27,7 @@ __all__ = [
     "GuidelineReading",
     "Invitation",
     "JudgeAnswer",
+    "JudgeTemplate",
     "Judgement",
     "LanguageModel",
     "Pair",

@@ -70,7 +70,7 @@ def test_what_a_generation_cannot_be(given, sentence):
     [
         ({}, "No model is named"),
         ({"model": "m", "models": ["m"]}, "A judging run has no parameter 'models'"),
-        ({"model": "m", "template": "mine"}, "There is no template 'mine'. Known are: oracle, principle-last"),
+        ({"model": "m", "template": ""}, "No template is named"),
         ({"model": "m", "asks": []}, "asked nothing"),
         ({"model": "m", "asks": ["mood"]}, "There is no question 'mood'"),
         ({"model": "m", "about": "me"}, "There is no kind of rationale 'me'"),

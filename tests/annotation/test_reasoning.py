@@ -7,16 +7,8 @@ from django.db import IntegrityError, transaction
 
 from annotation.errors import Refused
 from annotation.models import Annotator, Event, Rationale, RationaleTemplate, Run
-from annotation.reasoning import (
-    BUILT_IN,
-    HINT,
-    Wording,
-    Written,
-    check_template,
-    publish_template,
-    record_rationales,
-    wording_of,
-)
+from annotation.phrasing import publish_template, wording_of
+from annotation.reasoning import BUILT_IN, HINT, Wording, Written, check_template, record_rationales
 
 GOOD = "{prompt} {chosen} {rejected}"
 

@@ -142,6 +142,23 @@ def test_the_pace_begins_with_the_first_progress_and_not_with_the_loading(held):
     assert (run.pace_from, run.total, run.tokens) == (20, 100, 4000)
 
 
+def test_what_needed_no_work_is_no_part_of_the_pace(held):
+    hold = held()
+
+    def pace():
+        run = Run.objects.get(pk=hold.run.pk)
+        return run.pace_since is not None, run.progress - run.pace_from if run.pace_since else 0
+
+    hold.beat(progress=0, total=100)
+    hold.beat(progress=40, passed_over=40)
+    assert pace() == (False, 0)
+    hold.beat(progress=50)  # The first ten: from here on it is measured.
+    hold.beat(progress=90, passed_over=30)
+    assert pace() == (True, 10)
+    hold.beat(progress=100, passed_over=10)
+    assert pace() == (True, 10)
+
+
 def test_after_fifty_units_the_estimate_is_made_again_and_kept(held):
     hold = held(total=1000, estimate={"seconds": 30.0})
     hold.beat(progress=0)

@@ -78,6 +78,12 @@ CASES = [
     Case("runs", state="empty", arguments=IN_A_PROJECT),
     Case("runs", state="working", arguments=IN_A_PROJECT),
     Case("runs", state="working", arguments=IN_A_PROJECT, query="?kind=judge&log=RUN#log-RUN"),
+    Case("templates", state="empty", arguments=IN_A_PROJECT),
+    Case("templates", state="phrased", arguments=IN_A_PROJECT),
+    Case("template", state="empty", arguments={**IN_A_PROJECT, "kind": "judge", "name": "oracle"}),
+    Case("template", state="phrased", arguments={**IN_A_PROJECT, "kind": "judge", "name": "oracle"}),
+    Case("template", state="phrased", arguments={**IN_A_PROJECT, "kind": "rationale", "name": "unaided"}),
+    Case("template_new", state="empty", arguments={**IN_A_PROJECT, "kind": "judge"}),
     Case("models", state="working"),
     Case("models", "admin", "working"),
     Case("models", "admin", "empty"),
@@ -201,6 +207,23 @@ def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])
 
 
+def phrased(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
+    """Many templates with long names and words that cannot be broken, and many versions of two of them."""
+    from annotation.phrasing import JUDGE, RATIONALE, publish, publish_template
+    from annotation.questions import TEMPLATES
+    from annotation.reasoning import BUILT_IN
+
+    oracle = TEMPLATES["oracle"]
+    parts = {part: getattr(oracle, part) for part in ("system", "user", "system_overall", "user_overall")}
+    lead = cast["lead"].user
+    for n in range(30):
+        told = parts | {"system": f"{n} {LONG * 3}"}
+        publish(project=project, kind=JUDGE, name="oracle", parts=told, actor=lead)
+        publish(project=project, kind=JUDGE, name=f"{'long-' * 7}{n}x", parts=told, actor=lead)
+        publish(project=project, kind=RATIONALE, name="unaided", parts={"text": f"{LONG} {n} {BUILT_IN['unaided']}"})
+    publish_template(project=project, name="short", text="{prompt}{chosen}{rejected}", actor=lead)
+
+
 def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
     """Five people and a judge with long names on forty pairs of two guidelines, and every report of them."""
     from annotation.models import Annotator, Assignment, Guideline, Judgement, Principle, PrincipleVote
@@ -244,6 +267,7 @@ STATES: dict[str, Callable[..., None]] = {
     "invited": invited,
     "full": full,
     "working": working,
+    "phrased": phrased,
 }
 
 

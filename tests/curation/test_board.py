@@ -219,6 +219,24 @@ def test_spans_are_quoted_from_the_raw_text(
     assert '<q dir="auto">&lt;b&gt;four</q>' in page
 
 
+def test_what_machines_wrote_is_shown_with_its_template_and_hinted_stays_marked(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, robot: Any
+) -> None:
+    from annotation.models import Rationale, Run
+
+    pair = make_pair()
+    run = Run.objects.create(project=project, kind="judging", code_version="t")
+    told = {"pair": pair, "annotator": robot, "source": "machine", "run": run, "explains": "second"}
+    Rationale.objects.create(text="Because <b>it</b> is.", template="general-2", **told)
+    page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    assert "Because &lt;b&gt;it&lt;/b&gt; is." in page
+    assert "template general-2, why the second" in page
+    assert ">hinted<" not in page
+    Rationale.objects.create(text="It was marked.", template="unaided-1", is_hinted=True, **told)
+    page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    assert page.count(">hinted<") == 1
+
+
 # ---- saved selections ----
 
 

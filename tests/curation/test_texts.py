@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from annotation.models import Assignment, Judgement, Rationale, Run
 from curation.export.records import Broken
+from curation.selecting import Voices
 from curation.texts import read as ask
-from curation.texts import rows_of
+from curation.texts import rows_of, said_of
 
 
 def read(pairs, **changes):
@@ -92,3 +97,30 @@ def test_sound_pairs_are_not_looked_up_one_by_one(make_pair):
     with connection.execute_wrapper(hear):
         read(made)
     assert asked == []
+
+
+def test_a_machines_reason_is_that_of_the_verdict_it_explains_and_never_one_that_was_hinted(project, make_pair, robot):
+    """What a machine was told the verdict for is not released as its own reason."""
+    cases = [
+        # source, explains, hinted -> what stands beside a verdict for the first candidate
+        ("machine", "first", False, "Because."),
+        ("machine", "", False, "Because."),
+        ("machine", "second", False, ""),
+        ("machine", "first", True, ""),
+        ("imported", "", False, "Because."),
+    ]
+    run = Run.objects.create(project=project, kind="judging", code_version="t")
+    made = []
+    for source, explains, is_hinted, _ in cases:
+        pair = make_pair(slots=0)
+        seat = Assignment.objects.create(
+            project=project, pair=pair, annotator=robot, priority=0, done_at=timezone.now()
+        )
+        Judgement.objects.create(
+            assignment=seat, annotator=robot, key=uuid.uuid4(), verdict="prefer", strength=1, swapped=False
+        )
+        told = {"source": source, "explains": explains, "is_hinted": is_hinted, "template": "t-1", "run": run}
+        Rationale.objects.create(pair=pair, annotator=robot, text="Because.", **told)
+        made.append(pair.pk)
+    found = said_of(np.array(made), voices=Voices(kind="judge"), shown=str, using=connection)
+    assert [[one.reason for one in row] for row in found] == [[reason] for *_, reason in cases]

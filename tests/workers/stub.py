@@ -37,6 +37,7 @@ class StubBackend:
         self.asked: list[list[Message]] = []
         self.samplings: list[Sampling] = []
         self.calls: list[str] = []
+        self.spent = 0
 
     def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Any = None) -> list[Scored]:
         """Longer words are less likely: enough to have an order."""
@@ -52,6 +53,7 @@ class StubBackend:
         found = []
         for conversation in items:
             self.asked.append(list(conversation))
+            self.spent += len(conversation[-1]["content"].split())
             found.append(Choice(np.array(self.answer(conversation[-1]["content"]))))
             if beat:
                 beat()
@@ -81,6 +83,7 @@ class StubBackend:
             text = self.write(conversation[-1]["content"], seeds[place])
             if text == "REFUSE":
                 raise CannotAnswer("The prompt is too long for this model.")
+            self.spent += len(conversation[-1]["content"].split()) + len(text.split())
             yield place, Generated(text, len(text.split()), -2.0, (-1.0,) * 11, 0.5, 0.4, (0.4,), -1.9, "stop")
 
 

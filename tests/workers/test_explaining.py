@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from annotation.asking import JudgingPlan
 from annotation.models import Assignment, Judgement, Rationale
-from annotation.reasoning import HINT, publish_template
+from annotation.phrasing import publish_template
+from annotation.reasoning import HINT
 from tests.workers import holding
 from tests.workers.stub import StubBackend, sure_of
 from tests.workers.test_judging import takes

@@ -7,9 +7,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from annotation.asking import JudgingPlan
 from annotation.errors import Refused
+from annotation.estimating import speed_of, speeds_of
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Annotator, Assignment, JudgeAnswer, Judgement, PrincipleVote, Run
 from annotation.questions import INJECTIONS
@@ -138,14 +140,18 @@ def test_a_judge_is_named_with_its_template_and_is_no_person(held, make_pair):
     assert Assignment.objects.filter(annotator__in=judges, slot=None).count() == 2
 
 
-def test_calls_are_made_together_and_with_the_principle_last_by_pair_and_order(held, make_pair, guideline):
+def test_calls_are_made_by_what_they_share(held, make_pair, guideline, monkeypatch):
     for _ in range(3):
         make_pair()
-    first, last = StubBackend(), StubBackend()
+    monkeypatch.setattr(judging, "LEAST_SHARED", 3)
+    few, first, last = StubBackend(), StubBackend(), StubBackend()
+    run_it(held("judging", plan(asks=("overall",))), Opener(few))
+    assert few.calls == ["choose"]
+    JudgeAnswer.objects.all().delete()
     run_it(held("judging", plan()), Opener(first))
-    assert first.calls == ["choose"]
+    assert first.calls == ["choose_after_prefix"] * 3  # By pair: the prompt.
     run_it(held("judging", plan(template="principle-last")), Opener(last))
-    assert last.calls == ["choose_after_prefix"] * 6
+    assert last.calls == ["choose_after_prefix"] * 6  # By pair and order: prompt and candidates.
     # What is asked together begins alike, up to the principle.
     for n in range(0, len(last.asked), 3):
         shared = {
@@ -226,6 +232,44 @@ def test_a_text_that_imitates_the_template_does_not_change_the_question(held, ma
     for asked in stub.asked:
         assert asked[-1]["content"].count("\n## Response 'B':") == 1
         assert asked[-1]["content"].count("\n## Answer:") == 1
+
+
+# ---- what it took ----------------------------------------------------------------------------------------------------
+
+
+def test_the_run_tells_what_the_model_read_and_wrote_in_all_attempts(held, make_pair, guideline, monkeypatch):
+    for _ in range(4):
+        make_pair(first="A red one.", second="A blue one.")
+    monkeypatch.setattr(judging, "CALLS_AT_ONCE", 6)
+    stub = StubBackend(answer=takes("red"))
+    stub.spent = 1000  # It was open before, and worked for somebody else.
+    asks = ("overall", "principles", "rationales")
+    hold = held("judging", plan(asks=asks))
+    result = run_it(hold, Opener(stub))
+    run = Run.objects.get(pk=hold.run.pk)
+    assert run.tokens == result["tokens"] == stub.spent - 1000 > 0
+    assert result["asked"] == 4 * 6 + 4
+    # It goes on after a crash: what the first attempt took is still told, and nothing is asked again.
+    again = StubBackend()
+    result = run_it(held("judging", {}, run=run), Opener(again))
+    assert (result["asked"], result["tokens"], again.spent) == (28, run.tokens, 0)
+
+
+def test_a_run_that_found_every_answer_says_nothing_about_the_pace(held, make_pair, guideline):
+    for _ in range(3):
+        make_pair()
+    first = held("judging", plan())
+    first.finish(result=run_it(first, Opener(StubBackend())))
+    second = held("judging", plan())
+    result = run_it(second, Opener(StubBackend()))
+    second.finish(result=result)
+    assert result["asked"] == 0
+    now = timezone.now()
+    asked, found = (Run.objects.get(pk=one.run.pk) for one in (first, second))
+    assert asked.progress == found.progress == 18
+    assert speed_of(found, now=now) is None
+    assert speed_of(asked, now=now).tokens_per_unit == pytest.approx(asked.tokens / 18)
+    assert [one.run_id for one in speeds_of(kind="judging", model="stub", now=now)] == [first.run.pk]
 
 
 # ---- injected texts -------------------------------------------------------------------------------------------------

@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
+from annotation import estimating, starting
 from annotation.asking import JudgingPlan, request_judging
 from annotation.generating import STRATEGIES, GenerationPlan, request_generation
 from annotation.guiding import Entry, publish_guideline
-from annotation.models import Annotator, Candidate, JudgeAnswer, Judgement, Pair, PrincipleVote, Rationale
+from annotation.models import (
+    Annotator,
+    Candidate,
+    JudgeAnswer,
+    Judgement,
+    LanguageModel,
+    Pair,
+    PrincipleVote,
+    Rationale,
+)
 from tests.workers.backends import models
 from tests.workers.holding import make_prompts
 from workers import tasks
@@ -115,7 +127,7 @@ def test_a_real_judge_in_both_orders(project, make_pair, opened, work, template)
     )
     result = work(request_judging(project=project, plan=plan))
     judge = Annotator.objects.judges().get()
-    assert judge.name == f"tiny-llama · {plan.wording.version}"
+    assert judge.name == f"tiny-llama · {template}-1"
     assert JudgeAnswer.objects.filter(injection="").count() == result["answers"] == 3 * 3 * 2
     assert PrincipleVote.objects.filter(annotator=judge).count() == 6
     assert Judgement.objects.filter(annotator=judge).count() == Pair.objects.count() == 3
@@ -123,3 +135,44 @@ def test_a_real_judge_in_both_orders(project, make_pair, opened, work, template)
     assert Rationale.objects.filter(source="machine").count() <= 2 * preferred
     for one in JudgeAnswer.objects.all():
         assert 0 < one.probability_a + one.probability_b + one.probability_na <= 1.000001
+
+
+def test_the_estimate_of_a_judging_is_from_what_a_real_run_took(project, make_pair, opened, work, lead, sign_in):
+    now = timezone.now()
+    LanguageModel.objects.create(
+        name="llama",
+        backend="transformers_local",
+        location="/models/llama",
+        allowed_at=now,
+        is_sound=True,
+        checked_at=now,
+        check_said="Loaded.",
+    )
+    for _ in range(6):
+        make_pair()
+    page = reverse("runs", args=[project.slug]) + "?kind=judge"
+    client = sign_in(lead)
+    assert "No measurement yet" in client.get(page).content.decode()
+    plan = JudgingPlan(model="llama", asks=("overall",))
+    before = starting.offer(project=project, plan=plan).expected
+    assert (before.units, before.tokens, before.time, before.measured_by) == (12, None, None, ())
+
+    run = starting.start(project=project, plan=plan)
+    work(run)
+    speed = estimating.speed_of(run, now=now)
+    assert run.tokens > 12 * 20  # Each question has more tokens than that.
+    assert speed.tokens == pytest.approx(run.tokens / run.busy_seconds)
+
+    for _ in range(6):
+        make_pair()
+    expected = starting.offer(project=project, plan=plan).expected
+    assert (expected.units, expected.measured_by) == (24, (run.pk,))
+    assert expected.tokens == pytest.approx(2 * run.tokens, abs=1)
+    assert expected.time.likely == pytest.approx(expected.tokens / speed.tokens, rel=0.01)
+    assert expected.time.early < expected.time.likely < expected.time.late
+    text = client.get(page).content.decode()
+    assert f"about {expected.tokens:,} tokens" in text
+    assert f"Measured by run {run.pk}." in text
+    # Reasons are hundreds of tokens each: verdicts say nothing about them.
+    reasons = JudgingPlan(model="llama", asks=("overall", "rationales"))
+    assert starting.offer(project=project, plan=reasons).expected.time is None

@@ -21,7 +21,8 @@ T = TypeVar("T")
 class Batched:
     """A network that is asked in batches.
 
-    model: its name, for sentences. longest: how many tokens it takes. rows, tokens: what one pass may hold.
+    model: its name, for sentences. longest: how many tokens it takes. rows, tokens: what one pass may hold. spent: how
+    many tokens it has read since it was loaded.
     """
 
     def __init__(self, *, model: str, network: Any) -> None:
@@ -29,6 +30,7 @@ class Batched:
         config = network.config.get_text_config()
         self.longest = int(getattr(config, "max_position_embeddings", None) or 10**9)
         self.rows, self.tokens = ROWS, TOKENS.get(network.device.type, TOKENS["cpu"])
+        self.spent = 0
 
     def in_batches(
         self,
@@ -57,6 +59,7 @@ class Batched:
                     raise
             else:
                 begin += len(places)
+                self.spent += sum(len(rows[place]) for place in places)
                 continue
             if len(places) == 1:
                 raise CannotAnswer(

@@ -121,6 +121,8 @@ class Endpoint:
     def __init__(self, *, name: str, revision: str, url: str, key: str = "") -> None:
         self.model, self.revision, self.url, self._key = name, revision or "as served", url, key
         self.pause, self.timeout, self.at_once = PAUSE, TIMEOUT, AT_ONCE
+        self.spent = 0
+        self._counting = threading.Lock()
         self._opener = urllib.request.build_opener(_NoRedirect)
         self._alternatives = ALTERNATIVES[0]
 
@@ -245,6 +247,8 @@ class Endpoint:
                 raise
             choice = ask(ALTERNATIVES[-1])
             self._alternatives = ALTERNATIVES[-1]
+        with self._counting:
+            self.spent += choice["n_read"] + choice["n_tokens"]
         text = choice["text"] if plain else choice["message"].get("content") or ""
         tokens = _tokens(choice.get("logprobs"), plain)
         finish: Literal["stop", "length"] = "length" if choice.get("finish_reason") == "length" else "stop"
@@ -359,12 +363,16 @@ def retry_after(header: str | None) -> float:
 
 
 def _first(answer: Any, plain: bool) -> dict[str, Any]:
-    """The first choice, with `n_tokens` from the usage. Raises _Again for what is no completion."""
+    """The first choice, with `n_read` and `n_tokens` (written) from the usage, 0 where it is silent.
+
+    Raises _Again for what is no completion.
+    """
     try:
         choice = dict(answer["choices"][0])
         text = choice["text"] if plain else choice["message"].get("content") or ""
         usage = answer.get("usage") or {}
-        choice["n_tokens"] = int(usage.get("completion_tokens") or 0)
+        choice["n_read"] = max(0, int(usage.get("prompt_tokens") or 0))
+        choice["n_tokens"] = max(0, int(usage.get("completion_tokens") or 0))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise _Again("The endpoint answered with JSON that is not a completion.") from None
     if not isinstance(text, str):

@@ -121,6 +121,8 @@ class Backend(Protocol):
     revision: str
     kind: str  # "transformers_local" | "openai_compatible"
     is_toy: bool  # Its texts must be marked as a toy's wherever they are shown.
+    # Tokens that it has read and written since it was opened; a beginning that texts share is read once.
+    spent: int
 
     def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Beat | None = None) -> list[Scored]:
         """Each completion's tokens, teacher-forced, given its conversation. In the order of `items`."""

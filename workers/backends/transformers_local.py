@@ -157,6 +157,7 @@ class Local(Batched):
             head = torch.tensor([rows[0][:shared]], device=self.network.device)
             cache = DynamicCache()
             self.network(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self.spent += shared
         layers = [_Prefix(layer.keys, layer.values) for layer in cache.layers]
         return self._choose([row[shared:] for row in rows], tokens, beat, after=layers, shared=shared)
 
@@ -216,6 +217,7 @@ class Local(Batched):
             return any(stop in tail for stop in sampling.stop)
 
         for drawing in self.decoder.run(drawings, sampling=sampling, stopped=stopped, beat=beat or _nothing):
+            self.spent += len(drawing.prompt) + len(drawing.tokens)
             text = self.wording.text(drawing.tokens, after=prefixes[drawing.place])
             cut = min((text.index(stop) for stop in sampling.stop if stop in text), default=len(text))
             yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from annotation.asking import ASKS, JudgingPlan
+from annotation.asking import ABOUT, ASKS, JudgingPlan
 from annotation.awaiting import StartCommand
 from annotation.models import Project
 from annotation.questions import TEMPLATES
@@ -18,7 +18,11 @@ class Command(StartCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--model", required=True, metavar="NAME", help="a registered model")
-        parser.add_argument("--template", default="oracle", help=f"one of {', '.join(TEMPLATES)}; default: oracle")
+        parser.add_argument(
+            "--template",
+            default="oracle",
+            help=f"one of {', '.join(TEMPLATES)}, or of the project's own; with -NUMBER that version; default: oracle",
+        )
         parser.add_argument(
             "--ask",
             action="append",
@@ -26,6 +30,14 @@ class Command(StartCommand):
             metavar="WHAT",
             help=f"of {', '.join(ASKS)}; repeatable; default: overall and principles",
         )
+        parser.add_argument(
+            "--rationale",
+            action="append",
+            default=[],
+            metavar="TEMPLATE",
+            help="with --ask rationales: a template of them; repeatable; default: general",
+        )
+        parser.add_argument("--about", choices=list(ABOUT), default="own", help="whose verdict the rationales explain")
         parser.add_argument("--tag", default="", help="only pairs with this tag")
         parser.add_argument("--judged", action="store_true", help="only pairs that people have judged")
         parser.add_argument("--limit", type=int, help="at most so many pairs, along the queue")
@@ -35,6 +47,8 @@ class Command(StartCommand):
             model=options["model"],
             template=options["template"],
             asks=tuple(options["ask"]) or JudgingPlan.asks,
+            rationales=tuple(options["rationale"]) or JudgingPlan.rationales,
+            about=options["about"],
             tag=options["tag"],
             judged_only=options["judged"],
             limit=options["limit"],
