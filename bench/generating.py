@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from annotation.questions import TEMPLATES
 from bench.harness import set_up
 
 # Small enough for a CPU, and the same shape as the large ones. On a GPU: --shape 1b or 7b, in bfloat16.
@@ -33,7 +34,7 @@ WORDS = ["plumb", "line", "true", "short", "answer", "right", "reason", "number"
 
 
 def make_model(folder: Path, shape: str, *, device: str) -> None:
-    """A random Llama and a byte-level tokenizer trained on a few words, as a folder like any other."""
+    """A random Llama and a byte-level tokenizer trained on a few texts, as a folder like any other."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -42,7 +43,9 @@ def make_model(folder: Path, shape: str, *, device: str) -> None:
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(special_tokens=["<end>"], initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator([" ".join(WORDS), "A B NA Response Principle"], trainer)
+    # A word is a token or two, as with real models, in what judges are asked too.
+    asked = [text for one in TEMPLATES.values() for text in (one.system, one.user, one.user_overall)]
+    tokenizer.train_from_iterator([" ".join(WORDS), "The AI should A B NA", *asked], trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")
     fast.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
     fast.save_pretrained(folder)

@@ -1,11 +1,14 @@
 """Judgements per second of one pair by 21 principles in both orders, against single calls of the model.
 
-    python -m bench.judging [--quick] [--device cuda] [--shape 1b]
+    python -m bench.judging [--quick] [--device cuda] [--shape 1b] [--words N]
 
-Two templates, which are two judges: `paper` (the principle before the candidates, so that only the prompt is shared)
-and `principle-last` (everything but the principle is shared: computed once, its keys and values read for all
-principles). Each by three ways that take turns, the median of each counts: single calls of the model, one conversation
-each (naive); `choose`, in batches; `choose_after_prefix`, which the engine uses.
+The product's two templates, which are two judges: `oracle` (the paper's: the principle before the candidates, so that
+only the prompt is shared) and `principle-last` (everything but the principle is shared: computed once, its keys and
+values read for all principles). Each by three ways that take turns, the median of each counts: single calls of the
+model, one conversation each (naive); `choose`, in batches; and as a judging run asks, which is the engine.
+
+`reading` is how many tokens the single calls read for each one that the engine reads. Where a model's time goes with
+what it reads, as on a CPU, no engine can be quicker than the single calls by more than the best `reading` there can be.
 """
 
 from __future__ import annotations
@@ -24,86 +27,83 @@ from bench.harness import set_up
 
 PRINCIPLES = 21
 OPTIONS = ("A", "B", "NA")
-SYSTEM = (
-    "Say whether Response 'A' or Response 'B' better adheres to the Principle for a Prompt, or 'NA' if neither does."
-)
-TEMPLATES = {
-    "paper": "## Prompt:\n{prompt}\n\n## Principle:\n{principle}\n\n## Response 'A':\n{a}\n\n## Response 'B':\n{b}\n\n"
-    "## Answer:\nWhich adheres to the Principle {principle} the most? Answer only with 'A', 'B' or 'NA'.",
-    "principle-last": "## Prompt:\n{prompt}\n\n## Response 'A':\n{a}\n\n## Response 'B':\n{b}\n\n## Principle:\n"
-    "{principle}\n\n## Answer:\nWhich adheres to the Principle the most? Answer only with 'A', 'B' or 'NA'.",
-}
+# Words of each candidate; the prompt has a third of them.
+LENGTH = 120
 
 
 def text(words: int, seed: int) -> str:
     return " ".join(WORDS[(seed * 7 + i * (seed + 1)) % len(WORDS)] for i in range(words))
 
 
-def questions(template: str, *, words: int) -> list[list[list[dict[str, str]]]]:
-    """The two orders of one pair, each with a conversation per principle."""
-    first, second, prompt = text(words, 1), text(words, 2), text(words // 3, 3)
+def asked(template: str, *, words: int) -> list[tuple[list[list[dict[str, str]]], bool]]:
+    """The questions about one pair in the calls that a judging run makes of them, and whether a call's beginning is
+    shared."""
+    from annotation.asking import Question
+    from annotation.questions import TEMPLATES
+    from workers.judging import grouped
+
+    wording = TEMPLATES[template]
+    prompt, sides = text(words // 3, 3), (text(words, 1), text(words, 2))
     principles = [f"The AI should {text(8, seed)}." for seed in range(4, 4 + PRINCIPLES)]
-    return [
-        [
-            [
-                {"role": "system", "content": SYSTEM},
-                {
-                    "role": "user",
-                    "content": TEMPLATES[template].format(prompt=prompt, principle=principle, a=a, b=b),
-                },
-            ]
-            for principle in principles
-        ]
-        for a, b in ((first, second), (second, first))
-    ]
+    questions = [Question(1, number, swapped) for swapped in (False, True) for number in range(PRINCIPLES)]
+
+    def conversation(one: Question) -> list[dict[str, str]]:
+        a, b = sides[::-1] if one.swapped else sides
+        assert one.principle_id is not None
+        return wording.ask(prompt=prompt, a=a, b=b, principle=principles[one.principle_id])
+
+    return [([conversation(one) for one in some], is_shared) for some, is_shared in grouped(wording, questions)]
 
 
-def run(backend: Any, *, words: int, rounds: int) -> dict[str, dict[str, float]]:
+def run(backend: Any, template: str, *, words: int, rounds: int) -> dict[str, float]:
     import numpy as np
     import torch
 
     cuda = backend.network.device.type == "cuda"
-    results: dict[str, dict[str, float]] = {}
     tokens = backend.wording.options(OPTIONS)
-    for template in TEMPLATES:
-        orders = questions(template, words=words)
-        answers: dict[str, list[Any]] = {}
+    calls = asked(template, words=words)
+    every = [question for some, _ in calls for question in some]
+    answers: dict[str, list[Any]] = {}
 
-        def single(orders: list[Any] = orders, answers: dict[str, list[Any]] = answers) -> None:
-            """What one would write at first: tokenize, call, softmax, one question after the other."""
-            answers["single"] = []
-            with torch.inference_mode():
-                for order in orders:
-                    for question in order:
-                        ids = torch.tensor([backend.wording.prompt(question)], device=backend.network.device)
-                        last = backend.network(ids, logits_to_keep=1).logits[0, -1].float().softmax(-1)
-                        answers["single"].append([float(sum(last[token] for token in ids)) for ids in tokens])
+    def single() -> None:
+        """What one would write at first: tokenize, call, softmax, one question after the other."""
+        answers["single"] = []
+        with torch.inference_mode():
+            for question in every:
+                ids = torch.tensor([backend.wording.prompt(question)], device=backend.network.device)
+                last = backend.network(ids, logits_to_keep=1).logits[0, -1].float().softmax(-1)
+                answers["single"].append([float(sum(last[token] for token in ids)) for ids in tokens])
 
-        def batched(orders: list[Any] = orders, answers: dict[str, list[Any]] = answers) -> None:
-            both = [question for order in orders for question in order]
-            answers["batched"] = [one.probabilities for one in backend.choose(both, options=OPTIONS)]
+    def batched() -> None:
+        answers["batched"] = [one.probabilities for one in backend.choose(every, options=OPTIONS)]
 
-        def engine(orders: list[Any] = orders, answers: dict[str, list[Any]] = answers) -> None:
-            told = [backend.choose_after_prefix(order, options=OPTIONS) for order in orders]
-            answers["engine"] = [one.probabilities for order in told for one in order]
+    def engine() -> None:
+        told = [
+            (backend.choose_after_prefix if is_shared else backend.choose)(some, options=OPTIONS)
+            for some, is_shared in calls
+        ]
+        answers["engine"] = [one.probabilities for some in told for one in some]
 
-        ways: dict[str, Callable[[], None]] = {"single": single, "batched": batched, "engine": engine}
-        backend.choose(orders[0][:1], options=OPTIONS)  # Warm.
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, act in ways.items():
-                seconds[name].append(timed(act, cuda=cuda))
-        for name in ("batched", "engine"):  # Quick and wrong would be worth nothing.
-            np.testing.assert_allclose(answers[name], answers["single"], atol=2e-2 if cuda else 1e-5)
-        median = {name: statistics.median(values) for name, values in seconds.items()}
-        n = 2 * PRINCIPLES
-        results[template] = {
-            "judgements_per_s": round(n / median["engine"], 1),
-            "ratio": round(median["single"] / median["engine"], 2),
-            "ratio_of_batches_alone": round(median["single"] / median["batched"], 2),
-            "tokens": len(backend.wording.prompt(orders[0][0])),
-        }
-    return results
+    ways: dict[str, Callable[[], None]] = {"single": single, "batched": batched, "engine": engine}
+    backend.choose(every[:1], options=OPTIONS)  # Warm.
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    read: dict[str, int] = {}
+    for _ in range(rounds):
+        for name, act in ways.items():
+            before = backend.spent
+            seconds[name].append(timed(act, cuda=cuda))
+            read[name] = backend.spent - before
+    for name in ("batched", "engine"):  # Quick and wrong would be worth nothing.
+        np.testing.assert_allclose(answers[name], answers["single"], atol=2e-2 if cuda else 1e-5)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    alone = sum(len(backend.wording.prompt(question)) for question in every)
+    return {
+        "judgements_per_s": round(len(every) / median["engine"], 1),
+        "ratio": round(median["single"] / median["engine"], 2),
+        "ratio_of_batches_alone": round(median["single"] / median["batched"], 2),
+        "reading": round(alone / read["engine"], 2),
+        "tokens": round(alone / len(every)),
+    }
 
 
 def main() -> int:
@@ -111,13 +111,17 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a smaller model; ends within 30 s")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--shape", choices=sorted(SHAPES), help="default: small; tiny with --quick")
+    parser.add_argument("--words", type=int, default=LENGTH, help=f"of each candidate; default: {LENGTH}")
     options = parser.parse_args()
     shape = options.shape or ("tiny" if options.quick else "small")
     set_up()
+    from annotation.questions import TEMPLATES
+
     with tempfile.TemporaryDirectory() as folder:
         make_model(Path(folder), shape, device=options.device)
         backend = load(Path(folder), device=options.device)
-        results = run(backend, words=120, rounds=3)
+        rounds = 3 if options.quick else 5
+        results = {name: run(backend, name, words=options.words, rounds=rounds) for name in TEMPLATES}
     report = {
         "name": "judging",
         "figure": results["principle-last"]["judgements_per_s"],

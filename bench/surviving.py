@@ -1,6 +1,6 @@
 """Do runs survive? kill -9 in the middle of a run of 200 prompts x 4, and a broker that loses everything.
 
-    python -m bench.surviving [--rounds N] [--quick] [--brokers filesystem,redis,rabbitmq] [--engine NAME] [--seed N]
+    python -m bench.surviving [--rounds N] [--quick] [--brokers filesystem,redis,rabbitmq] [--engine NAME] [--tokens N]
 
 Real workers, real brokers, the product's own lease and sweep. In each round a run is asked for, and at a random moment
 between a tenth and two thirds of it one thing happens: the worker is killed with its children and started again, its
@@ -10,7 +10,8 @@ once, and the run final within 60 seconds of the restart. `made again` counts ca
 cost time, and are stored once.
 
 The engine is `stand-in`, which generates without a model and writes down everything that it makes, or `tiny`: the
-product's own, with a small random model that is made for it.
+product's own, with a small random model that is made for it and writes `--tokens` tokens per candidate. The 60 seconds
+hold for a run that takes less: what was left of it is in them.
 
 `--quick` does one round of what needs no waiting for a lease, on the queue of folders.
 """
@@ -42,7 +43,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMPTS, EACH = 200, 4
 # Seconds per prompt: a run takes some seconds, so that there is a middle.
 PACE = 0.01
-# Of each candidate that the tiny model makes.
+# Of each candidate that the tiny model makes, unless --tokens says otherwise.
 TOKENS = 32
 # The promise, in seconds after the restart.
 PROMISE = 60.0
@@ -76,7 +77,7 @@ class StandIn:
     include = ("--include", "bench.surviving_engine")
     environment: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tokens: int = TOKENS) -> None:
         self.folder = folder
 
     def set_up(self) -> None:
@@ -96,8 +97,8 @@ class Tiny:
     include = ()
     NAME = "tiny"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "models"
+    def __init__(self, folder: Path, tokens: int = TOKENS) -> None:
+        self.folder, self.tokens = folder / "models", tokens
         self.environment = {"PLUMBLINE_MODELS": os.fspath(self.folder)}
 
     def set_up(self) -> None:
@@ -119,7 +120,7 @@ class Tiny:
     def parameters(self, name: str) -> dict[str, Any]:
         from annotation.generating import GenerationPlan
 
-        return GenerationPlan(models=(self.NAME,), n=EACH, max_tokens=TOKENS, pairing="none").as_parameters()
+        return GenerationPlan(models=(self.NAME,), n=EACH, max_tokens=self.tokens, pairing="none").as_parameters()
 
     def made(self, name: str) -> int | None:
         return None
@@ -265,13 +266,19 @@ def ringing_to(one: Broker) -> Iterator[None]:
 
 
 def on_broker(
-    name: str, harms: tuple[str, ...], rounds: int, database: str, seed: int, kind: str = "stand-in"
+    name: str,
+    harms: tuple[str, ...],
+    rounds: int,
+    database: str,
+    seed: int,
+    kind: str = "stand-in",
+    tokens: int = TOKENS,
 ) -> Iterator[Row]:
     """The rows of one broker, each as soon as it is known."""
     dice = random.Random(f"{seed} {name}")
     folder = Path(tempfile.mkdtemp(prefix="surviving-"))
     one = broker(name, folder / "broker")
-    engine = ENGINES[kind](folder)
+    engine = ENGINES[kind](folder, tokens)
     worker = Worker(one, engine, database, folder / "worker.log")
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -301,6 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--brokers", default="filesystem,redis,rabbitmq")
     parser.add_argument("--engine", choices=ENGINES, default="stand-in")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help=f"per candidate, with --engine tiny; {TOKENS}")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     names = ["filesystem"] if asked.quick else asked.brokers.split(",")
@@ -317,7 +325,7 @@ def main(arguments: list[str] | None = None) -> int:
             if missing(name):
                 print(missing(name))
                 continue
-            for row in on_broker(name, harms, rounds, database, asked.seed, asked.engine):
+            for row in on_broker(name, harms, rounds, database, asked.seed, asked.engine, asked.tokens):
                 rows.append(row)
                 middle = statistics.median(row.seconds)
                 again = "–" if row.made_again is None else row.made_again
