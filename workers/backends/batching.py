@@ -10,10 +10,10 @@ import torch
 from workers.backends.decoding import is_out_of_memory
 from workers.backends.primitives import Beat, CannotAnswer
 
-# What one pass may hold: on a CPU no more than its caches like. Too much is found out by running out of memory, and
-# then it is less for good.
+# What one pass may hold: on a CPU no more than its caches like (docs/performance.md). Too much is found out by running
+# out of memory, and then it is less for good.
 ROWS = 32
-TOKENS = {"cuda": 32_768, "cpu": 2_048}
+TOKENS = {"cuda": 32_768, "cpu": 1_024}
 
 T = TypeVar("T")
 

@@ -173,8 +173,7 @@ class Local(Batched):
         def ask(places: Sequence[int]) -> list[Choice]:
             batch: dict[str, Any] = left_padded([rows[place] for place in places], device=self.network.device)
             if after:
-                seen = torch.ones(len(places), shared, dtype=torch.long, device=self.network.device)
-                batch["attention_mask"] = torch.cat([seen, batch["attention_mask"]], dim=1)
+                batch["attention_mask"] = self._mask_after(shared, batch["attention_mask"])
                 batch["position_ids"] = batch["position_ids"] + shared
                 batch["past_key_values"] = Cache(layers=list(after))
             logits = self.network(**batch, use_cache=bool(after), logits_to_keep=1).logits[:, -1].float()
@@ -185,6 +184,23 @@ class Local(Batched):
             return [Choice(row.copy()) for row in told]
 
         return self.in_batches(rows, ask, beat, shared=shared)
+
+    def _mask_after(self, shared: int, own: torch.Tensor) -> torch.Tensor:
+        """What each row may see after a shared beginning; own (n_rows, width) is 1 where a row has tokens.
+
+        Where every layer sees everything before it, the mask is made once, as the numbers that attention adds; each
+        layer would else turn it into them again. Other kinds of attention make theirs from (n_rows, shared + width).
+        """
+        config = self.network.config.get_text_config()
+        seen = own.new_ones(len(own), shared)
+        kinds = set(getattr(config, "layer_types", None) or [])
+        if getattr(config, "sliding_window", None) or not kinds <= {"full_attention"}:
+            return torch.cat([seen, own], dim=1)
+        width = own.shape[1]
+        before = torch.ones(width, width, dtype=torch.bool, device=own.device).tril()
+        may = torch.cat([seen.bool()[:, None].expand(-1, width, -1), before & own.bool()[:, None]], dim=-1)
+        hidden = torch.finfo(self.network.dtype).min
+        return torch.zeros(may.shape, dtype=self.network.dtype, device=own.device).masked_fill(~may, hidden)[:, None]
 
     # ---- generate --------------------------------------------------------------------------------------------------
 
