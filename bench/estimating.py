@@ -90,7 +90,8 @@ def one_run(project: Any, kind: str, number: int, dice: random.Random) -> Any:
     from annotation.asking import JudgingPlan
     from annotation.generating import GenerationPlan
 
-    tag, plan = f"{kind} {number}", None
+    tag = f"{kind} {number}"
+    plan: starting.Plan
     if kind == "judging":
         make_pairs(project, tag, dice.randint(130, 260), dice)
         plan = JudgingPlan(model=NAME, asks=("overall",), tag=tag)
