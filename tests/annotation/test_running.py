@@ -159,7 +159,9 @@ def test_what_needed_no_work_is_no_part_of_the_pace(held):
     assert pace() == (True, 10)
 
 
-def test_after_fifty_units_the_estimate_is_made_again_and_kept(held):
+def test_after_fifty_units_the_estimate_is_made_again_and_kept(held, monkeypatch):
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)  # However busy the machine is.
     hold = held(total=1000, estimate={"seconds": 30.0})
     hold.beat(progress=0)
     hold.beat(progress=8)
@@ -170,7 +172,7 @@ def test_after_fifty_units_the_estimate_is_made_again_and_kept(held):
     hold.beat(progress=58)
     estimate = Run.objects.get(pk=hold.run.pk).estimate
     # 942 are left at ten a second, and eight seconds are over.
-    assert estimate["early_seconds"] == pytest.approx(102, abs=2)
+    assert estimate["early_seconds"] == pytest.approx(102.2)
     assert estimate["seconds"] == 30.0
     hold.beat(progress=500)
     assert Run.objects.get(pk=hold.run.pk).estimate == estimate
