@@ -160,13 +160,13 @@ def test_what_needed_no_work_is_no_part_of_the_pace(held):
 
 
 def test_after_fifty_units_the_estimate_is_made_again_and_kept(held, monkeypatch):
+    hold = held(total=1000, estimate={"seconds": 30.0})
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)  # However busy the machine is.
-    hold = held(total=1000, estimate={"seconds": 30.0})
     hold.beat(progress=0)
     hold.beat(progress=8)
     hold.run.pace_since -= timedelta(seconds=5)
-    hold.run.claimed_at -= timedelta(seconds=8)
+    hold.run.claimed_at = now - timedelta(seconds=8)
     hold.beat(progress=57)
     assert "early_seconds" not in Run.objects.get(pk=hold.run.pk).estimate
     hold.beat(progress=58)
