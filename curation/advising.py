@@ -64,7 +64,7 @@ def _held(found: Curve, budget: int) -> Drawn:
         dots=[],
         at=_at(budget, count),
         across=_across(count),
-        up=[(f"{100 - 100 * share:.1f}", f"{share:.0%}") for share in (0.5, 1.0)],
+        up=[(f"{100 - 100 * share:.1f}", f"{100 * share:.0f} %") for share in (0.5, 1.0)],
         name=f"How much of what all {count:,} pairs say so many of them hold: taken by gain, and by chance.",
     )
 
@@ -75,7 +75,7 @@ def _scores(measured: Mapping[int, float], count: int, budget: int) -> Drawn | N
         return None
     most = max(count, *measured)
     sizes = [max(1, round(most * step / 40)) for step in range(1, 41)]
-    sizes = sorted({size for size in sizes if size >= min(measured)})
+    sizes = sorted({min(measured), *(size for size in sizes if size >= min(measured))})
     values = [fitted.at(size) for size in sizes]
     low, high = min(*values, *measured.values()), max(*values, *measured.values())
     span = high - low or 1.0

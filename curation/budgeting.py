@@ -104,7 +104,7 @@ def advice(found: Curve, *, budget: int, measured: Mapping[int, float]) -> list[
     if not found.points:
         return ["No two pairs differ in these vectors, so that no subset says more than another."]
     count = found.points[-1].pairs
-    said = [f"{pairs:,} pairs hold {share:.0%}" for share, pairs in found.enough if pairs < count]
+    said = [f"{pairs:,} pairs hold {100 * share:.0f} %" for share, pairs in found.enough if pairs < count]
     lines = [f"Of what all {count:,} say, {_listed(said)}."] if said else []
     if 0 < budget < count:
         sizes = [one.pairs for one in found.points]
@@ -112,7 +112,9 @@ def advice(found: Curve, *, budget: int, measured: Mapping[int, float]) -> list[
             float(np.interp(budget, [0, *sizes], [0.0, *(getattr(one, name) for one in found.points)]))
             for name in ("share", "by_chance")
         )
-        lines.append(f"{budget:,} by gain hold about {ours:.0%}; drawn by chance they would hold {chance:.0%}.")
+        lines.append(
+            f"{budget:,} by gain hold about {100 * ours:.0f} %; drawn by chance they would hold {100 * chance:.0f} %."
+        )
     if measured:
         lines.append(_about_scores(learned(measured), count=count, budget=budget, measured=measured))
     return lines

@@ -55,7 +55,7 @@ def test_advice_says_what_the_budget_holds_and_what_scores_say_of_it(found):
     drawn, _ = found
     text = " ".join(advice(drawn, budget=50, measured={}))
     pairs = dict(drawn.enough)[0.9]
-    assert f"{pairs} pairs hold 90%" in text
+    assert f"{pairs} pairs hold 90 %" in text
     assert "50 by gain hold about" in text
     assert "budget" not in advice(drawn, budget=0, measured={})[0]
     scored = advice(drawn, budget=50, measured={10: 0.5, 20: 0.55, 40: 0.58, 80: 0.6})[-1]
