@@ -28,7 +28,7 @@ def by_the_kernel(points, places):
 
 def eagerly(points, budget):
     """Greedy by trying every vector at every step."""
-    taken = []
+    taken: list[int] = []
     for _ in range(budget):
         gains = {
             place: round(by_the_kernel(points, [*taken, place]) - by_the_kernel(points, taken), 10)
