@@ -297,10 +297,10 @@ def measure(*, port: int, server: int, people: list[tuple[int, str]], warm_up: f
     clients = context.Process(target=drive, args=(there, port, ready, warm_up, seconds))
     clients.start()
     assert here.recv() == "started"
-    web, database, busy = family(server), family(_postmaster()), busy_seconds()
+    web, database, busy = family(server), family(postmaster()), busy_seconds()
     before = cpu_seconds(web), cpu_seconds(database)
     tally: Tally = here.recv()
-    database = family(_postmaster())
+    database = family(postmaster())
     used = cpu_seconds(web) - before[0], cpu_seconds(database) - before[1]
     foreign = busy_seconds() - busy - sum(used) - tally.cpu
     clients.join()
@@ -326,7 +326,7 @@ def _missing(keys: list[str]) -> int:
     return len(keys) - Judgement.objects.filter(key__in=keys).count()
 
 
-def _postmaster() -> int:
+def postmaster() -> int:
     from config import embedded
 
     return int((embedded.cluster().data / "postmaster.pid").read_text().split("\n", 1)[0])
