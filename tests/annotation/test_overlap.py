@@ -38,9 +38,10 @@ def test_the_overlap_is_exact_whatever_happens() -> None:
     assert log.disconnects > 50
     assert log.swept > 20
     assert log.repeated > 20
-    # Which candidate stands left is drawn evenly: chi-square with one degree of freedom, p > 0.001.
+    # Which candidate stands left is drawn evenly. Nobody seeds this draw, so only what chance does once in a million
+    # runs is called a fault (chi-square, one degree of freedom); test_blindness.py is strict, with a seed.
     straight = found.judgements - found.swapped
-    assert (found.swapped - straight) ** 2 / found.judgements < 10.83
+    assert (found.swapped - straight) ** 2 / found.judgements < 23.93
 
 
 def test_without_locks_and_constraints_the_same_harness_finds_faults() -> None:
