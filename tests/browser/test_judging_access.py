@@ -37,6 +37,10 @@ KINDS = [
     "shortcuts",
     "skip",
     "training",
+    "paused",
+    "offline",
+    "flag",
+    "account",
 ]
 
 
@@ -106,6 +110,25 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
             page.keyboard.press({"guideline": "g", "shortcuts": "?", "skip": "s"}[kind])
         if kind == "guideline":
             expect(page.locator("#guideline table")).to_be_visible()
+        if kind == "paused":
+            page.locator("[data-act=pause]").click()
+            expect(page.locator("#paused")).to_be_visible()
+        if kind == "offline":
+            page.route("**/judge", lambda route: route.abort())
+            for _ in range(2):
+                press_and_go_on(page, "t", "Space", "2", "Enter")
+            expect(page.locator("#judging")).not_to_have_attribute("aria-busy", "true")
+            for key in ("t", "Space", "2", "Enter"):
+                page.keyboard.press(key)
+            expect(page.locator("#waiting")).to_be_visible()
+        if kind == "flag":
+            page.keyboard.press("f")
+            page.keyboard.press("1")
+            page.keyboard.press("f")
+            expect(page.locator("[aria-checked=true]")).to_be_visible()
+        if kind == "account":
+            page.locator("[popovertarget=menu-account]").click()
+            expect(page.locator("#menu-account")).to_be_visible()
         return page
 
     return opened
@@ -122,7 +145,8 @@ def test_no_barrier_and_no_sideways_scrolling(every_kind: Callable[[str], Page],
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(50)
-            result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+            asked = "{ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }"
+            result = page.evaluate(f"axe.run(document, {asked})")
             for violation in result["violations"]:
                 places = [" ".join(map(str, node["target"])) for node in violation["nodes"]][:4]
                 found.append(f"{kind} {scheme} {width}: {violation['id']}: {places}")
@@ -149,3 +173,83 @@ def test_targets_are_large_enough_and_named(enter: Any, alice: Any, make_pair: A
         ".filter(([, r]) => r.width > 0 && r.top >= 0 && (r.width < 24 || r.height < 24)).map(([html]) => html)"
     )
     assert small == []
+
+
+# ---- what axe-core cannot see ---------------------------------------------------------------------------------------
+
+WHERE = """() => {
+  const e = document.activeElement, named = e.getAttribute('aria-label') || e.textContent;
+  return e === document.body ? '' : e.id || e.name || e.dataset.act || named.trim().slice(0, 40);
+}"""
+
+
+def test_the_focus_goes_through_the_page_as_it_is_read(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
+    """Top bar, prompt, A, B, the answers, reasons, send: nothing is left out, nothing catches the focus."""
+    project.guideline = Guideline.objects.create(project=project, version=1, text="Be fair.", html="<p>Be fair.</p>")
+    project.save()
+    make_pair()
+    page = enter(alice, JUDGE)
+    stops: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(WHERE))
+        if not stops[-1] or stops.count(stops[0]) > 1:
+            break
+    wanted = ["Go to the pair", "Plumbline, projects", "Everyday help", "guideline", "shortcuts", "pause"]
+    wanted += ["prompt", "prompt-body", "body-a", "link", "diff", "raw", "invisible", "turn", "body-b"]
+    wanted += ["verdict", "Skip S", "Flag F", "tag", "note", "Submit ↵"]
+    seen = [stop for stop in stops if stop in wanted]
+    assert [stop for n, stop in enumerate(seen) if stop not in seen[:n]] == wanted
+    assert len(stops) < 60, "The way through the page ends: nothing keeps the focus."
+
+
+def test_dialogs_keep_the_focus_and_give_it_back(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    page.locator("[data-act=shortcuts]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        inside = "!document.activeElement.closest('dialog') && document.activeElement !== document.body"
+        assert not page.evaluate(inside), "Nothing behind a dialog takes the focus."
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.act") == "shortcuts"
+
+
+def test_what_happens_is_said(enter: Any, alice: Any, make_pair: Any) -> None:
+    """Status messages reach a screen reader without the focus: saved and next, an error, a state of the draft."""
+    for _ in range(3):
+        make_pair()
+    page = enter(alice, JUDGE)
+    status, alert = page.locator("[role=status][data-live]"), page.locator("[role=alert]")
+    page.keyboard.press("Enter")
+    expect(alert).to_have_text("Choose an answer first")
+    assert page.evaluate("document.activeElement.name") == "verdict", "The focus stands where the error is mended."
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    expect(status).to_contain_text("Saved: A better")
+    expect(status).to_contain_text("Pair 2.")
+    expect(alert).to_have_text("")
+    page.context.set_offline(True)
+    page.keyboard.press("3")
+    expect(status).to_have_text("Offline: kept here, 1 waiting")
+
+
+MOVING = """() => [...document.querySelectorAll('*')].filter(e => {
+  const s = getComputedStyle(e), longest = t => Math.max(...t.split(',').map(parseFloat));
+  return longest(s.transitionDuration) > .01 || (s.animationName !== 'none' && longest(s.animationDuration) > .01);
+}).length"""
+
+
+def test_who_wants_no_motion_gets_none(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair(first="Long.\n\n" + "A paragraph.\n\n" * 200)
+    page = enter(alice, JUDGE)
+    assert page.evaluate(MOVING) > 0, "Without this the rest says nothing."
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVING) == 0
+    page.locator("#body-a").focus()
+    page.keyboard.press("j")
+    # It has arrived with the key: nothing glides.
+    place = page.evaluate("document.querySelector('#body-a').scrollTop + scrollY")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('#body-a').scrollTop + scrollY") == place
