@@ -125,6 +125,18 @@ class SettingsForm(ProjectForm):
         widget=forms.Textarea(attrs={"rows": 8}),
         help_text="What may have decided, one per line. They stand beside every pair.",
     )
+    machine_reasons = forms.ChoiceField(
+        label="Reasons that machines wrote",
+        choices=Project.MachineReasons,
+        help_text="For the candidate that was preferred, and never before the answer is saved. A judging run with "
+        "rationales writes them.",
+    )
+    control_share = forms.FloatField(
+        label="Share of answers for which none is shown",
+        min_value=0,
+        max_value=0.9,
+        help_text="0.2 is one in five, drawn at random. Only against these can be measured what the reasons change.",
+    )
     lease_minutes = forms.IntegerField(
         label="Minutes a pair stays reserved",
         min_value=1,

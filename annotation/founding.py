@@ -26,6 +26,8 @@ SETTINGS = (
     "rationale_policy",
     "votes_policy",
     "tags",
+    "machine_reasons",
+    "control_share",
     "lease_minutes",
     "gold_round",
     "gold_pass",
@@ -202,6 +204,8 @@ def _validate(project: Project) -> None:
             f"A gold round has up to 200 pairs, of which as many or fewer must be right; not {project.gold_pass} of "
             f"{project.gold_round}."
         )
+    if not 0 <= project.control_share <= 0.9:
+        raise Refused(f"The share without machine reasons is 0 to 0.9, not {project.control_share}.")
     if not 0 <= project.gold_rate <= 0.5:
         raise Refused(f"The share of gold pairs is 0 to 0.5, not {project.gold_rate}.")
     others = {field.name for field in Project._meta.fields} - {*SETTINGS, "slug"}

@@ -146,6 +146,15 @@ def wording_of(*, project: Project, name: str) -> Wording:
     return Wording(found.name, found.label, found.parts["text"])
 
 
+def is_open(label: str, *, project: Project) -> bool:
+    """Whether a rationale template, by its name with its version, asks for reasons without giving the verdict away.
+
+    Its texts then call the first candidate A and the second B. False for one that is not known here.
+    """
+    named = label.rpartition("-")[0]
+    return any(one.is_open for one in versions_of(project=project, kind=RATIONALE, name=named) if one.label == label)
+
+
 def uses_of(*, project: Project, kind: str) -> dict[str, int]:
     """By label, how many judges are named with a version, or how many rationales were written with it."""
     if kind == JUDGE:

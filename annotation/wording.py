@@ -138,6 +138,7 @@ PHRASES = {
     "key_principles": _("By principle"),
     "key_diff": _("Compare words"),
     "key_turn": _("Swap sides"),
+    "key_reasons": _("Machine reasons"),
     "key_raw": _("Raw text"),
     "key_invisible": _("Invisible characters"),
     "key_down": _("Scroll down"),

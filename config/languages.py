@@ -19,6 +19,7 @@ TRANSLATED = (
     "allauth.",
     "annotation.views.judging.",
     "annotation.views.answers.",
+    "annotation.views.offers.",
     "annotation.views.entrances.",
     "annotation.views.languages.",
     "annotation.views.errors.",

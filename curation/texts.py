@@ -213,6 +213,8 @@ def _asked(prompt: pa.ListArray, system: pa.Array) -> pa.ListArray:
 
 # The reason of judgement j: its own before one that came for its annotator and pair, a person's before a model's. What
 # a machine wrote counts only as the reason of the verdict that it explains, and never where it was given the verdict.
+# Where that has no words: what its annotator made of a machine's reason for the side that they still prefer, their edit
+# of it or what they agreed with; of several, the one that the largest share of its readers agrees with.
 _REASON = """
     LEFT JOIN LATERAL (
         SELECT r.text, r.tags FROM rationale r
@@ -223,7 +225,19 @@ _REASON = """
         ORDER BY r.judgement_id IS NULL,
                  array_position(ARRAY['edited', 'human', 'imported', 'machine']::varchar[], r.source), r.id
         LIMIT 1
-    ) r ON true
+    ) own ON true
+    LEFT JOIN LATERAL (
+        SELECT coalesce(e.text, m.text) AS text
+        FROM offer o JOIN reaction x ON x.offer_id = o.id JOIN rationale m ON m.id = x.rationale_id
+        LEFT JOIN rationale e ON e.id = x.edited_id
+        WHERE coalesce(own.text, '') !~ '\\S' AND o.pair_id = a.pair_id AND o.annotator_id = j.annotator_id
+          AND x.choice IN ('accepted', 'ticked', 'edited')
+          AND j.verdict = 'prefer' AND (j.strength > 0) = (o.side = 'first')
+        ORDER BY (SELECT avg((z.choice IN ('accepted', 'ticked'))::int) FROM reaction z
+                  WHERE z.rationale_id = m.id) DESC, m.id
+        LIMIT 1
+    ) agreed ON true
+    CROSS JOIN LATERAL (SELECT coalesce(agreed.text, own.text) AS text, own.tags) r
 """
 
 

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from curation.views import (
     adjudication,
+    anchoring,
     board,
     difficulty,
     drafts,
@@ -57,6 +58,7 @@ report_urls: list[URLPattern] = [
         representativeness.representativeness,
         name="representativeness",
     ),
+    path("p/<slug:slug>/reports/anchoring", anchoring.anchoring, name="anchoring"),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]
 

@@ -7,6 +7,7 @@ from annotation.models.events import Event
 from annotation.models.guidelines import Guideline, GuidelinePrinciple, GuidelineReading, Principle
 from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
 from annotation.models.language_models import LanguageModel
+from annotation.models.offers import Offer, Reaction
 from annotation.models.pairs import Pair
 from annotation.models.parts import Part
 from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
@@ -30,6 +31,7 @@ __all__ = [
     "JudgeTemplate",
     "Judgement",
     "LanguageModel",
+    "Offer",
     "Pair",
     "Part",
     "Principle",
@@ -38,6 +40,7 @@ __all__ = [
     "Prompt",
     "Rationale",
     "RationaleTemplate",
+    "Reaction",
     "Role",
     "Run",
     "Scale",

@@ -80,6 +80,9 @@ class Judgement(models.Model):
     swapped = models.BooleanField()
     # Whether the annotator let the sides change places on the screen while judging: both views were seen then.
     turned = models.BooleanField(default=False, db_default=False)
+    # Whether a machine's reason about this pair had been shown to its annotator before. A trigger sets it, whoever
+    # writes the row: after an undo, in an edit, in another slot.
+    saw_machine = models.BooleanField(default=False, db_default=False)
     # Visible, not idle time in milliseconds; empty where unknown.
     active_ms = models.PositiveIntegerField(null=True, blank=True)
     first_key_ms = models.PositiveIntegerField(null=True, blank=True)

@@ -47,6 +47,11 @@ class Project(models.Model):
         SAMPLE = "sample", "Asked for a sample"
         ALL = "all", "Asked for every pair"
 
+    class MachineReasons(models.TextChoices):
+        OFF = "off", "Never shown"
+        ONE = "one", "One after the answer is saved: accept, edit or reject"
+        SEVERAL = "several", "Several after the answer is saved: tick those that fit"
+
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     description = models.TextField(blank=True, default="")
@@ -60,6 +65,12 @@ class Project(models.Model):
     rationale_policy = models.CharField(max_length=8, choices=RationalePolicy, default=RationalePolicy.OPTIONAL)
     votes_policy = models.CharField(max_length=8, choices=VotesPolicy, default=VotesPolicy.OFF)
     tags = models.JSONField(default=default_tags, blank=True)
+    # Whether annotators see reasons that machines wrote, never before their own answer is saved; and for which share of
+    # the answers nothing is shown, so that what the reasons change can be measured.
+    machine_reasons = models.CharField(
+        max_length=7, choices=MachineReasons, default=MachineReasons.OFF, db_default=MachineReasons.OFF
+    )
+    control_share = models.FloatField(default=0.2, db_default=0.2)
     # The share of gold pairs among those that are handed out, unseen as such.
     gold_rate = models.FloatField(default=0.0)
     # Gold pairs to judge before anything else, and how many must be right; 0: no such round.
@@ -92,6 +103,10 @@ class Project(models.Model):
             models.CheckConstraint(condition=models.Q(overlap__gte=1, overlap__lte=50), name="project_overlap_1_to_50"),
             models.CheckConstraint(
                 condition=models.Q(gold_rate__gte=0, gold_rate__lte=0.5), name="project_gold_rate_0_to_half"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(control_share__gte=0, control_share__lte=0.9),
+                name="project_control_share_0_to_9_tenths",
             ),
             models.CheckConstraint(
                 condition=models.Q(gold_pass__lte=models.F("gold_round")), name="project_gold_pass_within_round"

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import judging, recalling, rendering, typesetting
+from annotation import judging, offering, recalling, rendering, typesetting
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, verdict_in_words
 from annotation.assigning import Handed
@@ -64,6 +64,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
         "q": asked,
         "verdict": kind,
         "counts": None,
+        "waiting": offering.waiting(annotator=me),
         "editable": me.project.state != Project.State.CLOSED,
     }
     return TemplateResponse(request, "judging/answers.html", context)
@@ -86,6 +87,7 @@ def _row(judgement: Judgement, *, scale: int) -> dict[str, Any]:
         "tags": why.tags if why else [],
         "flags": [Flag(flag).label for flag in judgement.flags],
         "revision": judgement.revision,
+        "saw_machine": judgement.saw_machine,
         "at": judgement.created_at,
     }
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, guiding, judging
+from annotation import assigning, calibrating, guiding, judging, offering
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
@@ -96,6 +96,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "counts": counts_shown(today=at.today, done=at.done, left=left),
         "queue": None if items else _why_nothing(me),
         "echo": "",
+        "waiting": offering.draw(annotator=me),
         "editing": False,
         **extra,
     }

@@ -17,6 +17,7 @@ from annotation.running import Hold, request_run
 from curation.inline import run_here
 from curation.measuring import (
     agreement,
+    anchoring,
     difficulty,
     discretion,
     diversity,
@@ -28,6 +29,7 @@ from curation.measuring import (
     rewards,
 )
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
+from curation.measuring.anchoring import AnchoringRequest
 from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
@@ -47,6 +49,7 @@ __all__ = [
     "MEASURES",
     "NO_STRENGTHS",
     "AgreementRequest",
+    "AnchoringRequest",
     "DifficultyRequest",
     "DiscretionRequest",
     "DiversityRequest",
@@ -103,6 +106,13 @@ MEASURES: dict[str, Measure] = {
         people.execute,
         people.report,
         people.as_text,
+    ),
+    "anchoring": Measure(
+        "what machine reasons change after the lock, against the control",
+        AnchoringRequest,
+        anchoring.execute,
+        anchoring.report,
+        anchoring.as_text,
     ),
     "representativeness": Measure(
         "whom the people stand for, against a declared target",

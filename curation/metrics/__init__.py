@@ -5,6 +5,7 @@ from __future__ import annotations
 from curation.metrics import (
     aggregation,
     agreement,
+    anchoring,
     difficulty,
     discretion,
     diversity,
@@ -26,4 +27,5 @@ METRICS: dict[str, Metric] = {
     **diversity.METRICS,
     **people.METRICS,
     **representativeness.METRICS,
+    **anchoring.METRICS,
 }

@@ -17,6 +17,7 @@ Subject = Literal[
     "two principles",
     "group",
     "column",
+    "rationale",
 ]
 # What a function takes first, besides plain labels: their values are names, or numbers in order.
 Values = Literal[
@@ -39,6 +40,8 @@ Values = Literal[
     "texts",
     "judgements",
     "groups",
+    "arms",
+    "reactions",
 ]
 Direction = Literal[
     "higher is more agreement",

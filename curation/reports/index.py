@@ -13,6 +13,7 @@ from curation import judges, scoreboard
 from curation.listing import AGREEMENT
 from curation.measuring.storing import latest, whole_runs
 from curation.models import Measurement
+from curation.reports import anchoring
 from curation.reports.words import number, percent
 
 
@@ -47,6 +48,7 @@ REPORTS = (
         "Whom do the people stand for, and what would the target say?",
         "representativeness",
     ),
+    ReportPage("anchoring", "Anchoring", "anchoring", "What do reasons that machines wrote change?", "anchoring"),
     ReportPage("judges", "Judges", "judges", "How far can each judge be trusted?", ""),
 )
 
@@ -126,6 +128,10 @@ def _representativeness(project: Project, run: Run) -> str:
     return f"The people are {distance.value:.2f} away from the target, where 0 is like it and 1 nothing in common."
 
 
+def _anchoring(project: Project, run: Run) -> str:
+    return anchoring.finding(run)
+
+
 def _judges(project: Project, run: Run) -> str:
     said = scoreboard.finding(scoreboard.rows(judges.judge_reports(project=project)))
     if said is None:
@@ -146,6 +152,7 @@ _FINDINGS: dict[str, Callable[[Project, Run], str]] = {
     "discretion": _discretion,
     "difficulty": _difficulty,
     "people": _people,
+    "anchoring": _anchoring,
     "judges": _judges,
     "representativeness": _representativeness,
 }

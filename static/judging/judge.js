@@ -119,7 +119,7 @@ async function sendEdit(f) {
   if (status !== 200) return notSent(status, data);
   store.drop(draftName(at.item.assignment)); at.unsaved = false; passed.set({ text: phrase('saved_as', { answer: data.saved.text }) }); location.assign(cfg.answers);
 }
-function settle(one, data) { dequeue(one); store.drop(draftName(one.assignment)); add(data.item); counts(data.counts); }
+function settle(one, data) { dequeue(one); store.drop(draftName(one.assignment)); add(data.item); counts(data.counts); dispatchEvent(new Event('judged')); }
 function offerKept() { stand({ about: 'kept', kind: 'kept', text: phrase('text_kept'), kept: true }); }
 /* The guideline has a new version since this page was loaded. */
 function newGuideline(id) { if (id && cfg.guidelineId && String(id) !== cfg.guidelineId) stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }

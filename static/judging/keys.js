@@ -59,3 +59,5 @@ Object.assign(ACTS, { usual_keys: () => { own = {}; store.drop('keys'); build();
 const sw = $('[data-single]');
 if (sw) { sw.checked = single; sw.addEventListener('change', () => { single = sw.checked; store.set('single', single); }); }
 list();
+/* A part that is not on every page brings its own key. */
+export function bringKey(k, act) { USUAL[k] = act; NAMED.push(act); build(); list(); }

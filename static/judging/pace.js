@@ -9,7 +9,7 @@ const IDLE = 60000, STRETCH = 50 * 60000;
 export const clock = {
   ms: 0, since: 0, running: false, firstKey: null,
   lap() { const now = performance.now(); if (clock.running) { const more = Math.min(now - clock.since, IDLE); clock.ms += more; rest(more, now - clock.since); } clock.since = now; },
-  turn() { clock.lap(); clock.running = document.visibilityState === 'visible' && document.hasFocus() && !$('#paused').open; },
+  turn() { clock.lap(); clock.running = document.visibilityState === 'visible' && document.hasFocus() && !$('#paused[open], #after[open]'); },
   reset() { clock.turn(); clock.ms = 0; clock.firstKey = null; },
   value() { clock.lap(); return Math.round(clock.ms); },
 };

@@ -17,6 +17,8 @@ SENT = {
     "rationale_policy": "optional",
     "votes_policy": "off",
     "tags": "Correctness\nTone",
+    "machine_reasons": "off",
+    "control_share": "0.2",
     "lease_minutes": "30",
     "gold_round": "0",
     "gold_pass": "0",
@@ -107,3 +109,16 @@ def test_judging_is_paused_resumed_and_closed_by_button(sign_in: Any, lead: Any,
         assert button in page
     wrong = client.post(f"{url}/state", {"act": "pause"}, follow=True)
     assert b"is not possible while the project is closed" in wrong.content
+
+
+def test_machine_reasons_are_turned_on_with_their_control(sign_in: Any, lead: Any, project: Any) -> None:
+    client = sign_in(lead)
+    url = f"/p/{project.slug}/settings"
+    assert b"Share of answers for which none is shown" in client.get(url).content
+    assert client.post(url, {**SENT, "machine_reasons": "several", "control_share": "0.5"}).status_code == 302
+    project.refresh_from_db()
+    assert (project.machine_reasons, project.control_share) == ("several", 0.5)
+    for wrong in ({"machine_reasons": "before"}, {"control_share": "0.95"}, {"control_share": "-0.1"}):
+        assert client.post(url, {**SENT, **wrong}).status_code == 422
+    project.refresh_from_db()
+    assert (project.machine_reasons, project.control_share) == ("several", 0.5)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error, Page, expect
 
-from annotation.models import Judgement, Rationale
+from annotation.models import Judgement, Offer, Rationale
 from tests.browser.sitting import JUDGE, as_read, press_and_go_on
+from tests.machines import explain, turn_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -32,6 +33,8 @@ def test_nothing_about_the_pair_reaches_the_browser(
         "is_gold": True,
         "split": "canary-split",
     }
+    # Machine reasons are on, for half of the answers; they wait behind a button that nobody presses here.
+    turn_on(project, control_share=0.5)
     for n in range(8):
         pair = as_read(make_pair(**{**hidden, "external_id": f"canary-id-{n}"}))
         pair.prompt.meta, pair.prompt.source, pair.prompt.tags = (
@@ -48,6 +51,8 @@ def test_nothing_about_the_pair_reaches_the_browser(
             assignment=slot, annotator=bob, key=key, verdict="tie", strength=0, swapped=False
         )
         Rationale.objects.create(pair=pair, annotator=bob, judgement=judgement, text="canary-rationale")
+        for side in ("first", "second"):
+            explain(pair, side, "canary-machine", template="canary-template-1")
     seen: list[bytes] = []
     page = enter(alice)
     page.on("response", lambda r: seen.append(f"{r.url} {json.dumps(r.all_headers())}".encode() + r.body()))
@@ -62,7 +67,8 @@ def test_nothing_about_the_pair_reaches_the_browser(
     told = b"".join(seen)
     assert len(seen) > 12
     assert b"What is 1 plus 1?" in told
-    for secret in (b"canary", b"swapped", b"gold", b"bob@", b"first_id", b'"first"'):
+    assert Offer.objects.filter(is_control=False, shown_at=None).exists()
+    for secret in (b"canary", b"is_control", b"control_share", b"swapped", b"gold", b"bob@", b"first_id", b'"first"'):
         assert secret not in told.replace(b"/static/", b""), secret
 
 

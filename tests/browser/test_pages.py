@@ -109,7 +109,7 @@ CASES = [
 ]
 CASES += [
     Case(report, state=state, arguments=IN_A_PROJECT)
-    for report in ("agreement_report", "discretion", "people_report")
+    for report in ("agreement_report", "discretion", "people_report", "anchoring")
     for state in ("empty", "measured")
 ]
 CASES += [
@@ -259,6 +259,7 @@ def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         measuring.AgreementRequest(bootstrap=50),
         measuring.DiscretionRequest(bootstrap=50, resamples=10),
         measuring.PeopleRequest(bootstrap=50, resamples=10),
+        measuring.AnchoringRequest(bootstrap=50),
     ):
         measuring.measure(project=project, asked=asked)
 

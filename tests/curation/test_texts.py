@@ -11,7 +11,7 @@ from annotation.models import Assignment, Judgement, Rationale, Run
 from curation.export.records import Broken
 from curation.selecting import Voices
 from curation.texts import read as ask
-from curation.texts import rows_of, said_of
+from curation.texts import rows_of, said_of, with_reason
 
 
 def read(pairs, **changes):
@@ -124,3 +124,76 @@ def test_a_machines_reason_is_that_of_the_verdict_it_explains_and_never_one_that
         made.append(pair.pk)
     found = said_of(np.array(made), voices=Voices(kind="judge"), shown=str, using=connection)
     assert [[one.reason for one in row] for row in found] == [[reason] for *_, reason in cases]
+
+
+def test_a_reason_that_was_agreed_with_stands_in_for_an_own_one(project, alice, bob, make_pair):
+    """Of several ticked the one that most readers agree with; an own sentence first; never for the other side."""
+    from annotation import offering
+    from annotation.models import Annotator, Offer, Rationale
+    from tests.machines import explain, judge, turn_on
+
+    turn_on(project, "several")
+    pair = make_pair()
+    liked, less = explain(pair, text="Liked by both."), explain(pair, text="Liked by one.")
+    own = {}
+    for who, fits in ((alice, {liked.pk, less.pk}), (bob, {liked.pk})):
+        own[who] = judge(who, pair)
+        seat = Annotator.objects.select_related("project").get(pk=who.pk)
+        offering.draw(annotator=seat)
+        offer = offering.show(annotator=seat)
+        places = [place for place, number in enumerate(offer.rationales) if number in fits]
+        offering.tick(annotator=seat, number=offer.pk, ticked=places)
+
+    def told():
+        [said] = said_of(np.array([pair.pk]), voices=Voices(), shown=str, using=connection)
+        first, second = with_reason(project=project, voices=Voices(), using=connection)
+        return [one.reason for one in said], [one.tags for one in said], (first.tolist(), second.tolist())
+
+    assert told() == (["Liked by both."] * 2, [[], []], ([pair.pk], []))
+    # Tags are kept beside it; a sentence of one's own comes first.
+    mine = Rationale.objects.create(pair=pair, annotator=alice, judgement=own[alice], tags=["tone"])
+    assert told()[:2] == (["Liked by both."] * 2, [["tone"], []])
+    mine.text = "My own."
+    mine.save()
+    assert told()[0] == ["My own.", "Liked by both."]
+    # Bob prefers the other side now: what he ticked was for the first.
+    own[bob].is_current = False
+    own[bob].save()
+    type(own[bob]).objects.create(
+        assignment=own[bob].assignment,
+        annotator=bob,
+        key="00000000-0000-4000-8000-000000000009",
+        revision=2,
+        verdict="prefer",
+        strength=-1,
+        swapped=False,
+    )
+    assert told()[0] == ["My own.", ""]
+    assert Offer.objects.count() == 2
+
+
+def test_an_edit_stays_the_reason_when_only_the_strength_changes(project, alice, make_pair):
+    from annotation import offering
+    from annotation.models import Annotator, Judgement
+    from tests.machines import explain, judge, turn_on
+
+    turn_on(project)
+    pair = make_pair()
+    explain(pair)
+    before = judge(alice, pair)
+    seat = Annotator.objects.select_related("project").get(pk=alice.pk)
+    offering.draw(annotator=seat)
+    offer = offering.show(annotator=seat)
+    offering.react(annotator=seat, number=offer.pk, choice="edited", text="In my words.")
+    Judgement.objects.filter(pk=before.pk).update(is_current=False)
+    Judgement.objects.create(
+        assignment=before.assignment,
+        annotator=alice,
+        key="00000000-0000-4000-8000-000000000009",
+        revision=2,
+        verdict="prefer",
+        strength=3,
+        swapped=False,
+    )
+    [[said]] = said_of(np.array([pair.pk]), voices=Voices(), shown=str, using=connection)
+    assert said.reason == "In my words."

@@ -111,6 +111,10 @@ def people_of_groups(rng, n):
     return np.where(np.arange(n) % 3 == 0, "a", "b"), rng.choice([0.0, 1.0, NAN], size=n)
 
 
+def arms(values):
+    return lambda rng, n: (rng.choice(values, size=n), rng.random(n) < 0.4)
+
+
 # ---- how they are called --------------------------------------------------------------------------------------------
 
 
@@ -301,6 +305,27 @@ CASES["total_variation"] = Case(
     high=1,
 )
 CASES["group_rates"] = Case(people_of_groups, group_rates, low=0, high=1)
+for name in ("anchoring_revision", "anchoring_agreement"):
+    CASES[name] = Case(arms([0.0, 1.0, NAN]), plain(name, least=1), low=-1, high=1)
+CASES["anchoring_reason"] = Case(
+    arms([0.0, 12.0, 200.0, NAN]),
+    lambda *rows: METRICS["anchoring_reason"].function(*rows, least=1, rng=np.random.default_rng(0), resamples=20),
+    low=-200,
+    high=200,
+)
+CASES["reaction_rate"] = Case(
+    lambda rng, n: (rng.choice(["accepted", "edited", "rejected"], size=n),),
+    lambda choice: METRICS["reaction_rate"].function(choice, of="accepted", least=1),
+    low=0,
+    high=1,
+)
+CASES["edit_size"] = Case(lambda rng, n: (holed(rng, rng.random(n)),), plain("edit_size"), low=0, high=1)
+CASES["agreed_share"] = Case(
+    lambda rng, n: (rng.integers(0, 3, size=n), rng.random(n) < 0.5),
+    lambda *rows: METRICS["agreed_share"].function(*rows, n_rationales=3),
+    low=0,
+    high=1,
+)
 CASES["raked_rate"] = Case(people_of_groups, raked, low=0, high=1)
 
 every_case = pytest.mark.parametrize("name", CASES)

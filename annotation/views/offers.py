@@ -1,0 +1,129 @@
+"""Reasons that machines wrote, once an answer is saved: how many wait, one of them, and what its reader makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotation import offering, typesetting
+from annotation.access import membership_for
+from annotation.answering import Unfit, sides, verdict_in_words
+from annotation.errors import Refused
+from annotation.models import Annotator, Offer, Reaction
+from annotation.views.items import as_json, is_fetch, redirect_after_post, whole
+from annotation.views.judging import signed_in
+
+# What the page's button “Edit” sends: open the text, and store nothing yet.
+OPEN_EDIT = "edit"
+
+
+@require_POST
+@signed_in
+def draw(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the page asks after an answer is saved: how many reasons there are to look at."""
+    return as_json({"waiting": offering.draw(annotator=membership_for(request.user, slug))})
+
+
+@require_http_methods(["GET", "POST"])
+@signed_in
+def reasons(request: HttpRequest, slug: str) -> HttpResponse:
+    """The latest reason that waits; POST says what I make of it."""
+    me = membership_for(request.user, slug)
+    if request.method == "GET":
+        return _shown(request, me, offering.show(annotator=me))
+    try:
+        if request.POST.get("choice") == OPEN_EDIT:
+            return _shown(request, me, offering.show(annotator=me, number=whole(request, "offer")), is_editing=True)
+        said = _react(request, me)
+    except Refused as error:
+        return _refused(request, me, error)
+    if is_fetch(request):
+        return as_json({"said": said, "waiting": offering.waiting(annotator=me)})
+    messages.success(request, said)
+    return redirect_after_post("reasons", slug)
+
+
+def _react(request: HttpRequest, me: Annotator) -> str:
+    """Store what was chosen, and say it in words."""
+    number, sent = whole(request, "offer"), request.POST
+    took = whole(request, "active_ms") if sent.get("active_ms", "").isdecimal() else None
+    if sent.get("choice") == Reaction.Choice.TICKED:
+        places = [int(place) if place.isdecimal() and len(place) < 4 else -1 for place in sent.getlist("tick")]
+        stored = offering.tick(annotator=me, number=number, ticked=places, active_ms=took)
+        fit = sum(one.choice == Reaction.Choice.TICKED for one in stored)
+        return _("Saved: %(fit)d of %(all)d fit.") % {"fit": fit, "all": len(stored)}
+    offering.react(
+        annotator=me, number=number, choice=sent.get("choice", ""), text=sent.get("text", ""), active_ms=took
+    )
+    words = {
+        Reaction.Choice.ACCEPTED: _("Saved: accepted."),
+        Reaction.Choice.EDITED: _("Saved: your version."),
+        Reaction.Choice.REJECTED: _("Saved: rejected."),
+    }
+    return words[Reaction.Choice(sent["choice"])]
+
+
+def _refused(request: HttpRequest, me: Annotator, error: Refused) -> HttpResponse:
+    field = error.field if isinstance(error, Unfit) else ""
+    status = 422 if field else 409
+    if is_fetch(request):
+        body = {"error": str(error), "waiting": offering.waiting(annotator=me), **({"field": field} if field else {})}
+        return as_json(body, status)
+    if not field or not request.POST.get("offer", "").isdecimal():
+        messages.error(request, str(error))
+        return redirect_after_post("reasons", me.project.slug)
+    offer = offering.show(annotator=me, number=whole(request, "offer"))
+    return _shown(request, me, offer, is_editing=field == "text", error=str(error), status=status)
+
+
+def _shown(
+    request: HttpRequest,
+    me: Annotator,
+    offer: Offer | None,
+    *,
+    is_editing: bool = False,
+    error: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """A page of its own, or for the script the part that goes into its dialog."""
+    context: dict[str, Any] = {
+        "project": me.project,
+        "me": me,
+        "guideline": me.project.guideline,
+        "counts": None,
+        "offer": offer,
+        "left": offering.waiting(annotator=me),
+        "is_editing": is_editing,
+        "error": error,
+    }
+    if offer is not None:
+        context |= _pair(offer, scale=me.project.scale)
+        context["text"] = request.POST.get("text") or context["reasons"][0].text
+    template = "judging/_after.html" if is_fetch(request) else "judging/after.html"
+    return TemplateResponse(request, template, context, status=status)
+
+
+def _pair(offer: Offer, *, scale: int) -> dict[str, Any]:
+    """The pair as its annotator judged it, the preferred candidate first, and the reasons."""
+    judgement, pair = offering.standing(offer), offer.pair
+    if typesetting.typeset_pairs(pairs=[pair.pk]):
+        for text in (pair.prompt, pair.first, pair.second):
+            text.refresh_from_db(fields=["html", "renderer"])
+    a, b = sides(pair.first, pair.second, swapped=judgement.swapped)
+    preferred_is_a = (offer.side == "first") != judgement.swapped
+    said = verdict_in_words(
+        verdict=judgement.verdict, strength=judgement.strength, swapped=judgement.swapped, skip_reason="", scale=scale
+    )
+    return {
+        "prompt": pair.prompt,
+        "a": a,
+        "b": b,
+        "preferred": "A" if preferred_is_a else "B",
+        "said": said,
+        "reasons": offering.reasons(offer, swapped=judgement.swapped),
+    }
