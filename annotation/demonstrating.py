@@ -22,7 +22,7 @@ import numpy as np
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation import guiding, registering, simulating
+from annotation import guiding, registering, simulating, simulating_reasons
 from annotation.asking import Answer, JudgingPlan, Question, record_answers
 from annotation.errors import Refused
 from annotation.founding import found_project
@@ -98,7 +98,9 @@ def load_demo(*, now: datetime | None = None) -> Demo:
         description="A project to try things out. Its judgements are simulated: no person made them.",
     )
     project.is_demo, project.seed = True, SEED
-    project.save(update_fields=["is_demo", "seed"])
+    # A larger control than usual, so that so few judgements say something.
+    project.machine_reasons, project.control_share = Project.MachineReasons.ONE, 0.35
+    project.save(update_fields=["is_demo", "seed", "machine_reasons", "control_share"])
     annotator = _account(ANNOTATOR, "Demo Annotator")
     Annotator.objects.create(project=project, user=annotator, role=Role.ANNOTATOR, name=str(annotator))
 
@@ -107,6 +109,7 @@ def load_demo(*, now: datetime | None = None) -> Demo:
     import_pairs(project=project, path=FOLDER / "pairs.jsonl", actor=lead)
     _simulate(project, guideline, now)
     _simulate_judges(project, guideline)
+    _simulate_reasons(project)
     record(act="demo.load", subject=project.slug, command=COMMAND, project=project)
     project.refresh_from_db()
     return Demo(project, lead, annotator, is_new=True)
@@ -233,6 +236,14 @@ def _simulate_judges(project: Project, guideline: Guideline) -> None:
     for who in told["judges"]:
         given = {key: value for key, value in who.items() if key not in ("note", "asks")}
         _let_judge(project, guideline, simulating.SimulatedJudge(**given, asks=tuple(who["asks"])))
+
+
+def _simulate_reasons(project: Project) -> None:
+    """What a machine might have written, and what its simulated readers made of it."""
+    latent = {row["item_id"]: row for row in _lines("pairs.jsonl")}
+    sentences = json.loads((FOLDER / "annotators.json").read_text(encoding="utf-8"))["rationales"]
+    simulating_reasons.write(project=project, latent=latent, sentences=sentences, command=COMMAND)
+    simulating_reasons.read(project=project)
 
 
 def _let_judge(project: Project, guideline: Guideline, who: simulating.SimulatedJudge) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import Counter
 from datetime import timedelta
 from io import StringIO
@@ -12,7 +13,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation import demonstrating, registering
+from annotation import demonstrating, judging, offering, registering
+from annotation.answering import Answer
 from annotation.demonstrating import ANNOTATOR, LEAD, SLUG, load_demo
 from annotation.errors import Refused
 from annotation.models import (
@@ -21,10 +23,12 @@ from annotation.models import (
     JudgeAnswer,
     Judgement,
     LanguageModel,
+    Offer,
     Pair,
     PrincipleVote,
     Project,
     Rationale,
+    Reaction,
     Role,
     Run,
     User,
@@ -79,7 +83,31 @@ def test_every_judgement_is_simulated_and_says_so(demo):
     assert len(names) >= 5
     assert all(name.startswith("Simulated ") for name in names)
     # No person wrote these reasons for these judgements.
-    assert set(Rationale.objects.values_list("source", flat=True)) == {"imported"}
+    assert set(Rationale.objects.values_list("source", flat=True)) == {"imported", "machine", "edited"}
+    assert not Rationale.objects.exclude(annotator__is_simulated=True).exists()
+
+
+def test_its_machine_reasons_are_simulated_and_a_newcomer_is_offered_one(demo):
+    """For either side of every pair; a third of the simulated answers are controls; nobody changed a judgement."""
+    machine = Rationale.objects.filter(source="machine")
+    assert machine.count() == 2 * Pair.objects.count()
+    assert set(machine.values_list("annotator__is_simulated", "run__result__simulated")) == {(True, True)}
+    assert machine.filter(text__regex=r"\S").count() == machine.count()
+    arms = Counter(Offer.objects.values_list("is_control", flat=True))
+    assert sum(arms.values()) == Judgement.objects.by_people().current().filter(verdict="prefer").count()
+    assert 0.25 < arms[True] / sum(arms.values()) < 0.45
+    assert arms[True] >= 30
+    assert set(Reaction.objects.values_list("choice", flat=True)) == {"accepted", "edited", "rejected"}
+    assert not Judgement.objects.filter(saw_machine=True).exists()
+    me = Annotator.objects.select_related("project").get(user__email=ANNOTATOR)
+    waits = 0
+    for _ in range(5):
+        item = judging.hand_out(user_id=me.user_id, slug=SLUG)[0]
+        answer = Answer(assignment_id=item.assignment_id, key=uuid.uuid4(), verdict="prefer", strength=2)
+        judging.submit(user_id=me.user_id, project=me.project, answer=answer)
+        waits = offering.draw(annotator=me)
+    assert waits == Offer.objects.filter(annotator=me, is_control=False).count()
+    assert Offer.objects.filter(annotator=me).count() == 5
 
 
 def test_every_kind_of_answer_occurs_and_some_give_reasons(demo):
@@ -197,10 +225,10 @@ def test_the_command_loads_measures_and_says_what_it_did(db):
     out = StringIO()
     call_command("load_demo", stdout=out)
     assert out.getvalue().startswith("Loaded: project 'demo'")
-    assert list(Run.objects.filter(kind="measurement").values_list("state", flat=True)) == ["done", "done"]
+    assert list(Run.objects.filter(kind="measurement").values_list("state", flat=True)) == ["done"] * 3
     call_command("load_demo", stdout=out)
     assert "Already there: project 'demo'" in out.getvalue()
-    assert Run.objects.filter(kind="measurement").count() == 2
+    assert Run.objects.filter(kind="measurement").count() == 3
 
 
 def test_the_reports_have_figures_on_the_first_start(db, client):

@@ -23,7 +23,7 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from refusal
         if demo.is_new:
             # Curation stands above this room: it is called by its command's name, not by import.
-            for measure in ("agreement", "discretion"):
+            for measure in ("agreement", "discretion", "anchoring"):
                 call_command("measure", measure, project=demo.project.slug, stdout=StringIO())
         if options["verbosity"]:
             self.stdout.write(
