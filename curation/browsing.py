@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.db import connection
-from django.db.models import Prefetch
+from django.db.models import Exists, OuterRef, Prefetch
 
 from annotation.errors import Refused
-from annotation.models import Judgement, Pair, Project, Rationale, Span
-from curation import haste
-from curation.dimensions import READINGS, Dimension, Filter, Order, dimensions, shown, words
-from curation.models import Adjudication, FactsState, Measurement, PairFact
+from annotation.models import Annotator, Judgement, Pair, Principle, Project, Rationale, Span
+from curation import columns, haste
+from curation.dimensions import DIFFICULTY, READINGS, Dimension, Filter, Order, Scope, dimensions, shown, words
+from curation.models import Adjudication, FactsState, Measurement, PairFact, Ruling
 
 PAGE = 50
 # Of one pair; more than that nobody reads there.
@@ -42,7 +43,10 @@ _ROW = (
 
 def state_of(project: Project) -> FactsState | None:
     """The latest gathering, without its columns."""
-    return FactsState.objects.filter(project=project).defer("summary", "columns").first()
+    state = FactsState.objects.filter(project=project).defer("summary", "columns").first()
+    if state is not None:
+        state.project = project
+    return state
 
 
 def dims_of(state: FactsState) -> tuple[Dimension, ...]:
@@ -60,6 +64,38 @@ def count(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> int:
         return int(cursor.fetchone()[0])
 
 
+# A list of more is no list to choose from; an address reaches the others.
+MOST_LISTED = 300
+
+
+def annotators_of(project: Project) -> list[tuple[int, str]]:
+    """Number and name of everybody with a judgement, people and judges, by name."""
+    judged = Judgement.objects.filter(annotator=OuterRef("pk"), is_current=True)
+    found = Annotator.objects.filter(Exists(judged), project=project).order_by("name", "pk")
+    return list(found.values_list("pk", "name")[:MOST_LISTED])
+
+
+def scope_in_words(project: Project, scope: Scope) -> str:
+    """Which pairs a scope leaves, as the end of "Only pairs …".
+
+    Raises:
+        Refused: the project has no such annotator or principle.
+    """
+    said = []
+    if scope.annotator is not None:
+        annotator = Annotator.objects.filter(project=project, pk=scope.annotator).first()
+        if annotator is None:
+            raise Refused(f"This project has no annotator {scope.annotator}.")
+        said.append(f"that {annotator.name} judged")
+    if scope.conflict is not None:
+        shorts = dict(Principle.objects.filter(project=project, pk__in=scope.conflict).values_list("pk", "short"))
+        if len(shorts) < len(scope.conflict):
+            raise Refused(f"This project has no principles {' and '.join(map(str, scope.conflict))}.")
+        one, other = (shorts[number] for number in scope.conflict)
+        said.append(f"on which “{one}” and “{other}” ask for different candidates")
+    return " and ".join(said)
+
+
 def pairs_sql(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> tuple[str, list[Any]]:
     """A query of the numbers of all pairs that pass."""
     condition, params = asked.sql(dims)
@@ -72,32 +108,103 @@ def pairs_sql(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows as dictionaries, and the mark to go on from; empty at the end."""
+    """Rows as dictionaries, and the mark to go on from, empty at the end; `found` counts all pairs that pass."""
 
     rows: list[dict[str, Any]]
     after: str
+    found: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a page ended: the value it was ordered by, the pair, and the version of the facts it was read from."""
+
+    value: float | None
+    pair: int
+    version: int
+
+    @property
+    def text(self) -> str:
+        text = json.dumps([self.value, self.pair, self.version])
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> Mark | None:
+        """None for the first page.
+
+        Raises:
+            Refused: it is not such a mark.
+        """
+        if not text:
+            return None
+        try:
+            value, pair, version = json.loads(base64.urlsafe_b64decode(text[:200] + "=" * (-len(text[:200]) % 4)))
+            if not all(isinstance(one, int) and 0 < one < 2**63 for one in (pair, version)):
+                raise ValueError
+            if value is not None and not abs(float(value)) < 1e12:
+                raise ValueError
+        except (ValueError, TypeError):
+            raise Refused("This address does not say where the next page begins. Go back to the first page.") from None
+        return cls(None if value is None else float(value), pair, version)
 
 
 def page(
-    *, project: Project, asked: Filter, order: Order, dims: Sequence[Dimension], after: str = "", size: int = PAGE
+    *, state: FactsState, asked: Filter, order: Order, dims: Sequence[Dimension], after: str = "", size: int = PAGE
 ) -> Page:
     """One page of the table, from the mark that the page before gave. Pairs that are unknown in the order come last.
+
+    The columns in memory say which pairs, and the database what is known of them. The database says both where the
+    columns cannot: within a scope, or when the facts were gathered anew between two pages. And where nothing is
+    filtered, because an index then serves the usual order with nothing to be read first.
 
     Raises:
         Refused: `after` is not such a mark.
     """
-    mark = _read_mark(after)
-    found: list[tuple[Any, ...]] = []
-    if mark is None or mark[0] is not None:
-        found = _known(project=project, asked=asked, order=order, dims=dims, mark=mark, size=size + 1)
-    if len(found) <= size:
-        rest = mark if mark is not None and mark[0] is None else None
-        found += _unknown(project=project, asked=asked, order=order, dims=dims, mark=rest, size=size + 1 - len(found))
-    one = next(each for each in dims if each.key == order.key)
+    mark, one = Mark.read(after), next(each for each in dims if each.key == order.key)
+    is_indexed = not asked and one == DIFFICULTY
+    held = None if is_indexed or asked.scope or (mark and mark.version != state.version) else columns.of(state)
+    if held is not None:
+        passing = held.passing(asked)
+        pairs = held.page(passing, order=order, bins=one.bins, after=mark.pair if mark else None, size=size + 1)
+        if pairs is not None:
+            there = {row[0]: row for row in _fetch("f.pair_id = ANY(%s)", [state.project_id, pairs], f"f.{one.column}")}
+            # A pair may have gone since.
+            found = [there[pair] for pair in pairs if pair in there]
+            return _page(found, state=state, one=one, dims=dims, size=size, count=int(np.count_nonzero(passing)))
+    found = page_of_the_database(state=state, asked=asked, order=order, dims=dims, mark=mark, size=size + 1)
+    counted = count(project=state.project, asked=asked, dims=dims) if asked else state.pairs
+    return _page(found, state=state, one=one, dims=dims, size=size, count=counted)
+
+
+def _page(
+    found: list[tuple[Any, ...]],
+    *,
+    state: FactsState,
+    one: Dimension,
+    dims: Sequence[Dimension],
+    size: int,
+    count: int,
+) -> Page:
     rows = [_row(dict(zip((*_ROW, "value"), each, strict=True)), dims) for each in found[:size]]
     last = found[size - 1] if len(found) > size else None
-    place = one.column if one.column in _ROW else "judgements"
-    return Page(rows=_with_prompts(rows), after=_mark(last[_ROW.index(place)], last[0]) if last else "")
+    return Page(
+        rows=_with_prompts(rows),
+        after=Mark(None if last[-1] is None else float(last[-1]), last[0], state.version).text if last else "",
+        found=count,
+    )
+
+
+def page_of_the_database(
+    *, state: FactsState, asked: Filter, order: Order, dims: Sequence[Dimension], mark: Mark | None, size: int
+) -> list[tuple[Any, ...]]:
+    """The same rows as the columns give, from the table alone: `_ROW`, and the value of the order."""
+    found: list[tuple[Any, ...]] = []
+    if mark is None or mark.value is not None:
+        found = _known(project=state.project, asked=asked, order=order, dims=dims, mark=mark, size=size)
+    if len(found) < size:
+        rest = mark if mark is not None and mark.value is None else None
+        found += _unknown(project=state.project, asked=asked, order=order, dims=dims, mark=rest, size=size - len(found))
+    return found
 
 
 def _known(
@@ -106,7 +213,7 @@ def _known(
     asked: Filter,
     order: Order,
     dims: Sequence[Dimension],
-    mark: tuple[float | None, int] | None,
+    mark: Mark | None,
     size: int,
 ) -> list[tuple[Any, ...]]:
     one = next(each for each in dims if each.key == order.key)
@@ -117,7 +224,7 @@ def _known(
     follows = ""
     if mark is not None:
         follows = f"AND ({b}, {v}, f.pair_id) {compare} (%s, %s, %s)"
-        params += [one.bin_of(mark[0]), mark[0], mark[1]]
+        params += [one.bin_of(mark.value), mark.value, mark.pair]
     return _fetch(
         f"{condition} AND {b} < {one.bins} {follows} ORDER BY {b} {way}, {v} {way}, f.pair_id {way} LIMIT %s",
         [project.pk, *params, size],
@@ -131,7 +238,7 @@ def _unknown(
     asked: Filter,
     order: Order,
     dims: Sequence[Dimension],
-    mark: tuple[float | None, int] | None,
+    mark: Mark | None,
     size: int,
 ) -> list[tuple[Any, ...]]:
     one = next(each for each in dims if each.key == order.key)
@@ -142,7 +249,7 @@ def _unknown(
     return _fetch(
         f"{condition} AND f.{one.bin_column} = {one.bins} {follows} ORDER BY f.{one.bin_column}, f.{one.column},"
         " f.pair_id LIMIT %s",
-        [project.pk, *params, *([mark[1]] if mark else []), size],
+        [project.pk, *params, *([mark.pair] if mark else []), size],
         "NULL",
     )
 
@@ -155,22 +262,6 @@ def _fetch(rest: str, params: list[Any], value: str) -> list[tuple[Any, ...]]:
             params,
         )
         return list(cursor.fetchall())
-
-
-def _mark(value: Any, pair: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, pair]).encode()).decode().rstrip("=")
-
-
-def _read_mark(text: str) -> tuple[float | None, int] | None:
-    if not text:
-        return None
-    try:
-        value, pair = json.loads(base64.urlsafe_b64decode(text[:200] + "=" * (-len(text[:200]) % 4)))
-        if not isinstance(pair, int) or not 0 < pair < 2**63 or not (value is None or abs(float(value)) < 1e12):
-            raise ValueError
-    except (ValueError, TypeError):
-        raise Refused("This address does not say where the next page begins. Go back to the first page.") from None
-    return (None if value is None else float(value)), pair
 
 
 def _row(found: dict[str, Any], dims: Sequence[Dimension]) -> dict[str, Any]:
@@ -248,7 +339,16 @@ class Opened:
     reasons: list[Rationale]
     measurements: list[Measurement]
     timeline: list[tuple[Any, str]]
-    waits: Adjudication | None
+    adjudications: list[Adjudication]
+
+    @property
+    def waits(self) -> Adjudication | None:
+        return next((one for one in self.adjudications if not one.outcome), None)
+
+    @property
+    def settled(self) -> Adjudication | None:
+        """The latest adjudication that was settled; it has `ruling`, the ruling in force."""
+        return next((one for one in reversed(self.adjudications) if one.outcome), None)
 
 
 def judgements_of(pair: Pair) -> list[Judgement]:
@@ -272,11 +372,13 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         Measurement.objects.filter(pair=pair, run__state="done").select_related("run").order_by("-run__finished_at")
     )
     _mark_haste(pair, judgements)
-    asks = list(pair.adjudications.select_related("asked_by", "adjudicator").order_by("asked_at"))
+    asks = _adjudications(pair)
     timeline = [(pair.created_at, "Imported" if pair.imported_by_id else "Made")]
     timeline += [(one.created_at, f"{one.annotator.name}: {_said(one)}") for one in judgements]
     timeline += [(one.asked_at, "Sent to adjudication") for one in asks]
-    timeline += [(one.settled_at, f"Settled: {one.get_outcome_display()}") for one in asks if one.settled_at]
+    for ruling in (ruling for one in asks for ruling in one.rulings.all()):
+        what = f"Settled: {ruling.get_outcome_display()}" if ruling.outcome else "The decision was taken back"
+        timeline.append((ruling.created_at, what))
     return Opened(
         pair=pair,
         fact=fact,
@@ -290,8 +392,19 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         ),
         measurements=_latest_of_each(list(measured[:200])),
         timeline=sorted(timeline, key=lambda entry: entry[0]),
-        waits=next((one for one in asks if not one.outcome), None),
+        adjudications=asks,
     )
+
+
+def _adjudications(pair: Pair) -> list[Adjudication]:
+    """Every time that the pair was sent, oldest first; each has `ruling`, the ruling in force or None."""
+    rulings = Prefetch("rulings", queryset=Ruling.objects.order_by("revision"))
+    found = pair.adjudications.select_related("asked_by", "adjudicator").prefetch_related(rulings).order_by("asked_at")
+    asks = list(found)
+    for one in asks:
+        last = list(one.rulings.all())[-1:]
+        one.ruling = last[0] if last and last[0].outcome else None  # type: ignore[attr-defined]
+    return asks
 
 
 def _quote(pair: Pair, judgements: Sequence[Judgement]) -> None:

@@ -223,13 +223,69 @@ LONGEST = 2000
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which slots of which dimensions pass: one interval for numbers and counts, a set for categories."""
+class Scope:
+    """Of which pairs the board is drawn at all: every chart then counts these as all pairs.
 
-    passing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    `annotator`: only what this annotator's current judgements are about. `conflict`: only pairs on which these two
+    principles ask for different candidates, the smaller number first.
+    """
+
+    annotator: int | None = None
+    conflict: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.passing)
+        return self.annotator is not None or self.conflict is not None
+
+    @property
+    def query(self) -> str:
+        """As the address has it."""
+        parts = [] if self.annotator is None else [f"annotator={self.annotator}"]
+        return "&".join([*parts, *([] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)])])
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """A condition over f (pair_facts)."""
+        parts, params = [], []
+        if self.annotator is not None:
+            parts.append("%s::bigint = ANY(f.annotators)")
+            params.append(self.annotator)
+        if self.conflict is not None:
+            one, other = self.conflict
+            each = "(%s::bigint = ANY(f.favour_first) AND %s::bigint = ANY(f.favour_second))"
+            parts.append(f"({each} OR {each})")
+            params += [one, other, other, one]
+        return " AND ".join(parts) or "true", params
+
+
+SCOPES = ("annotator", "conflict")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_CONFLICT = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
+
+
+def parse_scope(query: Mapping[str, str]) -> Scope:
+    """Read `annotator=7` and `conflict=3-5` of an address.
+
+    Raises:
+        Refused: it is no number, or not two different ones.
+    """
+    annotator, conflict = query.get("annotator"), query.get("conflict")
+    if annotator is not None and not _NUMBER.fullmatch(annotator):
+        raise Refused(f"annotator is the number of one annotator, not {annotator[:60]!r}.")
+    found = None if conflict is None else _CONFLICT.fullmatch(conflict)
+    if conflict is not None and (found is None or found[1] == found[2]):
+        raise Refused(f"conflict is the numbers of two principles such as 3-5, not {conflict[:60]!r}.")
+    low, high = sorted(int(number) for number in found.groups()) if found else (0, 0)
+    return Scope(None if annotator is None else int(annotator), (low, high) if found else None)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which slots of which dimensions pass, one interval of numbers and counts, a set of categories; and the scope."""
+
+    passing: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    scope: Scope = Scope()
+
+    def __bool__(self) -> bool:
+        return bool(self.passing) or bool(self.scope)
 
     def sql(self, dims: Iterable[Dimension]) -> tuple[str, list[Any]]:
         """A condition over the stored bins of f (pair_facts)."""
@@ -246,11 +302,15 @@ class Filter:
             else:
                 parts.append(f"{column} = ANY(%s::smallint[])")
                 params.append(list(slots))
+        if self.scope:
+            condition, values = self.scope.sql()
+            parts.append(condition)
+            params += values
         return " AND ".join(parts) or "true", params
 
 
 def parse(query: Mapping[str, str], dims: Sequence[Dimension]) -> Filter:
-    """Read the filters of an address: difficulty=0.55..0.97, discretion=conflict,unknown, dissents=1..1.
+    """Read the filters of an address: difficulty=0.55..0.97, discretion=conflict,unknown, dissents=1..1, annotator=7.
 
     Raises:
         Refused: a name is not a dimension, or a value does not fit it, with what would be right.
@@ -258,14 +318,14 @@ def parse(query: Mapping[str, str], dims: Sequence[Dimension]) -> Filter:
     by_key = {one.key: one for one in dims}
     passing = {}
     for key, text in query.items():
-        if key in BESIDES:
+        if key in BESIDES or key in SCOPES:
             continue
         if key not in by_key:
-            raise Refused(f"Unknown filter {key[:60]!r}. Known are {', '.join(by_key)}.")
+            raise Refused(f"Unknown filter {key[:60]!r}. Known are {', '.join((*by_key, *SCOPES))}.")
         slots = _slots(by_key[key], text)
         if len(slots) < by_key[key].slots:
             passing[key] = slots
-    return Filter(passing)
+    return Filter(passing, parse_scope(query))
 
 
 def _slots(one: Dimension, text: str) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from config import processes
 from curation import packing
 from curation.dimensions import OF_THE_PROJECT, Dimension, dimensions, reading_sql
 from curation.inline import run_here
-from curation.models import FactsState, Measurement
+from curation.models import FactsArray, FactsState, Measurement
 from curation.selecting import Voices, tallies_sql
 
 # Measurements of a pair that the board reads, by name: the first that a finished run has.
@@ -127,7 +127,9 @@ def is_stale(state: FactsState) -> bool:
 
 
 def _is_whole_needed(state: FactsState) -> bool:
-    """What moves every pair's percentile, or which pairs there are."""
+    """What moves every pair's percentile, or which pairs there are; and facts from before there were arrays."""
+    if not FactsArray.objects.filter(project=state.project_id, key="pair", version=state.version).exists():
+        return True
     kinds = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT)
     ended = Run.objects.filter(project=state.project_id, kind__in=kinds, finished_at__gt=state.gathered_at)
     return ended.exists()
@@ -203,6 +205,7 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
                 "columns": packed.columns,
             },
         )
+        _keep_arrays(project=project, version=version, packed=packed)
     if not is_part and packed.rows > 10_000:
         # The planner must not go by what the table was before; counts read the index alone where pages are all visible.
         with connection.cursor() as cursor:
@@ -261,6 +264,14 @@ def _let_planner_know() -> None:
     """Many parts go by what it thinks of these tables."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pair, prompt, candidate, assignment, judgement, measurement")
+
+
+def _keep_arrays(*, project: Project, version: int, packed: packing.Packed) -> None:
+    bodies = {"pair": packed.pair.astype("<i8").tobytes()}
+    bodies |= {key: rows.astype("<u4").tobytes() for key, rows in packed.orders.items()}
+    FactsArray.objects.filter(project=project).exclude(key__in=bodies).delete()
+    for key, body in bodies.items():
+        FactsArray.objects.update_or_create(project=project, key=key, defaults={"version": version, "body": body})
 
 
 def _marks(project: Project) -> dict[str, int]:
@@ -339,7 +350,9 @@ _CODE = (
 # One row per pair with votes: principles that favour first and second. People's votes; where there are none, judges'.
 # Several voters on one principle: what more of them say than anything else; otherwise it is indifferent (1.9, 1.3).
 _VOTES = """
-    SELECT pair_id, kind, count(*) FILTER (WHERE says > 0) AS plus, count(*) FILTER (WHERE says < 0) AS minus
+    SELECT pair_id, kind, count(*) FILTER (WHERE says > 0) AS plus, count(*) FILTER (WHERE says < 0) AS minus,
+        coalesce(array_agg(principle_id ORDER BY principle_id) FILTER (WHERE says > 0), '{{}}') AS favour_first,
+        coalesce(array_agg(principle_id ORDER BY principle_id) FILTER (WHERE says < 0), '{{}}') AS favour_second
     FROM (SELECT x.pair_id, n.kind, x.principle_id,
             CASE WHEN count(*) FILTER (WHERE vote = 'first')
                     > greatest(count(*) FILTER (WHERE vote = 'second'), count(*) FILTER (WHERE vote IN {neither}))
@@ -395,10 +408,12 @@ def _write(
         FROM (SELECT j.*, coalesce(weight.w, 1) AS w FROM judgement j LEFT JOIN weight USING (annotator_id)) j
         JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
         WHERE a.project_id = %s AND {whose} AND j.verdict <> 'skip' {some.format("a.pair_id")} GROUP BY a.pair_id),
-    flagged AS (
-        SELECT a.pair_id, count(*) AS flags FROM judgement j JOIN assignment a ON a.id = j.assignment_id
-        WHERE a.project_id = %s AND j.is_current AND j.flags <> '{{}}' {some.format("a.pair_id")} GROUP BY a.pair_id),
-    voted AS (SELECT DISTINCT ON (pair_id) pair_id, plus, minus FROM ({votes}) v ORDER BY pair_id, kind = 'judge'),
+    told AS (
+        SELECT a.pair_id, count(*) FILTER (WHERE j.flags <> '{{}}') AS flags,
+            array_agg(j.annotator_id ORDER BY j.annotator_id) FILTER (WHERE j.verdict <> 'skip') AS annotators
+        FROM judgement j JOIN assignment a ON a.id = j.assignment_id
+        WHERE a.project_id = %s AND j.is_current {some.format("a.pair_id")} GROUP BY a.pair_id),
+    voted AS (SELECT DISTINCT ON (pair_id) * FROM ({votes}) v ORDER BY pair_id, kind = 'judge'),
     loss AS ({losses}),
     margin AS (SELECT pair_id, value AS margin FROM measurement WHERE run_id = %s AND metric = %s),
     shared AS (
@@ -415,13 +430,14 @@ def _write(
             coalesce(v.n_tie, 0) AS n_tie, coalesce(v.n_both_bad, 0) AS n_both_bad, coalesce(v.n_skip, 0) AS skips,
             coalesce(v.n_first + v.n_second + v.n_tie + v.n_both_bad, 0) AS judgements,
             abs(v.strength_sum::float8 / nullif(v.n_strength, 0)) AS strength, g.w0, g.w1, g.w2, g.w3, g.w,
-            l.loss, l.difficulty, m.margin, d.plus, d.minus, coalesce(k.flags, 0) AS flags,
-            coalesce(t.duplicates, 0) AS duplicates
+            l.loss, l.difficulty, m.margin, d.plus, d.minus, coalesce(d.favour_first, '{{}}') AS favour_first,
+            coalesce(d.favour_second, '{{}}') AS favour_second, coalesce(k.flags, 0) AS flags,
+            coalesce(k.annotators, '{{}}') AS annotators, coalesce(t.duplicates, 0) AS duplicates
         FROM pair p JOIN prompt q ON q.id = p.prompt_id JOIN candidate f ON f.id = p.first_id
         JOIN candidate s ON s.id = p.second_id LEFT JOIN tally v ON v.pair_id = p.id
         LEFT JOIN weighed g ON g.pair_id = p.id LEFT JOIN loss l ON l.pair_id = p.id
         LEFT JOIN margin m ON m.pair_id = p.id LEFT JOIN voted d ON d.pair_id = p.id
-        LEFT JOIN flagged k ON k.pair_id = p.id LEFT JOIN texts t ON t.id = p.id
+        LEFT JOIN told k ON k.pair_id = p.id LEFT JOIN texts t ON t.id = p.id
         WHERE p.project_id = %s {some.format("p.id")}),
     derived AS (
         SELECT *, greatest(n_first, n_second, n_tie, n_both_bad) AS most,
@@ -442,14 +458,14 @@ def _write(
             CASE WHEN judgements >= 2 THEN (greatest(w0, w1, w2, w3) + {SHRINK_BY * SHRINK_TO}) / (w + {SHRINK_BY}) END
               AS agreement,
             CASE WHEN judgements >= 1 THEN judgements - most END AS dissents, strength, loss, difficulty, margin,
-            discretion, plus + minus AS n_relevant,
+            discretion, plus + minus AS n_relevant, favour_first, favour_second,
             CASE WHEN discretion = 'consensus' THEN CASE WHEN plus > 0 THEN 1 ELSE -1 END END AS direction,
             CASE WHEN plus IS NULL THEN NULL WHEN discretion <> 'consensus' THEN 0
                  WHEN plus > 0 THEN n_second ELSE n_first END AS arbitrary,
             length_first, length_second,
             CASE majority WHEN 'first' THEN length_first - length_second
                           WHEN 'second' THEN length_second - length_first END AS length_difference,
-            language, source, tag, tags, split, duplicates, flags, is_gold,
+            language, source, tag, tags, split, duplicates, flags, is_gold, annotators,
             CASE WHEN flags > 0 THEN 'flagged' WHEN is_gold THEN 'gold' WHEN duplicates > 0 THEN 'duplicate'
                  ELSE 'plain' END AS marked
         FROM derived),
@@ -486,6 +502,6 @@ def _remove(*, project: Project, which: str, chosen: list[Any]) -> list[tuple[in
 
 
 _NAMES = """project_id, is_excluded, judgements, skips, n_first, n_second, n_tie, n_both_bad, majority, share,
-    item_agreement, entropy, agreement, dissents, strength, loss, difficulty, margin, discretion, n_relevant, direction,
-    arbitrary, length_first, length_second, length_difference, language, source, tag, tags, split, duplicates, flags,
-    is_gold, marked"""
+    item_agreement, entropy, agreement, dissents, strength, loss, difficulty, margin, discretion, n_relevant,
+    favour_first, favour_second, direction, arbitrary, length_first, length_second, length_difference, language, source,
+    tag, tags, split, duplicates, flags, is_gold, annotators, marked"""

@@ -51,6 +51,10 @@ def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
     A filter for what is unknown has no criterion of its own for numbers: `known_…` says it.
     """
     criteria: list[Criterion] = []
+    if asked.scope.annotator is not None:
+        criteria.append(Criterion("annotator", "=", str(asked.scope.annotator)))
+    if asked.scope.conflict is not None:
+        criteria.append(Criterion("conflict", "=", "{}-{}".format(*asked.scope.conflict)))
     for one in dims:
         slots = asked.passing.get(one.key)
         if slots is None or len(slots) == one.slots:

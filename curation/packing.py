@@ -2,6 +2,8 @@
 
 The columns are `PLB1`, the length of the header (4 bytes, little endian), the header as JSON padded to 64 bytes, and
 then one uint8 column per dimension, rows in the order of the plane's x. Both answers are gzip.
+
+Beside them stand arrays that only the server reads: which pair each row is, and the rows in each order of the table.
 """
 
 from __future__ import annotations
@@ -26,22 +28,34 @@ from curation.dimensions import (
     HARD,
     HIGH,
     LOW,
+    ORDERS,
     READING,
     READINGS,
     STRENGTH,
     Dimension,
+    Scope,
 )
 
 FORMAT = "plumbline-board/1"
 
 
+# "PLB1", and how long the header is.
+HEAD = struct.Struct("<4sI")
+
+
 @dataclass(frozen=True)
 class Packed:
-    """`summary` and `columns` are gzip; `rows` counts the pairs in play."""
+    """`summary` and `columns` are gzip; `rows` counts the pairs.
+
+    `pair` is the pair of each row, shape (rows,). `orders` holds for each key of ORDERS but the plane's x, which the
+    rows follow, the rows by value and then by pair, unknown ones last, shape (rows,).
+    """
 
     rows: int
     summary: bytes
     columns: bytes
+    pair: NDArray[np.int64]
+    orders: dict[str, NDArray[np.uint32]]
 
 
 def in_order(dims: Sequence[Dimension], *, has_difficulty: bool) -> list[Dimension]:
@@ -51,20 +65,51 @@ def in_order(dims: Sequence[Dimension], *, has_difficulty: bool) -> list[Dimensi
     return [*first, *(one for one in dims if one.key not in {each.key for each in (*first, READING)}), READING]
 
 
-def pack(*, project: Project, dims: Sequence[Dimension], version: int) -> Packed:
-    """Read the bins of all pairs in play."""
+def pack(*, project: Project, dims: Sequence[Dimension], version: int, scope: Scope | None = None) -> Packed:
+    """Read the bins of all pairs in play, or of those within a scope; then `orders` is empty."""
     names = [one.bin_column for one in dims]
+    sorted_by = [] if scope else [one for one in dims if one.key in ORDERS]
+    condition, params = (scope or Scope()).sql()
+    wanted = ["f.pair_id", *names, *(f"{one.column}::float8" for one in sorted_by)]
     found = arrays.columns(
-        f"SELECT {', '.join(names)} FROM pair_facts WHERE project_id = %s AND NOT is_excluded",
-        [project.pk],
-        dict.fromkeys(names, pa.int16()),
+        f"SELECT {', '.join(wanted)} FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}",
+        [project.pk, *params],
+        {
+            "pair": pa.int64(),
+            **dict.fromkeys(names, pa.int16()),
+            **{f"value_{one.key}": pa.float64() for one in sorted_by},
+        },
     )
-    rows = len(found[names[0]])
+    by_pair = np.argsort(found["pair"], kind="stable")
+    found = {name: column[by_pair] for name, column in found.items()}
+    rows = len(by_pair)
     has_difficulty = bool((found[DIFFICULTY.bin_column] < DIFFICULTY.bins).any())
     ordered = in_order(dims, has_difficulty=has_difficulty)
     # Neighbours in the order of x are alike in nothing else; the column of x itself packs to nothing.
-    order = np.argsort(found[ordered[0].bin_column], kind="stable")
+    x = ordered[0]
+    order = np.argsort(found[x.bin_column] if scope else found[f"value_{x.key}"], kind="stable")
     columns = [np.ascontiguousarray(found[one.bin_column][order], dtype=np.uint8) for one in ordered]
+    body = packed(ordered, columns, version=version)
+    return Packed(
+        rows=rows,
+        summary=body[0],
+        columns=body[1],
+        pair=found["pair"][order],
+        orders={one.key: _places(found[f"value_{one.key}"], order) for one in sorted_by if one != x},
+    )
+
+
+def _places(value: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The rows in the order of `value`, which is sorted by pair; `order` says which of it each row is."""
+    row_of = np.empty(len(order), dtype=np.uint32)
+    row_of[order] = np.arange(len(order), dtype=np.uint32)
+    # Stable, and nan comes last: equal values stay in the order of their pairs.
+    return row_of[np.argsort(value, kind="stable")]
+
+
+def packed(ordered: Sequence[Dimension], columns: Sequence[NDArray[np.uint8]], *, version: int) -> tuple[bytes, bytes]:
+    """The summary and the columns, gzip."""
+    rows = len(columns[0])
     header = {
         "format": FORMAT,
         "version": version,
@@ -77,14 +122,20 @@ def pack(*, project: Project, dims: Sequence[Dimension], version: int) -> Packed
         "edges": {"low": LOW, "high": HIGH, "hard": HARD},
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-(len(text) + 8) % 64)
-    body = b"PLB1" + struct.pack("<I", len(text)) + text + b"".join(column.tobytes() for column in columns)
-    summary = {"header": header, **totals(ordered, columns)}
-    return Packed(
-        rows=rows,
-        summary=gzip.compress(json.dumps(summary, separators=(",", ":"), ensure_ascii=False).encode(), 9, mtime=0),
-        columns=gzip.compress(body, 5, mtime=0),
-    )
+    text += b" " * (-(len(text) + HEAD.size) % 64)
+    body = HEAD.pack(b"PLB1", len(text)) + text + b"".join(column.tobytes() for column in columns)
+    summary = json.dumps({"header": header, **totals(ordered, columns)}, separators=(",", ":"), ensure_ascii=False)
+    return gzip.compress(summary.encode(), 9, mtime=0), gzip.compress(body, 5, mtime=0)
+
+
+def unpacked(columns: bytes) -> dict[str, NDArray[np.uint8]]:
+    """The columns by dimension, each of the shape (rows,); they share one buffer."""
+    body = gzip.decompress(columns)
+    _, length = HEAD.unpack_from(body)
+    header = json.loads(body[HEAD.size : HEAD.size + length])
+    rows = header["rows"]
+    found = np.frombuffer(body, dtype=np.uint8, offset=HEAD.size + length).reshape(len(header["dims"]), rows)
+    return {one["key"]: found[place] for place, one in enumerate(header["dims"])}
 
 
 def totals(ordered: Sequence[Dimension], columns: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:

@@ -24,7 +24,10 @@ FieldKind = Literal["number", "text", "list", "choice", "flag"]
 
 @dataclass(frozen=True)
 class Field:
-    """What can be asked of a pair. `sql` reads p (pair), q (prompt) and v (its tallies: null without judgements)."""
+    """What can be asked of a pair.
+
+    `sql` reads p (pair), q (prompt), v (its tallies: null without judgements) and l.last, the last judgement to count.
+    """
 
     kind: FieldKind
     sql: str
@@ -75,7 +78,7 @@ FIELDS: dict[str, Field] = {
     "flag": Field(
         "list",
         "ARRAY(SELECT unnest(fj.flags) FROM assignment fa JOIN judgement fj ON fj.assignment_id = fa.id"
-        " WHERE fa.pair_id = p.id AND fj.is_current)",
+        " WHERE fa.pair_id = p.id AND fj.is_current AND fj.id <= l.last)",
         "what somebody flagged it as: harmful, personal, identity or other",
         choices=("harmful", "personal", "identity", "other"),
     ),
@@ -83,7 +86,7 @@ FIELDS: dict[str, Field] = {
         "number",
         f"(SELECT count(*) FROM assignment ha JOIN judgement j ON j.assignment_id = ha.id AND j.is_current"
         f" JOIN candidate hf ON hf.id = p.first_id JOIN candidate hs ON hs.id = p.second_id"
-        f" WHERE ha.pair_id = p.id AND j.verdict <> 'skip' AND ({HASTY}))",
+        f" WHERE ha.pair_id = p.id AND j.id <= l.last AND j.verdict <> 'skip' AND ({HASTY}))",
         "how many judgements were given faster than one can read, or with a candidate not seen whole",
     ),
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
@@ -127,6 +130,17 @@ FIELDS |= {
         choices=_READINGS,
     ),
     "first_tag": Field("text", f"coalesce({_fact('tag')}, '')", "facts: the first tag"),
+    "annotator": Field(
+        "list",
+        f"coalesce({_fact('annotators')}, '{{}}')::text[]",
+        "facts: the number of an annotator who judged it",
+    ),
+    "conflict": Field(
+        "list",
+        "ARRAY(SELECT least(a, b) || '-' || greatest(a, b) FROM pair_facts f, unnest(f.favour_first) a,"
+        " unnest(f.favour_second) b WHERE f.pair_id = p.id)",
+        "facts: the numbers of two principles that ask for different candidates, the smaller first: 3-5",
+    ),
 }
 FIELDS |= {
     f"known_{key}": Field("flag", f"({_fact(column)} IS NOT NULL)", f"facts: whether {key} is known: yes or no")
@@ -344,12 +358,14 @@ def tallies_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
 
 
 def pairs_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
-    """FROM and WHERE over all pairs of a project, with p, q and v as the fields read them."""
+    """FROM and WHERE over all pairs of a project, with p, q, v and l as the fields read them."""
     tallies, params = tallies_sql(project=project, voices=voices)
+    # Flags and haste are people's: the last judgement of a release by judges alone says nothing about theirs.
+    is_bounded = voices.through is not None and voices.kind != "judge"
     return (
         f"FROM pair p JOIN prompt q ON q.id = p.prompt_id LEFT JOIN ({tallies}) v ON v.pair_id = p.id"
-        " WHERE p.project_id = %s",
-        [*params, project],
+        " CROSS JOIN (SELECT %s::bigint AS last) l WHERE p.project_id = %s",
+        [*params, voices.through if is_bounded else 2**63 - 1, project],
     )
 
 

@@ -3,7 +3,7 @@
 from curation.models.adjudications import Adjudication, Ruling
 from curation.models.declared import Declared
 from curation.models.embeddings import Embedding
-from curation.models.facts import FactsState, PairFact
+from curation.models.facts import FactsArray, FactsState, PairFact
 from curation.models.held_out import HeldOutLoss, HeldOutTraining
 from curation.models.measurements import Measurement
 from curation.models.releases import Release, Salt
@@ -13,6 +13,7 @@ __all__ = [
     "Adjudication",
     "Declared",
     "Embedding",
+    "FactsArray",
     "FactsState",
     "HeldOutLoss",
     "HeldOutTraining",

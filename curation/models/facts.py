@@ -41,6 +41,9 @@ class PairFact(models.Model):
     # consensus, conflict, indifference; empty without votes. `direction`: 1 for first, -1 for second.
     discretion = models.CharField(max_length=12, blank=True, default="")
     n_relevant = models.IntegerField(null=True)
+    # The numbers of the principles that ask for each of the two, ascending.
+    favour_first = ArrayField(models.BigIntegerField(), default=list, db_default=[])
+    favour_second = ArrayField(models.BigIntegerField(), default=list, db_default=[])
     direction = models.SmallIntegerField(null=True)
     arbitrary = models.IntegerField(null=True)
 
@@ -56,6 +59,8 @@ class PairFact(models.Model):
     duplicates = models.IntegerField()
     flags = models.IntegerField()
     is_gold = models.BooleanField()
+    # The numbers of all whose current judgement says something of the pair, people and judges.
+    annotators = ArrayField(models.BigIntegerField(), default=list, db_default=[])
     marked = models.CharField(max_length=10)
 
     b_difficulty = models.SmallIntegerField(default=0)
@@ -153,3 +158,24 @@ class FactsState(models.Model):
 
     def __str__(self) -> str:
         return f"Facts of {self.project_id}, version {self.version}"
+
+
+class FactsArray(models.Model):
+    """One array beside the board's columns that only the server reads: which pair each row is, and the row numbers in
+    the order of one dimension. Written by curation/gathering.py only; curation/columns.py holds it in memory.
+    """
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="+", db_index=False)
+    # "pair", or the key of a dimension that the table can be sorted by.
+    key = models.CharField(max_length=20)
+    # The version of the facts that it belongs to.
+    version = models.PositiveIntegerField()
+    # Little endian: int64 for pairs, uint32 for rows.
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "facts_array"
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="one_facts_array_per_key")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of the facts of {self.project_id}, version {self.version}"

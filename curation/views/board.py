@@ -18,8 +18,20 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation import access
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, comparing, gathering, keeping
-from curation.dimensions import BESIDES, ORDERS, READINGS, Filter, Order, parse, parse_order, words
+from curation import adjudicating, browsing, comparing, gathering, keeping, packing
+from curation.dimensions import (
+    BESIDES,
+    ORDERS,
+    READINGS,
+    SCOPES,
+    Filter,
+    Order,
+    Scope,
+    parse,
+    parse_order,
+    parse_scope,
+    words,
+)
 from curation.models import FactsState, PairFact, Selection
 
 # So many pairs are gathered while one waits; more are a worker's.
@@ -49,7 +61,19 @@ def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
     if state is None:
         return Filter(), Order()
     texts = {key: query.get(key, "") for key in query}
-    return parse(texts, browsing.dims_of(state)), parse_order(query.get("sort", "-difficulty"))
+    asked = parse(texts, browsing.dims_of(state))
+    # Whom or what this project does not have is not on the list.
+    browsing.scope_in_words(state.project, asked.scope)
+    return asked, parse_order(query.get("sort", "-difficulty"))
+
+
+def _within(project: Project, state: FactsState, scope: Scope) -> dict[str, Any]:
+    """Which pairs the board is drawn of, in words, and how many they are."""
+    if not scope:
+        return {"of": state.pairs}
+    said = browsing.scope_in_words(project, scope)
+    found = browsing.count(project=project, asked=Filter(scope=scope), dims=browsing.dims_of(state))
+    return {"of": found, "scope": scope.query, "scope_says": said}
 
 
 def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
@@ -62,7 +86,7 @@ def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
 def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, Any]:
     asked, order = _asked(state, query)
     dims = browsing.dims_of(state)
-    page = browsing.page(project=project, asked=asked, order=order, dims=dims, after=query.get("after", ""))
+    page = browsing.page(state=state, asked=asked, order=order, dims=dims, after=query.get("after", ""))
     rest = _bare(query, without=("sort", "after", "pair", "v"))
     heads = {
         key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
@@ -72,7 +96,7 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
     return {
         "project": project,
         "page": page,
-        "found": browsing.count(project=project, asked=asked, dims=dims) if asked else state.pairs,
+        "found": page.found,
         "order": order,
         "heads": heads,
         "filter": _bare(query, without=("after", "pair", "v")),
@@ -101,25 +125,30 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     if state is not None:
         asked, _ = _asked(state, request.GET)
         dims = browsing.dims_of(state)
-        context |= _table(project, state, request.GET)
+        context |= _within(project, state, asked.scope) | _table(project, state, request.GET)
+        context["unscoped"] = _bare(request.GET, without=("after", "pair", "v", *SCOPES))
+        context["asked"], context["annotators"] = asked, browsing.annotators_of(project)
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
     return TemplateResponse(request, "board/page.html", context)
 
 
 def _packed(request: HttpRequest, slug: str, part: str, kind: str) -> HttpResponse:
-    """One stored gzip answer. A version never changes, so an address with one may be kept for ever."""
+    """One gzip answer, stored but for a scope. A version never changes, so an address with one may be kept for ever."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    state = FactsState.objects.filter(project=project).only("version", part).first()
+    state = FactsState.objects.filter(project=project).only("version", "values").first()
     if state is None:
         return HttpResponse("The facts have not been gathered yet.", status=409, content_type="text/plain")
-    etag = f'"{project.pk}-{state.version}-{part}"'
+    if strange := sorted({*request.GET} - {"v", *SCOPES}):
+        raise Refused(f"Unknown is {strange[0][:60]!r}. The columns are those of all pairs, or within a scope.")
+    scope = parse_scope(request.GET.dict())
+    etag = f'"{project.pk}-{state.version}-{part}{scope.query and "-" + scope.query}"'
     is_this = request.GET.get("v") == str(state.version)
     answer = HttpResponse(content_type=kind)
     if request.headers.get("If-None-Match") == etag:
         answer.status_code = 304
     else:
-        answer.content = bytes(getattr(state, part))
+        answer.content = _body(project, state, part, scope)
         answer["Content-Encoding"] = "gzip"
     answer["ETag"] = etag
     answer["Cache-Control"] = A_YEAR if is_this else "private, no-cache"
@@ -127,14 +156,25 @@ def _packed(request: HttpRequest, slug: str, part: str, kind: str) -> HttpRespon
     return answer
 
 
+def _body(project: Project, state: FactsState, part: str, scope: Scope) -> bytes:
+    if not scope:
+        return bytes(FactsState.objects.values_list(part, flat=True).get(pk=state.pk))
+    browsing.scope_in_words(project, scope)
+    made = packing.pack(project=project, dims=browsing.dims_of(state), version=state.version, scope=scope)
+    body: bytes = getattr(made, part)
+    return body
+
+
 @require_safe
 @login_required
+@_refusals_are_400
 def summary(request: HttpRequest, slug: str) -> HttpResponse:
     return _packed(request, slug, "summary", "application/json")
 
 
 @require_safe
 @login_required
+@_refusals_are_400
 def columns(request: HttpRequest, slug: str) -> HttpResponse:
     return _packed(request, slug, "columns", "application/octet-stream")
 
@@ -163,6 +203,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
     context = {
         "project": project,
         "section": "board",
+        "scope_says": browsing.scope_in_words(project, asked.scope),
         "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
         "filter": _bare(request.GET, without=("after", "pair", "v")),
         "model": state.model if state else "",
@@ -290,6 +331,8 @@ def _side(request: HttpRequest, project: Project, state: FactsState, side: str) 
     said = [
         f"{d.label.lower()} {words(d, asked.passing[d.key])}" for d in browsing.dims_of(state) if d.key in asked.passing
     ]
+    if asked.scope:
+        said.insert(0, f"pairs {browsing.scope_in_words(project, asked.scope)}")
     return {
         "number": number or "0",
         "name": name,

@@ -4,7 +4,6 @@ import { isSettled, setFilters, settled, start, want } from './cubes.js';
 import { C, theme } from './colours.js';
 import { Cats, Chart, charts, tables } from './charts.js';
 import * as plane from './plane.js';
-import { mathIn } from '../judging/math.js';
 
 const root = $('board'), url = root.dataset;
 const DEFAULT = 3;                                      // the cube that is built first: of the fourth dimension
@@ -75,6 +74,8 @@ async function rest() {
   $('plane-said').textContent = `Density of pairs by ${S.dims[0].label.toLowerCase()} and agreement. ${S.readings.map((R, i) => `${R.name}: ${fmt(H[i + 1])}`).join('. ')}.`;
   for (const form of document.querySelectorAll('input[name=filter]')) form.value = filterQuery();
   $('compare').href = `${url.compare}?filter=${encodeURIComponent(filterQuery())}`;
+  // The rest of the filter goes on to the board of all pairs.
+  if ($('unscope')) $('unscope').search = filterQuery().slice(S.scope.length).replace(/^&/, '');
   if ($('numbers').open) numbers();
   const query = [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
   if (query === loaded) { $('table').classList.remove('busy'); return; }
@@ -128,7 +129,7 @@ async function open(row, isByHand) {
   S.open = back = pair;
   drawer.innerHTML = await response.text();             // the server's own template
   drawer.hidden = false;
-  mathIn(drawer);
+  if (drawer.querySelector('.math')) import('../judging/math.js').then(({ mathIn }) => mathIn(drawer));
   $('table').querySelectorAll('tr.at').forEach(one => one.classList.remove('at'));
   row.classList.add('at');
   plane.ring(Number(row.dataset[S.dims[0].key]), Number(row.dataset.agreement));
@@ -246,6 +247,11 @@ function wire() {
   $('copy').addEventListener('click', async () => {
     try { await navigator.clipboard.writeText(location.href); toast('Link copied.'); } catch { toast('Copying is blocked here: take it from the address bar.'); }
   });
+  $('judged-by')?.addEventListener('submit', event => {
+    event.preventDefault();
+    const kept = filterQuery().split('&').filter(part => part && !part.startsWith('annotator='));
+    location.search = [`annotator=${event.target.elements.annotator.value}`, ...kept].join('&');
+  });
   for (const button of document.querySelectorAll('dialog [data-close]')) button.addEventListener('click', () => button.closest('dialog').close());
   let size = 0;
   addEventListener('resize', () => { cancelAnimationFrame(size); size = requestAnimationFrame(() => { plane.lay(); all(); }); });
@@ -266,8 +272,9 @@ function build() {
   });
 }
 async function begin() {
+  S.scope = url.scope;
   theme();
-  start(url.engine, url.columns, {
+  start({
     ready: ms => { S.loadMs = ms; performance.mark('columns-ready'); $('state').textContent = $('state').dataset.ready; },
     changed: dirty,
     settled: later,

@@ -1,22 +1,22 @@
 /* Cubes from the worker, subtraction here. One request in flight; the latest wish wins. */
 import { S, interval, runs } from './filters.js';
+import { kept, worker } from './ahead.js';
 
 const excluded = dim => (dim === 'plane' ? [0, 1] : [dim]);
 const isValid = c => !!c && S.stamps.every((v, i) => excluded(c.dim).includes(i) || v === c.stamps[i]);
 const X = { cube: null, used: null, wanted: null, inFlight: null, seq: 0, isReady: false, buffers: {} };
-let worker = null, waiters = [], tell = {};
+let waiters = [], tell = {};
 
-/* Start the engine. `on` has ready(ms), changed(), settled(), failed(message). */
-export function start(workerUrl, columnsUrl, on) {
+/* Listen to the engine that ahead.js started. `on` has ready(ms), changed(), settled(), failed(message). */
+export function start(on) {
   tell = on;
-  worker = new Worker(workerUrl);
   worker.onerror = e => tell.failed(`The board could not start: ${e.message}`);
   worker.onmessage = ({ data: m }) => {
     if (m.type === 'error') tell.failed(m.message);
     else if (m.type === 'ready') { X.isReady = true; tell.ready(m.ms); pump(); }
     else arrived(m);
   };
-  worker.postMessage({ type: 'load', url: columnsUrl });
+  for (const event of kept) (event.type === 'error' ? worker.onerror : worker.onmessage)(event);
 }
 function arrived(m) {
   const asked = X.inFlight;

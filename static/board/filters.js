@@ -2,7 +2,7 @@
 
 export const S = {
   dims: [], at: {}, rows: 0, version: 0, readings: [], edges: {},
-  filters: [], stamps: [], totals: [], hist: [], planeTotal: null, planeNow: null, selected: 0,
+  scope: '', filters: [], stamps: [], totals: [], hist: [], planeTotal: null, planeNow: null, selected: 0,
   sort: '-difficulty', colour: 'density', scale: 'all', pin: null, open: null, generation: 0,
 };
 
@@ -86,7 +86,7 @@ function valueOf(d, f) {
 
 /* The filters alone, as the server reads them: one name of a dimension, `replaced`, may say something else. */
 export function filterQuery(replaced = {}) {
-  const parts = [];
+  const parts = S.scope ? [S.scope] : [];
   S.dims.forEach((d, i) => {
     if (d.key in replaced) parts.push(`${d.key}=${encodeURIComponent(replaced[d.key])}`);
     else if (S.filters[i]) parts.push(`${d.key}=${valueOf(d, S.filters[i])}`);

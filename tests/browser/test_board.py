@@ -148,6 +148,47 @@ def test_counts_of_the_page_are_those_of_the_database(enter: Any, lead: Any, pro
         )
 
 
+def test_a_board_of_one_annotator_keeps_to_them_whatever_is_brushed(
+    enter: Any, lead: Any, project: Any, judged: list[Any], crowd: list[Any]
+) -> None:
+    page = enter(lead, f"/p/{project.slug}/board?difficulty=0.3..1")
+    page.wait_for_selector(LIVE)
+    page.locator("#judged-by select").select_option(label="Person 2")
+    page.locator("#judged-by").get_by_role("button", name="Only these").click()
+    page.get_by_text("that Person 2 judged").wait_for()
+    page.wait_for_selector(LIVE)
+    scope = f"annotator={crowd[2].pk}"
+    assert shown(page) == counted(project, f"{scope}&difficulty=0.3..1") > 0
+    page.locator("#clear-all").click()
+    comes_true(page, "() => !location.search.includes('difficulty')")
+    assert scope in page.evaluate("() => location.search")
+    page.wait_for_selector("#table:not(.busy)")
+    assert shown(page) == page.locator("tr[data-pair]").count() == counted(project, scope) == 12
+    assert page.evaluate("() => board.S.rows") == 12
+    page.locator("tr[data-pair] a").first.click()
+    page.locator("#drawer").get_by_text("that Person 2 judged").wait_for()
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Show all pairs").click()
+    page.wait_for_selector(LIVE)
+    assert shown(page) == 30
+
+
+def test_the_columns_are_on_their_way_before_the_board_listens(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    """Whatever the engine says before the modules are there is kept; what goes wrong is said."""
+    page = enter(lead)
+    page.route("**/board/board.js", lambda route: (page.wait_for_timeout(800), route.continue_()))
+    page.goto(f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    assert shown(page) == 30
+    page.unroute_all()
+    page.route("**/board/columns*", lambda route: route.fulfill(status=500, body=""))
+    page.goto(f"/p/{project.slug}/board?dissents=0..1")
+    page.get_by_role("alert").get_by_text("The pairs could not be loaded (500). Reload the page.").wait_for()
+
+
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("query", ["", "?reading=ambiguous&colour=discretion", "?difficulty=unknown"])
 def test_the_board_is_sound_in_its_states(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,3 +145,46 @@ def answer(project: Any, oracle: Any) -> Callable[..., None]:
         record_answers(run=run, judge=judge or oracle, answers=answers)
 
     return store
+
+
+@pytest.fixture
+def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
+    """Forty pairs with 0 to 3 judgements, some with votes and most with a difficulty; their facts are gathered."""
+    from django.utils import timezone
+
+    from annotation.models import Principle, PrincipleVote, Run
+    from curation import gathering
+    from curation.models import Measurement
+
+    draw = random.Random(3)
+    pairs = [make_pair(source=f"s{place % 3}", external_id=f"p-{place}") for place in range(40)]
+    principles = [Principle.objects.create(project=project, key=f"k{n}", short=f"k{n}", text=".") for n in range(2)]
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "difficulty", "model": "tiny"},
+    )  # fmt: skip
+    for place, pair in enumerate(pairs):
+        for who in crowd[: place % 4]:
+            say(who, pair, draw.choice(["first", "first", "second", "tie"]), draw.randint(1, 3))
+        if place % 2:
+            for principle in principles:
+                says = draw.choice(["first", "second", "irrelevant"])
+                PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=principle, vote=says)
+        if place % 5:
+            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=draw.random())
+    gathering.gather_facts(project=project)
+    return pairs
+
+
+def random_filter(draw: random.Random, dims: Any) -> Any:
+    """One to four dimensions, an interval or some values of each; the unknown may be among them."""
+    from curation.dimensions import Filter
+
+    passing = {}
+    for one in draw.sample(list(dims), draw.randint(1, 4)):
+        if one.kind == "category":
+            passing[one.key] = tuple(sorted(draw.sample(range(one.slots), draw.randint(1, one.slots))))
+        else:
+            low = draw.randrange(one.slots)
+            passing[one.key] = tuple(range(low, draw.randint(low + 1, one.slots)))
+    return Filter(passing)

@@ -15,39 +15,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation.errors import Refused
-from annotation.models import Assignment, Event, Principle, PrincipleVote, Run
-from curation import adjudicating, browsing, gathering
+from annotation.models import Annotator, Assignment, Event, Judgement, Principle, Project
+from curation import adjudicating, browsing, gathering, settling
 from curation.dimensions import Filter, Order, parse
-from curation.models import Adjudication, FactsState, Measurement, PairFact, Selection
+from curation.models import Adjudication, FactsState, PairFact, Selection
+from tests.curation.conftest import random_filter
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
-    """Forty pairs with 0 to 3 judgements, some with votes and most with a difficulty; their facts are gathered."""
-    draw = random.Random(3)
-    pairs = [make_pair(source=f"s{place % 3}", external_id=f"p-{place}") for place in range(40)]
-    principles = [Principle.objects.create(project=project, key=f"k{n}", short=f"k{n}", text=".") for n in range(2)]
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-        parameters={"measure": "difficulty", "model": "tiny"},
-    )  # fmt: skip
-    for place, pair in enumerate(pairs):
-        for who in crowd[: place % 4]:
-            say(who, pair, draw.choice(["first", "first", "second", "tie"]), draw.randint(1, 3))
-        if place % 2:
-            for principle in principles:
-                says = draw.choice(["first", "second", "irrelevant"])
-                PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=principle, vote=says)
-        if place % 5:
-            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=draw.random())
-    gathering.gather_facts(project=project)
-    return pairs
-
-
-def unpacked(client: Any, project: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    answer = client.get(f"/p/{project.slug}/board/columns")
+def unpacked(client: Any, project: Any, query: str = "") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    answer = client.get(f"/p/{project.slug}/board/columns?{query}")
     raw = gzip.decompress(answer.content)
     assert raw[:4] == b"PLB1"
     (length,) = struct.unpack("<I", raw[4:8])
@@ -57,20 +35,10 @@ def unpacked(client: Any, project: Any) -> tuple[dict[str, Any], dict[str, np.nd
     return header, {one["key"]: body[place] for place, one in enumerate(header["dims"])}
 
 
-def random_filter(draw: random.Random, dims: Any) -> Filter:
-    passing = {}
-    for one in draw.sample(list(dims), draw.randint(1, 4)):
-        if one.kind == "category":
-            passing[one.key] = tuple(sorted(draw.sample(range(one.slots), draw.randint(1, one.slots))))
-        else:
-            low = draw.randrange(one.slots)
-            passing[one.key] = tuple(range(low, draw.randint(low + 1, one.slots)))
-    return Filter(passing)
-
-
 def test_counts_of_columns_sql_and_table_are_the_same(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
     header, columns = unpacked(sign_in(lead), project)
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    state = FactsState.objects.get(project=project)
+    dims = browsing.dims_of(state)
     draw = random.Random(11)
     seen = set()
     for _ in range(50):
@@ -81,8 +49,8 @@ def test_counts_of_columns_sql_and_table_are_the_same(project: Any, lead: Any, s
         expected = int(passing.sum())
         seen.add(expected)
         assert browsing.count(project=project, asked=asked, dims=dims) == expected, asked
-        page = browsing.page(project=project, asked=asked, order=Order(), dims=dims, size=100)
-        assert len(page.rows) == expected
+        page = browsing.page(state=state, asked=asked, order=Order(), dims=dims, size=100)
+        assert len(page.rows) == page.found == expected
     assert len(seen) > 5, "The filters must cut in many ways."
 
 
@@ -97,24 +65,6 @@ def test_the_summary_counts_what_the_columns_hold(project: Any, lead: Any, sign_
         assert summary["totals"][one["key"]] == counted
     assert sum(summary["plane"]) == 40
     assert len(summary["plane"]) == 4 * 101 * 76
-
-
-@pytest.mark.parametrize("key", ["difficulty", "agreement", "strength", "judgements", "dissents"])
-@pytest.mark.parametrize("is_descending", [True, False])
-def test_pages_follow_each_other_without_gap_or_repeat(project: Any, many: Any, key: str, is_descending: bool) -> None:
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    order, after, rows = Order(key, is_descending), "", []
-    for _ in range(20):
-        page = browsing.page(project=project, asked=Filter(), order=order, dims=dims, after=after, size=7)
-        rows += page.rows
-        after = page.after
-        if not after:
-            break
-    assert sorted(row["pair_id"] for row in rows) == sorted(pair.pk for pair in many)
-    values = [row["value"] for row in rows]
-    known = [value for value in values if value is not None]
-    assert known == sorted(known, reverse=is_descending)
-    assert values[: len(known)] == known, "What is unknown comes last."
 
 
 def test_without_difficulty_the_plane_stands_on_strength(
@@ -158,7 +108,8 @@ def test_nothing_and_nothing_gathered_have_their_sentences(
 @pytest.mark.parametrize(
     "query",
     ["x=1", "difficulty=1", "discretion=chaos", "sort=prompt", "sort=-pair_id", "after=zz", "project=2",
-     "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--"],
+     "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--", "annotator=x", "annotator=0",
+     "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b"],
 )  # fmt: skip
 def test_what_the_board_does_not_know_is_400_with_a_sentence(
     project: Any, lead: Any, sign_in: Any, many: Any, query: str
@@ -175,7 +126,8 @@ def test_the_table_costs_the_same_queries_for_few_and_many_rows(
     project: Any, lead: Any, sign_in: Any, many: Any
 ) -> None:
     client = sign_in(lead)
-    client.get(f"/p/{project.slug}/board")
+    # Once, so that this process holds the columns.
+    client.get(f"/p/{project.slug}/board?dissents=0..1")
     numbers = []
     for query in ("dissents=2..3", "judgements=0..7"):
         with CaptureQueriesContext(
@@ -235,6 +187,112 @@ def test_what_machines_wrote_is_shown_with_its_template_and_hinted_stays_marked(
     Rationale.objects.create(text="It was marked.", template="unaided-1", is_hinted=True, **told)
     page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
     assert page.count(">hinted<") == 1
+
+
+# ---- scopes ----
+
+
+def test_a_board_of_what_one_annotator_judged_counts_nothing_else(
+    project: Any, lead: Any, sign_in: Any, many: Any, crowd: Any
+) -> None:
+    client, who = sign_in(lead), crowd[2]
+    judged = set(Judgement.objects.filter(annotator=who).values_list("assignment__pair", flat=True))
+    assert 0 < len(judged) < len(many)
+    query = f"annotator={who.pk}"
+    summary = json.loads(gzip.decompress(client.get(f"/p/{project.slug}/board/summary?{query}").content))
+    assert summary["header"]["rows"] == sum(summary["totals"]["judgements"]) == len(judged)
+    header, columns = unpacked(client, project, query)
+    assert header["rows"] == len(judged)
+    assert columns["judgements"].min() == 3
+    page = client.get(f"/p/{project.slug}/board?{query}&dissents=0..0").content.decode()
+    assert f"Only pairs <bdi>that {who.name} judged</bdi>, of 40." in page
+    assert f"selected of {len(judged)}" in page
+    assert f'href="/p/{project.slug}/board?dissents=0..0">Show all pairs' in page
+    rows = client.get(f"/p/{project.slug}/board/rows?{query}").content.decode()
+    assert rows.count("<tr data-pair") == len(judged)
+    drawer = client.get(f"/p/{project.slug}/board/pairs/{min(judged)}?{query}").content.decode()
+    assert f"Only pairs <bdi>that {who.name} judged</bdi> are looked at." in drawer
+
+
+def test_a_board_of_a_conflict_holds_the_pairs_on_which_two_principles_part(
+    project: Any, lead: Any, sign_in: Any, many: Any
+) -> None:
+    client = sign_in(lead)
+    one, other = Principle.objects.order_by("pk").values_list("pk", flat=True)
+    parted = {
+        fact.pk
+        for fact in PairFact.objects.all()
+        if {one, other} == {*fact.favour_first, *fact.favour_second} and fact.favour_first and fact.favour_second
+    }
+    assert parted
+    for query in (f"conflict={one}-{other}", f"conflict={other}-{one}"):
+        header, columns = unpacked(client, project, query)
+        assert header["rows"] == len(parted)
+        assert set(columns["discretion"].tolist()) == {1}
+    page = client.get(f"/p/{project.slug}/board?{query}").content.decode()
+    assert "on which “k0” and “k1” ask for different candidates" in page
+
+
+def test_another_projects_people_and_principles_are_not_there(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    other = Project.objects.create(slug="other", name="Other")
+    stranger = Annotator.objects.create(project=other, name="Secret name", external_id="s")
+    theirs = [Principle.objects.create(project=other, key=f"k{n}", short="Secret", text=".").pk for n in range(2)]
+    client = sign_in(lead)
+    for query in (f"annotator={stranger.pk}", "conflict={}-{}".format(*theirs), "dissents=1..1", "x=1"):
+        for part in ("summary", "columns"):
+            answer = client.get(f"/p/{project.slug}/board/{part}?{query}")
+            assert answer.status_code == 400
+            assert b"Secret" not in answer.content
+
+
+def test_a_selection_within_a_scope_is_what_a_release_takes(
+    project: Any, lead: Any, sign_in: Any, many: Any, crowd: Any
+) -> None:
+    from curation.arrays import pair_facts
+    from curation.selecting import Voices, from_json
+
+    one, other = Principle.objects.order_by("pk").values_list("pk", flat=True)
+    query = f"annotator={crowd[0].pk}&conflict={one}-{other}&dissents=0..2"
+    sign_in(lead).post(f"/p/{project.slug}/board/save", {"name": "Parted", "filter": query})
+    saved = Selection.objects.get()
+    assert saved.query == query
+    facts = pair_facts(project=project, voices=Voices(), where=from_json(saved.criteria))
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    asked = parse(dict(part.split("=") for part in query.split("&")), dims)
+    assert facts.passes.all(axis=0).sum() == browsing.count(project=project, asked=asked, dims=dims) > 0
+
+
+def test_an_answer_that_is_there_already_is_not_read_again(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, address = sign_in(lead), f"/p/{project.slug}/board/columns"
+    etag = client.get(address)["ETag"]
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(address, headers={"If-None-Match": etag}).status_code == 304
+    assert not any('"columns"' in one["sql"] for one in seen.captured_queries)
+
+
+# ---- what was adjudicated ----
+
+
+def test_the_drawer_says_how_and_when_a_pair_was_settled(
+    project: Any, lead: Any, adjudicator: Any, sign_in: Any, many: Any
+) -> None:
+    import uuid
+
+    one = Adjudication.objects.create(project=project, pair=many[3], asked_by=lead.user)
+    client, address = sign_in(lead), f"/p/{project.slug}/board/pairs/{many[3].pk}"
+    assert "Waits for an adjudicator since" in client.get(address).content.decode()
+    settling.settle(
+        adjudication=one, adjudicator=adjudicator, key=uuid.uuid4(), outcome="unclear", reason="Both.", note="A joke?"
+    )
+    page = client.get(address).content.decode()
+    assert "Adjudicated: the guideline is unclear" in page
+    assert "by <bdi>Ada</bdi>" in page
+    assert "A joke?" in page
+    assert "Waits for an adjudicator" not in page
+    settling.take_back(adjudication=one, adjudicator=adjudicator)
+    page = client.get(address).content.decode()
+    assert "Adjudicated:" not in page
+    assert "The decision was taken back" in page
 
 
 # ---- saved selections ----

@@ -148,3 +148,17 @@ def test_each_pair_is_counted_at_the_first_step_that_removes_it():
     sieve.keep(np.array([False, True, True, False, True]), name="three")
     assert sieve.steps == [Step("one", 2, 3), Step("two", 0, 3), Step("three", 1, 2)]
     assert sieve.left.tolist() == [False, True, True, False, False]
+
+
+@pytest.mark.django_db
+def test_what_was_flagged_after_the_last_judgement_of_a_release_is_not_seen(project, make_pair, say, alice, bob):
+    """A release is verified by the judgements up to its last one: later flags and later haste change nothing."""
+    calm, hasty = make_pair(), make_pair()
+    last = say(alice, calm, "first", flags=["personal"], active_ms=60_000)
+    say(bob, calm, "first", flags=["harmful"])
+    say(bob, hasty, "first", active_ms=10)
+    where = parse_all(["flag=harmful", "flag=personal", "hasty>=1"])
+    now = pair_facts(project=project, voices=Voices(), where=where)
+    then = pair_facts(project=project, voices=Voices(through=last.pk), where=where)
+    assert now.passes.tolist() == [[True, False], [True, False], [False, True]]
+    assert then.passes.tolist() == [[False, False], [True, False], [False, False]]
