@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from annotation import assigning
 from annotation.errors import Refused
-from annotation.models import Annotator, Judgement, Project, Role, User
+from annotation.models import Annotator, Draft, Judgement, Project, Role, User
 from annotation.recording import record
 from curation import browsing
 from curation.dimensions import Dimension, Filter
@@ -98,7 +98,7 @@ def _confirmed(*, project: Project, asked: Filter, dims: Sequence[Dimension], ex
 
 
 def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
-    """What this adjudicator may settle: nothing that they judged themselves.
+    """What this adjudicator may settle: nothing that they judged themselves or have begun to judge.
 
     Most disagreement first, by the entropy of the verdicts when the facts were last gathered; then what waits longest.
     """
@@ -106,7 +106,12 @@ def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
     waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="").filter(
         Q(adjudicator=None) | Q(adjudicator=adjudicator)
     )
-    return waiting.exclude(Exists(judged)).order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
+    begun = Draft.objects.filter(assignment__pair=OuterRef("pair"), assignment__annotator=adjudicator)
+    return (
+        waiting.exclude(Exists(judged))
+        .exclude(Exists(begun))
+        .order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
+    )
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from django.db.models import Max
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Guideline, Project, Role, User
 from annotation.recording import record
+from annotation.recusing import recuse
 from curation.adjudicating import MOST_AT_ONCE, take
 from curation.models import Adjudication, PairFact, Ruling
 
@@ -36,7 +37,8 @@ def settle(
         note: what the guideline leaves unclear; with the outcome "unclear", and with no other.
 
     Raises:
-        Refused: they judged the pair, are no adjudicator, or the outcome is not known or lacks its note.
+        Refused: they judged the pair or have begun to, are no adjudicator, or the outcome is not known or lacks its
+            note.
         Stale: somebody has settled it meanwhile.
     """
     held: Adjudication = Adjudication.objects.select_for_update().get(pk=adjudication.pk)
@@ -49,6 +51,8 @@ def settle(
     if held.outcome:
         raise Stale("This pair has been settled meanwhile. Nothing was changed.")
     held = take(adjudication=held, adjudicator=adjudicator)
+    # They have read what others said: they are not handed the pair any more.
+    recuse(annotator=adjudicator, pair_id=held.pair_id)
     return _append(held, adjudicator=adjudicator, key=key, outcome=outcome, reason=reason, note=note)
 
 

@@ -25,8 +25,9 @@ class Assignment(models.Model):
     """One slot of a pair: open, leased to an annotator, or done.
 
     Slots 1..k are the overlap. An assignment without a slot carries a judgement that was not handed out here: imported,
-    or a judge's. The keys to pair, annotator and project have no index of their own: the constraints serve them, and an
-    index on annotator alone invites the planner to read everything that an annotator ever did.
+    or a judge's. Or it carries none and keeps its annotator from the pair, because they settled it (`is_recused`).
+    The keys to pair, annotator and project have no index of their own: the constraints serve them, and an index on
+    annotator alone invites the planner to read everything that an annotator ever did.
     """
 
     # The pair's project, kept here for the claim's index. The key to the pair is checked by the database; checking this
@@ -49,6 +50,8 @@ class Assignment(models.Model):
     swapped = models.BooleanField(default=False)
     # Opened by a lead beyond the overlap, for another opinion: handed out like the others, never surplus.
     is_extra = models.BooleanField(default=False, db_default=False)
+    # The place of somebody who settled the pair: with `never_twice` they are never handed it.
+    is_recused = models.BooleanField(default=False, db_default=False)
     lease_until = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
 
@@ -69,6 +72,7 @@ class Assignment(models.Model):
             models.CheckConstraint(
                 condition=Q(slot__isnull=False) | Q(done_at__isnull=False), name="without_slot_is_done"
             ),
+            models.CheckConstraint(condition=Q(is_recused=False) | Q(slot=None), name="recused_has_no_slot"),
         ]
         indexes = [
             # The claim: the next open slot after the annotator's cursor.

@@ -83,6 +83,30 @@ def test_what_cannot_be_settled_says_why(waiting: Any, adjudicator: Any, alice: 
     assert not Ruling.objects.exists()
 
 
+def test_who_settled_a_pair_is_not_handed_it_and_who_began_to_judge_does_not_settle_it(
+    waiting: Any, adjudicator: Any, make_pair: Any
+) -> None:
+    from django.utils import timezone
+
+    from annotation.assigning import claim
+    from annotation.models import Assignment, Draft
+
+    settled, begun = make_pair(slots=1), make_pair(slots=1)
+    one, other = waiting(settled), waiting(begun)
+    settle(one, adjudicator, "first")
+    taken = claim(user_id=adjudicator.user_id, slug="everyday")
+    assert taken is not None
+    assert taken.pair_id == begun.pk
+    Draft.objects.create(assignment_id=taken.assignment_id, body={}, saved_at=timezone.now())
+    assert list(waiting_for(adjudicator)) == []
+    with pytest.raises(Refused, match="You have begun to judge this pair"):
+        settle(other, adjudicator, "first")
+    settling.take_back(adjudication=one, adjudicator=adjudicator)
+    assert claim(user_id=adjudicator.user_id, slug="everyday") is None, "What they read they have read."
+    assert Assignment.objects.filter(pair=settled, annotator=adjudicator, is_recused=True).count() == 1
+    settle(one, adjudicator, "second")
+
+
 def test_taking_back_appends_and_the_pair_waits_for_anybody(waiting: Any, adjudicator: Any, lead: Any) -> None:
     one = waiting()
     settle(one, adjudicator, "first", reason="Shorter.")
@@ -109,11 +133,13 @@ def test_a_pair_that_was_sent_again_cannot_be_reopened_beside_it(waiting: Any, a
         settling.take_back(adjudication=one, adjudicator=adjudicator)
 
 
-def test_the_database_keeps_rulings_as_they_are(waiting: Any, adjudicator: Any) -> None:
+def test_the_database_keeps_rulings_as_they_are(waiting: Any, adjudicator: Any, lead: Any) -> None:
     ruling = settle(waiting(), adjudicator, "tie")
     with pytest.raises(IntegrityError, match="ruling_is_appended"), transaction.atomic():
         Ruling.objects.filter(pk=ruling.pk).update(outcome="first")
     held = {"adjudication": ruling.adjudication, "adjudicator": adjudicator, "revision": 2}
+    with pytest.raises(IntegrityError, match="settler_is_recused"), transaction.atomic():
+        Ruling.objects.create(**{**held, "adjudicator": lead, "key": uuid.uuid4(), "outcome": "tie"})
     for wrong, name in (
         ({"key": uuid.uuid4(), "outcome": "first", "revision": 1}, "one_ruling_per_revision"),
         ({"key": ruling.key, "outcome": "first"}, "ruled_once"),

@@ -1,0 +1,21 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("annotation", "0016_judge_templates"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="assignment",
+            name="is_recused",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
+        migrations.AddConstraint(
+            model_name="assignment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_recused", False), ("slot", None), _connector="OR"), name="recused_has_no_slot"
+            ),
+        ),
+    ]
