@@ -108,6 +108,27 @@ def standing_of(annotator: Annotator) -> Standing:
     return standing(results, size=project.gold_round, needed=project.gold_pass)
 
 
+def failed_in(project: Project) -> list[Annotator]:
+    """Who judges here and has not passed any round: they are handed nothing until a lead decides. By name."""
+    if not project.gold_round:
+        return []
+    results: dict[int, list[bool]] = {}
+    firsts = Judgement.objects.filter(
+        assignment__project=project,
+        revision=1,
+        assignment__pair__gold_use=Pair.GoldUse.CHECK,
+        assignment__slot__isnull=False,
+    )
+    for judgement in firsts.select_related("assignment__pair").order_by("pk"):
+        results.setdefault(judgement.annotator_id, []).append(_went(judgement))
+    failed = [
+        annotator
+        for annotator, went in results.items()
+        if standing(went, size=project.gold_round, needed=project.gold_pass).state == "failed"
+    ]
+    return list(Annotator.objects.people().active().filter(pk__in=failed, user__is_active=True).order_by("name"))
+
+
 def missed(annotator: Annotator) -> list[Judgement]:
     """What was not right in the last round that is over: the first answers, with their pairs."""
     now, size = standing_of(annotator), annotator.project.gold_round

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Count, Q
 
+from annotation import calibrating
 from annotation.models import Assignment, Project, Role, Run, SkipReason
 from curation.models import Adjudication
 from curation.progress import Counts
@@ -38,6 +39,7 @@ def hold_ups(
     found = [*_state(project), *_material(project, counts, pairs)]
     if pairs:
         found += [*_people(project, counts, people, impossible), *_leases(project, is_worker_alive, now)]
+        found += _gold_round(project, counts)
         found += _skipped(project)
         found += _adjudication(project)
     return found + _failed(project, now)
@@ -89,6 +91,22 @@ def _people(project: Project, counts: Counts, people: int, impossible: int) -> l
             )
         ]
     return []
+
+
+def _gold_round(project: Project, counts: Counts) -> list[HoldUp]:
+    failed = calibrating.failed_in(project) if counts.left else []
+    if not failed:
+        return []
+    names = ", ".join(one.name for one in failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")
+    is_one = len(failed) == 1
+    return [
+        HoldUp(
+            f"{len(failed):,} {'person is' if is_one else 'people are'} stopped by the gold rounds",
+            f"{names} did not pass {calibrating.ROUNDS} rounds of {project.gold_round} checks, of which "
+            f"{project.gold_pass} must be right. Nothing more is handed to {'them' if not is_one else 'this person'}.",
+            (Remedy("Look at people", "people_report"), Remedy("Change the rounds", "settings")),
+        )
+    ]
 
 
 def _leases(project: Project, is_worker_alive: bool, now: datetime) -> list[HoldUp]:

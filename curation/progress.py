@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import connection
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import TruncDate
 
 from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run
@@ -64,16 +64,20 @@ class Activity:
 
 
 def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
-    """Done, leased and all slots by project. Projects without any are left out."""
+    """Done, leased and all slots by project. Projects without any are left out.
+
+    Gold checks are beside the work: their slots are no part of it, neither done nor to do.
+    """
     slot = Q(slot__isnull=False)
     rows = (
         Assignment.objects.filter(project__in=project_ids)
+        .exclude(pair__in=_gold(project_ids))
         .values("project")
         .annotate(
             total=Count("pk", filter=slot),
             done=Count("pk", filter=slot & Q(done_at__isnull=False)),
             leased=Count("pk", filter=slot & Q(lease_until__isnull=False)),
-            elsewhere=Count("pk", filter=~slot),
+            elsewhere=Count("pk", filter=~slot & Q(is_recused=False)),
         )
         .order_by()
     )
@@ -81,6 +85,11 @@ def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
         row["project"]: Counts(total=row["total"], done=row["done"], leased=row["leased"], elsewhere=row["elsewhere"])
         for row in rows
     }
+
+
+def _gold(project_ids: Collection[int]) -> QuerySet[Pair]:
+    """Pairs that are in use as gold: examples and checks."""
+    return Pair.objects.filter(project__in=project_ids).exclude(gold_use="")
 
 
 def pairs_of(project_ids: Collection[int]) -> dict[int, int]:
@@ -130,11 +139,15 @@ def own_counts(annotator_ids: Collection[int]) -> dict[int, tuple[int, datetime 
 
 
 def per_day(project: Project, *, days: int, now: datetime) -> list[tuple[date, int]]:
-    """Judgements given here on each of the last `days` days (UTC), the last one being today; days without any are 0."""
+    """Judgements given here on each of the last `days` days (UTC), the last one being today; days without any are 0.
+
+    Answers to gold checks are left out, as in `counts_of`: the pace is that of the work that is left.
+    """
     first = now.astimezone(UTC).date() - timedelta(days=days - 1)
     rows = (
         Assignment.objects.slots()
         .filter(project=project, done_at__gte=datetime.combine(first, time(), tzinfo=UTC))
+        .exclude(pair__in=_gold([project.pk]))
         .annotate(day=TruncDate("done_at", tzinfo=UTC))
         .values_list("day")
         .annotate(n=Count("pk"))

@@ -16,7 +16,7 @@ from curation import charts, listing, progress, weekly
 from curation.forecasting import Forecast, NoForecast, day_in_words, forecast, range_in_words
 from curation.hold_ups import HoldUp, hold_ups
 from curation.metrics.estimates import Estimate
-from curation.models import Measurement, Release
+from curation.models import FactsState, Measurement, Release
 
 CHART_DAYS = 28
 
@@ -67,6 +67,7 @@ class Summary:
     people: int
     last_import: Run | None
     last_release: Release | None
+    facts: FactsState | None
     counted_at: datetime
 
 
@@ -114,6 +115,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
         people=people,
         last_import=project.runs.filter(kind=Run.Kind.IMPORT, state=Run.State.DONE).order_by("-id").first(),
         last_release=project.releases.order_by("-created_at").first(),
+        facts=FactsState.objects.filter(project=project).only("pairs", "gathered_at", "model").first(),
         counted_at=now,
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Annotator, Assignment, Guideline, Judgement, Project, Run, Worker
+from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Worker
 from curation.weekly import agreement_by_week
 from tests.curation.test_progress import judge
 
@@ -235,3 +236,27 @@ def test_the_number_of_queries_does_not_grow_with_the_project(
     page(client, project)
     with django_assert_max_num_queries(32):
         page(client, project)
+
+
+def test_who_failed_every_gold_round_is_named_with_what_to_do(project, lead, alice, bob, make_pair, sign_in):
+    Project.objects.filter(pk=project.pk).update(gold_round=2, gold_pass=2)
+    make_pair()
+    for who, right in ((alice, False), (bob, True)):
+        for place in range(4):
+            check = make_pair(slots=0, is_gold=True, gold_use="check", gold_verdict="first")
+            seat = Assignment.objects.create(
+                project=project,
+                pair=check,
+                slot=1,
+                priority=place,
+                annotator=who,
+                done_at=timezone.now(),
+                is_extra=True,
+            )
+            said = {"verdict": "prefer", "strength": 1 if right else -1}
+            Judgement.objects.create(assignment=seat, annotator=who, key=uuid4(), swapped=False, **said)
+    assert Pair.objects.filter(gold_use="check").count() == 8
+    page = sign_in(lead).get("/p/everyday/").content.decode()
+    assert "1 person is stopped by the gold rounds" in page
+    assert "Alice did not pass 2 rounds of 2 checks, of which 2 must be right." in page
+    assert "0</b> of 3 judgements" in page, "Checks count towards nothing."

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation import pacing, watching
-from annotation.models import Annotator, Assignment, Judgement, Run, Worker
+from annotation.models import Annotator, Assignment, Judgement, Pair, Run, Worker
 from curation import progress
 from curation.models import Measurement
 
@@ -167,3 +167,18 @@ def test_time_left_needs_a_pace(project):
     assert (found.early, found.likely, found.late) == pytest.approx((144, 180, 234))
     run.state = "waiting"
     assert pacing.time_left(run, now=now) is None
+
+
+def test_gold_checks_and_who_settled_count_towards_nothing(project, make_pair, alice, adjudicator):
+    from annotation.recusing import recuse
+
+    pair, check, now = make_pair(), make_pair(slots=0), timezone.now()
+    judge(pair, alice, at=now)
+    Pair.objects.filter(pk=check.pk).update(is_gold=True, gold_use="check", gold_verdict="first")
+    Assignment.objects.create(
+        project=project, pair=check, slot=1, priority=1, annotator=alice, done_at=now, is_extra=True
+    )
+    recuse(annotator=adjudicator, pair_id=pair.pk)
+    found = progress.counts_of([project.pk])[project.pk]
+    assert (found.total, found.done, found.elsewhere) == (3, 1, 0)
+    assert progress.per_day(project, days=2, now=now)[-1][1] == 1
