@@ -101,6 +101,7 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
     priorities_of = {who or 0: row for (metric, who), row in rows.items() if metric == "principle_priorities"}
     orders = {who or None: as_shown(priorities_of[who]) for who in sorted(priorities_of)}
     principles = [one["short"] for one in run.result["principles"]]
+    numbers = [one["id"] for one in run.result["principles"]]
     subjects = [
         (PEOPLE if who is None else str(who), "All people" if who is None else names[who].name) for who in orders
     ]
@@ -110,7 +111,7 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
     picked = picked if 0 <= picked < len(principles) else 0
     if pin is None or pin[0] == pin[1] or not all(0 <= place < len(principles) for place in pin):
         pin = supremacy.most_often(shown, order) if shown else None
-    grid = supremacy.grid(shown, order, principles, pin) if shown else []
+    grid = supremacy.grid(shown, order, principles, numbers, pin) if shown else []
     gaps = {who: as_shown(row) for (metric, who), row in rows.items() if metric == "discretion_discrepancy"}
     return Report(
         run=run,
@@ -137,7 +138,9 @@ def report(*, run: Run, minimum: int, subject: str, picked: int, pin: tuple[int,
         grid=grid,
         picked=picked,
         table=supremacy.against(shown, order, principles, picked) if shown else [],
-        pinned=supremacy.pinned(shown, order, principles, pin, chosen, dict(subjects)) if shown and pin else None,
+        pinned=supremacy.pinned(shown, order, principles, numbers, pin, chosen, dict(subjects))
+        if shown and pin
+        else None,
         few=sum(0 < cell.n < LEAST_CONFLICTS for row in grid for cell in row.cells) // 2,
         combinations=len(principles) * (len(principles) - 1) // 2,
         priorities=priorities.chart(orders, gaps, order, principles, names, run),

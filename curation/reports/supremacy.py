@@ -30,8 +30,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class GridRow:
+    """`number` is the principle's."""
+
     place: int
     name: str
+    number: int
     cells: list[Cell]
 
 
@@ -50,7 +53,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Pinned:
-    """The conflict beside the grid, in words."""
+    """The conflict beside the grid, in words; `filter` is what the board's address calls it."""
 
     first: str
     second: str
@@ -60,6 +63,7 @@ class Pinned:
     low: str
     high: str
     is_few: bool
+    filter: str
 
 
 def column_order(orders: dict[int | None, dict[str, Any]]) -> list[int]:
@@ -78,11 +82,14 @@ def most_often(shown: dict[str, Any], order: list[int]) -> tuple[int, int] | Non
     return max(places, key=lambda one: shown["n"][order[one[0]]][order[one[1]]], default=None)
 
 
-def grid(shown: dict[str, Any], order: list[int], principles: list[str], pin: tuple[int, int] | None) -> list[GridRow]:
+def grid(
+    shown: dict[str, Any], order: list[int], principles: list[str], numbers: list[int], pin: tuple[int, int] | None
+) -> list[GridRow]:
     return [
         GridRow(
             place + 1,
             principles[i],
+            numbers[i],
             [_cell(shown, i, j, principles, is_pinned=(place, other) == pin) for other, j in enumerate(order)],
         )
         for place, i in enumerate(order)
@@ -141,12 +148,14 @@ def pinned(
     shown: dict[str, Any],
     order: list[int],
     principles: list[str],
+    numbers: list[int],
     pin: tuple[int, int],
     subject: str,
     subjects: dict[str, str],
 ) -> Pinned:
     i, j = order[pin[0]], order[pin[1]]
     n, wins = shown["n"][i][j], shown["wins"][i][j]
+    both = "conflict={}-{}".format(*sorted((numbers[i], numbers[j])))
     # The sentence names the winner, never the row.
     if 2 * wins > n:
         i, j, wins = j, i, n - wins
@@ -154,7 +163,15 @@ def pinned(
     if n < LEAST_CONFLICTS:
         says = f"conflict {n} time{'s' if n != 1 else ''}: not enough data." if n else "never conflict here: no value."
         return Pinned(
-            loser, winner, f"{loser} and {winner} {says}", "Shown from 5 conflicts on.", "", "", "", is_few=True
+            loser,
+            winner,
+            f"{loser} and {winner} {says}",
+            "Shown from 5 conflicts on.",
+            "",
+            "",
+            "",
+            is_few=True,
+            filter=both,
         )
     low, high = wilson_interval(won, n)
     low, high = low or 0.0, high or 0.0
@@ -168,4 +185,4 @@ def pinned(
     ending = ", which includes no priority." if low <= 0.5 else "."
     facts = f"95 % interval {percent(low, 0)}–{percent(high, 0)} %{ending}"
     x, left, right = (f"{100 * end:.2f}" for end in (won / n, low, high))
-    return Pinned(loser, winner, says, facts, x, left, right, is_few=False)
+    return Pinned(loser, winner, says, facts, x, left, right, is_few=False, filter=both)

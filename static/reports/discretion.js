@@ -22,6 +22,7 @@ function keep(changes) {
 const heat = $('#psgrid .heat');
 if (heat) {
   const names = $$('thead th:not(.cn)', heat).map(head => head.textContent);
+  const numbers = $$('tbody th', heat).map(head => +head.dataset.principle), toBoard = $('#to-board');
   const of = $('select[name=of]'), isPeople = of.value === 'people';
   const whose = of.selectedOptions[0].textContent;
   const follow = isPeople ? 'people follow' : `${whose} follows`;
@@ -43,6 +44,7 @@ if (heat) {
     $('.tug').hidden = few;
     set($('#tug-iv'), { x1: x(left), x2: x(right) });
     set($('#tug-dot'), { cx: x(won) });
+    toBoard.search = `?conflict=${[numbers[i], numbers[j]].sort((a, b) => a - b).join('-')}`;
     $('#cell-facts').textContent = few ? `Shown from ${LEAST} conflicts on.`
       : `95 % interval ${percent(left)}–${percent(right)} %${left <= .5 ? ', which includes no priority.' : '.'}`;
   };
