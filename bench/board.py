@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10_000, 100_000, 1_000_000)
 STATES = 60
 MOVES = 60
+# The board is opened so often, each time with an empty cache.
+LOADS = 5
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 # One statement each; what is random is drawn from the row's number, so that two runs make the same pairs. `amb` is how
@@ -79,10 +81,6 @@ SEED = [
           WHEN (draw < 0.95 - 0.3 * amb) = (i % 2 = 0) THEN 'first' ELSE 'second' END, now()
         FROM (SELECT *, random() AS draw FROM made CROSS JOIN generate_series(1, 3) k WHERE i % 2 = 0 OR i % 3 = 0) each
         JOIN (SELECT id, row_number() OVER (ORDER BY id) AS place FROM principle) r ON r.place = each.k""",
-    """INSERT INTO run (project_id, kind, state, parameters, seed, code_version, created_at, due_at, attempt, worker,
-        cancel_requested, progress, result, error, log, finished_at)
-        VALUES ({p}, 'measurement', 'done', '{{"measure": "difficulty", "model": "tiny-lm"}}', 0, 'bench', now(), now(),
-        1, '', false, 0, '{{}}', '', '', now())""",
     """INSERT INTO measurement (run_id, metric, pair_id, value, detail, created_at)
         SELECT r.id, m.metric, i, CASE m.metric WHEN 'held_out_loss' THEN 0.2 + 1.1 * amb + 0.7 * hard
           + (CASE WHEN wrong THEN 1.5 ELSE 0 END) + 0.3 * random()
@@ -96,10 +94,21 @@ SEQUENCES = ("prompt", "candidate", "pair", "annotator", "assignment")
 def seed(project: int, *, pairs: int) -> None:
     """Fill an empty database with one project's pairs. The keys between tables hold by construction."""
     from django.db import connection
+    from django.utils import timezone
+
+    from annotation.models import Run
 
     with connection.cursor() as cursor:
         # Three million foreign keys that are known to hold are not checked one by one.
         cursor.execute("SET session_replication_role = replica")
+        Run.objects.create(
+            project_id=project,
+            kind=Run.Kind.MEASUREMENT,
+            state=Run.State.DONE,
+            parameters={"measure": "difficulty", "model": "tiny-lm"},
+            code_version="bench",
+            finished_at=timezone.now(),
+        )
         for statement in SEED:
             cursor.execute(statement.format(n=pairs, p=project))
         for table in SEQUENCES:
@@ -130,21 +139,35 @@ def states(dims: Any, *, count: int) -> list[Any]:
 
 
 def served(project: Any) -> dict[str, Any]:
-    """Milliseconds of a page of the table, of an exact count, and of the histogram that a plain board would ask for."""
+    """Milliseconds of a page of the table with its count, of a count, and of the histogram a plain board would ask for.
+
+    Pages are asked in every order of the table; `_in_sql` is the same from the table of the database alone.
+    """
+    import numpy as np
     from django.db import connection
 
-    from curation import browsing
-    from curation.dimensions import Order
+    from curation import browsing, columns
+    from curation.dimensions import ORDERS, Order
 
     state = browsing.state_of(project)
     assert state is not None
     dims = browsing.dims_of(state)
     asked = states(dims, count=STATES)
-    pages, counts, plain = [], [], []
-    browsing.page(project=project, asked=asked[0], order=Order(), dims=dims)
-    for one in asked:
-        pages.append(_seconds(lambda one=one: browsing.page(project=project, asked=one, order=Order(), dims=dims)))
-        counts.append(_seconds(lambda one=one: browsing.count(project=project, asked=one, dims=dims)))
+    orders = [Order(key, is_descending) for key in ORDERS for is_descending in (True, False)]
+    # A process reads the columns once for each version of the facts, and each order when it is asked for first.
+    reading = _seconds(lambda: columns.of(state))
+    held = columns.of(state)
+    assert held is not None
+    ordering = [_seconds(lambda key=key: held.order(key)) for key in ORDERS]
+    pages, counts, sql_pages, sql_counts, plain = [], [], [], [], []
+    for place, one in enumerate(asked):
+        order = orders[place % len(orders)]
+        pages.append(_seconds(lambda: browsing.page(state=state, asked=one, order=order, dims=dims)))  # noqa: B023
+        counts.append(_seconds(lambda: int(np.count_nonzero(held.passing(one)))))  # noqa: B023
+    for one in asked[:20]:
+        whole = {"state": state, "asked": one, "order": Order(), "dims": dims, "mark": None, "size": 51}
+        sql_pages.append(_seconds(lambda: browsing.page_of_the_database(**whole)))  # noqa: B023
+        sql_counts.append(_seconds(lambda: browsing.count(project=project, asked=one, dims=dims)))  # noqa: B023
     for one in asked[:20]:
         condition, params = one.sql(dims)
         sql = f"SELECT b_strength, count(*) FROM pair_facts f WHERE f.project_id = %s AND {condition} GROUP BY 1"
@@ -153,6 +176,11 @@ def served(project: Any) -> dict[str, Any]:
     return {
         "table_page": harness.percentiles(pages),
         "exact_count": harness.percentiles(counts),
+        "columns_read_ms": round(1000 * reading, 1),
+        "order_read_ms": round(1000 * max(ordering), 1),
+        "columns_held_bytes": held.size,
+        "table_page_in_sql": harness.percentiles(sql_pages),
+        "exact_count_in_sql": harness.percentiles(sql_counts),
         "one_histogram_in_sql": harness.percentiles(plain),
     }
 
@@ -164,8 +192,8 @@ def _seconds(act: Any) -> float:
 
 
 @contextmanager
-def web_server(database: str, log: Path) -> Iterator[int]:
-    """A web server of our own on a free port. Yields the port."""
+def web_server(database: str, log: Path) -> Iterator[tuple[int, int]]:
+    """A web server of our own on a free port. Yields the port, and the number of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -185,10 +213,38 @@ def web_server(database: str, log: Path) -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield port
+        yield port, server.pid
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def asked_over_http(port: int, slug: str, cookie: tuple[str, str], dims: Any, web: int) -> dict[str, Any]:
+    """The table as the page asks for it after a brush: milliseconds, and the server's processor time for each."""
+    from urllib.request import Request, urlopen
+
+    from curation.dimensions import ORDERS
+
+    def ask(query: str) -> None:
+        address = f"http://127.0.0.1:{port}/p/{slug}/board/rows?{query}"
+        with urlopen(Request(address, headers={"Cookie": f"{cookie[0]}={cookie[1]}"})) as answer:
+            answer.read()
+
+    draw, queries = random.Random(9), []
+    for _ in range(STATES):
+        ranges = draw.sample([one for one in dims[:10] if one.kind == "number"], draw.randint(1, 3))
+        parts = []
+        for one in ranges:
+            low = draw.randrange(one.bins)
+            high = low + draw.randint(1, one.bins - low)
+            parts.append(f"{one.key}={one.edge(low):.4f}..{one.edge(high):.4f}")
+        queries.append("&".join([*parts, f"sort=-{draw.choice(ORDERS)}"]))
+    for query in queries[:10]:
+        ask(query)
+    before = harness.cpu_seconds(harness.family(web))
+    times = [_seconds(lambda query=query: ask(query)) for query in queries]
+    spent = harness.cpu_seconds(harness.family(web)) - before
+    return {"rows_over_http": harness.percentiles(times), "web_cpu_ms_per_rows": round(1000 * spent / len(queries), 1)}
 
 
 # ---- the browser's share ---------------------------------------------------------------------------------------------
@@ -218,21 +274,23 @@ LOADED = """() => {
 }"""
 
 
-def browsed(port: int, slug: str, cookie: tuple[str, str]) -> dict[str, Any]:
+def browsed(port: int, slug: str, cookie: tuple[str, str], web: int) -> dict[str, Any]:
     """What a Chromium sees: how the board comes up, and how it follows a hand on four brushes."""
     from playwright.sync_api import sync_playwright
 
     home = f"http://127.0.0.1:{port}"
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        loads, frames, gaps, builds = [], [], [], []
-        for round_ in range(3):
+        loads, frames, gaps, builds, spent = [], [], [], [], []
+        for round_ in range(LOADS):
             context = browser.new_context(viewport={"width": 1440, "height": 900})
             context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": home}])
             page = context.new_page()
+            before = harness.cpu_seconds(harness.family(web))
             page.goto(f"{home}/p/{slug}/board")
             page.wait_for_selector("#board[data-live]", timeout=60_000)
             loads.append(page.evaluate(LOADED))
+            spent.append(harness.cpu_seconds(harness.family(web)) - before)
             if round_:
                 context.close()
                 continue
@@ -275,6 +333,8 @@ def browsed(port: int, slug: str, cookie: tuple[str, str]) -> dict[str, Any]:
         "summary_painted_ms": middle["summary"],
         "columns_ready_ms": middle["columns"],
         "live_ms": middle["live"],
+        "first_paint_of_each_load_ms": [round(load["painted"]) for load in loads],
+        "web_cpu_ms_per_load": round(1000 * statistics.median(spent)),
     }
 
 
@@ -306,8 +366,12 @@ def measure(pairs: int) -> None:
             client.force_login(lead, backend="annotation.signing_in.Backend")
             assert isinstance(client.session, SessionStore)
             cookie = (settings.SESSION_COOKIE_NAME, str(client.session.session_key))
-            with web_server(database, Path(folder) / "web.log") as port:
-                browser = browsed(port, project.slug, cookie)
+            from curation import browsing
+
+            dims = browsing.dims_of(project.facts_state)
+            with web_server(database, Path(folder) / "web.log") as (port, web):
+                browser = browsed(port, project.slug, cookie, web)
+                browser |= asked_over_http(port, project.slug, cookie, dims, web)
     plain = found["one_histogram_in_sql"]["p95_ms"]
     frame = browser["brush_frame"]["p95_ms"] if browser else None
     harness.report(
