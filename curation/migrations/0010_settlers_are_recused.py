@@ -25,7 +25,7 @@ NO_SETTLER = "DROP TRIGGER settler_is_recused ON ruling; DROP FUNCTION settler_i
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0017_recused"),
+        ("annotation", "0018_recused"),
         ("curation", "0009_facts_arrays"),
     ]
 

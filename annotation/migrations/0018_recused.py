@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("annotation", "0016_judge_templates"),
+        ("annotation", "0017_reasons_after_the_lock"),
     ]
 
     operations = [
