@@ -131,6 +131,9 @@ class Answer:
     first_key_ms: int | None = None
     coverage_first: float | None = None
     coverage_second: float | None = None
+    # What was sent as the candidates' texts; None where nothing was.
+    edit_first: str | None = None
+    edit_second: str | None = None
     turned: bool = False
     client: str = ""
 
@@ -157,6 +160,8 @@ class Shown:
     first_key_ms: int | None = None
     coverage_a: float | None = None
     coverage_b: float | None = None
+    edit_a: str | None = None
+    edit_b: str | None = None
     # Whether the sides changed places on the screen at any time.
     turned: bool = False
     client: str = ""
@@ -165,6 +170,7 @@ class Shown:
         """The answer to store when the candidates stood like this."""
         verdict, towards_a = CONTROLS[self.control]
         first, second = sides(self.coverage_a, self.coverage_b, swapped=swapped)
+        edit_first, edit_second = sides(self.edit_a, self.edit_b, swapped=swapped)
         names = _sides_of(swapped=swapped)
         return Answer(
             assignment_id=self.assignment_id,
@@ -182,6 +188,8 @@ class Shown:
             first_key_ms=self.first_key_ms,
             coverage_first=first,
             coverage_second=second,
+            edit_first=edit_first,
+            edit_second=edit_second,
             turned=self.turned,
             client=self.client,
         )
@@ -214,6 +222,7 @@ class Terms:
     seed: int = 0
     # Whether checks are among what is handed out: the next pair is then drawn by calibrating.py.
     has_gold: bool = False
+    allow_edits: bool = False
 
     def asked(self, *, assignment_id: int, user_id: int) -> ordering.Asked:
         return ordering.asked(principles=self.principles, seed=self.seed, assignment_id=assignment_id, user_id=user_id)
@@ -340,6 +349,7 @@ class Said:
     text: str
     tags: list[str]
     spans: int = 0
+    has_edit: bool = False
 
 
 def in_words(said: Said, *, scale: int) -> str:
@@ -358,6 +368,8 @@ def in_words(said: Said, *, scale: int) -> str:
         parts.append(ngettext("%(n)s reason", "%(n)s reasons", len(said.tags)) % {"n": len(said.tags)})
     if said.spans:
         parts.append(ngettext("%(n)s highlight", "%(n)s highlights", said.spans) % {"n": said.spans})
+    if said.has_edit:
+        parts.append(_("answer edited"))
     if said.flags:
         flags = ", ".join(_inside(str(Flag(flag).label)) for flag in said.flags)
         parts.append(_("flagged: %(flags)s") % {"flags": flags})

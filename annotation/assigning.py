@@ -370,6 +370,7 @@ def open_slots(*, project: Project, pairs: Iterable[int] | None = None) -> int:
     (their ids) limits it. Missing slots are added in the order of the queue, so that neighbouring claims share pages.
     Open slots above k or of pairs out of play are removed; leases and answers stay. Running it twice changes nothing.
     A pair with a toy's text gets no slot: people are never handed one. Nor does gold: calibrating.py hands it out.
+    Where the project ranks, no pair has one: ranking.py hands out lineups.
 
     Returns how many slots were added.
     """
@@ -411,7 +412,8 @@ WITH asked AS (
     greatest(coalesce(max(a.slot), 0), project.overlap) AS last,
     count(*) FILTER (WHERE a.slot IS NOT NULL AND a.done_at IS NULL) AS waiting
   FROM project JOIN pair p ON p.project_id = project.id LEFT JOIN assignment a ON a.pair_id = p.id
-  WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
+  WHERE project.id = %(project)s::bigint AND project.task = 'pairs' AND p.excluded_at IS NULL
+  AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
     AND p.id = ANY(%(pairs)s::bigint[])
   GROUP BY p.id, project.id)
 INSERT INTO assignment (project_id, pair_id, slot, priority, swapped, is_extra)
@@ -428,14 +430,16 @@ INSERT INTO assignment (project_id, pair_id, slot, priority, swapped)
 SELECT p.project_id, p.id, k.slot,
   p.rank * {RANK_STEP} + (hashint8extended(p.rank * 64 + k.slot, project.seed) & 9223372036854775807) %% {SPREAD}, false
 FROM project JOIN pair p ON p.project_id = project.id CROSS JOIN generate_series(1, project.overlap::int) AS k(slot)
-WHERE project.id = %(project)s::bigint AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
+WHERE project.id = %(project)s::bigint AND project.task = 'pairs' AND p.excluded_at IS NULL
+  AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
   AND (%(pairs)s::bigint[] IS NULL OR p.id = ANY(%(pairs)s::bigint[]))
   AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.pair_id = p.id AND a.slot = k.slot)
 ORDER BY 4
 """
 
 # A slot that carries a judgement which was taken back stays; the claim passes it over.
-SURPLUS = """(NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
+SURPLUS = """((SELECT task FROM project WHERE id = a.project_id) <> 'pairs'
+  OR NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
   OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id
     AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks) OR pair.gold_use <> '')))
   AND NOT EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id)"""

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation import assigning, ordering
-from annotation.answering import sides
+from annotation.answering import sides, verdict_in_words
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Pair, Project, User, Verdict
 from annotation.recording import record
@@ -89,7 +89,9 @@ def _firsts(annotator: Annotator) -> list[Judgement]:
             assignment__pair__gold_use=Pair.GoldUse.CHECK,
             assignment__slot__isnull=False,
         )
-        .select_related("assignment__pair__prompt", "assignment__pair__first", "assignment__pair__second")
+        .select_related(
+            "assignment__project", "assignment__pair__prompt", "assignment__pair__first", "assignment__pair__second"
+        )
         .order_by("pk")
     )
 
@@ -161,7 +163,20 @@ def examples(*, project: Project) -> list[dict[str, Any]]:
 
 def explained(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
     """Checks that were answered, as their annotator saw them, with what was expected and why."""
-    return [_explained(one.assignment.pair, swapped=one.swapped) for one in judgements]
+    return [
+        {**_explained(one.assignment.pair, swapped=one.swapped), "judgement": one.pk, "mine": _said(one)}
+        for one in judgements
+    ]
+
+
+def _said(one: Judgement) -> str:
+    return verdict_in_words(
+        verdict=one.verdict,
+        strength=one.strength,
+        swapped=one.swapped,
+        skip_reason=one.skip_reason,
+        scale=one.assignment.project.scale,
+    )
 
 
 def _explained(pair: Pair, *, swapped: bool) -> dict[str, Any]:

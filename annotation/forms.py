@@ -110,8 +110,18 @@ class ProjectForm(Described):
 class SettingsForm(ProjectForm):
     """Everything that a lead can set. `read()` gives it as the verb wants it."""
 
+    task = forms.ChoiceField(
+        label="What annotators are given",
+        choices=Project.Task,
+        help_text="A ranking is of all candidates of a prompt; it is stored with the pairs that it implies.",
+    )
     allow_tie = forms.BooleanField(label="“About the same” can be chosen", required=False)
     allow_both_bad = forms.BooleanField(label="“Both bad” can be chosen", required=False)
+    allow_edits = forms.BooleanField(
+        label="The better answer can be edited",
+        required=False,
+        help_text="Releases then have rows in which the edited answer is better than the chosen one.",
+    )
     rationale_policy = forms.ChoiceField(label="Reasons", choices=Project.RationalePolicy)
     votes_policy = forms.ChoiceField(
         label="Principle by principle",

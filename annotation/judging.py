@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from annotation.answering import (
     milliseconds,
     share,
 )
+from annotation.editing import Edited, edit_meant, store_edit
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Assignment, Draft, Judgement, PrincipleVote, Project, Rationale, Span
 from annotation.recording import record
@@ -35,6 +37,7 @@ __all__ = [
     "Shown",
     "Unfit",
     "hand_out",
+    "lock",
     "revise",
     "save_draft",
     "submit",
@@ -42,7 +45,8 @@ __all__ = [
     "undo",
 ]
 
-LARGEST_DRAFT = 64 * 1024
+# Room for an edited answer, and for what else is in a draft.
+LARGEST_DRAFT = 512 * 1024
 
 
 class LeaseLost(Stale):
@@ -78,6 +82,7 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         guideline_id=row.guideline_id,
         seed=row.seed,
         has_gold=bool(row.gold_round or row.gold_rate),
+        allow_edits=row.allow_edits,
     )
     return _TERMS[slug]
 
@@ -85,8 +90,9 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
 def keep_terms(project: Project) -> Terms | None:
     """The project's terms, read again when the cached ones are of another guideline or ask differently."""
     cached = _TERMS.get(project.slug)
-    now = (project.guideline_id, project.votes_policy, bool(project.gold_round or project.gold_rate))
-    same = cached and (cached.guideline_id, cached.votes_policy, cached.has_gold) == now
+    has_gold = bool(project.gold_round or project.gold_rate)
+    now = (project.guideline_id, project.votes_policy, has_gold, project.allow_edits)
+    same = cached and (cached.guideline_id, cached.votes_policy, cached.has_gold, cached.allow_edits) == now
     return cached if same else terms_of(project.slug, fresh=True)
 
 
@@ -166,13 +172,23 @@ def _submit(
             if last:
                 raise
             continue
-        if straight.spans:
-            _check_places(user_id=user_id, slug=slug, straight=straight, swapped=swapped)
+        edited = None
+        if straight.spans or straight.edit_first is not None or straight.edit_second is not None:
+            edited = _check_texts(user_id=user_id, slug=slug, straight=straight, swapped=swapped, terms=terms)
         parameters |= _order(terms.asked(assignment_id=straight.assignment_id, user_id=user_id), straight)
         try:
-            done = assigning.submit(
-                user_id=user_id, slug=slug, version=terms.version, answer=parameters, claim=claim and not terms.has_gold
-            )
+            # The judgement and its edit together, or neither. Without an edit the statement is a transaction itself.
+            with transaction.atomic() if edited else nullcontext():
+                done = assigning.submit(
+                    user_id=user_id,
+                    slug=slug,
+                    version=terms.version,
+                    answer=parameters,
+                    claim=claim and not terms.has_gold,
+                )
+                if edited and done.said:
+                    store_edit(judgement_id=Judgement.objects.only("pk").get(key=straight.key).pk, edited=edited)
+                    done = replace(done, said=replace(done.said, has_edit=True))
         except IntegrityError as error:
             if assigning.constraint_of(error) != "once":
                 raise
@@ -241,15 +257,21 @@ def _order(asked: ordering.Asked, answer: Answer) -> dict[str, Any]:
     return {"votes": json.dumps(votes), "overall_first": str(asked.overall_first).lower() if votes else None}
 
 
-def _check_places(*, user_id: int, slug: str, straight: Answer, swapped: Answer) -> None:
-    """Highlights end within the raw texts, which never change. A lost lease is found by the statement, not here."""
+def _check_texts(*, user_id: int, slug: str, straight: Answer, swapped: Answer, terms: Terms) -> Edited | None:
+    """What is said of the raw texts, which never change: highlights end within them, an edit is of the better one.
+
+    Returns the edit, if there is one. A lost lease is found by the statement, not here.
+    """
     assignment = (
         Assignment.objects.filter(pk=straight.assignment_id, annotator__user_id=user_id, project__slug=slug)
         .select_related("pair__prompt", "pair__first", "pair__second")
         .first()
     )
-    if assignment is not None:
-        _within(assignment, swapped.spans if assignment.swapped else straight.spans)
+    if assignment is None:
+        return None
+    answer = swapped if assignment.swapped else straight
+    _within(assignment, answer.spans)
+    return edit_meant(pair=assignment.pair, answer=answer, allowed=terms.allow_edits)
 
 
 def _within(assignment: Assignment, spans: Iterable[Marked]) -> None:
@@ -313,7 +335,7 @@ def undo(*, annotator: Annotator) -> Assignment:
     Raises:
         Refused: the project takes no answers now, or there is nothing to take back.
     """
-    me = _lock(annotator)
+    me = lock(annotator)
     if me.project.state != Project.State.JUDGING:
         raise Refused(f"{NOTHING_TO_JUDGE[me.project.state][0]} {_('Answers cannot be taken back now.')}")
     latest = (
@@ -350,7 +372,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         Stale: the answer has been changed since the page was opened.
         Refused: the project is closed, or the answer was taken back.
     """
-    me = _lock(annotator)
+    me = lock(annotator)
     if me.project.state == Project.State.CLOSED:
         raise Refused(_("This project is closed. Answers can no longer be changed."))
     repeated = Judgement.objects.filter(key=answer.key).first()
@@ -362,6 +384,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
     assert terms is not None
     terms.check(answer)
     _within(assignment, answer.spans)
+    edited = edit_meant(pair=assignment.pair, answer=answer, allowed=terms.allow_edits)
     current = (
         Judgement.objects.current()
         .select_for_update()
@@ -419,6 +442,8 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         for position, principle in enumerate(asked.order, start=1)
         if principle in answer.votes
     )
+    if edited:
+        store_edit(judgement_id=revised.pk, edited=edited)
     _record(act="judgement.revise", me=me, before=current, after=revised)
     return revised
 
@@ -437,7 +462,7 @@ def _span(why: Rationale, one: Marked, assignment: Assignment) -> Span:
     )
 
 
-def _lock(annotator: Annotator) -> Annotator:
+def lock(annotator: Annotator) -> Annotator:
     """The same lock as a claim takes: one act of one annotator at a time."""
     return (
         Annotator.objects.select_for_update(no_key=True, of=("self",))

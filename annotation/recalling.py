@@ -7,6 +7,7 @@ from typing import Any
 
 from annotation import ordering
 from annotation.answering import Marked, Said, control_of, in_words
+from annotation.editing import edit_with
 from annotation.models import Judgement, Rationale, Span
 
 
@@ -26,7 +27,17 @@ def fields_of(judgement: Judgement) -> dict[str, Any]:
             for vote in judgement.votes.all()
         },
         "deciding": _deciding(judgement),
+        **_edit(judgement),
     }
+
+
+def _edit(judgement: Judgement) -> dict[str, Any]:
+    """The edited answer by the side on which it stood, if there is one."""
+    edit = edit_with(judgement)
+    if edit is None:
+        return {}
+    is_first = edit.candidate_id == judgement.assignment.pair.first_id
+    return {"edit": {"a" if is_first != judgement.swapped else "b": edit.text}}
 
 
 def _deciding(judgement: Judgement) -> str:
@@ -66,5 +77,6 @@ def echo(judgement: Judgement) -> str:
         text=why.text if why else "",
         tags=why.tags if why else [],
         spans=why.spans.count() if why else 0,
+        has_edit=edit_with(judgement) is not None,
     )
     return in_words(said, scale=judgement.assignment.project.scale)

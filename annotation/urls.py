@@ -14,6 +14,7 @@ from annotation.views import (
     offers,
     people,
     projects,
+    ranking,
     runs,
     templates,
 )
@@ -62,8 +63,18 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/reasons", offers.reasons, name="reasons"),
     path("p/<slug:slug>/judge/reasons/draw", offers.draw, name="draw_reasons"),
     path("p/<slug:slug>/training", judging.training, name="training"),
+    path("p/<slug:slug>/training/disagree", judging.disagree, name="disagree"),
     path("p/<slug:slug>/answers", answers.answers, name="answers"),
     path("p/<slug:slug>/answers/<int:assignment_id>", answers.answer, name="answer"),
+]
+
+ranking_urls: list[URLPattern] = [
+    path("p/<slug:slug>/rank", ranking.rank, name="rank"),
+    path("p/<slug:slug>/rank/draft", ranking.rank_draft, name="rank_draft"),
+    path("p/<slug:slug>/rank/beat", ranking.rank_beat, name="rank_beat"),
+    path("p/<slug:slug>/rank/undo", ranking.rank_undo, name="rank_undo"),
+    path("p/<slug:slug>/rankings", ranking.rankings, name="rankings"),
+    path("p/<slug:slug>/rankings/<int:turn_id>", ranking.ranking_again, name="ranking_again"),
 ]
 
 import_urls: list[URLPattern] = [
@@ -83,4 +94,4 @@ run_urls: list[URLPattern] = [
     path("models/<key:model_id>", models.model, name="model"),
 ]
 
-urlpatterns = entrance_urls + project_urls + judging_urls + import_urls + run_urls
+urlpatterns = entrance_urls + project_urls + judging_urls + ranking_urls + import_urls + run_urls

@@ -141,6 +141,7 @@ PHRASES = {
     "key_reasons": _("Machine reasons"),
     "key_raw": _("Raw text"),
     "key_invisible": _("Invisible characters"),
+    "key_edit": _("Edit the better answer"),
     "key_down": _("Scroll down"),
     "key_up": _("Scroll up"),
     "key_earlier_answer": _("Earlier answer"),

@@ -18,7 +18,7 @@ from annotation.api.errors import ErrorOutput
 from annotation.api.paging import refuse_unknown
 from annotation.api.prompts import MessageOutput
 from annotation.errors import Refused
-from annotation.models import Annotator, Role
+from annotation.models import Annotator, Cause, Role
 from curation import docket, settling
 from curation.adjudicating import waiting_for
 from curation.models import Adjudication, Ruling
@@ -30,6 +30,7 @@ class VoiceOutput(serializers.Serializer[Any]):
     verdict = serializers.CharField(source="judgement.verdict")
     strength = serializers.IntegerField(source="judgement.strength", allow_null=True)
     reasons = serializers.SerializerMethodField()
+    cause = serializers.CharField(help_text="Why they think that others differ, where they said so.")
 
     def get_reasons(self, voice: docket.Voice) -> list[str]:
         return [one.text for one in voice.judgement.rationales.all() if one.text]
@@ -57,6 +58,9 @@ class RulingInput(serializers.Serializer[Any]):
     )
     outcome = serializers.ChoiceField(choices=list(settling.OUTCOMES))
     reason = serializers.CharField(required=False, allow_blank=True, max_length=settling.LONGEST_REASON)
+    cause = serializers.ChoiceField(
+        choices=Cause.choices, required=False, allow_blank=True, help_text="Why the judgements differ."
+    )
     note = serializers.CharField(
         required=False, allow_blank=True, max_length=settling.LONGEST_REASON, help_text="With the outcome “unclear”."
     )
@@ -67,7 +71,7 @@ class RulingOutput(serializers.ModelSerializer[Ruling]):
 
     class Meta:
         model = Ruling
-        fields = ["adjudication", "pair", "revision", "outcome", "reason", "note", "created_at"]
+        fields = ["adjudication", "pair", "revision", "outcome", "reason", "note", "cause", "created_at"]
 
 
 # The first of the queue, each with its texts: nobody settles more at a time.

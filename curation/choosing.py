@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
 from annotation.errors import Refused
-from curation import arrays, minhash, ruled
+from curation import arrays, edits, minhash, ruled
 from curation.deciding import Decision, decide
 from curation.export import files
 from curation.needing import rows_made
@@ -78,7 +78,11 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     decision = ruled.finish(sieve, spared, found, said_so, keeps_ties=asked.ties != "drop")
     first_wins = decision.first_wins
     if asked.layout.reasons:
-        _keep_reasoned(asked, facts, sieve, first_wins, using=using)
+        told = with_reason(project=asked.project, voices=asked.voices, using=using)
+        _keep_told(facts, sieve, first_wins, told, name="no reason for the chosen answer")
+    if asked.layout.mends:
+        told = edits.with_edits(project=asked.project, voices=asked.voices, using=using)
+        _keep_told(facts, sieve, first_wins, told, name="no edit of the chosen answer")
     rows_each = None
     if asked.layout.needs:
         rows_each = rows_made(asked.layout, project=asked.project, voices=asked.voices, pairs=facts.pair, using=using)
@@ -238,17 +242,17 @@ def _configs(
 # ---- and what else decides which are in, and where ----------------------------------------------------------------
 
 
-def _keep_reasoned(
-    asked: Plan,
+def _keep_told(
     facts: arrays.PairFacts,
     sieve: Sieve,
     first_wins: NDArray[np.bool_],
+    told: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
-    using: BaseDatabaseWrapper,
+    name: str,
 ) -> None:
-    for_first, for_second = with_reason(project=asked.project, voices=asked.voices, using=using)
-    has = np.where(first_wins, np.isin(facts.pair, for_first), np.isin(facts.pair, for_second))
-    sieve.keep(has, name="no reason for the chosen answer")
+    """The pairs of whose chosen answer something is told: `told` are those for first, and those for second."""
+    for_first, for_second = told
+    sieve.keep(np.where(first_wins, np.isin(facts.pair, for_first), np.isin(facts.pair, for_second)), name=name)
 
 
 def _splits(asked: Plan, prompts: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Min
+from django.db.models import Count, F, Min, OuterRef, Subquery
 
-from annotation.models import Annotator, Judgement, Pair, Project, Role
+from annotation.disagreeing import causes_given
+from annotation.models import Annotator, Cause, Disagreement, Judgement, Pair, Project, Role
 from curation.adjudicating import waiting_for
 from curation.browsing import judgements_of
 from curation.models import Adjudication, PairFact, Ruling
@@ -61,6 +62,10 @@ class Voice:
     name: str
     is_judge: bool
     judgement: Judgement
+    # Why they think that others see it differently, where they were asked and said so.
+    cause: str = ""
+    cause_in_words: str = ""
+    cause_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,15 @@ def voices_of(pair: Pair) -> list[Voice]:
     firsts = Judgement.objects.filter(assignment__pair=pair).values("annotator").annotate(first=Min("pk"))
     order = [row["annotator"] for row in firsts.order_by("first")]
     letters = {annotator: letter(place) for place, annotator in enumerate(order)}
-    voices = [Voice(letters[one.annotator_id], one.annotator.is_judge, one) for one in judgements_of(pair)]
+    said = list(judgements_of(pair))
+    causes = causes_given(one.pk for one in said)
+    voices = [_voice(letters[one.annotator_id], one, causes.get(one.pk)) for one in said]
     return sorted(voices, key=lambda voice: order.index(voice.judgement.annotator_id))
+
+
+def _voice(name: str, one: Judgement, why: Disagreement | None) -> Voice:
+    told = {"cause": why.cause, "cause_in_words": why.get_cause_display(), "cause_note": why.note} if why else {}
+    return Voice(name, one.annotator.is_judge, one, **told)
 
 
 def letter(place: int) -> str:
@@ -108,6 +120,33 @@ def letter(place: int) -> str:
         place, rest = divmod(place - 1, 26)
         name = chr(65 + rest) + name
     return name
+
+
+# ---- why people disagree -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CauseCount:
+    """How often a cause of disagreement was given: by adjudicators of pairs, and by annotators of answers of theirs."""
+
+    cause: str
+    words: str
+    by_adjudicators: int
+    by_annotators: int
+
+
+def causes_of(project: Project) -> list[CauseCount]:
+    """Every cause that was given and stands, most often first; empty where none was."""
+    ruled = _in_force().filter(adjudication__project=project).exclude(cause="").order_by()
+    latest = Disagreement.objects.filter(judgement=OuterRef("judgement")).order_by("-pk").values("pk")[:1]
+    said = Disagreement.objects.filter(judgement__assignment__project=project, pk=Subquery(latest)).order_by()
+    of_pairs, of_answers = (dict(found.values_list("cause").annotate(n=Count("pk"))) for found in (ruled, said))
+    counts = [
+        CauseCount(str(value), str(words), of_pairs.get(value, 0), of_answers.get(value, 0))
+        for value, words in Cause.choices
+    ]
+    given = [one for one in counts if one.by_adjudicators or one.by_annotators]
+    return sorted(given, key=lambda one: -one.by_adjudicators - one.by_annotators)
 
 
 # ---- what was decided ----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import TruncDate
 
-from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run
+from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run, Turn
 from curation.charts import Stack, stack
 from curation.models import Measurement, Release
 
@@ -64,7 +64,7 @@ class Activity:
 
 
 def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
-    """Done, leased and all slots by project. Projects without any are left out.
+    """Done, leased and all slots by project; where rankings are given, turns. Projects without any are left out.
 
     Gold checks are beside the work: their slots are no part of it, neither done nor to do.
     """
@@ -81,10 +81,45 @@ def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
         )
         .order_by()
     )
-    return {
+    counts = {
         row["project"]: Counts(total=row["total"], done=row["done"], leased=row["leased"], elsewhere=row["elsewhere"])
         for row in rows
     }
+    return counts | _with_turns(counts, project_ids)
+
+
+def _with_turns(counts: Mapping[int, Counts], project_ids: Collection[int]) -> dict[int, Counts]:
+    """The same of the projects that have turns. What a ranking implies was not handed out elsewhere."""
+    turns = (
+        Turn.objects.filter(lineup__project__in=project_ids)
+        .values("lineup__project")
+        .annotate(
+            total=Count("pk"),
+            done=Count("pk", filter=Q(done_at__isnull=False)),
+            leased=Count("pk", filter=Q(lease_until__isnull=False)),
+        )
+        .order_by()
+    )
+    found = {row["lineup__project"]: row for row in turns}
+    if not found:
+        return {}
+    implied = (
+        Assignment.objects.filter(project__in=found, slot=None, judgements__ranking__isnull=False)
+        .values("project")
+        .annotate(n=Count("pk", distinct=True))
+        .order_by()
+    )
+    by_ranking = {row["project"]: row["n"] for row in implied}
+    merged = {}
+    for project, row in found.items():
+        own = counts.get(project, Counts())
+        merged[project] = Counts(
+            total=own.total + row["total"],
+            done=own.done + row["done"],
+            leased=own.leased + row["leased"],
+            elsewhere=own.elsewhere - by_ranking.get(project, 0),
+        )
+    return merged
 
 
 def _gold(project_ids: Collection[int]) -> QuerySet[Pair]:
@@ -139,7 +174,7 @@ def own_counts(annotator_ids: Collection[int]) -> dict[int, tuple[int, datetime 
 
 
 def per_day(project: Project, *, days: int, now: datetime) -> list[tuple[date, int]]:
-    """Judgements given here on each of the last `days` days (UTC), the last one being today; days without any are 0.
+    """Judgements and rankings given here on each of the last `days` days (UTC), today the last; 0 where none were.
 
     Answers to gold checks are left out, as in `counts_of`: the pace is that of the work that is left.
     """
@@ -154,6 +189,11 @@ def per_day(project: Project, *, days: int, now: datetime) -> list[tuple[date, i
         .order_by()
     )
     found = dict(rows)
+    if project.task == Project.Task.RANKINGS:
+        ranked = Turn.objects.filter(lineup__project=project, done_at__gte=datetime.combine(first, time(), tzinfo=UTC))
+        days_ranked = ranked.annotate(day=TruncDate("done_at", tzinfo=UTC)).values_list("day").annotate(n=Count("pk"))
+        for day, n in days_ranked.order_by():
+            found[day] = found.get(day, 0) + n
     return [(day, found.get(day, 0)) for day in (first + timedelta(days=n) for n in range(days))]
 
 

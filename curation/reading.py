@@ -20,8 +20,9 @@ from django.db.backends.utils import CursorWrapper
 from numpy.typing import NDArray
 
 from curation import arrays, edits, marks
-from curation.export.records import Edit, Mark, Rows, Said
+from curation.export.records import Edit, Mark, Ranks, Rows, Said
 from curation.planning import Plan
+from curation.ranked import rankings_by_prompt
 from curation.selecting import Voices
 from curation.texts import Read, read, rows_of, said_of
 
@@ -134,6 +135,7 @@ class Beside(TypedDict):
     said: Sequence[Sequence[Said]]
     marks: Sequence[Sequence[Mark]]
     edits: Sequence[Sequence[Edit]]
+    rankings: Mapping[int, Sequence[Ranks]]
 
 
 def texts(
@@ -143,6 +145,7 @@ def texts(
     shown: Mapping[int, str] | None,
     marked: bool = False,
     edited: bool = False,
+    ranked: bool = False,
     using: BaseDatabaseWrapper,
 ) -> Generator[Rows, None, None]:
     """Each piece with its texts, checked. Memory: four pieces.
@@ -153,7 +156,8 @@ def texts(
         pieces: some thousand lines each.
         voices: whose judgements are told.
         shown: what is told of each annotator; None where no judgement is told by itself.
-        marked, edited: whether what was highlighted in the answers, and what became of them by an edit, is told.
+        marked, edited, ranked: whether what was highlighted in the answers, what became of them by an edit, and how
+            people ranked them is told.
         using: the snapshot.
     """
 
@@ -169,6 +173,7 @@ def texts(
                 "said": () if shown is None else said_of(pairs, voices=voices, shown=tell, using=using),
                 "marks": marks.marks_of(pairs, voices=voices, using=using) if marked else (),
                 "edits": edits.edits_of(pairs, voices=voices, shown=tell, using=using) if edited else (),
+                "rankings": rankings_by_prompt(pairs, voices=voices, using=using) if ranked else {},
             },
         )
 

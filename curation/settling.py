@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Guideline, Project, Role, User
+from annotation.models import Annotator, Cause, Guideline, Project, Role, User
 from annotation.recording import record
 from annotation.recusing import recuse
 from curation.adjudicating import MOST_AT_ONCE, take
@@ -28,6 +28,7 @@ def settle(
     outcome: str,
     reason: str = "",
     note: str = "",
+    cause: str = "",
 ) -> Ruling:
     """Say what becomes of a pair. Sending the same `key` again stores nothing and returns what is stored.
 
@@ -35,6 +36,7 @@ def settle(
         outcome: one of `OUTCOMES`.
         reason: why; may be empty.
         note: what the guideline leaves unclear; with the outcome "unclear", and with no other.
+        cause: why the judgements differ, one of `Cause`; may be empty.
 
     Raises:
         Refused: they judged the pair or have begun to, are no adjudicator, or the outcome is not known or lacks its
@@ -48,12 +50,14 @@ def settle(
             raise Refused("This key was used for another decision. Make a new one for each.")
         return stored
     reason, note = _checked(outcome, reason, note)
+    if cause and cause not in Cause.values:
+        raise Refused("Choose one of the causes, or none.")
     if held.outcome:
         raise Stale("This pair has been settled meanwhile. Nothing was changed.")
     held = take(adjudication=held, adjudicator=adjudicator)
     # They have read what others said: they are not handed the pair any more.
     recuse(annotator=adjudicator, pair_id=held.pair_id)
-    return _append(held, adjudicator=adjudicator, key=key, outcome=outcome, reason=reason, note=note)
+    return _append(held, adjudicator=adjudicator, key=key, outcome=outcome, reason=reason, note=note, cause=cause)
 
 
 @transaction.atomic
@@ -90,7 +94,14 @@ def _checked(outcome: str, reason: str, note: str) -> tuple[str, str]:
 
 
 def _append(
-    held: Adjudication, *, adjudicator: Annotator, key: uuid.UUID, outcome: str, reason: str = "", note: str = ""
+    held: Adjudication,
+    *,
+    adjudicator: Annotator,
+    key: uuid.UUID,
+    outcome: str,
+    reason: str = "",
+    note: str = "",
+    cause: str = "",
 ) -> Ruling:
     before = held.outcome
     guideline: Guideline | None = adjudicator.project.guideline
@@ -102,6 +113,7 @@ def _append(
         outcome=outcome,
         reason=reason,
         note=note,
+        cause=cause,
         guideline=guideline,
     )
     held.outcome = outcome

@@ -230,6 +230,7 @@ def _write(
                 shown=shown,
                 marked=asked.layout.marks,
                 edited=asked.layout.edits,
+                ranked=asked.layout.by_prompt,
                 using=using,
             )
         ) as found:

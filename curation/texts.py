@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from curation.export.records import (
     TAGS,
     Edit,
     Mark,
+    Ranks,
     Record,
     Rows,
     Said,
@@ -74,6 +75,7 @@ def rows_of(
     said: Sequence[Sequence[Said]] = (),
     marks: Sequence[Sequence[Mark]] = (),
     edits: Sequence[Sequence[Edit]] = (),
+    rankings: Mapping[int, Sequence[Ranks]] | None = None,
     using: BaseDatabaseWrapper,
 ) -> Rows:
     """The pairs with their texts, checked, in the order asked for. All arrays have the shape (n,).
@@ -102,6 +104,7 @@ def rows_of(
         prompt=_asked(strict_messages(whole["messages"]), whole["system"]),
         candidates=strict_messages(answers["messages"]),
         models=answers["model"],
+        candidate_id=numbers,
         first_at=first_at,
         second_at=second_at,
         first_wins=first_wins,
@@ -113,6 +116,7 @@ def rows_of(
         probability=probability,
         marks=marks,
         edits=edits,
+        rankings=rankings or {},
     )
 
 

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from annotation.models import Project
 from curation.choosing import Chosen, choose, lines_of, pieces_of
 from curation.export import files
+from curation.export.layouts import LAYOUTS
 from curation.lineage import tallies_digest
 from curation.models import Release
 from curation.planning import DIFFICULTY, Plan, plan
@@ -162,7 +163,8 @@ def _wrong_pairs(folder: Path, manifest: dict[str, Any], chosen: Chosen) -> list
                 continue
             numbers = table[names[0]].combine_chunks()
             pairs = (numbers.flatten() if names[0] == "pair_ids" else numbers).to_pylist()
-            is_once = "chosen_side" in names or names[0] == "pair_ids"
+            # A pair has a row for each of its edits; these are compared whole below.
+            is_once = ("chosen_side" in names or names[0] == "pair_ids") and not LAYOUTS[manifest["layout"]].mends
             sides = table["chosen_side"].to_pylist() if "chosen_side" in names else [None] * len(pairs)
             for pair, side in zip(pairs, sides, strict=True):
                 if is_once and pair in seen and pair not in twice:
@@ -196,6 +198,7 @@ def _wrong_rows(
                 shown=shown,
                 marked=asked.layout.marks,
                 edited=asked.layout.edits,
+                ranked=asked.layout.by_prompt,
                 using=using,
             )
             for rows in found:

@@ -7,6 +7,7 @@ const ACTS = {
   r: () => $('#reason')?.focus(),
   s: () => $('#later')?.click(),
   u: () => $('#undo')?.requestSubmit(),
+  d: () => $('#cause')?.focus(),
   g: () => $('#guideline')?.click(),
 };
 const isWriting = target => target.matches('textarea, select, input:not([type="radio"], [type="checkbox"])');

@@ -20,6 +20,7 @@ from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged, refuse_unknown
 from annotation.api.prompts import MessageOutput
+from annotation.editing import LONGEST_EDIT
 from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason, Span
 
 
@@ -71,6 +72,12 @@ class AnswerInput(serializers.Serializer[Any]):
         required=False, min_value=0, max_value=LARGEST_KEY, help_text="The principle that decided; 0: none of them."
     )
     active_ms = serializers.IntegerField(required=False, min_value=0, max_value=LONGEST_MS)
+    edit = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        max_length=LONGEST_EDIT,
+        help_text="The last message of the better answer, edited. The project must take edits.",
+    )
 
 
 class SubmitInput(AnswerInput):
@@ -107,6 +114,7 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
     guideline_version = serializers.IntegerField(source="guideline.version", default=None, allow_null=True)
     rationales = RationaleOutput(many=True)
     votes = VoteOutput(many=True)
+    edit = serializers.CharField(source="edit.text", default=None, allow_null=True)
 
     class Meta:
         model = Judgement
@@ -128,6 +136,7 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
             "guideline_version",
             "rationales",
             "votes",
+            "edit",
             "created_at",
         ]
 
@@ -166,7 +175,7 @@ class Judgements(APIView):
         project = project_for(request.user, slug, role=Role.LEAD)
         refuse_unknown(request, known={"after", "limit"})
         rows = Judgement.objects.filter(assignment__project=project).select_related(
-            "assignment", "annotator", "guideline"
+            "assignment", "annotator", "guideline", "edit"
         )
         return paged(request, rows.prefetch_related("rationales", "votes__principle"), JudgementOutput)
 
@@ -218,6 +227,7 @@ class OneAnswer(APIView):
 
 
 def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
+    edited = _edited(given)
     return Shown(
         assignment_id=assignment_id,
         key=given.get("key") or uuid.uuid4(),
@@ -231,7 +241,14 @@ def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
         deciding=given.get("deciding"),
         active_ms=given.get("active_ms"),
         client="api",
+        edit_a=edited.get("a"),
+        edit_b=edited.get("b"),
     )
+
+
+def _edited(given: dict[str, Any]) -> dict[str, str]:
+    """The edit on the side of the better answer. Without a better one it is on any, and refused as what it is."""
+    return {"b" if given["verdict"] in ("b1", "b2", "b3") else "a": given["edit"]} if "edit" in given else {}
 
 
 def _shown(assignment: Assignment) -> dict[str, Any]:

@@ -20,6 +20,8 @@ SELECT EXISTS (SELECT 1 FROM judgement j JOIN assignment a ON a.id = j.assignmen
                WHERE p.imported_by_id = %(run)s)
     OR EXISTS (SELECT 1 FROM principle_vote v JOIN pair p ON p.id = v.pair_id WHERE p.imported_by_id = %(run)s)
     OR EXISTS (SELECT 1 FROM rationale r JOIN pair p ON p.id = r.pair_id WHERE p.imported_by_id = %(run)s)
+    OR EXISTS (SELECT 1 FROM ranking r JOIN turn t ON t.id = r.turn_id JOIN lineup l ON l.id = t.lineup_id
+               JOIN pair p ON p.prompt_id = l.prompt_id WHERE p.imported_by_id = %(run)s)
 """
 # A release is frozen: its rows must stay derivable from what is here.
 _RELEASED = "SELECT EXISTS (SELECT 1 FROM release WHERE project_id = %(project)s AND created_at >= %(since)s)"
@@ -30,6 +32,11 @@ SELECT count(*) FROM (
 ) slots
 """
 _DELETE = (
+    """
+    DELETE FROM turn t USING lineup l, pair p
+    WHERE l.id = t.lineup_id AND p.prompt_id = l.prompt_id AND p.imported_by_id = %(run)s
+    """,
+    "DELETE FROM lineup l USING pair p WHERE p.prompt_id = l.prompt_id AND p.imported_by_id = %(run)s",
     """
     DELETE FROM draft d USING assignment a, pair p
     WHERE a.id = d.assignment_id AND p.id = a.pair_id AND p.imported_by_id = %(run)s

@@ -3,6 +3,8 @@
 from annotation.models.answers import JudgeAnswer
 from annotation.models.assignments import Assignment, Draft
 from annotation.models.candidates import Candidate
+from annotation.models.disagreements import Cause, Disagreement
+from annotation.models.edits import Edit
 from annotation.models.events import Event
 from annotation.models.guidelines import Guideline, GuidelinePrinciple, GuidelineReading, Principle
 from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
@@ -13,6 +15,7 @@ from annotation.models.parts import Part
 from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
 from annotation.models.projects import Project, Scale
 from annotation.models.prompts import Prompt
+from annotation.models.rankings import Lineup, Ranking, Turn
 from annotation.models.runs import Run, Worker
 from annotation.models.templates import JudgeTemplate, RationaleTemplate
 
@@ -20,7 +23,10 @@ __all__ = [
     "Annotator",
     "Assignment",
     "Candidate",
+    "Cause",
+    "Disagreement",
     "Draft",
+    "Edit",
     "Event",
     "Flag",
     "Guideline",
@@ -31,6 +37,7 @@ __all__ = [
     "JudgeTemplate",
     "Judgement",
     "LanguageModel",
+    "Lineup",
     "Offer",
     "Pair",
     "Part",
@@ -38,6 +45,7 @@ __all__ = [
     "PrincipleVote",
     "Project",
     "Prompt",
+    "Ranking",
     "Rationale",
     "RationaleTemplate",
     "Reaction",
@@ -47,6 +55,7 @@ __all__ = [
     "SignInLink",
     "SkipReason",
     "Span",
+    "Turn",
     "User",
     "Verdict",
     "Worker",

@@ -22,6 +22,7 @@ class SkipReason(models.TextChoices):
     BROKEN = "broken", _("Something is broken or cut off")
     LANGUAGE = "language", _("I do not read this language")
     RATHER_NOT = "rather_not", _("I would rather not read this")
+    OTHER = "other", _("Another reason")
 
 
 class Flag(models.TextChoices):
@@ -93,6 +94,16 @@ class Judgement(models.Model):
     run = models.ForeignKey(
         "annotation.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
+    # The ranking that implies it; empty for a verdict on the pair itself. Those of one ranking do not stand for
+    # themselves: m ranked candidates imply m (m - 1) / 2 of them.
+    ranking = models.ForeignKey(
+        "annotation.Ranking",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="implied",
+        db_index=False,
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = JudgementQuerySet.as_manager()
@@ -114,10 +125,17 @@ class Judgement(models.Model):
                 condition=Q(verdict="skip") & ~Q(skip_reason="") | ~Q(verdict="skip") & Q(skip_reason=""),
                 name="skip_has_a_reason",
             ),
+            # Which is better is implied, not by how much.
+            models.CheckConstraint(
+                condition=Q(ranking=None)
+                | Q(verdict__in=["prefer", "tie"], strength__gte=-1, strength__lte=1, strength_known=False),
+                name="implied_without_strength",
+            ),
         ]
         indexes = [
             # An annotator's own history, newest first.
             models.Index(fields=["annotator", "-id"], condition=Q(is_current=True), name="judgement_history"),
+            models.Index(fields=["ranking"], condition=Q(ranking__isnull=False), name="judgement_of_ranking"),
         ]
 
     def __str__(self) -> str:

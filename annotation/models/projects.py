@@ -37,6 +37,10 @@ class Project(models.Model):
         PAUSED = "paused", _("Paused")
         CLOSED = "closed", _("Closed")
 
+    class Task(models.TextChoices):
+        PAIRS = "pairs", "Compare two candidates"
+        RANKINGS = "rankings", "Rank three to eight candidates"
+
     class RationalePolicy(models.TextChoices):
         OFF = "off", "Not asked"
         OPTIONAL = "optional", "Asked, may be left out"
@@ -57,9 +61,13 @@ class Project(models.Model):
     description = models.TextField(blank=True, default="")
     question = models.CharField(max_length=200, default="Which is better overall?")
     state = models.CharField(max_length=8, choices=State, default=State.JUDGING)
+    # What annotators are given: pairs, or all candidates of a prompt at once.
+    task = models.CharField(max_length=8, choices=Task, default=Task.PAIRS, db_default=Task.PAIRS)
     scale = models.PositiveSmallIntegerField(choices=Scale, default=Scale.SEVEN)
     allow_tie = models.BooleanField(default=True)
     allow_both_bad = models.BooleanField(default=True)
+    # Whether annotators may edit the answer that they find better.
+    allow_edits = models.BooleanField(default=False, db_default=False)
     # k: how many people of this house judge each pair.
     overlap = models.PositiveSmallIntegerField(default=3)
     rationale_policy = models.CharField(max_length=8, choices=RationalePolicy, default=RationalePolicy.OPTIONAL)

@@ -27,6 +27,7 @@ from annotation.views.items import (
     is_fetch,
     item_of,
     principles_of,
+    raw_sides,
     redirect_after_post,
     whole,
 )
@@ -139,6 +140,7 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
         "editing": True,
         "revision": current.revision,
         "principles": principles_of(me.project),
+        **raw_sides(me, item),
         **_neighbours(me, current),
         **extra,
     }

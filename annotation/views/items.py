@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
-from annotation.models import Flag, Guideline, Project, SkipReason
+from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
 
 Item = dict[str, Any]
 
@@ -77,6 +77,7 @@ def controls_for(project: Project, item: Item | None = None, **extra: Any) -> st
         project.scale,
         project.allow_tie,
         project.allow_both_bad,
+        project.allow_edits,
         project.rationale_policy,
         tags,
         project.guideline_id,
@@ -90,6 +91,7 @@ def _controls(
     scale: int,
     allow_tie: bool,
     allow_both_bad: bool,
+    allow_edits: bool,
     rationale_policy: str,
     tags: tuple[tuple[str, str], ...],
     guideline_id: int | None,
@@ -100,6 +102,7 @@ def _controls(
         scale=scale,
         allow_tie=allow_tie,
         allow_both_bad=allow_both_bad,
+        allow_edits=allow_edits,
         rationale_policy=rationale_policy,
         tags=[{"key": key, "label": label} for key, label in tags],
         guideline_id=guideline_id,
@@ -161,6 +164,18 @@ def _principles_of(guideline_id: int) -> dict[int, dict[str, Any]]:
     }
 
 
+def raw_sides(me: Annotator, item: Item | None) -> dict[str, Any]:
+    """The texts that the form without script lets edit, with what was edited already. Empty where nothing may be."""
+    if item is None or not me.project.allow_edits:
+        return {}
+    assignment = Assignment.objects.select_related("pair__first", "pair__second").get(
+        pk=item["assignment"], annotator=me
+    )
+    edited = (item.get("draft") or {}).get("edit") or {}
+    both = zip("ab", sides(assignment.pair.first, assignment.pair.second, swapped=assignment.swapped), strict=True)
+    return {"raw_sides": [{"name": name, "text": edited.get(name, one.text)} for name, one in both]}
+
+
 def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Shown:
     """The posted answer. What was measured by the browser is dropped when it makes no sense; the rest raises Unfit."""
     sent = request.POST
@@ -186,6 +201,8 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
         first_key_ms=_number(sent.get("first_key_ms"), int),
         coverage_a=_number(sent.get("coverage_a"), float),
         coverage_b=_number(sent.get("coverage_b"), float),
+        edit_a=sent.get("edit_a"),
+        edit_b=sent.get("edit_b"),
         turned=sent.get("turned") == "1",
         client=sent.get("client", ""),
     )
@@ -218,6 +235,7 @@ def entered(request: HttpRequest) -> Item:
         "span": [asdict(span) for span in _readable(sent.getlist("span"))],
         "vote": {name.removeprefix("vote-"): vote for name, vote in sent.items() if name.startswith("vote-")},
         "deciding": sent.get("deciding", ""),
+        "edit": {side: sent[f"edit_{side}"] for side in ("a", "b") if f"edit_{side}" in sent},
     }
     number = sent.get("assignment", "")
     item: Item = {"draft": filled}

@@ -12,16 +12,17 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, guiding, judging, offering
+from annotation import assigning, calibrating, disagreeing, guiding, judging, offering
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Project
+from annotation.models import Annotator, Cause, Project
 from annotation.views.items import (
     Item,
     answer_sent,
@@ -32,6 +33,7 @@ from annotation.views.items import (
     is_fetch,
     item_of,
     principles_of,
+    raw_sides,
     redirect_after_post,
     whole,
 )
@@ -71,6 +73,8 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
     """The page as it stands now; `refused` is a refused form, which keeps its place and everything in it."""
     me = membership_for(request.user, slug)
     assert me.user_id is not None
+    if me.project.task == Project.Task.RANKINGS and refused is None:
+        return redirect("rank", slug)
     judging.keep_terms(me.project)
     open_here = me.project.state == Project.State.JUDGING
     handed = judging.hand_out(user_id=me.user_id, slug=slug) if open_here else []
@@ -98,6 +102,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "echo": "",
         "waiting": offering.draw(annotator=me),
         "editing": False,
+        **raw_sides(me, items[0] if items else None),
         **extra,
     }
     return TemplateResponse(request, "judging/page.html", context, status=422 if refused is not None else 200)
@@ -247,9 +252,35 @@ def training(request: HttpRequest, slug: str) -> HttpResponse:
         "counts": None,
         "examples": calibrating.examples(project=me.project),
         "standing": calibrating.standing_of(me) if shows else None,
-        "missed": calibrating.explained(calibrating.missed(me)) if shows else [],
+        "missed": _missed(me) if shows else [],
+        "causes": Cause.choices,
+        "longest_note": disagreeing.LONGEST_NOTE,
     }
     return TemplateResponse(request, "judging/training.html", context)
+
+
+def _missed(me: Annotator) -> list[dict[str, Any]]:
+    """What was judged otherwise than expected, with the cause that I gave."""
+    missed = calibrating.explained(calibrating.missed(me))
+    given = disagreeing.causes_given(one["judgement"] for one in missed)
+    return [{**one, "given": given.get(one["judgement"])} for one in missed]
+
+
+@require_POST
+@signed_in
+def disagree(request: HttpRequest, slug: str) -> HttpResponse:
+    """Why I see a pair differently from what was expected."""
+    me = membership_for(request.user, slug)
+    cause, note = request.POST.get("cause", ""), request.POST.get("note", "")
+    try:
+        said = disagreeing.give_cause(annotator=me, judgement_id=whole(request, "judgement"), cause=cause, note=note)
+    except Refused as error:
+        messages.error(request, str(error))
+        return redirect_after_post("training", slug)
+    messages.success(request, _("Saved: %(cause)s") % {"cause": said.get_cause_display()})
+    answer = redirect_after_post("training", slug)
+    answer["Location"] += f"#judged-{said.judgement_id}"
+    return answer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.export import edited, opinions, public, stepwise, trl
+from curation.export import edited, mended, opinions, public, stepwise, trl
 from curation.export.records import Rows
 
 # What a layout has beside its own columns where the rule gives a probability.
@@ -44,6 +44,8 @@ class Layout:
     marks: bool = False
     edits: bool = False
     needs: str = ""
+    # It needs an edit of the chosen answer, and has a row for each.
+    mends: bool = False
     warning: str = ""
 
 
@@ -133,6 +135,26 @@ LAYOUTS: dict[str, Layout] = {
             trl.SIDE_HELP,
             tells=True,
             reasons=True,
+        ),
+        Layout(
+            "edited",
+            "prompt, edited, chosen and rejected as lists of messages, best first; one row for each edit",
+            "reward models that take three ranked answers; TRL reads chosen and rejected and passes over edited",
+            mended.EDITED,
+            mended.edited,
+            trl.SIDE_HELP,
+            edits=True,
+            mends=True,
+        ),
+        Layout(
+            "aligner",
+            "question, answer and correction as text; one row for each edit",
+            "trainers that learn to correct, as Aligner",
+            mended.ALIGNER,
+            mended.aligner,
+            trl.SIDE_HELP,
+            edits=True,
+            mends=True,
         ),
         Layout(
             "votes",

@@ -32,11 +32,14 @@ SOFT = pa.schema(
         *COMMON,
     ]
 )
+# One list for each ranking, beside the completions: 1 is the best, equal numbers are a tie, null is not ranked.
+_RANKINGS = pa.list_(pa.field("element", pa.list_(pa.field("element", pa.int64())), nullable=False))
 LISTWISE = pa.schema(
     [
         pa.field("prompt", MESSAGES, nullable=False),
         pa.field("completions", pa.list_(pa.field("element", MESSAGES, nullable=False)), nullable=False),
         pa.field("scores", pa.list_(pa.field("element", pa.float64(), nullable=False)), nullable=False),
+        pa.field("rankings", _RANKINGS, nullable=False),
         pa.field("models", TAGS, nullable=False),
         pa.field("n_judgements", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
         pa.field("pair_ids", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
@@ -91,6 +94,8 @@ def listwise(rows: Rows) -> pa.RecordBatch:
     A score is the share of all comparisons of this answer that it won, a tie as half; both bad wins nothing. All rows
     of a prompt must come together. Equal scores stand in the order of the answers' numbers.
 
+    `rankings` holds what each person who ranked them said, as ranks of these answers; none where pairs were judged.
+
     What an annotator made of an answer by editing it is an answer too, `edited`, compared once with the one that it was
     made of, and preferred: edited > chosen > rejected, as Llama 3 has it (Dubey et al., 2024, section 4.1.2).
     """
@@ -120,6 +125,7 @@ def listwise(rows: Rows) -> pa.RecordBatch:
                 "prompt": rows.prompt[start].as_py(),
                 "completions": [one[3] for one in answers],
                 "scores": [one[0] for one in answers],
+                "rankings": _rankings(rows, int(start), [(one[2], one[1]) for one in answers]),
                 "models": [rows.models[one[2]].as_py() for one in answers],
                 "n_judgements": [one[4] for one in answers],
                 "pair_ids": rows.pair_id[start:end].tolist(),
@@ -133,3 +139,15 @@ def listwise(rows: Rows) -> pa.RecordBatch:
 def _with_end(messages: list[dict[str, str]], text: str) -> list[dict[str, str]]:
     """The same messages with another text as the last."""
     return [*messages[:-1], {**messages[-1], "content": text}]
+
+
+def _rankings(rows: Rows, place: int, order: list[tuple[int, bool]]) -> list[list[int | None]]:
+    """The rankings of a row's prompt. `order`: where each answer stands among the candidates, and whether it is one.
+
+    An edited answer was not ranked; a ranking of fewer than two of these answers says nothing of their order.
+    """
+    if rows.candidate_id is None:
+        return []
+    numbers = [int(rows.candidate_id[at]) if is_candidate else -1 for at, is_candidate in order]
+    found = [[ranks.get(number) for number in numbers] for ranks in rows.rankings.get(int(rows.prompt_id[place]), ())]
+    return [ranks for ranks in found if sum(rank is not None for rank in ranks) > 1]

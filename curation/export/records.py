@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -151,6 +151,10 @@ class Mark(NamedTuple):
     hurts: bool
 
 
+# One ranking: the rank of each candidate by its number, 1 the best; None where it was not ranked.
+Ranks = Mapping[int, int | None]
+
+
 class Edit(NamedTuple):
     """What the last message of one of a pair's answers became when `annotator` (a pseudonym, or a name) edited it."""
 
@@ -192,6 +196,9 @@ class Rows:
     # For layouts made of them: what was highlighted in the answers of each row, and what became of them by an edit.
     marks: Sequence[Sequence[Mark]] = ()
     edits: Sequence[Sequence[Edit]] = ()
+    # For layouts by prompt: the numbers of the candidates, and the rankings of each prompt by its number.
+    candidate_id: NDArray[np.int64] | None = None
+    rankings: Mapping[int, Sequence[Ranks]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pair_id)

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from annotation.models import Cause
+
 
 class Adjudication(models.Model):
     """A pair waits for an adjudicator, or has been settled by one. A pair waits once.
@@ -64,6 +66,8 @@ class Ruling(models.Model):
     reason = models.TextField(blank=True, default="")
     # What is unclear, and in which version of the guideline.
     note = models.TextField(blank=True, default="")
+    # Why the judgements differ, as the adjudicator sees it; empty where nothing was said.
+    cause = models.CharField(max_length=8, choices=Cause, blank=True, default="", db_default="")
     guideline = models.ForeignKey(
         "annotation.Guideline", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
@@ -75,6 +79,7 @@ class Ruling(models.Model):
             models.UniqueConstraint(fields=["adjudication", "revision"], name="one_ruling_per_revision"),
             models.UniqueConstraint(fields=["key"], name="ruled_once"),
             models.CheckConstraint(condition=Q(outcome__in=Adjudication.Outcome.values), name="ruling_is_known"),
+            models.CheckConstraint(condition=Q(cause__in=["", *Cause.values]), name="ruling_cause_is_known"),
             models.CheckConstraint(
                 condition=Q(outcome="unclear") & ~Q(note="") | ~Q(outcome="unclear") & Q(note=""),
                 name="unclear_says_what",

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import access
 from annotation.errors import Refused
-from annotation.models import Annotator, Project, Role
+from annotation.models import Annotator, Cause, Project, Role
 from curation import docket, settling
 from curation.adjudicating import MOST_AT_ONCE, waiting_for
 from curation.models import Adjudication
@@ -44,7 +44,7 @@ def _settle(request: HttpRequest, project: Project, me: Annotator | None) -> Htt
     asked = _asked(request, project)
     if asked is None:
         return _not_whole(request, project)
-    sent = {name: request.POST.get(name, "") for name in ("outcome", "reason", "note")}
+    sent = {name: request.POST.get(name, "") for name in ("outcome", "reason", "note", "cause")}
     try:
         if me is None:
             raise Refused(SEATLESS)
@@ -105,6 +105,8 @@ def _page(
         # After the last comes the first again.
         "later": queue[following % len(queue)] if len(queue) > 1 else None,
         "outcomes": OUTCOMES,
+        "causes": Cause.choices,
+        "counted_causes": docket.causes_of(project),
         "entered": entered or _before(case, me),
         "key": uuid.uuid4(),
         "error": error,
@@ -129,7 +131,7 @@ def _before(case: docket.Case | None, me: Annotator | None) -> dict[str, str]:
     """What the adjudicator had said before they took it back: it need not be written twice."""
     if case is None or me is None or case.before_last is None or case.before_last.adjudicator_id != me.pk:
         return {}
-    return {name: getattr(case.before_last, name) for name in ("outcome", "reason", "note")}
+    return {name: getattr(case.before_last, name) for name in ("outcome", "reason", "note", "cause")}
 
 
 def _for_leads(request: HttpRequest, project: Project) -> dict[str, Any]:

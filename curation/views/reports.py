@@ -12,8 +12,9 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import access, running
-from annotation.models import Project, Role, Run
+from annotation.models import Judgement, Project, Role, Run
 from annotation.models.runs import RunQuerySet
+from curation import docket
 from curation.measuring import AgreementRequest, DiscretionRequest, PeopleRequest
 from curation.measuring.discretion import MINIMA
 from curation.reports import agreement as agreement_report
@@ -66,6 +67,8 @@ def agreement(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("agreement_report", slug=project.slug)
     context = _context(project, AgreementRequest, "agreement")
     run = agreement_report.latest_run(project)
+    context["counted_causes"] = docket.causes_of(project)
+    context["implied"] = Judgement.objects.current().filter(assignment__project=project, ranking__isnull=False).count()
     if run is not None:
         context |= {"all": agreement_report.report(run=run), "counted_at": run.finished_at}
     return TemplateResponse(request, "reports/agreement.html", context)

@@ -1,5 +1,6 @@
 /* What was entered so far: the form as data, kept in this browser at once and on the server soon after. */
 import { $, $$, ACTS, cfg, counted, editing, form, note, phrase, say, store } from './kit.js';
+import { edits as edited, setEdits } from './edit.js';
 import { marks, setMarks } from './marks.js';
 import { firstKey } from './pace.js';
 import { later, locked, post, quietly, stand, unstand } from './server.js';
@@ -17,13 +18,13 @@ let flags = new Set(), draftTimer, draftVersion = 0, edits = 0, draftSent = 0, s
 
 /* ---- the form as data ---- */
 export const verdict = () => $('[name="verdict"]:checked', form)?.value || '';
-export const readForm = () => ({ verdict: verdict(), skip_reason: '', tag: $$('[name="tag"]:checked', form).map(t => t.value), note: note?.value || '', flag: [...flags], span: marks(), vote: votes(), deciding: decided() || '' });
-export const empty = f => !f.verdict && !f.note && !f.tag?.length && !f.flag?.length && !f.span?.length && !Object.keys(f.vote || {}).length;
+export const readForm = () => ({ verdict: verdict(), skip_reason: '', tag: $$('[name="tag"]:checked', form).map(t => t.value), note: note?.value || '', flag: [...flags], span: marks(), vote: votes(), deciding: decided() || '', edit: edited() });
+export const empty = f => !f.verdict && !f.note && !f.tag?.length && !f.flag?.length && !f.span?.length && !Object.keys(f.vote || {}).length && !Object.keys(f.edit || {}).length;
 export function fillForm(f) {
   $$('[name="verdict"]', form).forEach(r => { r.disabled = false; r.checked = r.value === f?.verdict; });
   $$('[name="tag"]', form).forEach(t => { t.checked = !!f?.tag?.includes(t.value); });
   if (note) note.value = f?.note || '';
-  flags = new Set(f?.flag || []); showFlags(); words(); setMarks(f?.span); setVotes(at.item, f); line();
+  flags = new Set(f?.flag || []); showFlags(); words(); setMarks(f?.span); setVotes(at.item, f); setEdits(f); line();
 }
 const segment = window.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: 'word' }) : null;
 export const countWords = s => segment ? [...segment.segment(s)].filter(w => w.isWordLike).length : s.split(/\s+/).filter(Boolean).length;

@@ -3,6 +3,7 @@
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, lang, note, passed, phrase, say, store, uuid } from './kit.js';
 import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, queued, readForm, save, saveNow, sendDraft } from './draft.js';
+import { editSent, strayEdit } from './edit.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen } from './pace.js';
@@ -61,8 +62,9 @@ function entry(f) {
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
+  const edit = editSent(f); if (edit) p.set(`edit_${edit.side}`, edit.text);
   const bits = [inWords(f.verdict)], n = f.note ? countWords(f.note) : 0; if (n) bits.push(counted('words', n)); if (f.span.length) bits.push(counted('highlights', f.span.length)); if (f.flag.length) bits.push(phrase('flagged_too'));
-  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: f.note, text: bits.join(' · '), at: Date.now() };
+  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: [f.note, edit?.text].filter(Boolean).join('\n\n'), text: bits.join(' · '), at: Date.now() };
 }
 const enqueue = one => store.set('queue', [...queued().filter(q => q.key !== one.key), one]);
 const dequeue = one => store.set('queue', queued().filter(q => q.key !== one.key));
@@ -75,6 +77,7 @@ form.addEventListener('submit', e => {
   e.preventDefault(); const f = readForm();
   if (!f.verdict) return wrong(phrase('choose_first'), $('[name="verdict"]:enabled', form) || $('[data-votes] input:enabled', form));
   if (undecided()) return wrong(phrase('which_decided'), $('[name="deciding"]', form));
+  const stray = strayEdit(f); if (stray && !at.nudged) { at.nudged = true; line(stray, 'nudge'); say(stray); return; }
   const bare = asks && !f.note.trim() && !f.tag.length && !f.span.length, open = missing();
   if (bare && required) return wrong(phrase('say_why_first'), $('[name="tag"]', form) || note);
   if (bare || open) {

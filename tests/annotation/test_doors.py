@@ -20,7 +20,20 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
-from annotation.models import Annotator, Assignment, Guideline, Invitation, Judgement, LanguageModel, Run, User
+from annotation.models import (
+    Annotator,
+    Assignment,
+    Candidate,
+    Guideline,
+    Invitation,
+    Judgement,
+    LanguageModel,
+    Lineup,
+    Ranking,
+    Run,
+    Turn,
+    User,
+)
 from tests.conftest import PASSWORD, ROOT
 
 TABLE = ROOT / "SECURITY.md"
@@ -65,6 +78,7 @@ class House:
     accounts: dict[str, User | None]
     arguments: dict[str, Any]
     assignments: dict[str, int]
+    turns: dict[str, int]
 
     def client(self, who: str) -> Client:
         client = Client(raise_request_exception=False)
@@ -128,6 +142,7 @@ def house(
             assignment=answered, annotator=member, key=uuid.uuid4(), verdict="tie", strength=0, swapped=False
         )
         assignments[who] = answered.pk
+    turns = ranked_by(pair, {"annotator": alice, "adjudicator": adjudicator, "lead": lead})
     accounts = {
         "anonymous": None,
         "disabled": gone,
@@ -159,11 +174,25 @@ def house(
         "uidb36": "1",
         "name": "README.md",
     }
-    return House(accounts=accounts, arguments=arguments, assignments=assignments)
+    return House(accounts=accounts, arguments=arguments, assignments=assignments, turns=turns)
+
+
+def ranked_by(pair: Any, members: dict[str, Any]) -> dict[str, int]:
+    """A lineup, and a ranking of it by each member: their turns."""
+    third = Candidate.objects.create(prompt=pair.prompt, messages=[], digest=b"third")
+    shown = [pair.first_id, pair.second_id, third.pk]
+    lineup = Lineup.objects.create(project=pair.project, prompt=pair.prompt, candidates=shown, rank=1)
+    turns = {}
+    for slot, (who, member) in enumerate(members.items(), start=1):
+        turn = Turn.objects.create(lineup=lineup, slot=slot, annotator=member, shown=shown, done_at=timezone.now())
+        Ranking.objects.create(turn=turn, annotator=member, key=uuid.uuid4(), shown=shown, ranks=[1, 2, None])
+        turns[who] = turn.pk
+    return turns
 
 
 def path_of(address: str, house: House, who: str) -> str:
     arguments = {**house.arguments, "assignment_id": house.assignments.get(who, house.assignments["annotator"])}
+    arguments["turn_id"] = house.turns.get(who, house.turns["annotator"])
 
     if "/guideline/" in address:
         arguments["version"] = 1

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import threading
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +20,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import running
+from annotation import ranking, running
 from annotation.errors import Refused
 from annotation.importing import REASONS, check, receiving, undoing, uploads
 from annotation.importing.guessing import guess_columns
 from annotation.importing.receiving import ReportLines, Upload, path_of
-from annotation.models import Assignment, Candidate, Event, Judgement, Pair, Prompt, Run, Worker
+from annotation.models import Assignment, Candidate, Event, Judgement, Lineup, Pair, Prompt, Run, Worker
 from tests.curation.test_progress import judge
 from workers import tasks
 
@@ -574,6 +575,27 @@ def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice
     Assignment.objects.filter(pk=row.pk).update(annotator=alice, lease_until=timezone.now() + timedelta(minutes=5))
     undoing.undo_import(run=run, actor=lead.user)
     assert not Assignment.objects.exists()
+
+
+def test_lineups_go_with_their_import_and_a_ranking_keeps_it(project, client, lead, alice):
+    project.task, project.overlap = "rankings", 1
+    project.save()
+    alice.refresh_from_db()
+    lines = "\n".join(line(n, prompt="What is it?", response_a=f"This {n}.", response_b=f"That {n}.") for n in (1, 2))
+    run = imported(client, project, lines.encode())
+    turn = ranking.hand_out(annotator=alice)
+    assert len(turn.shown) == 4
+    assert Pair.objects.count() == 6
+    undoing.undo_import(run=run, actor=lead.user)
+    assert not Pair.objects.exists()
+    assert not Lineup.objects.exists()
+    run = imported(client, project, (lines + "\n").encode())
+    turn = ranking.hand_out(annotator=alice)
+    skipped = {"places": {}, "skip_reason": "language"}
+    ranked = ranking.Ranked(key=uuid.uuid4(), claim=ranking.claim_of(turn), **skipped)
+    ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked)
+    with pytest.raises(Refused, match="never thrown away"):
+        undoing.undo_import(run=run, actor=lead.user)
 
 
 def test_texts_that_another_pair_uses_stay(project, client, lead):

@@ -493,7 +493,7 @@ def test_drafts_are_kept_by_version(make_pair: MakePair, alice: Annotator, bob: 
         '{"note": "\\ud800"}',
         '{"n": NaN}',
         "[" * 60_000,
-        '{"n":"' + "x" * 65_536 + '"}',
+        '{"n":"' + "x" * judging.LARGEST_DRAFT + '"}',
     ],
 )
 def test_drafts_that_cannot_be_stored_are_refused(make_pair: MakePair, alice: Annotator, body: str) -> None:

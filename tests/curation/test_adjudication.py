@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from annotation.errors import Refused, Stale
-from annotation.models import Event, Judgement
+from annotation.models import Disagreement, Event, Judgement
 from curation import docket, gathering, settling
 from curation.adjudicating import waiting_for
 from curation.choosing import choose
@@ -343,7 +343,8 @@ def test_the_api_lists_settles_and_takes_back(
     client, base = api(adjudicator), "/api/v1/projects/everyday/adjudications"
     listed = client.get(base).json()["results"]
     assert [(row["id"], row["pair"]) for row in listed] == [(one.pk, pair.pk)]
-    assert listed[0]["voices"] == [{"name": "A", "is_judge": False, "verdict": "prefer", "strength": 2, "reasons": []}]
+    said = {"verdict": "prefer", "strength": 2, "reasons": [], "cause": ""}
+    assert listed[0]["voices"] == [{"name": "A", "is_judge": False, **said}]
     assert "Alice" not in str(listed)
     address, key = f"{base}/{one.pk}/ruling", str(uuid.uuid4())
     assert client.put(address, {"outcome": "left"}, format="json").status_code == 400
@@ -423,3 +424,44 @@ def test_of_an_overruled_pair_no_margin_points_the_wrong_way(
     assert [rows[pair.pk]["probability"] is None for pair in (upheld, overruled, plain)] == [True, True, False]
     assert done.manifest["adjudicated"]["pairs"] == 2
     assert "decided 2 of these pairs" in (tmp_path / "out" / "README.md").read_text()
+
+
+# ---- why people differ ----
+
+
+def test_a_cause_is_kept_with_the_ruling_and_counted(
+    waiting: Any, adjudicator: Any, lead: Any, alice: Any, bob: Any, say: Any, make_pair: Any, sign_in: Any, api: Any
+) -> None:
+    pair = make_pair()
+    mine = say(alice, pair, "first")
+    say(bob, pair, "second")
+    Disagreement.objects.create(judgement=mine, cause="error")
+    Disagreement.objects.create(judgement=mine, cause="style", note="A matter of taste.")
+    one = waiting(pair)
+    desk = sign_in(adjudicator)
+    page = desk.get(ADDRESS).content.decode()
+    assert "It is a matter of style" in page
+    assert "A matter of taste." in page
+    sent = {"adjudication": one.pk, "key": uuid.uuid4(), "outcome": "ambiguous", "cause": "task"}
+    assert desk.post(ADDRESS, sent).status_code == 302
+    assert Ruling.objects.get().cause == "task"
+    counted = {row.cause: (row.by_adjudicators, row.by_annotators) for row in docket.causes_of(one.project)}
+    assert counted == {"task": (1, 0), "style": (0, 1)}
+    for address in (ADDRESS, "/p/everyday/reports/agreement"):
+        assert "Why people differ" in sign_in(lead).get(address).content.decode(), address
+    settling.take_back(adjudication=one, adjudicator=adjudicator)
+    assert {row.cause for row in docket.causes_of(one.project)} == {"style"}
+    put = {"outcome": "tie", "cause": "refusal"}
+    answer = api(adjudicator).put(f"/api/v1/projects/everyday/adjudications/{one.pk}/ruling", put, format="json")
+    assert (answer.status_code, answer.json()["cause"]) == (200, "refusal")
+
+
+def test_a_cause_that_nobody_knows_is_refused(waiting: Any, adjudicator: Any) -> None:
+    one = waiting()
+    with pytest.raises(Refused, match="one of the causes"):
+        settle(one, adjudicator, "tie", cause="mood")
+    made = settle(one, adjudicator, "tie")
+    assert made.cause == ""
+    fields = {"adjudication": one, "adjudicator": adjudicator, "revision": 2, "key": uuid.uuid4(), "outcome": "tie"}
+    with pytest.raises(IntegrityError, match="ruling_cause_is_known"), transaction.atomic():
+        Ruling.objects.create(**fields, cause="mood")

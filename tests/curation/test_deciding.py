@@ -161,13 +161,16 @@ def test_pairs_of_which_it_is_less_sure_are_counted_out(project, crowded, make_p
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_each_layout_of_pairs_tells_the_probability(project, told, layout, say, alice, tmp_path):
-    from annotation.models import Judgement, Rationale
+    from annotation.models import Edit, Judgement, Rationale, Span
 
     for judgement in Judgement.objects.filter(verdict="prefer"):
         seat = judgement.assignment
-        Rationale.objects.create(
+        why = Rationale.objects.create(
             pair=seat.pair, annotator=judgement.annotator, judgement=judgement, text="Clearer.", source="human"
         )
+        better = seat.pair.first if judgement.strength > 0 else seat.pair.second
+        Edit.objects.create(judgement=judgement, candidate=better, text="Mended.", edit_distance=3)
+        Span.objects.create(rationale=why, candidate=better, start=0, end=2)
     done = release(project=project, version="v1", rule="dawid_skene", layout=layout, out=tmp_path / "v1")
     rows = read(tmp_path / "v1", layout)
     assert done.release.rows == len(rows) > 0

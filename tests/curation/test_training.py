@@ -297,6 +297,25 @@ OWN = {
         }
         for verdict, one in t.said
     ],
+    "edited": lambda t: [
+        {
+            "prompt": t.prompt,
+            "edited": [*t.first[:-1], {"role": "assistant", "content": text}],
+            "chosen": t.first,
+            "rejected": t.second,
+        }
+        for text in t.edits
+        if t.winner == "first"
+    ],
+    "aligner": lambda t: [
+        {
+            "question": as_text(t.prompt),
+            "answer": as_text(t.first),
+            "correction": as_text([*t.first[:-1], {"role": "assistant", "content": text}]),
+        }
+        for text in t.edits
+        if t.winner == "first"
+    ],
     "soft": lambda t: [
         {"prompt": t.prompt, "first": t.first, "second": t.second, "strength_mean": t.mean}
         | {f"p_{name}": count / t.n for name, count in t.counts.items()}

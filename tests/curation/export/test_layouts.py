@@ -5,13 +5,17 @@ from dataclasses import replace
 import pyarrow as pa
 
 from curation.export.layouts import LAYOUTS, features
-from curation.export.records import Rows, Said
+from curation.export.records import Edit, Rows, Said
 
 
 def test_every_layout_builds_rows_of_its_own_schema(make_record):
     for name, layout in LAYOUTS.items():
         assert layout.name == name
-        rows = replace(Rows.of([make_record()]), said=[[Said("annotator-1", "person", "first", 2, "Right.", [], 1)]])
+        said, edits = (
+            Said("annotator-1", "person", "first", 2, "Right.", [], 1),
+            Edit("annotator-1", "first", "Mended."),
+        )
+        rows = replace(Rows.of([make_record()]), said=[[said]], edits=[[edits]])
         built = layout.build(rows)
         built.validate(full=True)
         assert built.schema == layout.schema

@@ -1,0 +1,676 @@
+"""Rankings: claimed, submitted, taken back, revised; and the judgements that they imply, each with its origin."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import combinations, pairwise
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+from django.test import Client
+from django.utils import timezone
+
+from annotation import assigning, judging, lining_up, ranking
+from annotation.answering import Unfit
+from annotation.errors import Refused, Stale
+from annotation.founding import change_settings
+from annotation.models import Annotator, Assignment, Candidate, Judgement, Lineup, Pair, Project, Prompt, Ranking, Turn
+from annotation.ranking import LETTERS, Ranked, claim_of
+
+RANK = "/p/everyday/rank"
+FETCH = {"X-Plumbline": "1"}
+MakePair = Callable[..., Pair]
+
+
+@pytest.fixture
+def ranking_project(project: Project) -> Project:
+    project.task, project.overlap = Project.Task.RANKINGS, 2
+    project.save()
+    return project
+
+
+def answers(project: Project, n: int, *, text: str = "Which way is up?", spread: bool = True) -> Prompt:
+    """A prompt with n candidates, of which each stands in one pair."""
+    prompt = Prompt.objects.create(
+        project=project, messages=[{"role": "user", "content": text}], digest=text.encode()[:32]
+    )
+    made = [
+        Candidate.objects.create(
+            prompt=prompt,
+            messages=[{"role": "assistant", "content": f"Answer {one if spread else 0} to {text}"}],
+            digest=f"{text}{one}".encode()[:32].rjust(32),
+            model=f"canary-model-{one}",
+        )
+        for one in range(n)
+    ]
+    rank = Pair.objects.count()
+    for at, (one, other) in enumerate(pairwise(made)):
+        Pair.objects.create(project=project, prompt=prompt, first=one, second=other, rank=rank + at + 1)
+    return prompt
+
+
+def places(*ranks: int | None) -> dict[str, int | None]:
+    return dict(zip(LETTERS, ranks, strict=False))
+
+
+def ranked(turn: Turn, *ranks: int | None, **more: Any) -> Ranked:
+    return Ranked(**{"key": uuid.uuid4(), "claim": claim_of(turn), "places": places(*ranks), **more})
+
+
+def rank(who: Annotator, *ranks: int | None, **more: Any) -> Ranking:
+    turn = ranking.hand_out(annotator=who)
+    assert turn is not None
+    return ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, *ranks, **more))
+
+
+def says(who: Annotator) -> dict[tuple[int, int], int]:
+    found = Judgement.objects.current().filter(annotator=who).select_related("assignment__pair")
+    return {(one.assignment.pair.first_id, one.assignment.pair.second_id): one.strength for one in found}  # type: ignore[misc]
+
+
+# ---- lineups ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_three_to_eight_candidates_are_lined_up_and_every_two_are_a_pair(ranking_project: Project) -> None:
+    for n in (2, 3, 5, 8, 11):
+        answers(ranking_project, n, text=f"{n} answers?")
+    answers(ranking_project, 4, text="All the same?", spread=False)
+    assert lining_up.open_lineups(project=ranking_project) == 4
+    assert sorted(len(one.candidates) for one in Lineup.objects.all()) == [3, 5, 8, 8]
+    for lineup in Lineup.objects.all():
+        there = set(Pair.objects.filter(prompt=lineup.prompt).values_list("first_id", "second_id"))
+        assert set(combinations(lineup.candidates, 2)) <= there
+    assert Turn.objects.count() == 4 * 2
+    assert Pair.objects.values("rank").distinct().count() == Pair.objects.count()
+    before = list(Lineup.objects.values_list("candidates", flat=True))
+    assert lining_up.open_lineups(project=ranking_project) == 0
+    assert list(Lineup.objects.values_list("candidates", flat=True)) == before
+
+
+@pytest.mark.django_db
+def test_toys_gold_and_what_is_out_of_play_are_not_lined_up(ranking_project: Project) -> None:
+    for text, fields in (
+        ("Toys?", {"marks": ["toy"]}),
+        ("Gold?", {"is_gold": True, "gold_use": "check", "gold_verdict": "first"}),
+        ("Out?", {"excluded_at": timezone.now()}),
+    ):
+        prompt = answers(ranking_project, 4, text=text)
+        Pair.objects.filter(prompt=prompt).update(**fields)
+    assert lining_up.open_lineups(project=ranking_project) == 0
+
+
+@pytest.mark.django_db
+def test_the_work_is_done_in_pieces_along_the_queue(ranking_project: Project, alice: Annotator) -> None:
+    for n in range(5):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    assert [lining_up.open_lineups(project=ranking_project, most=2) for _ in range(4)] == [2, 2, 1, 0]
+    order = [one.prompt_id for one in Lineup.objects.order_by("rank")]
+    assert order == sorted(order)
+
+
+@pytest.mark.django_db
+def test_where_a_project_ranks_no_pair_has_an_open_slot_and_back_again(
+    project: Project, lead: Annotator, alice: Annotator
+) -> None:
+    answers(project, 3)
+    assigning.open_slots(project=project)
+    assert Assignment.objects.open().count() == 2 * 3
+    change_settings(project=project, actor=lead.user, task="rankings")
+    assert Assignment.objects.open().count() == 0
+    assert assigning.open_slots(project=Project.objects.get(pk=project.pk)) == 0
+    assert ranking.hand_out(annotator=Annotator.objects.get(pk=alice.pk)) is not None
+    change_settings(project=project, actor=lead.user, task="pairs")
+    assert Assignment.objects.open().count() == 3 * 3
+
+
+# ---- handing out -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_overlap_is_never_exceeded_and_nobody_ranks_a_lineup_twice(
+    ranking_project: Project, alice: Annotator, bob: Annotator, adjudicator: Annotator
+) -> None:
+    for n in range(3):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    done: list[tuple[int, int]] = []
+    for _ in range(4):
+        for who in (alice, bob, adjudicator):
+            turn = ranking.hand_out(annotator=who)
+            if turn is not None:
+                ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, 1, 2, 3))
+                done.append((turn.lineup_id, who.pk))
+    assert len(done) == len(set(done)) == 3 * 2
+    assert Ranking.objects.count() == 6
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tabs_of_one_annotator_get_one_turn_and_two_people_two(
+    ranking_project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    for n in range(2):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    lining_up.open_lineups(project=ranking_project)
+    got: list[tuple[int, int]] = []
+    start = threading.Barrier(6)
+
+    def tab(who: Annotator) -> None:
+        start.wait()
+        try:
+            turn = ranking.hand_out(annotator=who)
+            assert turn is not None
+            got.append((who.pk, turn.pk))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=tab, args=(who,)) for who in (alice, bob) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 6
+    assert len(set(got)) == len({turn for _, turn in got}) == 2
+
+
+@pytest.mark.django_db
+def test_the_order_on_the_screen_is_drawn_and_stays_the_turns(
+    ranking_project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    ranking_project.overlap = 50
+    ranking_project.save()
+    for n in range(60):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    first_shown = []
+    for _ in range(60):
+        turn = ranking.hand_out(annotator=alice)
+        assert turn is not None
+        again = ranking.hand_out(annotator=alice)
+        assert again is not None
+        assert again.shown == turn.shown
+        assert sorted(turn.shown) == turn.lineup.candidates
+        first_shown.append(turn.lineup.candidates.index(turn.shown[0]))
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked(turn, 1, 2, None))
+    # Each of three stands first as good as equally often: 60 draws stay above 6 but for one time in ten thousand.
+    assert min(first_shown.count(place) for place in range(3)) > 6
+    assert all(one.shown == one.turn.shown for one in Ranking.objects.select_related("turn"))
+
+
+@pytest.mark.django_db
+def test_an_expired_turn_goes_to_somebody_else_and_the_late_answer_changes_nothing(
+    ranking_project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    ranking_project.overlap = 1
+    ranking_project.save()
+    answers(ranking_project, 3)
+    mine = ranking.hand_out(annotator=alice)
+    assert mine is not None
+    assert ranking.hand_out(annotator=bob) is None
+    Turn.objects.filter(annotator__isnull=False).update(lease_until=timezone.now() - timedelta(seconds=1))
+    taken = ranking.hand_out(annotator=bob)
+    assert taken is not None
+    assert taken.pk == mine.pk
+    with pytest.raises(judging.LeaseLost, match="not open with you"):
+        ranking.submit(annotator=alice, turn_id=mine.pk, ranked=ranked(mine, 1, 2, 3))
+    assert not Ranking.objects.exists()
+    assert not Judgement.objects.exists()
+
+
+@pytest.mark.django_db
+def test_letters_of_an_earlier_claim_are_never_taken_for_those_of_a_later_one(
+    ranking_project: Project, alice: Annotator
+) -> None:
+    answers(ranking_project, 8)
+    old = ranking.hand_out(annotator=alice)
+    assert old is not None
+    Turn.objects.filter(annotator__isnull=False).update(lease_until=timezone.now() - timedelta(seconds=1))
+    ranking.sweep(project=ranking_project)
+    new = ranking.hand_out(annotator=alice)
+    assert new is not None
+    assert new.pk == old.pk
+    assert new.shown != old.shown
+    with pytest.raises(judging.LeaseLost, match="in another order"):
+        ranking.submit(annotator=alice, turn_id=new.pk, ranked=ranked(old, *range(1, 9)))
+    with pytest.raises(judging.LeaseLost):
+        ranking.save_draft(annotator=alice, turn_id=new.pk, claim=claim_of(old), body="{}", version=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ["paused", "closed", "setup"])
+def test_where_the_project_is_not_open_nothing_is_handed_out_or_taken(
+    ranking_project: Project, alice: Annotator, state: str
+) -> None:
+    answers(ranking_project, 3)
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    Project.objects.update(state=state)
+    assert ranking.hand_out(annotator=Annotator.objects.select_related("project").get(pk=alice.pk)) is None
+    with pytest.raises(Refused, match="takes no rankings now"):
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked(turn, 1, 2, 3))
+
+
+# ---- what is stored and implied --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("given", [(3, 1, 2, 4), (1, 1, 2, 2), (2, None, 1, None), (1, 1, 1, 1), (7, 7, 3, None)])
+def test_a_ranking_is_stored_and_implies_its_pairs(
+    ranking_project: Project, alice: Annotator, given: tuple[int | None, ...]
+) -> None:
+    answers(ranking_project, 4)
+    made = rank(alice, *given)
+    by_candidate = dict(zip(made.shown, given, strict=True))
+    implied = says(alice)
+    both = {
+        two for two in combinations(sorted(by_candidate), 2) if None not in (by_candidate[two[0]], by_candidate[two[1]])
+    }
+    assert {*implied} == both
+    for (first, second), strength in implied.items():
+        a, b = by_candidate[first], by_candidate[second]
+        assert a is not None
+        assert b is not None
+        assert strength == (b > a) - (b < a)
+    for one in Judgement.objects.all():
+        assert one.ranking == made
+        assert not one.strength_known
+        assert one.assignment.slot is None
+        assert one.assignment.done_at == made.created_at
+        pair = one.assignment.pair
+        assert one.swapped == (made.shown.index(pair.second_id) < made.shown.index(pair.first_id))
+
+
+@pytest.mark.django_db
+def test_the_same_key_stores_once_and_another_answer_to_a_done_turn_is_late(
+    ranking_project: Project, alice: Annotator
+) -> None:
+    answers(ranking_project, 3)
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    sent = ranked(turn, 1, 2, 3)
+    first = ranking.submit(annotator=alice, turn_id=turn.pk, ranked=sent)
+    assert ranking.submit(annotator=alice, turn_id=turn.pk, ranked=sent) == first
+    with pytest.raises(Stale):
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked(turn, 3, 2, 1))
+    assert (Ranking.objects.count(), Judgement.objects.count()) == (1, 3)
+
+
+@pytest.mark.django_db
+def test_a_skip_has_a_reason_and_implies_nothing(ranking_project: Project, alice: Annotator) -> None:
+    answers(ranking_project, 3)
+    made = rank(alice, 1, 2, 3, skip_reason="language", flags=("personal",), note="I read none of these.")
+    assert (made.ranks, made.skip_reason, made.flags) == ([None] * 3, "language", ["personal"])
+    assert not Judgement.objects.exists()
+    assert ranking.echo(made) == "Skipped: I do not read this language"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("ranks", "more", "field"),
+    [
+        ((1, None, None), {}, "place"),
+        ((None, None, None), {}, "place"),
+        ((0, 1, 2), {}, "place"),
+        ((1, 2, 1000), {}, "place"),
+        ((1, 2, 3, 4), {}, "place"),
+        ((1, 2, 3), {"flags": ("nonsense",)}, "flag"),
+        ((1, 2, 3), {"note": "a\0b"}, "note"),
+        ((1, 2, 3), {"note": "x" * 20_001}, "note"),
+        ((None, None, None), {"skip_reason": "tired"}, "skip_reason"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_with_its_field(
+    ranking_project: Project, alice: Annotator, ranks: Any, more: dict[str, Any], field: str
+) -> None:
+    answers(ranking_project, 3)
+    with pytest.raises(Unfit) as refused:
+        rank(alice, *ranks, **more)
+    assert refused.value.field == field
+    assert not Ranking.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_revision_withdraws_what_the_one_before_implied(ranking_project: Project, alice: Annotator) -> None:
+    answers(ranking_project, 3)
+    first = rank(alice, 1, 2, 3)
+    again = ranked(first.turn, 2, 1, None)
+    second = ranking.revise(annotator=alice, turn_id=first.turn_id, ranked=again, expected_revision=1)
+    assert second.revision == 2
+    a, b, _c = first.shown
+    sign = 1 if b < a else -1
+    assert says(alice) == {(min(a, b), max(a, b)): sign}
+    assert {one.ranking_id for one in Judgement.objects.current()} == {second.pk}
+    assert Judgement.objects.filter(is_current=False).count() == 3
+    assert ranking.revise(annotator=alice, turn_id=first.turn_id, ranked=again, expected_revision=1) == second
+    with pytest.raises(Stale, match="another window"):
+        ranking.revise(annotator=alice, turn_id=first.turn_id, ranked=ranked(first.turn, 1, 2, 3), expected_revision=1)
+    whole = ranking.revise(
+        annotator=alice, turn_id=first.turn_id, ranked=ranked(first.turn, 3, 2, 1), expected_revision=2
+    )
+    assert len(says(alice)) == 3
+    assert {one.ranking_id for one in Judgement.objects.current()} == {whole.pk}
+
+
+@pytest.mark.django_db
+def test_undo_reopens_the_latest_with_it_as_a_draft_before_what_waits(
+    ranking_project: Project, alice: Annotator
+) -> None:
+    for n in range(2):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    made = rank(alice, 2, 1, None, note="So.", flags=("other",))
+    waits = ranking.hand_out(annotator=alice)
+    assert waits is not None
+    assert waits.pk != made.turn_id
+    reopened = ranking.undo(annotator=alice)
+    assert reopened.pk == made.turn_id
+    assert says(alice) == {}
+    again = ranking.hand_out(annotator=alice)
+    assert again is not None
+    assert again.pk == made.turn_id
+    assert again.shown == made.shown
+    assert again.draft == {
+        "place": {"a": 2, "b": 1, "c": ""},
+        "skip_reason": "",
+        "flag": ["other"],
+        "note": "So.",
+    }
+    better = ranking.submit(annotator=alice, turn_id=again.pk, ranked=ranked(again, 1, 2, 3))
+    assert better.revision == 2
+    assert len(says(alice)) == 3
+    following = ranking.hand_out(annotator=alice)
+    assert following is not None
+    assert following.pk == waits.pk
+
+
+@pytest.mark.django_db
+def test_a_verdict_on_the_pair_itself_stands(
+    project: Project, alice: Annotator, lead: Annotator, make_pair: MakePair
+) -> None:
+    prompt = answers(project, 3)
+    assigning.open_slots(project=project)
+    item = judging.hand_out(user_id=alice.user_id, slug="everyday")[0]  # type: ignore[arg-type]
+    from annotation.answering import Shown
+
+    judging.submit_shown(
+        user_id=alice.user_id,  # type: ignore[arg-type]
+        slug="everyday",
+        shown=Shown(assignment_id=item.assignment_id, key=uuid.uuid4(), control="same"),
+    )
+    direct = Judgement.objects.get()
+    change_settings(project=project, actor=lead.user, task="rankings")
+    made = rank(Annotator.objects.select_related("project").get(pk=alice.pk), 1, 2, 3)
+    direct.refresh_from_db()
+    assert direct.is_current
+    assert direct.ranking is None
+    # The first pair is judged and the second still leased to her: only the third is implied.
+    assert Judgement.objects.filter(ranking=made).count() == 1
+    assert Pair.objects.filter(prompt=prompt).count() == 3
+
+
+@pytest.mark.django_db
+def test_rankings_of_several_people_come_together_in_the_measures(
+    ranking_project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    from curation.arrays import judgement_labels
+
+    answers(ranking_project, 4)
+    order = {}
+    for who in (alice, bob):
+        turn = ranking.hand_out(annotator=who)
+        assert turn is not None
+        by_number = {candidate: at + 1 for at, candidate in enumerate(sorted(turn.shown))}
+        ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, *(by_number[one] for one in turn.shown)))
+        order[who.pk] = by_number
+    labels = judgement_labels(project=ranking_project)
+    assert len(labels.value) == 2 * 6
+    assert set(labels.value.tolist()) == {0}
+    assert judgement_labels(project=ranking_project, level="ordinal").value.size == 0
+
+
+# ---- what the database refuses ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"ranks": [1, 3, 2, 5]}, "ranking_is_whole"),
+        ({"ranks": [1, 2, 3]}, "ranking_is_whole"),
+        ({"ranks": [2, 3, 4, None]}, "ranking_is_whole"),
+        ({"ranks": [1, 3, 3, None]}, "ranking_is_whole"),
+        ({"ranks": [1, None, None, None]}, "ranking_is_whole"),
+        ({"ranks": [0, 1, 2, None]}, "ranking_is_whole"),
+        ({"skip_reason": "language"}, "ranking_is_whole"),
+        ({"shown": "of another"}, "ranking_is_whole"),
+        ({"skip_reason": "tired", "ranks": [None] * 4}, "ranking_skip_is_known"),
+        ({"revision": 1}, "one_ranking_per_revision"),
+        ({"key": "the same"}, "ranked_once"),
+        ({"is_current": True}, "one_current_ranking"),
+    ],
+)
+def test_the_database_refuses_a_ranking_that_is_not_whole(
+    ranking_project: Project, alice: Annotator, change: dict[str, Any], name: str
+) -> None:
+    answers(ranking_project, 4)
+    made = rank(alice, 1, 2, 3, None)
+    fields: dict[str, Any] = {
+        "turn": made.turn,
+        "annotator": alice,
+        "revision": 2,
+        "is_current": False,
+        "key": uuid.uuid4(),
+        "shown": made.shown,
+        "ranks": [1, 2, 2, None],
+        **change,
+    }
+    if change.get("shown"):
+        fields["shown"] = [*made.shown[:3], made.shown[3] + 10_000]
+    if change.get("key"):
+        fields["key"] = made.key
+    with pytest.raises(IntegrityError, match=name), transaction.atomic():
+        Ranking.objects.create(**fields)
+
+
+@pytest.mark.django_db
+def test_the_database_keeps_rankings_as_they_are(ranking_project: Project, alice: Annotator) -> None:
+    answers(ranking_project, 3)
+    made = rank(alice, 1, 2, 3)
+    for change in ({"ranks": [3, 2, 1]}, {"note": "later"}, {"is_current": True}):
+        with pytest.raises(IntegrityError, match="ranking_is_appended"), transaction.atomic():
+            Ranking.objects.filter(pk=made.pk).update(**change)
+    implied = Judgement.objects.filter(ranking=made).first()
+    assert implied is not None
+    wrong = {**_plain(implied), "strength": 2, "revision": 9, "is_current": False, "key": uuid.uuid4()}
+    with pytest.raises(IntegrityError, match="implied_without_strength"), transaction.atomic():
+        Judgement.objects.create(**wrong)
+
+
+def _plain(judgement: Judgement) -> dict[str, Any]:
+    return {
+        field.attname: getattr(judgement, field.attname) for field in Judgement._meta.fields if field.name != "id"
+    } | {"verdict": "prefer"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"slot": 1}, "one_turn_per_slot"),
+        ({"slot": 0}, "turns_count_from_one"),
+        ({"slot": 9, "lease_until": timezone.now()}, "turn_open_leased_or_done"),
+        ({"slot": 9, "annotator": "alice", "done_at": timezone.now()}, "ranked_never_twice"),
+    ],
+)
+def test_the_database_refuses_turns_that_cannot_be(
+    ranking_project: Project, alice: Annotator, fields: dict[str, Any], name: str
+) -> None:
+    answers(ranking_project, 3)
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    fields = {**fields, **({"annotator": alice} if "annotator" in fields else {})}
+    with pytest.raises(IntegrityError, match=name), transaction.atomic():
+        Turn.objects.create(lineup=turn.lineup, **fields)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("n", [2, 9])
+def test_a_lineup_has_three_to_eight(ranking_project: Project, n: int) -> None:
+    prompt = answers(ranking_project, 3)
+    with pytest.raises(IntegrityError, match="lineup_of_three_to_eight"), transaction.atomic():
+        Lineup.objects.create(project=ranking_project, prompt=prompt, candidates=list(range(n)), rank=1)
+
+
+# ---- the page over HTTP ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(sign_in: Any, alice: Annotator) -> Client:
+    client: Client = sign_in(alice)
+    return client
+
+
+def form_of(client: Client) -> dict[str, Any]:
+    context = client.get(RANK).context
+    return {"turn": context["turn"].pk, "claim": context["claim"], "key": str(context["key"])}
+
+
+@pytest.mark.django_db
+def test_the_page_ranks_without_the_script(ranking_project: Project, desk: Client) -> None:
+    answers(ranking_project, 4)
+    form = form_of(desk)
+    answer = desk.post(RANK, {**form, "place-a": "2", "place-b": "1", "place-c": "2", "place-d": "", "note": "So."})
+    assert (answer.status_code, answer["Location"]) == (303, RANK)
+    made = Ranking.objects.get()
+    assert (made.ranks, made.note) == ([2, 1, 2, None], "So.")
+    assert "B &gt; A = C, D not ranked" in desk.get(RANK).content.decode()
+
+
+@pytest.mark.django_db
+def test_a_refused_form_keeps_everything_in_it(ranking_project: Project, desk: Client) -> None:
+    answers(ranking_project, 3)
+    form = {**form_of(desk), "place-a": "1", "place-b": "", "place-c": "x", "note": "My words.", "flag": "harmful"}
+    page = desk.post(RANK, form)
+    assert page.status_code == 422
+    text = page.content.decode()
+    assert "My words." in text
+    assert re.search(r'name="place-a"[^>]*value="1"', text)
+    assert re.search(r'value="harmful" checked', text)
+    assert not Ranking.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_script_gets_json_for_everything(ranking_project: Project, desk: Client) -> None:
+    answers(ranking_project, 3)
+    form = form_of(desk)
+    draft = {**form, "version": 5, "body": json.dumps({"place": {"a": 1}, "note": "half"})}
+    assert desk.post(f"{RANK}/draft", draft, headers=FETCH).status_code == 204
+    assert desk.post(f"{RANK}/draft", {**draft, "version": 4, "body": "{}"}, headers=FETCH).status_code == 204
+    assert desk.get(RANK).context["draft"] == {"place": {"a": 1}, "note": "half", "version": 5}
+    assert desk.post(f"{RANK}/draft", {**draft, "body": "[]"}, headers=FETCH).status_code == 422
+    assert desk.post(f"{RANK}/beat", headers=FETCH).status_code == 204
+    few = desk.post(RANK, {**form, "place-a": "1"}, headers=FETCH)
+    assert (few.status_code, few.json()["field"]) == (422, "place")
+    done = desk.post(RANK, {**form, "place-a": "1", "place-b": "2"}, headers=FETCH)
+    assert done.json() == {"saved": {"text": "Saved: A > B, C not ranked"}, "next": RANK}
+    late = desk.post(RANK, {**form, "key": str(uuid.uuid4()), "place-a": "1", "place-b": "2"}, headers=FETCH)
+    assert late.status_code == 409
+    assert desk.post(f"{RANK}/undo", headers=FETCH).json() == {"next": RANK}
+    assert desk.get(RANK).context["candidates"][0]["place"] == 1
+    Project.objects.update(state="paused")
+    closed = desk.post(RANK, {**form_of_closed(form), "place-a": "1", "place-b": "2"}, headers=FETCH)
+    assert closed.status_code == 423
+
+
+def form_of_closed(form: dict[str, Any]) -> dict[str, Any]:
+    return {**form, "key": str(uuid.uuid4())}
+
+
+@pytest.mark.django_db
+def test_my_rankings_are_listed_and_changed(ranking_project: Project, desk: Client, alice: Annotator) -> None:
+    answers(ranking_project, 3)
+    made = rank(alice, 1, 2, 3)
+    assert "A &gt; B &gt; C" in desk.get("/p/everyday/rankings").content.decode()
+    path = f"/p/everyday/rankings/{made.turn_id}"
+    page = desk.get(path)
+    form = {"turn": made.turn_id, "claim": page.context["claim"], "key": str(page.context["key"]), "revision": 1}
+    assert [one["place"] for one in page.context["candidates"]] == [1, 2, 3]
+    assert desk.post(path, {**form, "place-a": "3", "place-b": "2", "place-c": "1"}).status_code == 303
+    assert "C &gt; B &gt; A" in desk.get("/p/everyday/rankings").content.decode()
+    stale = desk.post(path, {**form, "key": str(uuid.uuid4()), "place-a": "1", "place-b": "2"}, headers=FETCH)
+    assert stale.status_code == 409
+
+
+@pytest.mark.django_db
+def test_strangers_find_nothing_and_nobody_opens_another_persons_ranking(
+    ranking_project: Project, alice: Annotator, bob: Annotator, stranger: Annotator, sign_in: Any
+) -> None:
+    answers(ranking_project, 3)
+    made = rank(alice, 1, 2, 3)
+    path = f"/p/everyday/rankings/{made.turn_id}"
+    for who, paths in ((stranger, [RANK, "/p/everyday/rankings", path]), (bob, [path])):
+        for one in paths:
+            assert sign_in(who).get(one).status_code == 404, one
+    assert sign_in(stranger).post(f"{RANK}/undo", headers=FETCH).status_code == 404
+    assert Client().get(RANK, headers=FETCH).status_code == 401
+
+
+@pytest.mark.django_db
+def test_the_page_shows_nothing_but_texts(ranking_project: Project, desk: Client, bob: Annotator) -> None:
+    """No model, no number of a candidate, nothing that somebody else said."""
+    prompt = answers(ranking_project, 5)
+    Candidate.objects.filter(prompt=prompt).update(strategy="canary-strategy", polarity="better")
+    rank(bob, 1, 2, 3, 4, 5, note="canary-note")
+    text = desk.get(RANK).content.decode()
+    assert "canary" not in text
+    numbers = {str(pk) for pk in Candidate.objects.values_list("pk", flat=True) if pk > 20}
+    assert not numbers & set(re.findall(r'(?:value|name|id|data-[a-z]+)="(?:[a-z-]*)(\d+)"', text)) - {
+        str(Turn.objects.get(annotator__user__email="alice@example.org").pk)
+    }
+
+
+@pytest.mark.django_db
+def test_a_project_that_ranks_leads_from_the_judging_page_and_back(
+    ranking_project: Project, project: Project, desk: Client
+) -> None:
+    assert desk.get("/p/everyday/judge")["Location"] == RANK
+    Project.objects.update(task="pairs")
+    assert desk.get(RANK)["Location"] == "/p/everyday/judge"
+    assert "not ranked anything" in desk.get("/p/everyday/rankings").content.decode()
+
+
+@pytest.mark.django_db
+def test_with_nothing_to_rank_the_page_says_why(ranking_project: Project, desk: Client, alice: Annotator) -> None:
+    assert "three candidates or more" in desk.get(RANK).content.decode()
+    answers(ranking_project, 3)
+    rank(alice, 1, 2, 3)
+    assert "last lineup for you" in desk.get(RANK).content.decode()
+    Project.objects.update(state="paused")
+    assert "This project is paused." in desk.get(RANK).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_queries_of_the_list_do_not_grow(
+    ranking_project: Project, desk: Client, alice: Annotator, django_assert_max_num_queries: Any
+) -> None:
+    for n in range(12):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+        rank(alice, 1, 2, 3)
+    assert connection.vendor == "postgresql"
+    with django_assert_max_num_queries(8):
+        desk.get("/p/everyday/rankings")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["overview", "board", "people", "settings", "agreement_report", "people_report"])
+def test_the_leads_pages_stand_in_a_project_that_ranks(
+    ranking_project: Project, alice: Annotator, lead: Annotator, sign_in: Any, name: str
+) -> None:
+    from django.urls import reverse
+
+    answers(ranking_project, 4)
+    rank(alice, 1, 2, 3, None)
+    assert sign_in(lead).get(reverse(name, args=["everyday"])).status_code == 200

@@ -1,0 +1,254 @@
+"""Ranking in a real browser: by keyboard alone, by dragging, by writing places; ties, partial, drafts, undo."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from annotation.models import Candidate, Judgement, Pair, Project, Prompt, Ranking, Turn
+from tests.browser.sitting import comes_true, soon
+from tests.browser.test_pages import LOOKS, faults
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+RANK = "/p/everyday/rank"
+
+
+@pytest.fixture(autouse=True)
+def _ranks(project: Any) -> None:
+    Project.objects.filter(pk=project.pk).update(task="rankings")
+
+
+def lined_up(project: Any, n: int = 4, prompts: int = 1, text: str = "") -> None:
+    for at in range(prompts):
+        asked = f"What is harbour {at} for?"
+        prompt = Prompt.objects.create(
+            project=project, messages=[{"role": "user", "content": asked}], digest=asked.encode()[:32]
+        )
+        made = [
+            Candidate.objects.create(
+                prompt=prompt,
+                messages=[{"role": "assistant", "content": f"Answer number {one} of {at}. {text}"}],
+                digest=f"{at} {one}".encode().rjust(32),
+            )
+            for one in range(n)
+        ]
+        for one, other in pairwise(made):
+            Pair.objects.create(project=project, prompt=prompt, first=one, second=other, rank=Pair.objects.count())
+
+
+def ready(page: Any) -> Any:
+    expect(page.locator("[data-lists][data-ready]")).to_be_visible()
+    return page
+
+
+def order(page: Any) -> list[str]:
+    """The letters that are ranked, best first; one that ties with the one above is written with an equal sign."""
+    found: list[str] = page.evaluate(
+        "[...document.querySelectorAll('[data-ranked] .place')]"
+        ".map(li => ('tied' in li.dataset ? '=' : '') + li.dataset.letter)"
+    )
+    return found
+
+
+def stored() -> list[int | None]:
+    made: Ranking = soon(lambda: Ranking.objects.filter(is_current=True).order_by("-pk").first())
+    return made.ranks
+
+
+def test_a_lineup_is_ranked_by_keyboard_alone(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, prompts=2)
+    page = ready(enter(alice, RANK))
+    page.evaluate("window.mice = 0; addEventListener('mousedown', () => { window.mice += 1; }, true)")
+    page.keyboard.press("o")
+    expect(page.locator('[data-letter="a"] [data-grab]')).to_be_focused()
+    # A is taken, goes to the end of the ranking, and is put down; B above it; C ties with A; D is left out.
+    for key in ("Space", "ArrowUp"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-live]")).to_contain_text("place 1 of 1")
+    page.keyboard.press("Space")
+    assert order(page) == ["a"]
+    page.keyboard.press("ArrowDown")
+    expect(page.locator('[data-letter="b"] [data-grab]')).to_be_focused()
+    for key in ("Space", "ArrowUp", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    assert order(page) == ["b", "a"]
+    for key in ("ArrowDown", "ArrowDown", "3", "="):
+        page.keyboard.press(key)
+    assert order(page) == ["b", "a", "=c"]
+    expect(page.locator("[data-live]")).to_contain_text("tied with A")
+    page.keyboard.press("r")
+    page.keyboard.type("B answers what was asked.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-line]")).to_contain_text("Not ranked: D")
+    assert not Ranking.objects.exists()
+    page.keyboard.press("Control+Enter")
+    assert stored() == [2, 1, 2, None]
+    assert Judgement.objects.filter(ranking__isnull=False).count() == 3
+    expect(page.locator("[data-echo-text]")).to_contain_text("B > A = C, D not ranked")
+    ready(page)
+    assert Ranking.objects.get().note == "B answers what was asked."
+    # And taken back: it stands as it was left.
+    page.keyboard.press("u")
+    expect(page.locator("[data-echo-text]")).to_contain_text("Reopened")
+    ready(page)
+    assert order(page) == ["b", "a", "=c"]
+    assert page.locator("#note").input_value() == "B answers what was asked."
+    assert not page.evaluate("window.mice || 0")
+    assert not Judgement.objects.filter(is_current=True).exists()
+
+
+def test_escape_puts_back_and_arrows_move_past_ties(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "=", "ArrowDown", "3"):
+        page.keyboard.press(key)
+    assert order(page) == ["a", "=b", "c"]
+    for key in ("Space", "ArrowUp", "Escape"):
+        page.keyboard.press(key)
+    assert order(page) == ["a", "=b", "c"]
+    for key in ("Space", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    assert order(page) == ["c", "a", "=b"]
+    for key in ("Space", "ArrowDown", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    assert order(page) == ["a", "=b"]
+    expect(page.locator("[data-live]")).to_contain_text("not ranked")
+    expect(page.locator('[data-letter="c"] [data-grab]')).to_be_focused()
+
+
+def drag(page: Any, letter: str, onto: str, *, below: bool = False) -> None:
+    start = page.locator(f'[data-letter="{letter}"] [data-grab]').bounding_box()
+    end = page.locator(onto).bounding_box()
+    page.mouse.move(start["x"] + 30, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    y = end["y"] + end["height"] * (0.8 if below else 0.2)
+    page.mouse.move(start["x"] + 32, (start["y"] + y) / 2, steps=4)
+    page.mouse.move(start["x"] + 32, y, steps=6)
+    page.mouse.up()
+
+
+def test_letters_are_dragged_into_order_and_out_again(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    drag(page, "c", "[data-ranked-empty]")
+    assert order(page) == ["c"]
+    drag(page, "a", '[data-letter="c"]')
+    assert order(page) == ["a", "c"]
+    drag(page, "d", '[data-letter="c"]', below=True)
+    assert order(page) == ["a", "c", "d"]
+    drag(page, "d", '[data-letter="a"]')
+    assert order(page) == ["d", "a", "c"]
+    drag(page, "a", "[data-unranked]", below=True)
+    assert order(page) == ["d", "c"]
+    page.locator('[data-letter="c"] [data-tie]').click()
+    assert order(page) == ["d", "=c"]
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="Submit").click()
+    assert stored() == [None, None, 1, 1]
+
+
+def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    for letter, place in (("a", "2"), ("b", "1"), ("d", "2")):
+        page.locator(f"#place-{letter}").fill(place)
+        page.locator(f"#place-{letter}").press("Tab")
+    assert order(page) == ["b", "a", "=d"]
+    soon(lambda: Turn.objects.filter(draft__place__d=2).exists())
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    assert order(ready(page)) == ["b", "a", "=d"]
+    page.locator("#place-c").fill("1")
+    page.locator("#place-c").press("Tab")
+    page.reload()
+    assert order(ready(page)) == ["b", "=c", "a", "=d"]
+
+
+def test_offline_everything_stays_and_goes_out_later_once(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, n=3)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "ArrowDown", "3"):
+        page.keyboard.press(key)
+    page.context.set_offline(True)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-line]")).to_contain_text("No connection")
+    page.context.set_offline(False)
+    page.keyboard.press("Control+Enter")
+    assert stored() == [1, 2, 3]
+    assert Ranking.objects.count() == 1
+
+
+def test_a_skip_needs_its_reason(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("s")
+    page.keyboard.press("Space")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-line]")).to_contain_text("Say why you skip")
+    page.locator("#skip-reason").select_option("expertise")
+    page.keyboard.press("Control+Enter")
+    soon(lambda: Ranking.objects.filter(skip_reason="expertise").exists())
+
+
+def test_a_ranking_is_changed_from_my_rankings(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, n=3)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "ArrowDown", "3", "Control+Enter"):
+        page.keyboard.press(key)
+    stored()
+    page.goto("/p/everyday/rankings")
+    page.locator(".row__prompt a").click()
+    ready(page)
+    assert order(page) == ["a", "b", "c"]
+    page.keyboard.press("o")
+    for key in ("Space", "End", "Space", "Control+Enter"):
+        page.keyboard.press(key)
+    soon(lambda: Ranking.objects.filter(revision=2).exists())
+    assert stored() == [3, 1, 2]
+
+
+def test_without_the_script_places_are_written(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = enter(alice, RANK, java_script_enabled=False)
+    for letter, place in (("a", "3"), ("b", "1"), ("c", "1")):
+        page.get_by_label(f"Place of {letter.upper()}").fill(place)
+    page.get_by_role("button", name="Submit").click()
+    assert stored() == [2, 1, 1, None]
+
+
+@pytest.mark.parametrize("width", [320, 768, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_has_no_faults_and_does_not_overflow(
+    enter: Any, project: Any, alice: Any, width: int, scheme: str
+) -> None:
+    lined_up(project, n=8, text="x" * 200 + "\n\n```\n" + "code " * 60 + "\n```\n" + "More words. " * 120)
+    page = ready(enter(alice, RANK, viewport={"width": width, "height": 900}, color_scheme=scheme))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "=", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert faults(page) == []
+    small = page.evaluate(
+        "[...document.querySelectorAll('.order button, .order input, .order summary')]"
+        ".filter(n => n.checkVisibility({ visibilityProperty: true })).map(n => n.getBoundingClientRect())"
+        ".filter(r => r.height < 24 && r.width > 20 || r.width && r.width < 12).length"
+    )
+    assert small == 0
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_pages_around_it_have_no_faults(enter: Any, project: Any, alice: Any, look: str) -> None:
+    for path in (RANK, "/p/everyday/rankings"):
+        page = enter(alice, path, **LOOKS[look])
+        if path == RANK:
+            comes_true(page, "() => document.body.dataset.state === 'done'")
+            lined_up(project)
+        else:
+            expect(page.locator("h1")).to_have_text("My rankings")
+        assert faults(page) == []
