@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Judgement
 from curation import declaring, measuring
@@ -38,9 +40,16 @@ def test_representativeness_empty_and_full(
     for n in range(12):
         pair = make_pair(slots=0)
         for one in people[n % 2 :: 2]:
-            seat = Assignment.objects.create(project=project, pair=pair, annotator=one, priority=0)
+            seat = Assignment.objects.create(
+                project=project, pair=pair, annotator=one, priority=0, done_at=timezone.now()
+            )
             Judgement.objects.create(
-                assignment=seat, annotator=one, verdict="prefer", strength=1 if one.pk % 3 else -1, swapped=False
+                assignment=seat,
+                annotator=one,
+                key=uuid.uuid4(),
+                verdict="prefer",
+                strength=1 if one.pk % 3 else -1,
+                swapped=False,
             )
     target = {"age": dict.fromkeys(names, 1), LONG[:50]: {names[0]: 1, names[1]: 4}}
     asked = RepresentativenessRequest(target=json.dumps(target, ensure_ascii=False))
