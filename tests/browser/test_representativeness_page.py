@@ -58,12 +58,12 @@ def test_representativeness_empty_and_full(
     page.get_by_role("heading", name="All attributes together").wait_for()
     is_sound(page)
     page.get_by_text("Measure again, or against another target").click()
-    box = page.get_by_label("Target")
+    box = page.get_by_role("textbox", name="Target")
     assert '"of middle age": 1' in box.input_value()
     is_sound(page)
     box.fill("{")
     page.get_by_role("button", name="Measure again").click()
     page.get_by_text("The target cannot be read as JSON").wait_for()
-    assert page.get_by_label("Target").input_value() == "{"
+    assert page.get_by_role("textbox", name="Target").input_value() == "{"
     is_sound(page)
     assert complaints == []
