@@ -17,7 +17,6 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from annotation.assigning import RANK_STEP
 from annotation.combining import Floats, combine, declined, leaning
 from annotation.errors import Refused
 from annotation.models import (
@@ -34,6 +33,7 @@ from annotation.models import (
     User,
     Verdict,
 )
+from annotation.opening import RANK_STEP
 from annotation.phrasing import JUDGE, RATIONALE, pinned
 from annotation.plans import Fields, check_choice, check_range
 from annotation.recording import record

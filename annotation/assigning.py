@@ -1,4 +1,4 @@
-"""Pairs -> slots -> assignments: who is given what to judge. Reasons and figures: docs/design/0002-assigning.md.
+"""Open slots -> assignments: who is given what to judge. Reasons and figures: docs/design/0002-assigning.md.
 
 A project with overlap k has k slots per pair. A slot is open, leased to one annotator, or done. What must never happen
 (a slot taken twice, an annotator on one pair twice) is refused by constraints of the table; the statements here make
@@ -13,15 +13,13 @@ otherwise send an integer of every size as a type of its own.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext, ngettext
 
-from annotation import rendering, typesetting
+from annotation import opening, rendering, statements, typesetting
 from annotation.answering import Said
 from annotation.models import Annotator, Project
 from annotation.wording import NOTHING_TO_JUDGE
@@ -30,17 +28,8 @@ from annotation.wording import NOTHING_TO_JUDGE
 HELD = 3
 # How long an annotator who found nothing is not searched for again. Whoever opens slots ends the wait.
 DRY_SECONDS = 30
-SWEEP_AT_MOST = 1000
 # Counting stops here: beyond it the number helps nobody.
 COUNT_AT_MOST = 1000
-# A claim that loses a race starts again: the winner's row is then in its snapshot.
-TRIES = 4
-# The order of slots follows the rank of their pairs; the k slots of a pair spread over about 200 pairs, so that
-# annotators do not walk in step and meet at the same rows.
-RANK_STEP = 1_000_000
-SPREAD = 200_000_000
-
-Result = TypeVar("Result")
 
 # ---- the pieces of the claim ----------------------------------------------------------------------------------------
 
@@ -229,8 +218,8 @@ class Handed:
             return None
         if row[9] != rendering.RENDERER:
             one = {"assignment": str(row[0])}
-            typesetting.typeset_pairs(pairs=[_row(PAIR_OF, one)[0]])
-            row = (*_row(SHOWN, one), *row[10:])
+            typesetting.typeset_pairs(pairs=[statements.row(PAIR_OF, one)[0]])
+            row = (*statements.row(SHOWN, one), *row[10:])
         return cls(*row)
 
 
@@ -261,12 +250,12 @@ def submit(
     """
     values = {**answer, "user": str(user_id), "slug": slug, "version": version, "claim": "true" if claim else "false"}
     statement = submit_statement(with_spans=answer["spans"] != "[]", with_votes=answer["votes"] != "[]")
-    row = without_races(lambda: _row(statement, values))
-    me, state, dry = row[:3]
-    why = row[8:11] if row[9] is not None else ("", [], 0)
-    said = Said(*row[3:8], *why) if row[3] is not None else None
-    today, leases = row[11:13]
-    taken = Handed.of(row[13:])
+    found = statements.without_races(lambda: statements.row(statement, values))
+    me, state, dry = found[:3]
+    why = found[8:11] if found[9] is not None else ("", [], 0)
+    said = Said(*found[3:8], *why) if found[3] is not None else None
+    today, leases = found[11:13]
+    taken = Handed.of(found[13:])
     if claim and said and not taken and not dry and state == Project.State.JUDGING:
         taken = _when_nothing_was_found(annotator_id=me, user_id=user_id, slug=slug)
     # The statement counted what was there before it: its own judgement is not in, its own lease still is.
@@ -277,7 +266,7 @@ def submit(
 def claim(*, user_id: int, slug: str) -> Handed | None:
     """Lease one more assignment, unless HELD are leased already. None: there is nothing for this annotator now."""
     values = {"user": str(user_id), "slug": slug, "version": None}
-    me, state, dry, leases, *item = without_races(lambda: _row(CLAIM, values))
+    me, state, dry, leases, *item = statements.without_races(lambda: statements.row(CLAIM, values))
     taken = Handed.of(tuple(item))
     if taken or me is None or dry or leases >= HELD or state != Project.State.JUDGING:
         return taken
@@ -286,7 +275,7 @@ def claim(*, user_id: int, slug: str) -> Handed | None:
 
 def held_by(*, user_id: int, slug: str) -> list[Handed]:
     """What I hold, the leases renewed: first what I have written in, then in the order of the queue."""
-    return [one for row in _rows(MINE, {"user": str(user_id), "slug": slug}) if (one := Handed.of(row))]
+    return [one for row in statements.rows(MINE, {"user": str(user_id), "slug": slug}) if (one := Handed.of(row))]
 
 
 def hand_out(*, user_id: int, slug: str) -> list[Handed]:
@@ -307,14 +296,16 @@ def _when_nothing_was_found(*, annotator_id: int, user_id: int, slug: str) -> Ha
     locked a moment ago may be open again.
     """
     values = {"me": str(annotator_id)}
-    if not _row(EVERYTHING_IS_MINE, values)[0]:
-        project_id = _row("SELECT project_id FROM annotator WHERE id = %(me)s::bigint", values)[0]
-        sweep(project_id=project_id)
-        _do("UPDATE annotator SET cursor = -1, dry_until = NULL WHERE id = %(me)s::bigint", values)
-        row = without_races(lambda: _row(CLAIM, {"user": str(user_id), "slug": slug, "version": None}))
+    if not statements.row(EVERYTHING_IS_MINE, values)[0]:
+        project_id = statements.row("SELECT project_id FROM annotator WHERE id = %(me)s::bigint", values)[0]
+        opening.sweep(project_id=project_id)
+        statements.do("UPDATE annotator SET cursor = -1, dry_until = NULL WHERE id = %(me)s::bigint", values)
+        row = statements.without_races(
+            lambda: statements.row(CLAIM, {"user": str(user_id), "slug": slug, "version": None})
+        )
         if (taken := Handed.of(row[4:])) is not None:
             return taken
-    _do(DRY, values)
+    statements.do(DRY, values)
     return None
 
 
@@ -336,7 +327,7 @@ FROM mine
 
 def renew(*, annotator_id: int) -> int:
     """The heartbeat: my leases start anew. Returns how many I hold."""
-    return _do(
+    return statements.do(
         """
         UPDATE assignment x SET lease_until = now() + p.lease_minutes * interval '1 minute'
         FROM annotator a JOIN project p ON p.id = a.project_id
@@ -344,149 +335,6 @@ def renew(*, annotator_id: int) -> int:
         """,
         {"me": str(annotator_id)},
     )
-
-
-# Several annotators at once: locked in the order of their ids, or two who do this together would wait for each other.
-# NO KEY UPDATE as in ME.
-EVERYBODY = """
-annotator.id IN (SELECT id FROM annotator WHERE project_id = ANY(%(projects)s) {which} ORDER BY id FOR NO KEY UPDATE)
-"""
-# Something opened: whoever found nothing may look again.
-WAKE = f"UPDATE annotator SET dry_until = NULL WHERE {EVERYBODY.format(which='AND dry_until IS NOT NULL')}"
-# It may lie behind everybody's cursor.
-TO_THE_HEAD = f"UPDATE annotator SET cursor = -1, dry_until = NULL WHERE {EVERYBODY.format(which='')}"
-
-# Any number, the same in every process: whoever holds it, with a project's number, may open slots there.
-SLOTS_LOCK = 7_234_005
-
-# ---- slots and leases -----------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def open_slots(*, project: Project, pairs: Iterable[int] | None = None) -> int:
-    """Make the open slots what the project asks for: slots 1..k of every pair in play, and no others.
-
-    Call it after an import, after a change of the overlap, and after pairs were taken out of play or back in; `pairs`
-    (their ids) limits it. Missing slots are added in the order of the queue, so that neighbouring claims share pages.
-    Open slots above k or of pairs out of play are removed; leases and answers stay. Running it twice changes nothing.
-    A pair with a toy's text gets no slot: people are never handed one. Nor does gold: calibrating.py hands it out.
-    Where the project ranks, no pair has one: ranking.py hands out lineups.
-
-    Returns how many slots were added.
-    """
-    values = {"project": str(project.pk), "pairs": None if pairs is None else [int(pair) for pair in pairs]}
-    # One at a time, so that whoever comes second sees the slots of the first: ON CONFLICT would cost one more look at
-    # the index for every slot.
-    _do(
-        "SELECT pg_advisory_xact_lock(%(lock)s::int, (%(project)s::bigint %% 2147483647)::int)",
-        {**values, "lock": str(SLOTS_LOCK)},
-    )
-    _do(REMOVE, values)
-    added = _do(ADD, values)
-    if added > 10_000:
-        # The planner must not go by the statistics of an empty table.
-        _do("ANALYZE assignment", None)
-    if added:
-        _do(WAKE, {"projects": [project.pk]})
-    return added
-
-
-@transaction.atomic
-def open_extra_slots(*, project: Project, pairs: Iterable[int], more: int) -> int:
-    """Open slots beyond the overlap, so that `more` people judge each pair who have not judged it. Returns how many.
-
-    Asked twice it opens nothing more: extra slots that are still open count. Pairs out of play are passed over.
-    """
-    values = {"project": str(project.pk), "pairs": [int(pair) for pair in pairs], "more": str(more)}
-    added = _do(ADD_EXTRA, values)
-    if added:
-        # They may lie behind everybody's cursor.
-        _do(TO_THE_HEAD, {"projects": [project.pk]})
-    return added
-
-
-# Behind the slots that the pair has; the open slots that it has already count, extra or not.
-ADD_EXTRA = f"""
-WITH asked AS (
-  SELECT p.id, p.rank, project.id AS project_id, project.seed,
-    greatest(coalesce(max(a.slot), 0), project.overlap) AS last,
-    count(*) FILTER (WHERE a.slot IS NOT NULL AND a.done_at IS NULL) AS waiting
-  FROM project JOIN pair p ON p.project_id = project.id LEFT JOIN assignment a ON a.pair_id = p.id
-  WHERE project.id = %(project)s::bigint AND project.task = 'pairs' AND p.excluded_at IS NULL
-  AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
-    AND p.id = ANY(%(pairs)s::bigint[])
-  GROUP BY p.id, project.id)
-INSERT INTO assignment (project_id, pair_id, slot, priority, swapped, is_extra)
-SELECT project_id, id, last + k,
-  rank * {RANK_STEP} + (hashint8extended(rank * 64 + last + k, seed) & 9223372036854775807) %% {SPREAD}, false, true
-FROM asked CROSS JOIN LATERAL generate_series(1, (%(more)s::int - waiting)::int) AS k
-ORDER BY 4
-ON CONFLICT (pair_id, slot) DO NOTHING
-"""
-
-
-ADD = f"""
-INSERT INTO assignment (project_id, pair_id, slot, priority, swapped)
-SELECT p.project_id, p.id, k.slot,
-  p.rank * {RANK_STEP} + (hashint8extended(p.rank * 64 + k.slot, project.seed) & 9223372036854775807) %% {SPREAD}, false
-FROM project JOIN pair p ON p.project_id = project.id CROSS JOIN generate_series(1, project.overlap::int) AS k(slot)
-WHERE project.id = %(project)s::bigint AND project.task = 'pairs' AND p.excluded_at IS NULL
-  AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
-  AND (%(pairs)s::bigint[] IS NULL OR p.id = ANY(%(pairs)s::bigint[]))
-  AND NOT EXISTS (SELECT 1 FROM assignment a WHERE a.pair_id = p.id AND a.slot = k.slot)
-ORDER BY 4
-"""
-
-# A slot that carries a judgement which was taken back stays; the claim passes it over.
-SURPLUS = """((SELECT task FROM project WHERE id = a.project_id) <> 'pairs'
-  OR NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
-  OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id
-    AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks) OR pair.gold_use <> '')))
-  AND NOT EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id)"""
-
-REMOVE = f"""
-DELETE FROM assignment WHERE id IN (
-  SELECT a.id FROM assignment a
-  WHERE a.project_id = %(project)s::bigint AND a.annotator_id IS NULL AND {SURPLUS}
-    AND (%(pairs)s::bigint[] IS NULL OR a.pair_id = ANY(%(pairs)s::bigint[]))
-  FOR UPDATE OF a SKIP LOCKED)
-"""
-
-
-def sweep(*, project: Project | None = None, project_id: int | None = None) -> int:
-    """Hand back leases that ran out, at most SWEEP_AT_MOST, of one project or of all. Returns how many there were.
-
-    They go in front of every annotator's cursor, one behind the other, so that nobody has to start from the head to
-    find them. Their drafts go too: the next annotator must not see them, and the page that wrote them has its own copy.
-    """
-    only = project.pk if project is not None else project_id
-    row = _row(SWEEP, {"project": None if only is None else str(only)})
-    if row[0]:
-        # A statement of its own: it locks annotators, and claims lock annotators first and slots second.
-        _do(WAKE, {"projects": row[1]})
-    return int(row[0])
-
-
-SWEEP = f"""
-WITH due AS MATERIALIZED (
-  SELECT a.id, a.project_id, a.lease_until, {SURPLUS} AS surplus FROM assignment a
-  WHERE a.lease_until < now() AND (%(project)s::bigint IS NULL OR a.project_id = %(project)s::bigint)
-  ORDER BY a.lease_until LIMIT {SWEEP_AT_MOST} FOR UPDATE OF a SKIP LOCKED),
-drafts AS (DELETE FROM draft USING due WHERE draft.assignment_id = due.id),
-furthest AS (SELECT project_id, max(cursor) AS cursor FROM annotator
-  WHERE project_id IN (SELECT project_id FROM due) GROUP BY 1),
-front AS (SELECT f.project_id, coalesce(max(a.priority), f.cursor) AS cursor FROM furthest f
-  LEFT JOIN assignment a ON a.project_id = f.project_id AND a.annotator_id IS NULL
-    AND a.priority > f.cursor AND a.priority <= f.cursor + {SWEEP_AT_MOST}
-  GROUP BY f.project_id, f.cursor),
-placed AS (SELECT due.id,
-    front.cursor + row_number() OVER (PARTITION BY due.project_id ORDER BY due.lease_until) AS priority
-  FROM due JOIN front USING (project_id) WHERE NOT due.surplus),
-back AS (UPDATE assignment a SET annotator_id = NULL, lease_until = NULL, priority = greatest(placed.priority, 0)
-  FROM placed WHERE a.id = placed.id),
-removed AS (DELETE FROM assignment a USING due WHERE a.id = due.id AND due.surplus)
-SELECT count(*), coalesce(array_agg(DISTINCT project_id), '{{}}') FROM due
-"""
 
 
 # ---- why there is nothing to judge ----------------------------------------------------------------------------------
@@ -530,7 +378,7 @@ class Counts:
 
 
 def counts_of(*, annotator_id: int) -> Counts:
-    return Counts(*_row(COUNTS, {"me": str(annotator_id)}))
+    return Counts(*statements.row(COUNTS, {"me": str(annotator_id)}))
 
 
 def why_empty(*, project: Project, annotator: Annotator) -> dict[str, Any]:
@@ -566,47 +414,3 @@ def _reason(c: Counts) -> str:
     if c.elsewhere:
         return "elsewhere"
     return "yours_done" if c.done >= c.pairs else "all_done"
-
-
-# ---- talking to the database ----------------------------------------------------------------------------------------
-
-
-def without_races(statement: Callable[[], Result]) -> Result:
-    """Run a statement again when it lost a race.
-
-    A statement's snapshot is older than the lock it waited for, so two tabs of one annotator can pick one pair, or
-    count one revision too few. Then a constraint answers, and the next try sees what the other did.
-    """
-    for left in reversed(range(TRIES)):
-        try:
-            # Inside a transaction a failed statement must not take the rest with it; outside, a savepoint would cost.
-            with transaction.atomic() if connection.in_atomic_block else nullcontext():
-                return statement()
-        except IntegrityError as error:
-            if not left or constraint_of(error) not in ("never_twice", "one_revision", "one_row_per_slot"):
-                raise
-    raise AssertionError("unreachable")
-
-
-def constraint_of(error: IntegrityError) -> str:
-    """The name of the constraint that refused."""
-    diagnosis = getattr(error.__cause__, "diag", None)
-    return getattr(diagnosis, "constraint_name", None) or ""
-
-
-def _row(statement: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return cursor.fetchone()  # type: ignore[no-any-return]
-
-
-def _rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return list(cursor.fetchall())
-
-
-def _do(statement: str, values: Mapping[str, Any] | None) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return int(cursor.rowcount)

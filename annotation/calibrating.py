@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import assigning, ordering
+from annotation import assigning, opening, ordering, statements
 from annotation.answering import sides, verdict_in_words
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Pair, Project, User, Verdict
@@ -276,7 +276,7 @@ def _check(where: dict[str, Any]) -> assigning.Handed | None:
             cursor.execute(CLAIM, where)
             return cursor.fetchone()  # type: ignore[no-any-return]
 
-    return assigning.Handed.of(assigning.without_races(claim))
+    return assigning.Handed.of(statements.without_races(claim))
 
 
 # ---- naming gold ----------------------------------------------------------------------------------------------------
@@ -358,7 +358,7 @@ def mark_gold(*, project: Project, gold: Iterable[Gold], actor: User | None = No
         )
         marked[pair.pk] = one
     if marked:
-        assigning.open_slots(project=project, pairs=marked)
+        opening.open_slots(project=project, pairs=marked)
         record(
             act="pairs.gold",
             subject=project.slug,

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from annotation import assigning, lining_up
+from annotation import lining_up, opening
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Project, Role, Scale, User
 from annotation.recording import record
@@ -122,7 +122,7 @@ def change_settings(*, project: Project, actor: User, **changes: Any) -> Project
     _validate(project)
     project.save(update_fields=[*changed])
     if "overlap" in changed or "task" in changed:
-        assigning.open_slots(project=project)
+        opening.open_slots(project=project)
         lining_up.open_turns(project=project)
     record(act="project.settings", subject=project.slug, actor=actor, project=project, before=before, after=changed)
     return project

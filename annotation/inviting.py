@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import assigning
+from annotation import opening
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Invitation, Project, Role, User
 from annotation.recording import record
@@ -237,7 +237,7 @@ def deactivate(*, annotator: Annotator, actor: User) -> Annotator:
     leased = Assignment.objects.filter(annotator=annotator, lease_until__isnull=False)
     returned = leased.update(lease_until=timezone.now() - timedelta(seconds=1))
     if returned:
-        assigning.sweep(project=annotator.project)
+        opening.sweep(project=annotator.project)
     record(
         act="member.deactivate",
         subject=f"annotator {annotator.pk}",

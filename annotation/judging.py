@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import assigning, calibrating, ordering, recalling
+from annotation import assigning, calibrating, ordering, recalling, statements
 from annotation.answering import (
     Answer,
     Marked,
@@ -190,7 +190,7 @@ def _submit(
                     store_edit(judgement_id=Judgement.objects.only("pk").get(key=straight.key).pk, edited=edited)
                     done = replace(done, said=replace(done.said, has_edit=True))
         except IntegrityError as error:
-            if assigning.constraint_of(error) != "once":
+            if statements.constraint_of(error) != "once":
                 raise
             return _answered_before(user_id=user_id, slug=slug, answer=straight, claim=claim, held=held)
         if done.annotator_id is None:

@@ -17,9 +17,9 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from annotation import typesetting
-from annotation.assigning import open_slots
 from annotation.likeness import alike
 from annotation.models import Candidate, Pair, Project, Run
+from annotation.opening import open_slots
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from annotation import assigning, judging, lining_up, orders
+from annotation import judging, lining_up, opening, orders
 from annotation.answering import LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
@@ -337,7 +337,7 @@ def _assignment(me: Annotator, pair: Pair, *, swapped: bool, at: datetime) -> As
     return Assignment(
         project_id=pair.project_id,
         pair=pair,
-        priority=pair.rank * assigning.RANK_STEP,
+        priority=pair.rank * opening.RANK_STEP,
         annotator=me,
         swapped=swapped,
         done_at=at,

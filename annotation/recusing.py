@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation import assigning
+from annotation import opening, statements
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Draft, Judgement
 
@@ -37,7 +37,7 @@ def recuse(*, annotator: Annotator, pair_id: int) -> None:
         if Draft.objects.filter(assignment=held).exists():
             raise Refused("You have begun to judge this pair. Judge it or skip it, and let somebody else settle it.")
         Assignment.objects.filter(pk=held.pk).update(lease_until=LONG_AGO)
-        assigning.sweep(project_id=annotator.project_id)
+        opening.sweep(project_id=annotator.project_id)
     try:
         with transaction.atomic():
             Assignment.objects.create(
@@ -49,6 +49,6 @@ def recuse(*, annotator: Annotator, pair_id: int) -> None:
                 done_at=timezone.now(),
             )
     except IntegrityError as error:
-        if assigning.constraint_of(error) != "never_twice":
+        if statements.constraint_of(error) != "never_twice":
             raise
         raise Refused("This pair has just been handed to you to judge. Look again in a moment.") from error

@@ -83,7 +83,7 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.db import connection
 
-    from annotation import assigning
+    from annotation import opening
     from annotation.models import Annotator, Project, User
     from annotation.rendering import RENDERER
     from config.sessions import SessionStore
@@ -105,7 +105,7 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
         cursor.execute(PAIR, values)
         cursor.execute("ANALYZE")
     made = Project.objects.get(pk=project.pk).pairs.count()
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     entered = []

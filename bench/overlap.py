@@ -86,7 +86,7 @@ class Findings:
 
 def fill(plan: Plan) -> list[int]:
     """The project, its pairs and its annotators. Returns the account numbers."""
-    from annotation import assigning
+    from annotation import opening
     from annotation.models import Annotator, Candidate, Pair, Project, Prompt, User
 
     project = Project.objects.create(slug=SLUG, name="Overlap", overlap=plan.overlap, seed=plan.seed)
@@ -101,7 +101,7 @@ def fill(plan: Plan) -> list[int]:
     )
     users = User.objects.bulk_create(User(email=f"client{n}@example.org", password="!") for n in range(plan.clients))
     Annotator.objects.bulk_create(Annotator(project=project, user=user, name=user.email) for user in users)
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     return [user.pk for user in users]
 
 
@@ -225,10 +225,10 @@ class Sweeper(threading.Thread):
     def run(self) -> None:
         from django.db import connection
 
-        from annotation import assigning
+        from annotation import opening
 
         while not self.stop.wait(0.05):
-            self.log.swept += assigning.sweep()
+            self.log.swept += opening.sweep()
         connection.close()
 
 

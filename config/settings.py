@@ -349,6 +349,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "VerdictEnum": "annotation.models.judgements.Verdict",
         "ControlEnum": "annotation.answering.CONTROLS",
+        "TemplateKindEnum": "annotation.phrasing.KINDS",
     },
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from annotation import assigning
+from annotation import opening
 from annotation.errors import Refused
 from annotation.models import Annotator, Draft, Judgement, Project, Role, User
 from annotation.recording import record
@@ -74,7 +74,7 @@ def ask_again(
     with connection.cursor() as cursor:
         cursor.execute(pairs, params)
         found = [pair for (pair,) in cursor.fetchall()]
-    opened = assigning.open_extra_slots(project=project, pairs=found, more=more)
+    opened = opening.open_extra_slots(project=project, pairs=found, more=more)
     record(
         act="board.ask_again",
         subject=f"{len(found)} pairs",

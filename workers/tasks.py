@@ -17,7 +17,7 @@ from celery import signals
 from celery.worker import state as worker_state
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 
-from annotation import assigning, dividing, running
+from annotation import dividing, opening, running
 from annotation.dividing import PartHold
 from annotation.errors import Refused
 from annotation.models import Run
@@ -249,7 +249,7 @@ def sweep(queues: Collection[str] | None = None) -> None:
     if not worker_state.reserved_requests:
         running.sweep_runs(queues=queues)
         dividing.ring_for_parts(queues=queues)
-    assigning.sweep()
+    opening.sweep()
     gathering.sweep_facts()
 
 

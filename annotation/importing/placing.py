@@ -16,13 +16,13 @@ from typing import Any
 
 import psycopg
 
-from annotation.assigning import open_slots
 from annotation.importing import binary
 from annotation.importing.batching import CANDIDATE, INCOMING, PROMPT, STAGED, Batch
 from annotation.importing.batching import SEEN as SEEN_COLUMNS
 from annotation.importing.reasons import Bad, Refusal, refusal
 from annotation.importing.reporting import Report
 from annotation.models import Pair, Project
+from annotation.opening import open_slots
 from annotation.pairing import next_rank
 
 Connection = psycopg.Connection[Any]

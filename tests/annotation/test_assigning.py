@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
-from annotation import assigning
+from annotation import assigning, opening, statements
 from annotation.models import Annotator, Assignment, Draft, Judgement, Pair, Project, User
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +59,7 @@ def expire(**which: Any) -> None:
 def refused(name: str, **changes: Any) -> None:
     with pytest.raises(IntegrityError) as error, transaction.atomic():
         Assignment.objects.filter(pk=changes.pop("pk")).update(**changes)
-    assert assigning.constraint_of(error.value) == name
+    assert statements.constraint_of(error.value) == name
 
 
 def test_the_table_refuses_a_slot_taken_twice(make_pair: MakePair, project: Project) -> None:
@@ -99,7 +99,7 @@ def test_the_table_refuses_a_second_current_judgement_and_a_used_key(make_pair: 
     }.items():
         with pytest.raises(IntegrityError) as error, transaction.atomic():
             Judgement.objects.create(**facts, **change)
-        assert assigning.constraint_of(error.value) == name
+        assert statements.constraint_of(error.value) == name
 
 
 # ---- slots -----------------------------------------------------------------------------------------------------------
@@ -111,13 +111,13 @@ def slots_of(project: Project) -> list[tuple[int, int | None]]:
 
 def test_slots_are_opened_once_and_follow_the_overlap(make_pair: MakePair, project: Project, alice: Annotator) -> None:
     pairs = [make_pair(slots=0) for _ in range(4)]
-    assert assigning.open_slots(project=project) == 12
-    assert assigning.open_slots(project=project) == 0
+    assert opening.open_slots(project=project) == 12
+    assert opening.open_slots(project=project) == 0
     assert slots_of(project) == [(pair.pk, slot) for pair in pairs for slot in (1, 2, 3)]
 
     Project.objects.filter(pk=project.pk).update(overlap=5)
-    assert assigning.open_slots(project=project, pairs=[pairs[0].pk]) == 2
-    assert assigning.open_slots(project=project) == 6
+    assert opening.open_slots(project=project, pairs=[pairs[0].pk]) == 2
+    assert opening.open_slots(project=project) == 6
 
     held, judged = claim(alice), claim(alice)
     assert held
@@ -125,7 +125,7 @@ def test_slots_are_opened_once_and_follow_the_overlap(make_pair: MakePair, proje
     finish(judged)
     Assignment.objects.filter(pk__in=[held, judged]).update(slot=50)
     Project.objects.filter(pk=project.pk).update(overlap=1)
-    assert assigning.open_slots(project=project) == 0 + sum(
+    assert opening.open_slots(project=project) == 0 + sum(
         1 for pair in pairs if not pair.assignments.filter(slot=1).exists()
     )
     # Open slots above 1 are gone; what is leased or judged stays, whatever its number.
@@ -135,14 +135,14 @@ def test_slots_are_opened_once_and_follow_the_overlap(make_pair: MakePair, proje
 
 def test_priorities_follow_the_rank_and_spread_the_slots(make_pair: MakePair, project: Project) -> None:
     pairs = [make_pair(slots=0) for _ in range(40)]
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     for pair in pairs:
         for slot in pair.assignments.all():
-            beyond = slot.priority - pair.rank * assigning.RANK_STEP
-            assert 0 <= beyond < assigning.SPREAD
+            beyond = slot.priority - pair.rank * opening.RANK_STEP
+            assert 0 <= beyond < opening.SPREAD
     first = list(project.assignments.order_by("priority").values_list("pair", "slot"))
     project.assignments.all().delete()
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     assert list(project.assignments.order_by("priority").values_list("pair", "slot")) == first, "The seed decides."
 
 
@@ -152,10 +152,10 @@ def test_a_pair_out_of_play_is_never_handed_out(make_pair: MakePair, project: Pr
     taken = [claim(alice), claim(alice)]
     assert Assignment.objects.get(pk=taken[0]).pair_id == stays.pk
     assert taken[1] is None, "Even before its slots are removed."
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     assert not gone.assignments.exists()
     Pair.objects.filter(pk=gone.pk).update(excluded_at=None)
-    assert assigning.open_slots(project=project) == 3
+    assert opening.open_slots(project=project) == 3
     assert claim(alice), "Back in play, and found at once."
 
 
@@ -227,7 +227,7 @@ def test_an_empty_queue_is_searched_from_the_head(make_pair: MakePair, project: 
     assert alice.dry_until > timezone.now()
     later = make_pair(slots=0)
     assert claim(alice) is None
-    assigning.open_slots(project=project, pairs=[later.pk])
+    opening.open_slots(project=project, pairs=[later.pk])
     assert claim(alice), "Whoever opens slots ends the wait."
 
 
@@ -254,16 +254,16 @@ def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
         claim(bob)
     Draft.objects.create(assignment_id=taken[1], body={"note": "secret"}, version=1, saved_at=timezone.now())
     Annotator.objects.filter(pk=bob.pk).update(dry_until=timezone.now() + timedelta(seconds=30))
-    assert assigning.sweep() == 0
+    assert opening.sweep() == 0
     expire(annotator=alice)
-    assert assigning.sweep(project=project) == 3
-    assert assigning.sweep() == 0
+    assert opening.sweep(project=project) == 3
+    assert opening.sweep() == 0
     highest = max(Annotator.objects.values_list("cursor", flat=True))
     back = Assignment.objects.filter(pk__in=taken)
     assert all(row.annotator_id is None and row.priority > highest for row in back)
     assert len({row.priority for row in back}) == 3, "One cursor passes one slot at a time."
     expire(annotator=bob)
-    assert assigning.sweep() == 2
+    assert opening.sweep() == 2
     assert Assignment.objects.open().values("priority").distinct().count() == 18, "Later passes queue up behind."
     assert not Draft.objects.exists(), "The next annotator must not see what Alice wrote."
     bob.refresh_from_db()
@@ -275,17 +275,17 @@ def test_the_sweeper_drops_slots_that_nobody_wants_any_more(make_pair: MakePair,
     taken = claim(alice)
     Pair.objects.filter(pk=pair.pk).update(excluded_at=timezone.now())
     expire()
-    assert assigning.sweep() == 1
+    assert opening.sweep() == 1
     assert not Assignment.objects.filter(pk=taken).exists()
 
 
 def test_a_sweep_is_bounded(make_pair: MakePair, alice: Annotator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assigning, "SWEEP", assigning.SWEEP.replace(f"LIMIT {assigning.SWEEP_AT_MOST}", "LIMIT 2"))
+    monkeypatch.setattr(opening, "SWEEP", opening.SWEEP.replace(f"LIMIT {opening.SWEEP_AT_MOST}", "LIMIT 2"))
     for _ in range(3):
         make_pair()
         claim(alice)
     expire()
-    assert [assigning.sweep(), assigning.sweep(), assigning.sweep()] == [2, 1, 0]
+    assert [opening.sweep(), opening.sweep(), opening.sweep()] == [2, 1, 0]
 
 
 def test_a_heartbeat_renews_my_leases_only(make_pair: MakePair, alice: Annotator, bob: Annotator) -> None:
@@ -326,7 +326,7 @@ def test_the_end_of_the_queue_says_why(make_pair: MakePair, project: Project, al
     finish(theirs)
     assert why(alice)["reason"] == "all_done"
     Project.objects.update(overlap=2)
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     more = claim(alice)
     assert more
     finish(more)
@@ -398,7 +398,7 @@ class Twin:
                 for s in "ab"
             ]
             Pair.objects.create(project=self.project, prompt=prompt, first=sides[0], second=sides[1], rank=n * 50)
-        assigning.open_slots(project=self.project)
+        opening.open_slots(project=self.project)
         self.people = []
         for n in range(4):
             user = User.objects.create_user(f"{slug}-{n}@example.org")
@@ -422,14 +422,14 @@ class Twin:
             finish(held[int(draw * len(held))].pk)
         elif act == "expire" and held:
             expire(pk=held[int(draw * len(held))].pk)
-            return assigning.sweep(project=self.project)
+            return opening.sweep(project=self.project)
         elif act == "exclude":
             pair = Pair.objects.filter(project=self.project).order_by("rank")[int(draw * 10)]
             Pair.objects.filter(pk=pair.pk).update(excluded_at=None if pair.excluded_at else timezone.now())
-            return assigning.open_slots(project=self.project)
+            return opening.open_slots(project=self.project)
         elif act == "overlap":
             Project.objects.filter(pk=self.project.pk).update(overlap=1 + int(draw * 4))
-            return assigning.open_slots(project=self.project)
+            return opening.open_slots(project=self.project)
         return None
 
 
@@ -478,7 +478,7 @@ def test_the_claim_stays_a_probe_after_many_claims(project: Project, alice: Anno
             """,
             {"project": project.pk},
         )
-        assigning.open_slots(project=project)
+        opening.open_slots(project=project)
         cursor.execute(
             """
             UPDATE assignment SET annotator_id = %(me)s, done_at = now() WHERE id IN (
@@ -545,11 +545,11 @@ def test_slots_that_two_open_at_once_are_opened_once(project: Project, make_pair
     opened: list[int] = []
 
     def second() -> None:
-        opened.append(assigning.open_slots(project=project))
+        opened.append(opening.open_slots(project=project))
         connection.close()
 
     with transaction.atomic():
-        opened.append(assigning.open_slots(project=project))
+        opened.append(opening.open_slots(project=project))
         other = threading.Thread(target=second)
         other.start()
         while not _somebody_waits_for_a_lock():
@@ -570,7 +570,7 @@ def test_all_annotators_are_locked_in_the_order_of_their_ids(project: Project, m
     assert lower.pk < higher.pk
 
     def sweep() -> None:
-        assigning.sweep()
+        opening.sweep()
         connection.close()
 
     with transaction.atomic():

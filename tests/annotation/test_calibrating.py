@@ -13,7 +13,7 @@ from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import assigning, calibrating, judging
+from annotation import calibrating, judging, opening
 from annotation.answering import Shown
 from annotation.calibrating import Gold, is_drawn, is_right, standing
 from annotation.errors import Refused
@@ -87,8 +87,8 @@ def test_gold_has_no_slots_that_wait(project: Project, make_pair: MakePair, lead
         assert calibrating.mark_gold(project=project, gold=given, actor=lead.user) == 1
     pair.refresh_from_db()
     assert (pair.is_gold, pair.gold_use, pair.gold_verdict, pair.gold_why) == (True, "check", "first", "It is right.")
-    assigning.open_slots(project=project)
-    assigning.open_extra_slots(project=project, pairs=[pair.pk], more=2)
+    opening.open_slots(project=project)
+    opening.open_extra_slots(project=project, pairs=[pair.pk], more=2)
     assert not pair.assignments.exists()
     assert other.assignments.count() == project.overlap
     assert Event.objects.filter(act="pairs.gold").count() == 2
@@ -285,7 +285,7 @@ def test_two_annotators_get_the_checks_in_orders_of_their_own(
 def test_a_check_whose_lease_runs_out_is_gone_and_the_round_goes_on(alice: Annotator, gold: list[Pair]) -> None:
     before = held(alice)
     Assignment.objects.filter(pk=before[0]).update(lease_until="2020-01-01T00:00Z")
-    assigning.sweep(project=alice.project)
+    opening.sweep(project=alice.project)
     assert not Assignment.objects.filter(pk=before[0]).exists(), "Nobody else is handed it."
     assert len(held(alice)) == 3
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import assigning, judging, recalling
+from annotation import assigning, judging, opening, recalling
 from annotation.answering import (
     CONTROLS,
     LONGEST_TEXT,
@@ -204,7 +204,7 @@ def test_a_late_answer_changes_nothing(make_pair: MakePair, alice: Annotator, bo
     Project.objects.update(overlap=1)
     mine = claim(alice)
     Assignment.objects.update(lease_until=timezone.now() - timedelta(days=1))
-    assigning.sweep()
+    opening.sweep()
     with pytest.raises(judging.LeaseLost, match="ran out"):
         send(alice, shown(mine))
     assert claim(bob) == mine

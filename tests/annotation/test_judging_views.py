@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotation import assigning
+from annotation import assigning, opening
 from annotation.models import (
     Annotator,
     Assignment,
@@ -168,7 +168,7 @@ def test_a_lost_lease_is_409_and_brings_another_pair(make_pair: MakePair, desk: 
     Project.objects.update(overlap=1)
     held = opened(desk)
     Assignment.objects.filter(pk=held[0]["assignment"]).update(lease_until=timezone.now() - timedelta(days=1))
-    assigning.sweep()
+    opening.sweep()
     sent = fields(held[0], held=[item["assignment"] for item in held[1:]])
     answer = post(desk, JUDGE, sent)
     assert answer.status_code == 409

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from annotation import assigning, judging, lining_up, ranking
+from annotation import judging, lining_up, opening, ranking
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.founding import change_settings
@@ -120,11 +120,11 @@ def test_where_a_project_ranks_no_pair_has_an_open_slot_and_back_again(
     project: Project, lead: Annotator, alice: Annotator
 ) -> None:
     answers(project, 3)
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     assert Assignment.objects.open().count() == 2 * 3
     change_settings(project=project, actor=lead.user, task="rankings")
     assert Assignment.objects.open().count() == 0
-    assert assigning.open_slots(project=Project.objects.get(pk=project.pk)) == 0
+    assert opening.open_slots(project=Project.objects.get(pk=project.pk)) == 0
     assert ranking.hand_out(annotator=Annotator.objects.get(pk=alice.pk)) is not None
     change_settings(project=project, actor=lead.user, task="pairs")
     assert Assignment.objects.open().count() == 3 * 3
@@ -391,7 +391,7 @@ def test_a_verdict_on_the_pair_itself_stands(
     project: Project, alice: Annotator, lead: Annotator, make_pair: MakePair
 ) -> None:
     prompt = answers(project, 3)
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     item = judging.hand_out(user_id=alice.user_id, slug="everyday")[0]  # type: ignore[arg-type]
     from annotation.answering import Shown
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation import assigning
+from annotation import opening
 from annotation.models import Assignment, Judgement
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
@@ -220,7 +220,7 @@ def test_the_last_page_looks_for_new_pairs_and_leases_none(
         page.clock.fast_forward(121_000)
     assert empty.value.json() == {"ready": False}
     as_read(make_pair(slots=0))
-    assigning.open_slots(project=project)
+    opening.open_slots(project=project)
     with page.expect_response("**/judge/ready") as full:
         page.clock.fast_forward(181_000)
     assert full.value.json() == {"ready": True}

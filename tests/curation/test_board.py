@@ -392,7 +392,8 @@ def test_an_adjudicator_never_settles_a_pair_that_they_judged(
 def test_asking_again_opens_slots_for_people_who_have_not_judged(
     project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, crowd: Any, alice: Any
 ) -> None:
-    from annotation.assigning import claim, open_slots
+    from annotation.assigning import claim
+    from annotation.opening import open_slots
 
     project.overlap = 1
     project.save()

@@ -6,11 +6,11 @@ import pytest
 
 from annotation import registering, starting
 from annotation.asking import JudgingPlan
-from annotation.assigning import open_extra_slots, open_slots
 from annotation.demonstrating import SLUG, TOY, ensure_toy, load_demo
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan
 from annotation.models import Annotator, Assignment, Candidate, JudgeAnswer, Judgement, Pair, Prompt
+from annotation.opening import open_extra_slots, open_slots
 from workers import tasks, toy
 from workers.opening import open_model
 
