@@ -86,7 +86,9 @@ def test_facts_that_were_gathered_anew_between_two_pages_leave_no_gap(state: Fac
         page = browsing.page(state=now, asked=asked, order=order, dims=dims, after=after, size=7)
         rows, after = rows + page.rows, page.after
     assert len({row["pair_id"] for row in rows}) == len(rows) == first.found
-    assert Mark.read(first.after).version == state.version != now.version
+    mark = Mark.read(first.after)
+    assert mark is not None
+    assert mark.version == state.version != now.version
 
 
 def test_columns_of_a_version_that_is_gone_are_none_and_the_page_is_there(state: FactsState, project: Any) -> None:
@@ -115,6 +117,7 @@ def test_one_version_of_a_project_is_held_and_no_more_than_there_is_room_for(
     assert first is columns.of(FactsState.objects.get(project=project)), "Read once."
     gathering.gather_facts(project=project)
     second = columns.of(FactsState.objects.get(project=project))
+    assert second is not None
     assert [one.version for one in columns.held()] == [second.version]
     other = Project.objects.create(slug="other", name="Other")
     make_pair(into=other)

@@ -168,6 +168,7 @@ def test_each_layout_of_pairs_tells_the_probability(project, told, layout, say, 
         why = Rationale.objects.create(
             pair=seat.pair, annotator=judgement.annotator, judgement=judgement, text="Clearer.", source="human"
         )
+        assert judgement.strength is not None
         better = seat.pair.first if judgement.strength > 0 else seat.pair.second
         Edit.objects.create(judgement=judgement, candidate=better, text="Mended.", edit_distance=3)
         Span.objects.create(rationale=why, candidate=better, start=0, end=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
@@ -66,7 +66,8 @@ def furnish(project: Any, make_pair: Any, say: Any, crowd: Any, robot: Any, draw
 
 def reliabilities(said: list[Judgement]) -> dict[int, float]:
     """How often each agrees with the others on a pair, drawn to the mean as by twenty meetings; .5 to 1.5."""
-    same, met = Counter(), Counter()
+    same: Counter[int] = Counter()
+    met: Counter[int] = Counter()
     for one in said:
         for other in said:
             if one != other and one.assignment.pair_id == other.assignment.pair_id:
@@ -80,7 +81,10 @@ def reliabilities(said: list[Judgement]) -> dict[int, float]:
 
 
 def code(one: Judgement) -> str:
-    return ("first" if one.strength > 0 else "second") if one.verdict == "prefer" else one.verdict
+    if one.verdict != "prefer":
+        return one.verdict
+    assert one.strength is not None
+    return "first" if one.strength > 0 else "second"
 
 
 def counted(
@@ -96,7 +100,7 @@ def counted(
     strengths = [
         one.strength for one in people if one.verdict != "skip" and one.strength_known and one.strength is not None
     ]
-    heavy = Counter()
+    heavy: defaultdict[str, float] = defaultdict(float)
     for one in people:
         if one.verdict != "skip":
             heavy[code(one)] += weights.get(one.annotator_id, 1)
@@ -192,7 +196,7 @@ def test_facts_are_what_is_counted_by_hand(
     in_play = {pair.pk for pair in pairs if pair.excluded_at is None}
     run = Run.objects.get(parameters__measure="held_out_loss", parameters__model="tiny")
     found = Measurement.objects.filter(run=run, pair__in=in_play, value__isnull=False)
-    losses = dict(found.values_list("pair", "value"))
+    losses = {pair: value for pair, value in found.values_list("pair", "value") if value is not None}
     margins = dict(Measurement.objects.filter(metric="log_likelihood_margin").values_list("pair", "value"))
     everybody = list(Pair.objects.filter(project=project).select_related("prompt", "first", "second"))
     for pair in everybody:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.db import connection
 
-from annotation.models import Rationale, Span
+from annotation.models import Annotator, Pair, Rationale, Span
 from curation import edits, marks
 from curation.drafting import count
 from curation.export.records import Edit
@@ -120,7 +120,7 @@ def test_without_a_highlight_or_an_edit_the_layouts_are_refused_with_what_is_lac
 @pytest.fixture
 def edited(monkeypatch):
     """Let an annotator have edited an answer: `edited(alice, pair, "second", "Better.")`."""
-    kept = []
+    kept: list[tuple[Annotator, Pair, str, str]] = []
 
     def of(pairs, *, voices, shown, using):
         return [

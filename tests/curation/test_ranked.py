@@ -41,6 +41,7 @@ def four(project):
 def rank(who, places):
     """`places` by candidate, in the order of their numbers."""
     turn = ranking.hand_out(annotator=who)
+    assert turn is not None
     by_number = dict(zip(sorted(turn.shown), places, strict=True))
     given = {letter: by_number[number] for letter, number in zip(LETTERS, turn.shown, strict=False)}
     return ranking.submit(

@@ -196,6 +196,7 @@ def test_the_draft_counts_the_subset_and_advises(project, pairs):
     assert counted.advice.points[-1].pairs == 30
     assert "6 by gain hold about" in " ".join(counted.advice.lines)
     assert counted.advice.scores is not None
+    assert counted.advice.held is not None
     assert counted.advice.held.at == "20.00"
     assert drafting.count(plan(project=project, version="v1"), selection=[], least=[]).advice is None
 

@@ -141,6 +141,7 @@ def test_a_reason_that_was_agreed_with_stands_in_for_an_own_one(project, alice, 
         seat = Annotator.objects.select_related("project").get(pk=who.pk)
         offering.draw(annotator=seat)
         offer = offering.show(annotator=seat)
+        assert offer is not None
         places = [place for place, number in enumerate(offer.rationales) if number in fits]
         offering.tick(annotator=seat, number=offer.pk, ticked=places)
 
@@ -184,6 +185,7 @@ def test_an_edit_stays_the_reason_when_only_the_strength_changes(project, alice,
     seat = Annotator.objects.select_related("project").get(pk=alice.pk)
     offering.draw(annotator=seat)
     offer = offering.show(annotator=seat)
+    assert offer is not None
     offering.react(annotator=seat, number=offer.pk, choice="edited", text="In my words.")
     Judgement.objects.filter(pk=before.pk).update(is_current=False)
     Judgement.objects.create(

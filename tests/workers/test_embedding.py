@@ -92,7 +92,7 @@ def test_run_again_it_replaces_what_it_stored(embed, make_pair):
     embed(run=run)
     after = vectors(run)
     assert Embedding.objects.count() == 1
-    np.testing.assert_array_equal(*(list(one.values()) for one in (before, after)))
+    np.testing.assert_array_equal(list(before.values()), list(after.values()))
 
 
 def test_what_is_too_long_is_read_from_its_end_and_counted(embed, tiny, make_pair):

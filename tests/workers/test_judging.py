@@ -268,7 +268,10 @@ def test_a_run_that_found_every_answer_says_nothing_about_the_pace(held, make_pa
     asked, found = (Run.objects.get(pk=one.run.pk) for one in (first, second))
     assert asked.progress == found.progress == 18
     assert speed_of(found, now=now) is None
-    assert speed_of(asked, now=now).tokens_per_unit == pytest.approx(asked.tokens / 18)
+    speed = speed_of(asked, now=now)
+    assert speed is not None
+    assert asked.tokens is not None
+    assert speed.tokens_per_unit == pytest.approx(asked.tokens / 18)
     assert [one.run_id for one in speeds_of(kind="judging", model="stub", now=now)] == [first.run.pk]
 
 

@@ -160,14 +160,19 @@ def test_the_estimate_of_a_judging_is_from_what_a_real_run_took(project, make_pa
     run = starting.start(project=project, plan=plan)
     work(run)
     speed = estimating.speed_of(run, now=now)
+    assert run.tokens is not None
     assert run.tokens > 12 * 20  # Each question has more tokens than that.
+    assert speed is not None
+    assert speed.tokens is not None
     assert speed.tokens == pytest.approx(run.tokens / run.busy_seconds)
 
     for _ in range(6):
         make_pair()
     expected = starting.offer(project=project, plan=plan).expected
     assert (expected.units, expected.measured_by) == (24, (run.pk,))
+    assert expected.tokens is not None
     assert expected.tokens == pytest.approx(2 * run.tokens, abs=1)
+    assert expected.time is not None
     assert expected.time.likely == pytest.approx(expected.tokens / speed.tokens, rel=0.01)
     assert expected.time.early < expected.time.likely < expected.time.late
     text = client.get(page).content.decode()
