@@ -100,6 +100,7 @@ def test_its_machine_reasons_are_simulated_and_a_newcomer_is_offered_one(demo):
     assert set(Reaction.objects.values_list("choice", flat=True)) == {"accepted", "edited", "rejected"}
     assert not Judgement.objects.filter(saw_machine=True).exists()
     me = Annotator.objects.select_related("project").get(user__email=ANNOTATOR)
+    assert me.user_id is not None
     waits = 0
     for _ in range(5):
         item = judging.hand_out(user_id=me.user_id, slug=SLUG)[0]

@@ -261,6 +261,7 @@ def test_the_lead_turns_it_on_and_open_pages_follow(
     assert 'id="edit"' not in desk.get(JUDGE).content.decode()
     from annotation.founding import change_settings
 
+    assert lead.user is not None
     change_settings(project=project, actor=lead.user, allow_edits=True)
     assert 'id="edit"' in desk.get(JUDGE).content.decode()
     assert Event.objects.filter(act="project.settings").exists()

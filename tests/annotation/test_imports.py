@@ -584,6 +584,7 @@ def test_lineups_go_with_their_import_and_a_ranking_keeps_it(project, client, le
     lines = "\n".join(line(n, prompt="What is it?", response_a=f"This {n}.", response_b=f"That {n}.") for n in (1, 2))
     run = imported(client, project, lines.encode())
     turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
     assert len(turn.shown) == 4
     assert Pair.objects.count() == 6
     undoing.undo_import(run=run, actor=lead.user)
@@ -591,7 +592,8 @@ def test_lineups_go_with_their_import_and_a_ranking_keeps_it(project, client, le
     assert not Lineup.objects.exists()
     run = imported(client, project, (lines + "\n").encode())
     turn = ranking.hand_out(annotator=alice)
-    skipped = {"places": {}, "skip_reason": "language"}
+    assert turn is not None
+    skipped: dict[str, Any] = {"places": {}, "skip_reason": "language"}
     ranked = ranking.Ranked(key=uuid.uuid4(), claim=ranking.claim_of(turn), **skipped)
     ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked)
     with pytest.raises(Refused, match="never thrown away"):

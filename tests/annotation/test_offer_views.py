@@ -28,7 +28,8 @@ def saved(desk: Any, **more: Any) -> dict[str, Any]:
     fields = {"assignment": item["assignment"], "key": item["key"], "verdict": "a2", **more}
     answer = desk.post(JUDGE, fields, headers=FETCH)
     assert answer.status_code == 200
-    return answer.json()
+    told: dict[str, Any] = answer.json()
+    return told
 
 
 def text_of(answer: Any) -> str:

@@ -245,7 +245,7 @@ def test_an_edit_keeps_where_it_came_from_and_how_far_it_went(on: Any, alice: An
     )
     assert (made.template, made.run, made.explains, made.is_hinted) == ("general-1", origin.run, "first", True)
     reaction = Reaction.objects.get()
-    assert (reaction.edited, reaction.distance, reaction.distance_share) == (made, 1, pytest.approx(1 / 23))
+    assert (reaction.edited, reaction.distance, reaction.distance_share) == (made, 1, pytest.approx(1 / 23))  # type: ignore[comparison-overlap]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_an_answer_taken_back_and_given_anew_is_marked_too(on: Any, alice: Any, 
     pair = make_pair()
     explain(pair)
     item = judging.hand_out(user_id=alice.user_id, slug=on.slug)[0]
-    answer = {"assignment_id": item.assignment_id, "verdict": "prefer", "strength": 2}
+    answer: dict[str, Any] = {"assignment_id": item.assignment_id, "verdict": "prefer", "strength": 2}
     judging.submit(user_id=alice.user_id, project=on, answer=Answer(key=uuid.uuid4(), **answer))
     offering.draw(annotator=mine(alice))
     assert offering.show(annotator=mine(alice)) is not None

@@ -122,6 +122,7 @@ def test_where_a_project_ranks_no_pair_has_an_open_slot_and_back_again(
     answers(project, 3)
     opening.open_slots(project=project)
     assert Assignment.objects.open().count() == 2 * 3
+    assert lead.user is not None
     change_settings(project=project, actor=lead.user, task="rankings")
     assert Assignment.objects.open().count() == 0
     assert opening.open_slots(project=Project.objects.get(pk=project.pk)) == 0
@@ -401,6 +402,7 @@ def test_a_verdict_on_the_pair_itself_stands(
         shown=Shown(assignment_id=item.assignment_id, key=uuid.uuid4(), control="same"),
     )
     direct = Judgement.objects.get()
+    assert lead.user is not None
     change_settings(project=project, actor=lead.user, task="rankings")
     made = rank(Annotator.objects.select_related("project").get(pk=alice.pk), 1, 2, 3)
     direct.refresh_from_db()

@@ -25,7 +25,7 @@ def claim(who: Any) -> int | None:
 
 
 def hand(who: Any, pair: Any) -> Assignment:
-    seat = pair.assignments.get(slot=1)
+    seat: Assignment = pair.assignments.get(slot=1)
     Assignment.objects.filter(pk=seat.pk).update(annotator=who, lease_until=timezone.now() + timedelta(minutes=20))
     return seat
 

@@ -181,7 +181,7 @@ def test_a_control_gets_none_and_no_byte_of_it(enter: Any, alice: Any, project: 
     page.goto(JUDGE)
     for n in range(12):
         answer(page)
-        soon(lambda n=n: Offer.objects.count() == n + 1)
+        soon(lambda n=n: Offer.objects.count() == n + 1)  # type: ignore[misc]
     offered = [one.pair_id for one in Offer.objects.filter(is_control=False)]
     controls = [one.pair_id for one in Offer.objects.filter(is_control=True)]
     assert {pair: pair in controls for pair in (*offered, *controls)} == {
@@ -203,10 +203,10 @@ def test_a_control_gets_none_and_no_byte_of_it(enter: Any, alice: Any, project: 
     expect(page.locator("#after")).to_be_hidden()
     page.wait_for_load_state("networkidle")
     told = b"".join(seen)
-    for pair in offered:
-        assert f"canary-{pair}-".encode() in told
-    for pair in controls:
-        assert f"canary-{pair}-".encode() not in told
+    for pair_id in offered:
+        assert f"canary-{pair_id}-".encode() in told
+    for pair_id in controls:
+        assert f"canary-{pair_id}-".encode() not in told
     for secret in (b"canary-model", b"canary-judge", b"general-"):
         assert secret not in told
     assert not Reaction.objects.filter(offer__is_control=True).exists()
@@ -311,7 +311,9 @@ def test_time_on_a_reason_is_not_counted_for_the_pair_behind_it(
         page.keyboard.press(key)
     comes_true(page, "before => document.querySelector('#judging').assignment.value != before", behind)
     # A second before the reason was opened, and what the keys take; never the half minute.
-    assert Judgement.objects.get(assignment=behind).active_ms < 15_000
+    active_ms = Judgement.objects.get(assignment=behind).active_ms
+    assert active_ms is not None
+    assert active_ms < 15_000
 
 
 @pytest.mark.parametrize("way", ["one", "several"])

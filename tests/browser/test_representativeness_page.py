@@ -28,7 +28,8 @@ def test_representativeness_empty_and_full(
     page.get_by_role("heading", name="Whom the people stand for has not been measured here yet.").wait_for()
     is_sound(page)
     # The row of tabs is wider than a small screen: the open one is brought into sight.
-    tab, width = page.locator(".tabs [aria-current]").bounding_box(), LOOKS[look]["viewport"]["width"]
+    viewport: Any = LOOKS[look]["viewport"]
+    tab, width = page.locator(".tabs [aria-current]").bounding_box(), viewport["width"]
     assert tab["x"] >= 0
     assert tab["x"] + tab["width"] <= width
     people = [Annotator.objects.create(project=project, name=f"{LONG} {n}", external_id=str(n)) for n in range(24)]

@@ -159,7 +159,9 @@ def test_from_the_board_to_a_dataset_that_loads(enter: Any, lead: Any, mtbench: 
     assert faults(page) == []
     page.locator("#id_version").fill("walk-1")
     button = page.locator("#go")
-    promised = int(re.search(r"[\d,]+", button.inner_text())[0].replace(",", ""))
+    number = re.search(r"[\d,]+", button.inner_text())
+    assert number is not None
+    promised = int(number[0].replace(",", ""))
     assert 0 < promised <= brushed
     button.click()
     page.wait_for_url("**/releases/walk-1")
@@ -180,12 +182,12 @@ def test_from_the_board_to_a_dataset_that_loads(enter: Any, lead: Any, mtbench: 
     pairs = Pair.objects.select_related("prompt", "first", "second").in_bulk([row["pair_id"] for row in rows])
     for row in rows:
         pair = pairs[row["pair_id"]]
-        said = Counter(
-            "first" if strength > 0 else "second"
-            for strength in pair.assignments.filter(
-                judgements__is_current=True, judgements__verdict="prefer", annotator__kind="person"
-            ).values_list("judgements__strength", flat=True)
-        )
+        said: Counter[str] = Counter()
+        for strength in pair.assignments.filter(
+            judgements__is_current=True, judgements__verdict="prefer", annotator__kind="person"
+        ).values_list("judgements__strength", flat=True):
+            assert strength is not None
+            said["first" if strength > 0 else "second"] += 1
         assert 2 * said[row["chosen_side"]] > row["n_judgements"]
         winner, loser = (pair.first, pair.second) if row["chosen_side"] == "first" else (pair.second, pair.first)
         assert row["prompt"] == [{key: one[key] for key in ("role", "content")} for one in pair.prompt.messages]
