@@ -6,10 +6,14 @@
   const say = text => { const place = $('#said'); if (place) place.textContent = text; };
 
   // On narrow screens sections and tabs scroll sideways: bring the current one into sight.
-  for (const here of $$('.sections [aria-current], .tabs [aria-current]')) {
-    const row = here.parentElement, from = row.getBoundingClientRect(), at = here.getBoundingClientRect();
-    row.scrollLeft += at.left - from.left - from.width / 2 + at.width / 2;
-  }
+  const bringIntoSight = () => {
+    for (const here of $$('.sections [aria-current], .tabs [aria-current]')) {
+      const row = here.parentElement, from = row.getBoundingClientRect(), at = here.getBoundingClientRect();
+      row.scrollLeft += at.left - from.left - from.width / 2 + at.width / 2;
+    }
+  };
+  bringIntoSight();
+  addEventListener('resize', bringIntoSight);
 
   // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns.
   let opener = null;

@@ -97,7 +97,11 @@ box.addEventListener('keydown', e => {
   if (ticks.length) { if (/^[1-9]$/.test(k) && ticks[k - 1]) { e.preventDefault(); ticks[k - 1].click(); ticks[k - 1].focus(); } }
   else if (choice) { e.preventDefault(); choose(choice); }
 });
-box.addEventListener('close', () => { opened += 1; plain(''); clock.turn(); $('#item-heading')?.focus({ preventScroll: true }); });
+box.addEventListener('close', () => {
+  opened += 1; plain(''); clock.turn();
+  // The event comes a moment later: whoever has gone on with the keyboard by then stays where they are.
+  if ([document.body, tool].includes(document.activeElement)) $('#item-heading')?.focus({ preventScroll: true });
+});
 tool.addEventListener('click', e => { if (e.ctrlKey || e.metaKey || e.shiftKey) return; e.preventDefault(); open(); });
 ACTS.reasons = open;
 bringKey('o', 'reasons');

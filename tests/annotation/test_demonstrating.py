@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -95,7 +96,8 @@ def test_its_machine_reasons_are_simulated_and_a_newcomer_is_offered_one(demo):
     assert machine.filter(text__regex=r"\S").count() == machine.count()
     arms = Counter(Offer.objects.values_list("is_control", flat=True))
     assert sum(arms.values()) == Judgement.objects.by_people().current().filter(verdict="prefer").count()
-    assert 0.25 < arms[True] / sum(arms.values()) < 0.45
+    # Drawn by numbers that differ between runs: .35, give or take five standard errors.
+    assert abs(arms[True] / sum(arms.values()) - 0.35) < 5 * math.sqrt(0.35 * 0.65 / sum(arms.values()))
     assert arms[True] >= 30
     assert set(Reaction.objects.values_list("choice", flat=True)) == {"accepted", "edited", "rejected"}
     assert not Judgement.objects.filter(saw_machine=True).exists()

@@ -200,7 +200,7 @@ def test_a_lost_lease_stores_neither_the_judgement_nor_the_edit(
 
 @pytest.mark.django_db
 def test_nothing_edited_costs_no_query_more(make_pair: MakePair, project: Project, desk: Client) -> None:
-    for _ in range(5):
+    for _ in range(9):
         make_pair()
     post(desk, opened(desk), "a2")
     counts = []

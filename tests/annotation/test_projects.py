@@ -17,6 +17,7 @@ SENT = {
     "rationale_policy": "optional",
     "votes_policy": "off",
     "tags": "Correctness\nTone",
+    "task": "pairs",
     "machine_reasons": "off",
     "control_share": "0.2",
     "lease_minutes": "30",

@@ -104,7 +104,7 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.keyboard.press("Enter")
     page.wait_for_selector("#drawer:not([hidden])")
     assert page.locator("#drawer .why .ok").count() == 4
-    assert faults(page) == []
+    assert faults(page, "#drawer") == []
     page.keyboard.press("Escape")
     assert page.evaluate("() => document.activeElement.className") == "open"
     # Saved, and sent: the number in the dialog is the number that goes.

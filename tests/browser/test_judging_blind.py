@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Error, Page, expect
 
 from annotation.models import Judgement, Offer, Rationale
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on
+from tests.browser.sitting import JUDGE, as_read, press_and_go_on, soon
 from tests.machines import explain, turn_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -33,8 +33,8 @@ def test_nothing_about_the_pair_reaches_the_browser(
         "is_gold": True,
         "split": "canary-split",
     }
-    # Machine reasons are on, for half of the answers; they wait behind a button that nobody presses here.
-    turn_on(project, control_share=0.5)
+    # Machine reasons are on, for four answers in five; they wait behind a button that nobody presses here.
+    turn_on(project, control_share=0.2)
     for n in range(8):
         pair = as_read(make_pair(**{**hidden, "external_id": f"canary-id-{n}"}))
         pair.prompt.meta, pair.prompt.source, pair.prompt.tags = (
@@ -59,6 +59,7 @@ def test_nothing_about_the_pair_reaches_the_browser(
     page.goto(JUDGE)
     for _ in range(6):
         press_and_go_on(page, "t", "Space", "2", "Enter")
+    soon(lambda: Offer.objects.exists())
     page.keyboard.press("u")
     expect(page.locator("[name=verdict]:checked")).to_have_count(1)
     page.goto("/p/everyday/answers")

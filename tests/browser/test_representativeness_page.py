@@ -14,6 +14,7 @@ from django.utils import timezone
 from annotation.models import Annotator, Assignment, Judgement
 from curation import declaring, measuring
 from curation.measuring import RepresentativenessRequest
+from tests.browser.sitting import soon
 from tests.browser.test_lead_pages import is_sound
 from tests.browser.test_pages import LONG, LOOKS
 
@@ -29,9 +30,8 @@ def test_representativeness_empty_and_full(
     is_sound(page)
     # The row of tabs is wider than a small screen: the open one is brought into sight.
     viewport: Any = LOOKS[look]["viewport"]
-    tab, width = page.locator(".tabs [aria-current]").bounding_box(), viewport["width"]
-    assert tab["x"] >= 0
-    assert tab["x"] + tab["width"] <= width
+    tab, width = page.locator(".tabs [aria-current]"), viewport["width"]
+    soon(lambda: (box := tab.bounding_box())["x"] >= 0 and box["x"] + box["width"] <= width)
     people = [Annotator.objects.create(project=project, name=f"{LONG} {n}", external_id=str(n)) for n in range(24)]
     names = [LONG[:58], "of middle age", "ältere Menschen", "70+"]
     said = {one.external_id: {"age": names[n % 3], LONG[:50]: names[n % 2]} for n, one in enumerate(people)}

@@ -37,6 +37,22 @@ def told(make_pair, say, alice, bob, adjudicator):
     return made
 
 
+@pytest.fixture
+def mended(told):
+    """The same, and whoever prefers an answer marked a strength in it and edited it."""
+    from annotation.models import Edit, Judgement, Rationale, Span
+
+    for judgement in Judgement.objects.filter(verdict="prefer"):
+        seat = judgement.assignment
+        why = Rationale.objects.create(
+            pair=seat.pair, annotator=judgement.annotator, judgement=judgement, text="Clearer.", source="human"
+        )
+        assert judgement.strength is not None
+        better = seat.pair.first if judgement.strength > 0 else seat.pair.second
+        Edit.objects.create(judgement=judgement, candidate=better, text="Mended.", edit_distance=3)
+        Span.objects.create(rationale=why, candidate=better, start=0, end=2)
+
+
 @pytest.mark.parametrize("rule", ["majority", "strength", "label", "dawid_skene"])
 def test_ties_are_dropped_where_nothing_else_is_asked_for(project, told, rule):
     assert plan(project=project, version="v", rule=rule).ties == "drop"
@@ -52,7 +68,7 @@ def test_what_chooses_nothing_keeps_ties_and_drops_them_on_request(project, told
 
 
 @pytest.mark.parametrize("layout", [name for name, layout in LAYOUTS.items() if not layout.chooses])
-def test_a_layout_that_can_hold_ties_keeps_them_beside_a_rule_that_chooses(project, told, layout, tmp_path):
+def test_a_layout_that_can_hold_ties_keeps_them_beside_a_rule_that_chooses(project, mended, layout, tmp_path):
     done = release(project=project, version="v1", layout=layout, ties="keep", out=tmp_path / "v1")
     assert done.release.manifest["chosen"] == 3
     assert steps(done) == {"both bad": 1}
@@ -160,18 +176,7 @@ def test_pairs_of_which_it_is_less_sure_are_counted_out(project, crowded, make_p
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_each_layout_of_pairs_tells_the_probability(project, told, layout, say, alice, tmp_path):
-    from annotation.models import Edit, Judgement, Rationale, Span
-
-    for judgement in Judgement.objects.filter(verdict="prefer"):
-        seat = judgement.assignment
-        why = Rationale.objects.create(
-            pair=seat.pair, annotator=judgement.annotator, judgement=judgement, text="Clearer.", source="human"
-        )
-        assert judgement.strength is not None
-        better = seat.pair.first if judgement.strength > 0 else seat.pair.second
-        Edit.objects.create(judgement=judgement, candidate=better, text="Mended.", edit_distance=3)
-        Span.objects.create(rationale=why, candidate=better, start=0, end=2)
+def test_each_layout_of_pairs_tells_the_probability(project, mended, layout, tmp_path):
     done = release(project=project, version="v1", rule="dawid_skene", layout=layout, out=tmp_path / "v1")
     rows = read(tmp_path / "v1", layout)
     assert done.release.rows == len(rows) > 0
