@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.sitting import all_answered
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
@@ -78,4 +80,5 @@ def enter(chromium: Browser, live_server: Any, settings: Any, sign_in: Any, comp
     yield open_page
     for context in contexts:
         context.close()
+    all_answered(live_server.url)
     assert complaints == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +29,24 @@ def soon(what: Callable[[], Any]) -> Any:
 def comes_true(page: Page, script: str, *args: object) -> None:
     """Wait for a page's own condition. Asked from outside: the content policy lets no page evaluate a text itself."""
     soon(lambda: page.evaluate(script, *args))
+
+
+def answering() -> list[threading.Thread]:
+    """The threads of the live server that hold a connection, each perhaps in the middle of an answer."""
+    return [one for one in threading.enumerate() if one.name.endswith("(process_request_thread)")]
+
+
+def all_answered(url: str) -> None:
+    """Wait until the server at `url` has nothing more to do for browsers that have gone.
+
+    One that outlives its test holds locks that emptying the tables then waits for, and writes into the next test.
+    Connections are taken in the order they came, so once one more is answered none from before is still unseen.
+    """
+    one_more = http.client.HTTPConnection(url.removeprefix("http://"))
+    one_more.request("HEAD", "/static/")
+    one_more.getresponse()
+    one_more.close()
+    soon(lambda: not answering())
 
 
 def shown(page: Page) -> int:
