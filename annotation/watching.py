@@ -139,6 +139,8 @@ def about(run: Run) -> str:
     if run.kind == Run.Kind.GENERATION:
         models = ", ".join(told.get("models", []))
         return f"{models} · {told.get('strategy', '')} × {told.get('n', '')}"
+    if run.kind == Run.Kind.JUDGING and told.get("simulated") and not told.get("model"):
+        return "reasons, simulated"
     if run.kind == Run.Kind.JUDGING:
         return f"{told.get('model', '')} · {told.get('template', '')}, both orders"
     if run.kind == Run.Kind.CHECK:

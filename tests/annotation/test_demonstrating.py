@@ -237,6 +237,9 @@ def test_the_command_loads_measures_and_says_what_it_did(db):
 def test_the_reports_have_figures_on_the_first_start(db, client):
     call_command("load_demo", verbosity=0)
     client.force_login(User.objects.get(email=LEAD))
+    runs = client.get("/p/demo/runs").content.decode()
+    assert "reasons, simulated" in runs
+    assert "Simulated Hedda · oracle, both orders" in runs
     judges = client.get("/p/demo/judges").content.decode()
     assert "Simulated Hedda" in judges
     assert "Simulated Igor" in judges
