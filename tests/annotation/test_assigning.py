@@ -507,6 +507,30 @@ def test_a_plain_answer_is_short_enough_for_the_driver_to_keep_it() -> None:
     assert len(assigning.submit_statement(with_spans=False, with_votes=False)) <= 4_096
 
 
+def test_the_tally_of_a_newcomer_reads_no_others_though_the_planner_knows_of_one_annotator_only(
+    project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            """
+            INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength,
+              strength_known, skip_reason, flags, guideline_id, swapped, client, created_at)
+            SELECT n, %s, 1, true, gen_random_uuid(), 'tie', 0, true, '', '{}', NULL, false, '', now()
+            FROM generate_series(1, 5000) n
+            """,
+            [alice.pk],
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+        cursor.execute("ANALYZE judgement")
+    read = plan(
+        f"WITH me AS (SELECT id FROM annotator WHERE id = %(me)s), {assigning.TODAY} SELECT today FROM tally",
+        {"me": bob.pk},
+    )
+    assert "using judgement_history" in read
+    assert "Rows Removed by Filter" not in read
+
+
 # ---- two tabs --------------------------------------------------------------------------------------------------------
 
 
