@@ -21,7 +21,17 @@ def main() -> int:
         except embedded.EmbeddedError as error:
             print(error, file=sys.stderr)
             return 1
-    execute_from_command_line(sys.argv)
+    from django.db.utils import ProgrammingError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ProgrammingError as error:
+        # Not a fault of the command: nobody has made its tables yet, or they are those of an earlier version.
+        if getattr(error.__cause__, "sqlstate", None) not in ("42P01", "42703"):
+            raise
+        print(f"The database is not of this version: {str(error).splitlines()[0]}.", file=sys.stderr)
+        print("Bring it up to date with: .venv/bin/python manage.py migrate", file=sys.stderr)
+        return 1
     return 0
 
 

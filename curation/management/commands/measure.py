@@ -25,7 +25,8 @@ def _settings() -> str:
             for key, field in one.request.settings().items()
         ]
         lines.append(f"{name}: " + "; ".join(each))
-    return ". ".join(lines)
+    # The parser fills in what a percent sign announces.
+    return ". ".join(lines).replace("%", "%%")
 
 
 class Command(BaseCommand):
