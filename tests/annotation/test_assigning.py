@@ -245,7 +245,11 @@ def test_expired_leases_come_back_without_a_worker(make_pair: MakePair, alice: A
 
 
 def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
-    make_pair: MakePair, project: Project, alice: Annotator, bob: Annotator
+    make_pair: MakePair,
+    project: Project,
+    alice: Annotator,
+    bob: Annotator,
+    django_capture_on_commit_callbacks: Callable[..., Any],
 ) -> None:
     for _ in range(6):
         make_pair()
@@ -263,7 +267,8 @@ def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
     assert all(row.annotator_id is None and row.priority > highest for row in back)
     assert len({row.priority for row in back}) == 3, "One cursor passes one slot at a time."
     expire(annotator=bob)
-    assert opening.sweep() == 2
+    with django_capture_on_commit_callbacks(execute=True):
+        assert opening.sweep() == 2
     assert Assignment.objects.open().values("priority").distinct().count() == 18, "Later passes queue up behind."
     assert not Draft.objects.exists(), "The next annotator must not see what Alice wrote."
     bob.refresh_from_db()
