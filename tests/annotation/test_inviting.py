@@ -23,6 +23,7 @@ from annotation.inviting import (
 )
 from annotation.models import Annotator, Assignment, Draft, Event, Invitation, Project, User
 from tests.conftest import PASSWORD
+from tests.locks import until_somebody_waits
 
 
 def test_the_token_is_stored_as_a_digest_only(project: Any, lead: Any) -> None:
@@ -236,14 +237,7 @@ def test_a_place_is_closed_while_a_worker_wakes_everybody(project: Any, lead: An
         Annotator.objects.select_for_update(no_key=True).get(pk=lower.pk)
         closing = threading.Thread(target=close)
         closing.start()
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
         assert not Annotator.objects.select_for_update(no_key=True, nowait=True).get(pk=leaving.pk).is_active
     closing.join()
     assert not Annotator.objects.filter(dry_until__isnull=False).exists()
-
-
-def _somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
