@@ -11,6 +11,7 @@ WITHOUT_DATABASE = {"help", "--help", "-h", "version", "--version", "collectstat
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
+    from django.db import ProgrammingError
 
     from config import embedded
 
@@ -21,7 +22,17 @@ def main() -> int:
         except embedded.EmbeddedError as error:
             print(error, file=sys.stderr)
             return 1
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ProgrammingError:
+        # A table is not there yet: the first thing that a newcomer meets who has not migrated.
+        from config.checks import pending_migrations
+
+        pending = pending_migrations()
+        if not pending:
+            raise
+        print(f"The database is older than the code: {pending}", file=sys.stderr)
+        return 1
     return 0
 
 
