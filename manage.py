@@ -11,6 +11,7 @@ WITHOUT_DATABASE = {"help", "--help", "-h", "version", "--version", "collectstat
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
+    from django.db import ProgrammingError
 
     from config import embedded
 
@@ -21,16 +22,16 @@ def main() -> int:
         except embedded.EmbeddedError as error:
             print(error, file=sys.stderr)
             return 1
-    from django.db.utils import ProgrammingError
-
     try:
         execute_from_command_line(sys.argv)
-    except ProgrammingError as error:
-        # Not a fault of the command: nobody has made its tables yet, or they are those of an earlier version.
-        if getattr(error.__cause__, "sqlstate", None) not in ("42P01", "42703"):
+    except ProgrammingError:
+        # A table is not there yet: the first thing that a newcomer meets who has not migrated.
+        from config.checks import pending_migrations
+
+        pending = pending_migrations()
+        if not pending:
             raise
-        print(f"The database is not of this version: {str(error).splitlines()[0]}.", file=sys.stderr)
-        print("Bring it up to date with: .venv/bin/python manage.py migrate", file=sys.stderr)
+        print(f"The database is older than the code: {pending}", file=sys.stderr)
         return 1
     return 0
 

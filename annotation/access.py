@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
+from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Guideline, Invitation, Pair, Project, Prompt, Role, Run, User
 
 AnyUser = User | AnonymousUser
@@ -83,6 +84,18 @@ def project_for(user: AnyUser, slug: str, *, role: str = Role.ANNOTATOR) -> Proj
     project = get_object_or_404(_reachable(user, role).select_related("guideline"), slug=slug)
     if _needs_second_factor(user, role):
         raise SecondFactorNeeded
+    return project
+
+
+def project_of(slug: str) -> Project:
+    """The project of a command: whoever may run one on this machine may do everything.
+
+    Raises:
+        Refused: there is none.
+    """
+    project = Project.objects.filter(slug=slug).first()
+    if project is None:
+        raise Refused(f"There is no project {slug!r}. Check the address, or found it first.")
     return project
 
 

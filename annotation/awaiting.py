@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.utils import timezone
 
 from annotation import starting
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.importing.commanding import project_of
 from annotation.models import Project, Run
 from annotation.pacing import duration, duration_range, time_left
 from annotation.starting import Offer, Plan

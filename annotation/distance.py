@@ -16,7 +16,12 @@ def composed(text: str) -> str:
 
 
 def edit_distance(one: str, other: str) -> int:
-    """Levenshtein's distance in code points, at most the longer length.
+    """Levenshtein's distance of the composed texts, at most the longer length."""
+    return levenshtein(composed(one), composed(other))
+
+
+def levenshtein(one: str, other: str) -> int:
+    """The fewest code points to insert, delete or replace that turn one text, as it is, into the other.
 
     A column of the table is two whole numbers with a bit per row, so that 20,000 by 20,000 code points take well under
     a second.
@@ -24,7 +29,6 @@ def edit_distance(one: str, other: str) -> int:
     Source: Myers, A fast bit-vector algorithm for approximate string matching, 1999; for the distance of two whole
         texts Hyyrö, Explaining and extending the bit-parallel approximate string matching algorithm of Myers, 2001.
     """
-    one, other = composed(one), composed(other)
     if len(one) > len(other):
         one, other = other, one
     start = 0

@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.answering import Unfit, milliseconds
@@ -243,12 +244,9 @@ def react(
     judgement = _still_stands(offer)
     made: dict[str, object] = {}
     if choice == Reaction.Choice.EDITED:
-        distance = edit_distance(origin.text, text)
-        made = {
-            "edited": _keep_edit(origin, judgement, text, distance),
-            "distance": distance,
-            "distance_share": distance_share(origin.text, text),
-        }
+        made = keep_edit(
+            origin, text, annotator_id=judgement.annotator_id, judgement_id=judgement.pk, at=timezone.now()
+        )
     return _record(offer, [Reaction(rationale=origin, judgement=judgement, choice=choice, **made)], active_ms)
 
 
@@ -316,11 +314,13 @@ def _check_edit(origin: Rationale, text: str) -> None:
         raise Unfit(_("Nothing has been changed. Change a word, or accept the reason as it is."), field="text")
 
 
-def _keep_edit(origin: Rationale, judgement: Judgement, text: str, distance: int) -> Rationale:
-    return Rationale.objects.create(
+def keep_edit(origin: Rationale, text: str, *, annotator_id: int, judgement_id: int, at: datetime) -> dict[str, object]:
+    """Store an edited reason of a machine as a reason of the annotator. Returns what their reaction holds of it."""
+    distance = edit_distance(origin.text, text)
+    edited = Rationale.objects.create(
         pair_id=origin.pair_id,
-        annotator_id=judgement.annotator_id,
-        judgement=judgement,
+        annotator_id=annotator_id,
+        judgement_id=judgement_id,
         text=storable(text),
         source=Rationale.Source.EDITED,
         template=origin.template,
@@ -329,7 +329,9 @@ def _keep_edit(origin: Rationale, judgement: Judgement, text: str, distance: int
         edited_from=origin,
         edit_distance=distance,
         run_id=origin.run_id,
+        created_at=at,
     )
+    return {"edited": edited, "distance": distance, "distance_share": distance_share(origin.text, text)}
 
 
 def _record(offer: Offer, new: list[Reaction], active_ms: int | None) -> list[Reaction]:

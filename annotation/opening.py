@@ -129,13 +129,16 @@ def sweep(*, project: Project | None = None, project_id: int | None = None) -> i
 
     They go in front of every annotator's cursor, one behind the other, so that nobody has to start from the head to
     find them. Their drafts go too: the next annotator must not see them, and the page that wrote them has its own copy.
+
+    Within a transaction, whoever found nothing is told to look again once it has committed.
     """
     only = project.pk if project is not None else project_id
-    swept = row(SWEEP, {"project": None if only is None else str(only)})
-    if swept[0]:
-        # A statement of its own: it locks annotators, and claims lock annotators first and slots second.
-        do(WAKE, {"projects": swept[1]})
-    return int(swept[0])
+    swept, projects = row(SWEEP, {"project": None if only is None else str(only)})
+    if swept:
+        # Once the slots are let go: it locks annotators, and claims lock annotators first and slots second. Should it
+        # never come to it, they look again by themselves after some seconds.
+        transaction.on_commit(lambda: do(WAKE, {"projects": projects}))
+    return int(swept)
 
 
 SWEEP = f"""

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from annotation.distance import distance_share, edit_distance
 from annotation.models import Annotator, Judgement, Offer, Pair, Project, Rationale, Reaction, Run
-from annotation.offering import in_order, place_of
+from annotation.offering import in_order, keep_edit, place_of
 from annotation.reasoning import Written, record_rationales
 from annotation.running import claim, request_run
 
@@ -102,6 +101,15 @@ def _react(offers: list[Offer], rng: np.random.Generator) -> None:
         assert offer.shown_at is not None
         assert offer.answered_at is not None
         origin, choice = texts[offer.rationales[0]], str(rng.choice(list(CHOICES), p=list(CHOICES.values())))
+        made: dict[str, object] = {}
+        if choice == Reaction.Choice.EDITED:
+            # The second sentence fits any pair: it goes.
+            text = origin.text.split(". ")[0].rstrip(".") + "."
+            if text == origin.text:
+                text = origin.text.rstrip(".!?") + ", I think."
+            made = keep_edit(
+                origin, text, annotator_id=offer.annotator_id, judgement_id=offer.judgement_id, at=offer.answered_at
+            )
         reaction = Reaction(
             offer=offer,
             rationale=origin,
@@ -109,27 +117,7 @@ def _react(offers: list[Offer], rng: np.random.Generator) -> None:
             choice=choice,
             active_ms=round((offer.answered_at - offer.shown_at).total_seconds() * 1000),
             created_at=offer.answered_at,
+            **made,
         )
-        if choice == Reaction.Choice.EDITED:
-            # The second sentence fits any pair: it goes.
-            text = origin.text.split(". ")[0].rstrip(".") + "."
-            if text == origin.text:
-                text = origin.text.rstrip(".!?") + ", I think."
-            distance = edit_distance(origin.text, text)
-            reaction.distance, reaction.distance_share = distance, distance_share(origin.text, text)
-            reaction.edited = Rationale.objects.create(
-                pair_id=origin.pair_id,
-                annotator_id=offer.annotator_id,
-                judgement_id=offer.judgement_id,
-                text=text,
-                source=Rationale.Source.EDITED,
-                template=origin.template,
-                is_hinted=origin.is_hinted,
-                explains=origin.explains,
-                edited_from=origin,
-                edit_distance=distance,
-                run_id=origin.run_id,
-                created_at=offer.answered_at,
-            )
         reactions.append(reaction)
     Reaction.objects.bulk_create(reactions)

@@ -14,19 +14,14 @@ import argparse
 import os
 import random
 import shutil
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench import harness
+from bench.serving import web_server
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10_000, 100_000, 1_000_000)
@@ -191,34 +186,6 @@ def _seconds(act: Any) -> float:
     return time.perf_counter() - began
 
 
-@contextmanager
-def web_server(database: str, log: Path) -> Iterator[tuple[int, int]]:
-    """A web server of our own on a free port. Yields the port, and the number of its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--no-access-log", "config.wsgi:application"]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.settings", "BENCH_DATABASE": database}
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        for _ in range(300):
-            if server.poll() is not None:
-                raise RuntimeError(f"The web server did not start:\n{log.read_text()[-2000:]}")
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield port, server.pid
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
-
-
 def asked_over_http(port: int, slug: str, cookie: tuple[str, str], dims: Any, web: int) -> dict[str, Any]:
     """The table as the page asks for it after a brush: milliseconds, and the server's processor time for each."""
     from urllib.request import Request, urlopen
@@ -369,7 +336,7 @@ def measure(pairs: int) -> None:
             from curation import browsing
 
             dims = browsing.dims_of(project.facts_state)
-            with web_server(database, Path(folder) / "web.log") as (port, web):
+            with web_server(database=database, log=Path(folder) / "web.log") as (port, web):
                 browser = browsed(port, project.slug, cookie, web)
                 browser |= asked_over_http(port, project.slug, cookie, dims, web)
     plain = found["one_histogram_in_sql"]["p95_ms"]

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from bench.harness import busy_seconds, report, set_up, throw_away_database
-from bench.next_and_submit import SLUG, fill, web_server
+from bench.next_and_submit import SLUG, fill
+from bench.serving import web_server
 
 PASSWORD = "a-long-quiet-password-73"
 # Older than this must be kept.

@@ -79,7 +79,9 @@ def make_pairs(project: Any, tag: str, number: int, dice: random.Random) -> None
         for side in range(2)
     )
     Pair.objects.bulk_create(
-        Pair(project=project, prompt=prompt, first=answers[2 * n], second=answers[2 * n + 1], rank=prompt.pk, tags=[tag])
+        Pair(
+            project=project, prompt=prompt, first=answers[2 * n], second=answers[2 * n + 1], rank=prompt.pk, tags=[tag]
+        )
         for n, prompt in enumerate(prompts)
     )
 

@@ -15,24 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import random
 import selectors
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.parse
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from bench.harness import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
+from bench.serving import web_server
 
 SLUG = "bench"
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,41 +117,6 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
         entered.append((user.pk, session.session_key or ""))
     print(f"{made} pairs, {people} annotators.", file=sys.stderr)
     return entered
-
-
-# ---- the web server --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def web_server(*, database: str, workers: int, log: Path) -> Iterator[tuple[int, int]]:
-    """The web server as it is run in production. Yields (port, process number)."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", str(workers), "--blocking-threads", "1", "--no-access-log", "config.wsgi:application"]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.settings", "BENCH_DATABASE": database}
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        for _ in range(300):
-            if server.poll() is not None:
-                raise RuntimeError(f"The web server did not start:\n{log.read_text()[-2000:]}")
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield port, server.pid
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 # ---- the clients -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ import uuid
 from typing import Any
 
 from bench.harness import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
-from bench.next_and_submit import CSRF, ROOT, SLUG, fill, postmaster, web_server
+from bench.next_and_submit import CSRF, ROOT, SLUG, fill, postmaster
+from bench.serving import web_server
 
 OTHERS = 20
 # Milliseconds, bytes, and the layout's shift: what the page promises.

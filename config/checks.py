@@ -47,7 +47,14 @@ def refusals() -> Iterator[str]:
             # `local`, `remote_write` and `remote_apply` flush to our disk before they answer, as `on` does.
             if value == "off":
                 yield f"The database's setting {name} is off, so that judgements can be lost. Set {name} = on there."
+    if pending := pending_migrations():
+        yield pending
+
+
+def pending_migrations() -> str:
+    """What to do where the database is older than the code, in a sentence; empty where it is not."""
     executor = MigrationExecutor(connection)
-    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if pending:
-        yield f"{len(pending)} migrations are pending, {pending[0][0]} the first. Run `python manage.py migrate`."
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return ""
+    return f"{len(plan)} migrations are pending, {plan[0][0]} the first. Run `python manage.py migrate`."

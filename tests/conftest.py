@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from config import embedded
+from tests import databases
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SHARED_FOLDER", ROOT.parent / "shared"))
@@ -33,6 +35,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def few_texts_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import of a real file sets the texts of its first pairs only: for tests that look at no HTML.
+
+    To set 2,000 pairs takes many times as long as to import them.
+    """
+    monkeypatch.setattr("annotation.importing.storing.SET_AT_ONCE", 10)
+
+
 @pytest.fixture(scope="session")
 def shared_payloads() -> Path:
     folder = SHARED / "payloads"
@@ -49,6 +60,25 @@ def _own_state(settings: Any, tmp_path: Path) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_listed_once() -> Iterator[None]:
+    """Every test client builds the middleware anew, and WhiteNoise with it lists and looks at some hundred files."""
+    from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
+
+    listed: dict[str, Any] = {}
+    listing = WhiteNoiseMiddleware.add_files_from_finders
+
+    def once(self: Any) -> None:
+        if not listed:
+            listing(self)
+            listed.update(self.files)
+        self.files.update(listed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _eager_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from config.celery import app
@@ -59,19 +89,15 @@ def _eager_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app.conf.task_always_eager, app.conf.task_eager_propagates = was
 
 
-def leave_alone(database: str) -> None:
-    """End every connection to a database but those of this thread, which are closed: threads of live servers stay on.
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_test_environment: None, django_db_blocker: Any
+) -> None:
+    """Each process has a database of its own, a copy of the migrated one."""
+    from django.db import connection
 
-    Asked for from another database, so that nothing here can end the connection that asks.
-    """
-    import psycopg
-    from django.db import connection, connections
-
-    parameters = connection.get_connection_params()
-    reach = {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
-    connections.close_all()
-    with psycopg.connect(**reach, dbname="postgres", autocommit=True) as server:
-        server.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+    with django_db_blocker.unblock():
+        connection.settings_dict["TEST"]["TEMPLATE"] = databases.template()
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +107,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     from django.db import connection
 
     with django_db_blocker.unblock():
-        leave_alone(connection.settings_dict["NAME"])
+        databases.leave_alone(connection.settings_dict["NAME"])
 
 
 # ---- the cast: a lead, two annotators, an adjudicator, an admin, and a stranger who gets 404 -----------------------
@@ -168,6 +194,21 @@ def api() -> Callable[[Any], Any]:
     return enter
 
 
+# Most tests have the same texts: set once, not thousands of times.
+@functools.lru_cache(maxsize=2_000)
+def _prompt_html(text: str) -> str:
+    from annotation import rendering
+
+    return rendering.render_prompt([{"role": "user", "content": text}])
+
+
+@functools.lru_cache(maxsize=2_000)
+def _candidate_html(text: str) -> str:
+    from annotation import rendering
+
+    return rendering.render_candidate([{"role": "assistant", "content": text}])
+
+
 @pytest.fixture
 def make_pair(project: Any) -> Callable[..., Any]:
     """Make a pair of `project` (or of another) with open slots: plain rows, so that every test sees what is there."""
@@ -190,32 +231,33 @@ def make_pair(project: Any) -> Callable[..., Any]:
         n = next(counter)
         home = into or project
         messages = [{"role": "user", "content": prompt or f"What is {n} plus {n}?"}]
-        asked, _ = Prompt.objects.get_or_create(
+        digest = hashlib.sha256(str(messages).encode()).digest()
+        asked = Prompt.objects.filter(project=home, digest=digest).first() or Prompt.objects.create(
             project=home,
-            digest=hashlib.sha256(str(messages).encode()).digest(),
-            defaults={
-                "messages": messages,
-                "html": rendering.render_prompt(messages),
-                "renderer": rendering.RENDERER,
-            },
+            digest=digest,
+            messages=messages,
+            html=_prompt_html(messages[0]["content"]),
+            renderer=rendering.RENDERER,
         )
-        made = []
-        for side, text in (("first", first or f"It is {2 * n}."), ("second", second or f"It is {2 * n + 1}, I think.")):
-            made.append(
-                Candidate.objects.create(
-                    prompt=asked,
-                    messages=[{"role": "assistant", "content": text}],
-                    digest=hashlib.sha256(f"{side}{n}{text}".encode()).digest(),
-                    html=rendering.render_candidate([{"role": "assistant", "content": text}]),
-                    renderer=rendering.RENDERER,
-                    model=f"canary-{side}",
-                    characters=len(text),
-                )
+        texts = {"first": first or f"It is {2 * n}.", "second": second or f"It is {2 * n + 1}, I think."}
+        made = Candidate.objects.bulk_create(
+            Candidate(
+                prompt=asked,
+                messages=[{"role": "assistant", "content": text}],
+                digest=hashlib.sha256(f"{side}{n}{text}".encode()).digest(),
+                html=_candidate_html(text),
+                renderer=rendering.RENDERER,
+                model=f"canary-{side}",
+                characters=len(text),
             )
+            for side, text in texts.items()
+        )
         rank = fields.pop("rank", n)
         pair = Pair.objects.create(project=home, prompt=asked, first=made[0], second=made[1], rank=rank, **fields)
-        for slot in range(1, (home.overlap if slots is None else slots) + 1):
-            Assignment.objects.create(project=home, pair=pair, slot=slot, priority=rank * 1_000_000 + slot)
+        Assignment.objects.bulk_create(
+            Assignment(project=home, pair=pair, slot=slot, priority=rank * 1_000_000 + slot)
+            for slot in range(1, (home.overlap if slots is None else slots) + 1)
+        )
         return pair
 
     return make

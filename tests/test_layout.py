@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "curation": {"curation", "annotation", "config"},
     "workers": {"workers", "curation", "annotation", "config"},
 }
-# The two files of `config` that name the apps, as Django wants it, and the API's list of addresses.
-KNOW_THE_APPS = {"config/settings.py", "config/urls.py", "config/api.py"}
+# The two files of `config` that name the apps, as Django wants it.
+KNOW_THE_APPS = {"config/settings.py", "config/urls.py"}
 # Pure: numbers and exports know neither Django nor torch; rendering knows no database.
 PURE = {
     "curation/metrics": {"django", "torch", "annotation", "config"},

@@ -13,7 +13,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.errors import Refused
 from annotation.importing.reporting import ON_TERMINAL, Report, check_report_name, write_report
-from annotation.models import Project
 
 
 class ImportCommand(BaseCommand):
@@ -72,10 +71,3 @@ class ImportCommand(BaseCommand):
             self.stderr.write(f"\r{read:,} rows read", ending="\r")
 
         return tell
-
-
-def project_of(slug: str) -> Project:
-    project = Project.objects.filter(slug=slug).first()
-    if project is None:
-        raise Refused(f"There is no project {slug!r}. Check the address, or found it first.")
-    return project

@@ -15,12 +15,11 @@ from annotation.errors import Mendable, Refused
 from annotation.importing import checking, layouts, resolving
 from annotation.importing.reading import Row
 from annotation.importing.reasons import Bad, refusal
-from annotation.importing.reporting import Progress, Report
+from annotation.importing.reporting import Progress, Report, record_import
 from annotation.importing.sources import Source, open_source
 from annotation.importing.values import PairRow, Value, identifier, integer, some_text, text
 from annotation.models import Project, Run, User
 from annotation.pairing import as_json, candidate_digest, prompt_digest
-from annotation.recording import record
 
 BATCH = 5_000
 PAIRWISE = "pairwise"
@@ -261,14 +260,7 @@ def import_judgements(
         else:
             _store(cursor, values, report, project=project, judges=checked)
             report.seconds = time.monotonic() - began
-            record(
-                act="import.judgements",
-                subject=f"file {report.file}"[:200],
-                actor=actor,
-                command="import_judgements",
-                project=project,
-                after=report.as_dict(),
-            )
+            record_import(report, of="judgements", project=project, actor=actor)
     report.seconds = time.monotonic() - began
     return report
 

@@ -20,11 +20,10 @@ from annotation.errors import Refused
 from annotation.importing import checking, resolving
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, Refusal, refusal
-from annotation.importing.reporting import Progress, Report
+from annotation.importing.reporting import Progress, Report, record_import
 from annotation.importing.sources import Source, open_source
 from annotation.importing.values import Value, identifier, some_text, text
 from annotation.models import Annotator, Candidate, Pair, Project, Rationale, Run, Span, User
-from annotation.recording import record
 
 BATCH = 500
 MOST_SPANS = 1_000
@@ -213,14 +212,7 @@ def import_rationales(
             report.made = {"spans": spans, "annotators made": made}
             report.stored = True
             report.seconds = time.monotonic() - began
-            record(
-                act="import.rationales",
-                subject=f"file {report.file}"[:200],
-                actor=actor,
-                command="import_rationales",
-                project=project,
-                after=report.as_dict(),
-            )
+            record_import(report, of="rationales", project=project, actor=actor)
     if not report.stored:
         report.added = 0
     report.seconds = time.monotonic() - began

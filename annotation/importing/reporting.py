@@ -16,6 +16,8 @@ from typing import IO, Any
 from annotation.errors import Refused
 from annotation.importing.reasons import REASONS, Refusal
 from annotation.importing.values import PairRow
+from annotation.models import Project, User
+from annotation.recording import record
 
 # So many refusals are kept at hand; all of them lie in a temporary file.
 AT_HAND = 1_000
@@ -149,6 +151,18 @@ class Report:
         if any(self.made.values()):
             yield "Also: " + ", ".join(f"{number:,} {what}" for what, number in self.made.items() if number) + "."
         yield f"It took {self.seconds:.1f} s."
+
+
+def record_import(report: Report, *, of: str, project: Project, actor: User | None, **more: Any) -> None:
+    """The file in the record of events. An import's last act: who records keeps others from it until the commit."""
+    record(
+        act=f"import.{of}",
+        subject=f"file {report.file}"[:200],
+        actor=actor,
+        command=f"import_{of}",
+        project=project,
+        after=report.as_dict() | more,
+    )
 
 
 def check_report_name(path: Path) -> None:

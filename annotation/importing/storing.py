@@ -24,11 +24,10 @@ from annotation.importing import checking, layouts, placing
 from annotation.importing.batching import Batch
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, refusal
-from annotation.importing.reporting import Progress, Report
+from annotation.importing.reporting import Progress, Report, record_import
 from annotation.importing.sources import Source, open_source
 from annotation.importing.values import PairRow, Value
 from annotation.models import Project, Run, User
-from annotation.recording import record
 
 PREVIEW = 5
 # Pairs whose texts an import sets itself; the rest of a big file is set afterwards, along the queue.
@@ -100,14 +99,7 @@ def import_pairs(
         report = job.report
         if report.stored:
             report.seconds = time.monotonic() - began
-            record(
-                act="import.pairs",
-                subject=f"file {report.file}"[:200],
-                actor=actor,
-                command="import_pairs",
-                project=project,
-                after=report.as_dict() | {"sha256": _sha256(job.source)},
-            )
+            record_import(report, of="pairs", project=project, actor=actor, sha256=_sha256(job.source))
         else:
             transaction.set_rollback(True)
     if report.stored and report.added:

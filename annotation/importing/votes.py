@@ -14,11 +14,10 @@ from annotation.errors import Refused
 from annotation.importing import checking, resolving
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, refusal
-from annotation.importing.reporting import Progress, Report
+from annotation.importing.reporting import Progress, Report, record_import
 from annotation.importing.sources import Source, open_source
 from annotation.importing.values import Value, identifier, some_text, text
 from annotation.models import Principle, Project, Run, User
-from annotation.recording import record
 
 BATCH = 2_000
 MOST_PRINCIPLES = 10_000
@@ -138,14 +137,7 @@ def import_principle_votes(
             report.made = {"votes": votes, "principles made": made, "annotators made": people}
             report.stored = True
             report.seconds = time.monotonic() - began
-            record(
-                act="import.principle_votes",
-                subject=f"file {report.file}"[:200],
-                actor=actor,
-                command="import_principle_votes",
-                project=project,
-                after=report.as_dict(),
-            )
+            record_import(report, of="principle_votes", project=project, actor=actor)
     report.seconds = time.monotonic() - began
     return report
 

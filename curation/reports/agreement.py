@@ -1,7 +1,6 @@
 """The agreement report: the finding in words, every coefficient with its interval, its parts, the pairs that divide.
 
-Everything is read from one finished run. Coordinates are percents of a chart's width as strings with a point as
-decimal mark.
+Everything is read from one finished run.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from annotation.models import Project, Run
 from curation.arrays import WEEK_SECONDS
 from curation.measuring import as_shown, whole_runs
 from curation.metrics import METRICS
-from curation.reports.words import interval, number, percent
+from curation.reports.estimates import Axis, Line, line, place
+from curation.reports.words import percent
 
 # The coefficients, in the order of the table, and what each leaves out.
 SHOWN = (
@@ -31,23 +31,23 @@ MOST_PAIRS = 12
 # Krippendorff's own thresholds: reliable, and the least for tentative conclusions.
 RELIABLE, TENTATIVE = 0.8, 0.667
 
-
-@dataclass(frozen=True)
-class Line:
-    """One estimate as a row: `is_thin` where it is undefined, as `why` says. The axis is -.2 to 1."""
-
-    name: str
-    sub: str
-    n: int
-    is_thin: bool
-    why: str = ""
-    value: str = ""
-    interval: str = ""
-    x: str = ""
-    low: str = ""
-    high: str = ""
-    percent: str = ""
-    judgements: int = 0
+LOWEST, HIGHEST = -0.2, 1.0
+AXIS = Axis(
+    low=LOWEST,
+    high=HIGHEST,
+    spans="From −0.2 to 1",
+    value="Value",
+    is_percent=False,
+    ticks=tuple(
+        (
+            place(at, LOWEST, HIGHEST),
+            f"{at:g}".replace("-", "−"),
+            "start" if at == LOWEST else "end" if at == HIGHEST else "middle",
+        )
+        for at in (LOWEST, 0, 0.4, 0.8, HIGHEST)
+    ),
+    marks=tuple((place(at, LOWEST, HIGHEST), look) for at, look in ((0, "g"), (TENTATIVE, "ref"), (RELIABLE, "ref"))),
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Report:
     lines: list[Line]
     parts: list[Part]
     pairs: list[Divided]
-    ticks: list[tuple[str, str, str]]
+    axis: Axis = AXIS
 
 
 def latest_run(project: Project) -> Run | None:
@@ -89,7 +89,7 @@ def report(*, run: Run) -> Report:
     """Everything that the page shows of a finished measurement of agreement."""
     rows = run.measurements.filter(pair=None, annotator=None, metric__in=[name for name, _ in SHOWN])
     found = {row.metric: as_shown(row) for row in rows}
-    lines = [_line(METRICS[name].title, sub, found[name]) for name, sub in SHOWN if name in found]
+    lines = [line(METRICS[name].title, sub, found[name], AXIS) for name, sub in SHOWN if name in found]
     share = found.get("percent_agreement", {})
     by = run.result.get("by", {})
     alpha = found["alpha_nominal"]
@@ -102,32 +102,6 @@ def report(*, run: Run) -> Report:
         lines=lines,
         parts=[Part(key, title, [_part(key, one) for one in by[key]]) for key, title in PARTS if by.get(key)],
         pairs=_divided(run),
-        ticks=[
-            (_x(at), f"{at:g}".replace("-", "−"), "start" if at < 0 else "end" if at == 1 else "middle")
-            for at in (-0.2, 0, 0.4, 0.8, 1)
-        ],
-    )
-
-
-def _x(value: float) -> str:
-    return f"{100 * (max(-0.2, min(1.0, value)) + 0.2) / 1.2:.2f}"
-
-
-def _line(name: str, sub: str, one: dict[str, Any], **more: Any) -> Line:
-    if one["value"] is None:
-        return Line(name, sub, one["n"], is_thin=True, why=one["reason"], **more)
-    has_ends = one["low"] is not None
-    return Line(
-        name,
-        sub,
-        one["n"],
-        is_thin=False,
-        value=number(one["value"]),
-        interval=interval(one["low"], one["high"]) if has_ends else "",
-        x=_x(one["value"]),
-        low=_x(one["low"]) if has_ends else "",
-        high=_x(one["high"]) if has_ends else "",
-        **more,
     )
 
 
@@ -140,8 +114,8 @@ def _part(key: str, one: dict[str, Any]) -> Line:
         monday = dt.date(1969, 12, 29) + dt.timedelta(seconds=one["key"] * WEEK_SECONDS)
         name = f"Week of {monday.day} {monday:%b %Y}"
     share = one["percent"]["value"]
-    said = "" if share is None else f"{percent(share, 0)} %"
-    return _line(name, "", one["alpha"], percent=said, judgements=one["judgements"])
+    sub = "" if share is None else f"{percent(share, 0)} % agree, {one['judgements']:,} judgements"
+    return line(name, sub, one["alpha"], AXIS)
 
 
 def _verdict(alpha: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from annotation.models import Project, Run
 from curation.measuring import representativeness, whole_runs
-from curation.reports.shares import TICKS, Line, line
+from curation.reports.estimates import SHARES, Axis, Line, line
 from curation.reports.words import number, percent
 
 
@@ -63,7 +63,7 @@ class Report:
     attributes: list[Attribute]
     together: Weights | None
     target: str
-    ticks: tuple[tuple[str, str, str], ...] = TICKS
+    axis: Axis = SHARES
 
 
 def latest_run(project: Project) -> Run | None:

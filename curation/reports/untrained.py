@@ -12,7 +12,7 @@ from annotation.models import Project, Run
 from curation.measuring import margins, rewards, whole_runs
 from curation.measuring.margins import strategy_in_words
 from curation.metrics import METRICS
-from curation.reports.shares import TICKS, Line, line
+from curation.reports.estimates import SHARES, Axis, Line, line
 from curation.reports.words import number
 
 # Models whose latest runs are shown, and people of each.
@@ -50,7 +50,7 @@ class Untrained:
     margins: list[Margin]
     against: list[Line]
     apart: list[Apart]
-    ticks: tuple[tuple[str, str, str], ...] = TICKS
+    axis: Axis = SHARES
 
 
 def untrained(project: Project) -> Untrained:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from annotation import assigning, opening, statements
 from annotation.models import Annotator, Assignment, Draft, Judgement, Pair, Project, User
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -245,7 +246,11 @@ def test_expired_leases_come_back_without_a_worker(make_pair: MakePair, alice: A
 
 
 def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
-    make_pair: MakePair, project: Project, alice: Annotator, bob: Annotator
+    make_pair: MakePair,
+    project: Project,
+    alice: Annotator,
+    bob: Annotator,
+    django_capture_on_commit_callbacks: Callable[..., Any],
 ) -> None:
     for _ in range(6):
         make_pair()
@@ -263,7 +268,8 @@ def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
     assert all(row.annotator_id is None and row.priority > highest for row in back)
     assert len({row.priority for row in back}) == 3, "One cursor passes one slot at a time."
     expire(annotator=bob)
-    assert opening.sweep() == 2
+    with django_capture_on_commit_callbacks(execute=True):
+        assert opening.sweep() == 2
     assert Assignment.objects.open().values("priority").distinct().count() == 18, "Later passes queue up behind."
     assert not Draft.objects.exists(), "The next annotator must not see what Alice wrote."
     bob.refresh_from_db()
@@ -553,8 +559,7 @@ def test_two_tabs_of_one_annotator_get_two_pairs(make_pair: MakePair, alice: Ann
         tab.start()
         waiting.wait()
         # Released only once the second claim stands behind our lock.
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
     tab.join()
     assert None not in got
     pairs = list(Assignment.objects.filter(pk__in=got).values_list("pair", flat=True))
@@ -576,8 +581,7 @@ def test_slots_that_two_open_at_once_are_opened_once(project: Project, make_pair
         opened.append(opening.open_slots(project=project))
         other = threading.Thread(target=second)
         other.start()
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
     other.join()
     assert opened == [9, 0]
 
@@ -601,8 +605,7 @@ def test_all_annotators_are_locked_in_the_order_of_their_ids(project: Project, m
         Annotator.objects.select_for_update(no_key=True).get(pk=lower.pk)
         sweeper = threading.Thread(target=sweep)
         sweeper.start()
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
         assert Annotator.objects.select_for_update(no_key=True, nowait=True).get(pk=higher.pk)
     sweeper.join()
     assert not Annotator.objects.filter(dry_until__isnull=False).exists()
@@ -613,12 +616,6 @@ def let_a_lease_run_out(project: Project) -> None:
     carol = Annotator.objects.create(project=project, name="Carol", external_id="carol")
     slot = Assignment.objects.filter(project=project, annotator=None).order_by("pk")[:1].values("pk")
     Assignment.objects.filter(pk__in=slot).update(annotator=carol, lease_until=timezone.now() - timedelta(days=1))
-
-
-def _somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
 
 
 def test_a_race_that_does_not_end_is_told(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.distance import distance_share, edit_distance
+from annotation.distance import distance_share, edit_distance, levenshtein
 
 
 def table(one: str, other: str) -> int:
@@ -20,9 +20,9 @@ def table(one: str, other: str) -> int:
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(one=st.text("abcé😀", max_size=90), other=st.text("abcé😀", max_size=90))
+@given(one=st.text("ab\n🇩é", max_size=90), other=st.text("ab\n🇩é", max_size=90))
 def test_it_is_what_the_table_gives(one: str, other: str) -> None:
-    assert edit_distance(one, other) == table(one, other)
+    assert edit_distance(one, other) == levenshtein(one, other) == levenshtein(other, one) == table(one, other)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,13 @@ def test_it_is_what_the_table_gives(one: str, other: str) -> None:
 def test_by_hand(one: str, other: str, distance: int, share: float) -> None:
     assert edit_distance(one, other) == edit_distance(other, one) == distance
     assert distance_share(one, other) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"), [("e\u0301", "é", 2), ("a\r\nb", "a\nb", 1), ("same", "same", 0)]
+)
+def test_texts_as_they_are_differ_in_every_code_point(one: str, other: str, distance: int) -> None:
+    assert levenshtein(one, other) == levenshtein(other, one) == distance
 
 
 def test_the_longest_texts_that_are_kept() -> None:

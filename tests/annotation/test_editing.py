@@ -11,49 +11,14 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given
-from hypothesis import strategies as st
 
 from annotation import editing, judging
-from annotation.editing import LONGEST_EDIT, edit_distance, edits_of
+from annotation.editing import LONGEST_EDIT, edits_of
 from annotation.models import Annotator, Assignment, Edit, Event, Judgement, Pair, Project
 
 MakePair = Callable[..., Pair]
 JUDGE = "/p/everyday/judge"
 FETCH = {"X-Plumbline": "1"}
-
-
-# ---- how far two texts are apart -------------------------------------------------------------------------------------
-
-
-def slowly(one: str, other: str) -> int:
-    """Levenshtein's distance by its definition."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        before, row[0] = row[0], i
-        for j, b in enumerate(other, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
-    return row[-1]
-
-
-@given(st.text(alphabet="ab\n🇩é", max_size=90), st.text(alphabet="ab\n🇩é", max_size=90))
-def test_the_distance_is_levenshteins(one: str, other: str) -> None:
-    assert edit_distance(one, other) == slowly(one, other)
-    assert edit_distance(other, one) == edit_distance(one, other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "distance"),
-    [("kitten", "sitting", 3), ("", "abc", 3), ("same", "same", 0), ("👩‍👩‍👧", "👩‍👧", 2), ("e\u0301", "é", 2)],
-)
-def test_the_distance_counts_code_points(one: str, other: str, distance: int) -> None:
-    assert edit_distance(one, other) == distance
-
-
-def test_long_texts_have_a_distance_too() -> None:
-    one = "The harbour is open. " * 2000
-    assert edit_distance(one, "X" + one[1:-1] + "Y") == 2
-    assert edit_distance(one[:20_000], one[:20_000].replace("harbour", "port")) > 900
 
 
 # ---- over HTTP -------------------------------------------------------------------------------------------------------

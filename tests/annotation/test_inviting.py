@@ -23,6 +23,7 @@ from annotation.inviting import (
 )
 from annotation.models import Annotator, Assignment, Draft, Event, Invitation, Project, User
 from tests.conftest import PASSWORD
+from tests.locks import until_somebody_waits
 
 
 def test_the_token_is_stored_as_a_digest_only(project: Any, lead: Any) -> None:
@@ -213,3 +214,30 @@ def test_a_closed_place_gives_its_pairs_back(project: Any, lead: Any, alice: Any
     assert Event.objects.filter(act="member.deactivate").count() == 1
     assert reactivate(annotator=alice, actor=lead.user).is_active
     assert Event.objects.filter(act="member.reactivate").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_place_is_closed_while_a_worker_wakes_everybody(project: Any, lead: Any, make_pair: Any) -> None:
+    """Who closes a place holds that annotator and waits for no other: a sweep locks all of them, lowest id first."""
+    member = {"project": project, "dry_until": timezone.now() + timedelta(minutes=1)}
+    lower, leaving = (
+        Annotator.objects.create(user=User.objects.create_user(f"{name}@example.org", PASSWORD), name=name, **member)
+        for name in ("Lower", "Leaving")
+    )
+    assert lower.pk < leaving.pk
+    later = timezone.now() + timedelta(minutes=30)
+    Assignment.objects.filter(pair=make_pair(slots=1)).update(annotator=leaving, lease_until=later)
+
+    def close() -> None:
+        deactivate(annotator=leaving, actor=lead.user)
+        connection.close()
+
+    with transaction.atomic():
+        # As a sweep that has got as far as this one.
+        Annotator.objects.select_for_update(no_key=True).get(pk=lower.pk)
+        closing = threading.Thread(target=close)
+        closing.start()
+        until_somebody_waits()
+        assert not Annotator.objects.select_for_update(no_key=True, nowait=True).get(pk=leaving.pk).is_active
+    closing.join()
+    assert not Annotator.objects.filter(dry_until__isnull=False).exists()

@@ -10,7 +10,7 @@ from django.db import connection
 
 from bench.harness import throw_away_database
 from bench.overlap import Plan, play, without_locks_and_constraints
-from tests.conftest import leave_alone
+from tests.databases import leave_alone
 
 
 @pytest.fixture(autouse=True)

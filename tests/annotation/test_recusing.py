@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from annotation import assigning
 from annotation.errors import Refused
-from annotation.models import Assignment, Draft
+from annotation.models import Annotator, Assignment, Draft
 from annotation.recusing import recuse
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -85,8 +86,7 @@ def test_a_claim_at_the_same_moment_gets_another_pair(make_pair: Any, adjudicato
         recuse(annotator=adjudicator, pair_id=settled.pk)
         tab = threading.Thread(target=judge)
         tab.start()
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
     tab.join()
     assert got == [other.pk]
 
@@ -107,14 +107,29 @@ def test_who_was_handed_the_pair_at_the_same_moment_does_not_settle_it(make_pair
         assert claim(adjudicator) == pair.pk
         tab = threading.Thread(target=settle)
         tab.start()
-        while not _somebody_waits_for_a_lock():
-            pass
+        until_somebody_waits()
     tab.join()
     assert said == ["This pair has just been handed to you to judge. Look again in a moment."]
     assert not Assignment.objects.filter(is_recused=True).exists()
 
 
-def _somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
+@pytest.mark.django_db(transaction=True)
+def test_who_is_told_to_look_again_is_not_waited_for(make_pair: Any, adjudicator: Any, bob: Any) -> None:
+    """Bob locks himself and then his slot; whoever holds slots and waits for Bob would wait for ever."""
+    pair = make_pair(slots=1)
+    seat = hand(adjudicator, pair)
+    Annotator.objects.filter(pk=bob.pk).update(dry_until=timezone.now() + timedelta(minutes=1))
+
+    def settle() -> None:
+        recuse(annotator=adjudicator, pair_id=pair.pk)
+        connection.close()
+
+    with transaction.atomic():
+        Annotator.objects.select_for_update(no_key=True).get(pk=bob.pk)
+        tab = threading.Thread(target=settle)
+        tab.start()
+        until_somebody_waits()
+        assert Assignment.objects.select_for_update(nowait=True).get(pk=seat.pk).annotator_id is None
+    tab.join()
+    bob.refresh_from_db()
+    assert bob.dry_until is None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import set_up, throw_away_database
-from bench.next_and_submit import web_server
+from bench.serving import web_server
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "Why do my mortgage payments hardly lower what I owe in the first years?"

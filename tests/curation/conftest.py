@@ -19,16 +19,18 @@ def say() -> Callable[..., Any]:
     from annotation.models import Assignment, Judgement
 
     def judge(who: Any, pair: Any, what: str, strength: int | None = 1, **fields: Any) -> Any:
-        seat, _ = Assignment.objects.get_or_create(
-            pair=pair,
-            annotator=who,
-            defaults={"project_id": pair.project_id, "priority": 0, "done_at": timezone.now()},
-        )
         known = strength is not None
         verdict = {"first": "prefer", "second": "prefer"}.get(what, what)
         signed = {"first": strength or 1, "second": -(strength or 1), "tie": 0}.get(what)
-        revision = seat.judgements.count() + 1
-        seat.judgements.filter(is_current=True).update(is_current=False)
+        revision = 1
+        seat = Assignment.objects.filter(pair=pair, annotator=who).first()
+        if seat is None:
+            seat = Assignment.objects.create(
+                pair=pair, annotator=who, project_id=pair.project_id, priority=0, done_at=timezone.now()
+            )
+        else:
+            revision += seat.judgements.count()
+            seat.judgements.filter(is_current=True).update(is_current=False)
         return Judgement.objects.create(
             assignment=seat,
             annotator=who,

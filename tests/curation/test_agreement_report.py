@@ -66,6 +66,17 @@ def test_parts_and_the_pairs_that_divide_are_shown_and_linked(page, project, mak
     assert shown.count("0 %</b> of 2 judgements") == 6
 
 
+def test_a_part_that_cannot_be_said_shows_why(page, project, make_pair, say, alice, bob):
+    """In words that everybody can read, not in a title that only a mouse finds."""
+    judge(make_pair, say, (alice, bob), differ=6)
+    for _ in range(3):
+        say(alice, make_pair(slots=0, tags=["alone"]), "first")
+    measuring.measure_agreement(project=project, bootstrap=50)
+    shown = page()
+    assert re.search(r'<bdi>alone</bdi>.*?<small class="sub">No item has two labels.</small>', shown)
+    assert "title=" not in shown[shown.index('id="t-tag"') :]
+
+
 def test_without_overlap_it_says_why(page, project, make_pair, say, alice):
     say(alice, make_pair(slots=0), "first")
     measuring.measure_agreement(project=project)

@@ -407,7 +407,7 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
         assert verify(tmp_path / name) == [], name
 
 
-@pytest.mark.usefixtures("same_connection")
+@pytest.mark.usefixtures("same_connection", "few_texts_set")
 def test_the_release_of_mt_bench_loads_and_trl_trains_on_it_as_it_is(db, shared_data, tmp_path):
     from annotation.models import Project
 

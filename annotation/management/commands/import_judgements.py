@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from annotation import importing
+from annotation.access import project_of
 from annotation.importing import judgements
-from annotation.importing.commanding import ImportCommand, project_of
+from annotation.importing.commanding import ImportCommand
 from annotation.importing.reporting import Report
 
 

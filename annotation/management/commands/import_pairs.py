@@ -11,8 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from annotation import importing
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.importing.commanding import ImportCommand, project_of
+from annotation.importing.commanding import ImportCommand
 from annotation.importing.reporting import Report
 from annotation.models import Project
 from annotation.recording import record
@@ -41,6 +42,7 @@ class Command(ImportCommand):
     def do(self, options: dict[str, Any]) -> Report:
         # A project that is founded for a file is there only if the file is.
         with transaction.atomic() if options["create"] else nullcontext():
+            is_new = not Project.objects.filter(slug=options["project"]).exists()
             project = self._project(options)
             report = importing.import_pairs(
                 project=project,
@@ -55,6 +57,10 @@ class Command(ImportCommand):
             )
             if options["create"] and not report.stored:
                 transaction.set_rollback(True)
+            elif is_new:
+                # Last: whoever adds to the record keeps everybody else from it until their transaction ends.
+                after = {"name": project.name}
+                record(act="project.found", subject=project.slug, command="import_pairs", project=project, after=after)
         return report
 
     def _project(self, options: dict[str, Any]) -> Project:
@@ -84,7 +90,6 @@ def _found(slug: str, given: dict[str, int]) -> Project:
         field, sentences = next(iter(error.message_dict.items()))
         raise Refused(f"The project cannot be founded. {field.capitalize()}: {' '.join(sentences)}") from error
     project.save(force_insert=True)
-    record(act="project.found", subject=slug, command="import_pairs", project=project, after={"name": name})
     return project
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from annotation import importing
-from annotation.importing.commanding import ImportCommand, project_of
+from annotation.access import project_of
+from annotation.importing.commanding import ImportCommand
 from annotation.importing.reporting import Report
 
 

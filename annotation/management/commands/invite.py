@@ -7,9 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
+from annotation.access import project_of
 from annotation.errors import Refused
 from annotation.inviting import invite
-from annotation.models import Project, Role
+from annotation.models import Role
 
 
 class Command(BaseCommand):
@@ -24,11 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--address", default="http://localhost:8000", help="where the pages are served")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
         wanted = {name: options[name] for name in ("role", "email", "places", "days")}
         try:
+            project = project_of(options["project"])
             _, token = invite(project=project, command="invite", **wanted)
         except Refused as error:
             raise CommandError(str(error)) from error

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation import typesetting
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.importing.commanding import project_of
 
 
 class Command(BaseCommand):

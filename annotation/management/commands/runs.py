@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation import running
+from annotation.access import project_of
 from annotation.awaiting import describe, wait_for
 from annotation.errors import Refused
-from annotation.importing.commanding import project_of
 from annotation.models import Run
 
 

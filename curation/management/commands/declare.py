@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.models import Project
 from curation import declaring
 
 
@@ -20,10 +20,8 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True, metavar="SLUG")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
         try:
+            project = project_of(options["project"])
             count = declaring.declare(project=project, path=options["file"])
         except Refused as error:
             raise CommandError(str(error)) from error

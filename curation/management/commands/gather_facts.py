@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.models import Project
 from curation import gathering
 
 
@@ -22,12 +22,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
         if options["workers"] < 1:
             raise CommandError("--workers is at least 1.")
         try:
+            project = project_of(options["project"])
             run = gathering.gather_facts(
                 project=project, model=options["model"], workers=options["workers"], command="gather_facts"
             )

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.importing.commanding import project_of
 from curation.judges import contrast_reports, judge_reports
 from curation.metrics.estimates import Estimate
 

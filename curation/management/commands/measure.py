@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access import project_of
 from annotation.awaiting import wait_for
 from annotation.errors import Refused
 from annotation.models import Project, Run
@@ -65,13 +66,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
         request = measuring.MEASURES[options["name"]].request
         typed = list(options["set"])
         typed += [f"{key}={options[key]}" for key in ("bootstrap", "least_common") if options[key] is not None]
         try:
+            project = project_of(options["project"])
             asked = request(
                 voices=Voices(kind=options["kind"] or request().voices.kind, prefixes=tuple(options["annotators"])),
                 where=tuple(parse_all(options["where"])),

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.access import project_of
 from annotation.errors import Refused
-from annotation.models import Project
 from curation import releasing
 from curation.choosing import MOST_HARMFUL
 from curation.deciding import RULES, TIES
@@ -111,12 +111,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            raise CommandError(f"There is no project {options['project']!r}.")
         if options["workers"] < 1:
             raise CommandError("--workers is at least 1.")
         try:
+            project = project_of(options["project"])
             done = releasing.release(
                 project=project,
                 version=options["name"],

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
-from annotation.models import Judgement, Pair, PrincipleVote, Project
+from annotation.importing.commanding import ImportCommand
+from annotation.models import Event, Judgement, Pair, PrincipleVote, Project
+from annotation.recording import CHAIN_LOCK
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +103,25 @@ def test_create_founds_the_project_with_its_settings(good: Path) -> None:
 def test_create_leaves_no_project_behind_a_refused_file(dirty: Path) -> None:
     assert command("import_pairs", dirty, "--project", "round-3", "--create")[0] == 1
     assert not Project.objects.exists()
+
+
+def test_nobody_is_kept_from_the_record_while_a_file_comes_in(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file takes minutes; whoever changes an answer meanwhile adds to the record, and would wait for it."""
+    held: list[int] = []
+
+    def look(read: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [CHAIN_LOCK])
+            held.append(cursor.fetchone()[0])
+
+    monkeypatch.setattr(ImportCommand, "progress", lambda self, options: look)
+    assert command("import_pairs", good, "--project", "round-3", "--create")[0] == 0
+    assert held
+    assert set(held) == {0}
+    look(0)
+    assert held[-1] == 1
+    acts = Event.objects.order_by("id").values_list("act", "project", "actor")
+    assert list(acts) == [("import.pairs", "round-3", "import_pairs"), ("project.found", "round-3", "import_pairs")]
 
 
 def test_allow_and_map(project: Project, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_stop_names_every_bad_row_and_stores_nothing(project: Project, planted: 
     assert counted() == before
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_skip_imports_all_the_others(project: Project, planted: tuple[Path, dict[int, str]]) -> None:
     path, wrong = planted
     report = import_pairs(project=project, path=path, on_error="skip")
@@ -111,6 +112,7 @@ def test_skip_imports_all_the_others(project: Project, planted: tuple[Path, dict
     assert not Prompt.objects.filter(pairs=None).exists()
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_a_file_without_bad_rows_has_none(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "good.jsonl"
     path.write_bytes(b"\n".join(line(good(n)) for n in range(2_000)))

@@ -148,6 +148,7 @@ def test_the_command_names_bad_rows(
     assert Rationale.objects.count() == 1
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_the_real_file_has_its_spans_in_its_texts(project: Project, shared_data: Path) -> None:
     import_pairs(project=project, path=shared_data / "pairs.jsonl", source="qa-feedback", allow={"empty", "identical"})
     report = import_rationales(project=project, path=shared_data / "rationales.jsonl")

@@ -12,7 +12,7 @@ import pytest
 from annotation.importing import import_judgements, import_pairs, import_principle_votes
 from annotation.models import Annotator, Assignment, Judgement, Pair, PrincipleVote, Project
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("few_texts_set")]
 BOTH = {"empty", "identical"}
 
 

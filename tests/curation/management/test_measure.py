@@ -75,6 +75,7 @@ def imported(shared_data, tmp_path, source, slug, *options):
     call_command("import_judgements", files["judgements"], "--project", slug, *options)
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_pandalm_from_its_files_to_its_published_figures(db, shared_data, tmp_path, capsys):
     imported(shared_data, tmp_path, "pandalm-test-v1", "pandalm")
     capsys.readouterr()
@@ -86,6 +87,7 @@ def test_pandalm_from_its_files_to_its_published_figures(db, shared_data, tmp_pa
     assert [round(one["value"], 4) for one in found["cohen_kappa"]] == [0.8520, 0.8789, 0.8617]
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_mt_bench_from_its_files_to_its_published_figures(db, shared_data, tmp_path, capsys):
     imported(shared_data, tmp_path, "mt-bench-human", "mtbench", "--judge", "gpt4_pair")
     capsys.readouterr()

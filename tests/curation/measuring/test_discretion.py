@@ -185,6 +185,7 @@ def test_the_command_reports_it_and_refuses_unknown_settings(project, decided, c
             call_command("measure", "discretion", "--project", "everyday", "--set", typed)
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_the_published_study_is_found_again(project, shared_data, tmp_path):
     """HH-RLHF, even rows. Its texts are not in the pack: texts of our own stand for them."""
     votes = [json.loads(line) for line in (shared_data / "principle_votes.jsonl").read_text().splitlines()]

@@ -222,6 +222,7 @@ def test_reading_is_one_query_whatever_the_number_of_judgements(judged, django_a
     assert found.week[0] == int((timezone.now().timestamp() + 3 * 86400) // arrays.WEEK_SECONDS)
 
 
+@pytest.mark.usefixtures("few_texts_set")
 def test_mt_bench_has_its_annotators_and_judges_apart(project, shared_data):
     source = "mt-bench-human"
     import_pairs(project=project, path=shared_data / "pairs.jsonl", allow={"empty", "identical"}, source=source)

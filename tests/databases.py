@@ -1,0 +1,77 @@
+"""The tests' databases are copies of one that was migrated before: copying takes a second, migrating half a minute.
+
+The copy's name is a digest of every migration, so that a change in one of them is migrated anew, from nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any
+
+import django
+import psycopg
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection, connections
+
+PREFIX = "plumbline_template_"
+# Any number, the same in every process: whoever holds it may make the template.
+LOCK = 7_234_090
+
+
+def template() -> str:
+    """The name of the migrated database; made now where it is missing, by one process while the others wait."""
+    name = PREFIX + _digest()
+    with psycopg.connect(**_reach(), dbname="postgres", autocommit=True) as server:
+        server.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        found = server.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [PREFIX]).fetchall()
+        if (name,) not in found:
+            for (outdated,) in found:
+                with contextlib.suppress(psycopg.errors.ObjectInUse):
+                    server.execute(f'DROP DATABASE "{outdated}"')
+            _make(server, name)
+    return name
+
+
+def _make(server: Any, name: str) -> None:
+    """Under another name until it is whole: who is interrupted leaves nothing that looks finished."""
+    half = f"{PREFIX}half"
+    server.execute(f'DROP DATABASE IF EXISTS "{half}" WITH (FORCE)')
+    server.execute(f'CREATE DATABASE "{half}"')
+    usual = connection.settings_dict["NAME"]
+    connections.close_all()
+    connection.settings_dict["NAME"] = half
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        leave_alone(half)
+        connection.settings_dict["NAME"] = usual
+    server.execute(f'ALTER DATABASE "{half}" RENAME TO "{name}"')
+
+
+def _digest() -> str:
+    read = hashlib.sha256(django.get_version().encode())
+    for app in sorted(apps.get_app_configs(), key=lambda one: one.name):
+        if util.find_spec(f"{app.name}.migrations"):
+            folder = Path(str(import_module(f"{app.name}.migrations").__path__[0]))
+            for path in sorted(folder.glob("*.py")):
+                read.update(f"{app.label} {path.name} ".encode() + path.read_bytes())
+    return read.hexdigest()[:16]
+
+
+def leave_alone(database: str) -> None:
+    """End every connection to a database but those of this thread, which are closed: threads of live servers stay on.
+
+    Asked for from another database, so that nothing here can end the connection that asks.
+    """
+    connections.close_all()
+    with psycopg.connect(**_reach(), dbname="postgres", autocommit=True) as server:
+        server.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+
+
+def _reach() -> dict[str, Any]:
+    parameters = connection.get_connection_params()
+    return {key: parameters[key] for key in ("host", "port", "user", "password") if parameters.get(key)}
