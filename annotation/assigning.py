@@ -130,8 +130,8 @@ next AS (
 MOVED = "moved AS (UPDATE annotator a SET cursor = next.priority, dry_until = NULL FROM me, next WHERE a.id = me.id)"
 
 # How many of my latest judgements are of today. The latest only: the cost must not grow with what I have done. BETWEEN,
-# not "=": then no index but that of the history gives this order. With "=" a planner that knows of one annotator only (the
-# first one, until the next ANALYZE) reads everybody's judgements by their numbers.
+# not "=": then no index but that of the history gives this order. With "=" a planner that knows of one annotator only
+# (the first one, until the next ANALYZE) reads everybody's judgements by their numbers.
 TODAY = f"""
 tally AS (
   SELECT count(*) FILTER (WHERE created_at >= date_trunc('day', now())) AS today
