@@ -238,15 +238,16 @@ def cancel_run(*, run: Run, actor: User | None = None, command: str = "") -> Run
 
 @transaction.atomic
 def retry_run(*, run: Run, actor: User | None = None, command: str = "") -> Run:
-    """Let a failed or cancelled run go on: three new attempts, for what is missing. What is finished is kept.
+    """Let a run go on that failed, was cancelled or left something out: three new attempts, for what is missing. What
+    is finished is kept.
 
     Raises:
-        Refused: the run is waiting, running or done; or it is an import.
+        Refused: the run is waiting or running, nothing of it is missing, or it is an import.
     """
     run = Run.objects.select_for_update().get(pk=run.pk)
     if not run.is_final:
         raise Refused(f"{run} is {run.get_state_display().lower()}. Wait until it has ended, or cancel it first.")
-    if run.state == Run.State.DONE:
+    if run.state == Run.State.DONE and not run.is_partial:
         raise Refused(f"{run} is done, so nothing of it is missing. Start a new one to do it again.")
     if not run.can_be_retried:
         raise Refused(f"{run} keeps all of a file or nothing. Import the file again on its page.")

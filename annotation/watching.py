@@ -87,7 +87,7 @@ class RunRow:
     speed: str
     minutes: str
     is_waiting_for_worker: bool
-    # Under the row, one sentence: why it failed, who cancelled it, how good the estimate was.
+    # Under the row, in sentences: why it failed, what it made and left out, how good the estimate was.
     why: str
     is_bad: bool
     retry: str
@@ -97,7 +97,7 @@ class RunRow:
         """The class of the state's mark, and its word."""
         if self.run.cancel_requested and not self.run.is_final:
             return "off", "Stopping"
-        if self.run.state == Run.State.FAILED and self.run.progress and self.run.total:
+        if self.run.is_partial or (self.run.state == Run.State.FAILED and self.run.progress and self.run.total):
             return "part", "Partly finished"
         if self.is_waiting_for_worker:
             return "", "Waiting for a worker"
@@ -163,14 +163,40 @@ def _why(run: Run) -> tuple[str, bool]:
         return f"Cancelled.{kept}" if run.kind in Run.CAN_GO_ON and kept else "", False
     if run.state == Run.State.WAITING and run.error:
         return f"{run.error} It is tried again: {run.attempt} of {Run.MAX_ATTEMPTS} attempts are over.", True
-    if run.state == Run.State.DONE and run.estimate.get("seconds"):
-        low, high = run.estimate["low"], run.estimate["high"]
-        return (
-            f"Took {duration(run.busy_seconds)}; the estimate was {duration(run.estimate['seconds'])} "
-            f"({duration_range(low, high)}).",
-            False,
-        )
+    if run.state == Run.State.DONE:
+        return " ".join(filter(None, [outcome(run), _took(run)])), False
     return "", False
+
+
+def outcome(run: Run) -> str:
+    """What a run that asked models left out and paired, in sentences; empty where there is nothing to say."""
+    told = run.result
+    said = []
+    if run.is_partial:
+        item, unit = ("prompt", "candidates") if run.kind == Run.Kind.GENERATION else ("pair", "answers")
+        number, because = told.get(f"{item}s_left_out"), told.get("left_out_because")
+        said.append(f"{run.missing:,} of {run.total:,} {unit} are missing.")
+        if number:
+            said.append(
+                f"The model could not answer {number:,} {item}{'' if number == 1 else 's'}; the log names them."
+            )
+        if because:
+            said.append(f"The last reason: {because}")
+    if run.kind == Run.Kind.GENERATION and "pairs" in told:
+        left_out = ", ".join(f"{n:,} {why.replace('_', '-')}" for why, n in told.get("pairs_left_out", {}).items())
+        made = f"{told['pairs']:,} pair{'' if told['pairs'] == 1 else 's'} made"
+        said.append(f"{made}; left out: {left_out}." if left_out else f"{made}.")
+    return " ".join(said)
+
+
+def _took(run: Run) -> str:
+    if not run.estimate.get("seconds"):
+        return ""
+    low, high = run.estimate["low"], run.estimate["high"]
+    return (
+        f"Took {duration(run.busy_seconds)}; the estimate was {duration(run.estimate['seconds'])} "
+        f"({duration_range(low, high)})."
+    )
 
 
 def _retry(run: Run) -> str:
@@ -178,5 +204,6 @@ def _retry(run: Run) -> str:
     if not run.can_be_retried:
         return ""
     if run.progress and run.missing:
-        return f"Retry the {run.missing:,}" if run.state == Run.State.FAILED else f"Go on from {run.progress:,}"
+        is_cancelled = run.state == Run.State.CANCELLED
+        return f"Go on from {run.progress:,}" if is_cancelled else f"Retry the {run.missing:,}"
     return "Retry" if run.state == Run.State.FAILED else "Start again"

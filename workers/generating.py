@@ -92,6 +92,7 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
         "candidates": made,
         "prompts": len(prompts),
         "prompts_left_out": work.failed,
+        "left_out_because": work.last_failure,
         # Of the whole run, earlier attempts among them; thoughts are not counted.
         "tokens": Candidate.objects.filter(run=run).aggregate(total=Sum("token_count"))["total"] or 0,
         "toys": sorted(work.toys),

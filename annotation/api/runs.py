@@ -137,6 +137,6 @@ class RetryRun(APIView):
         operation_id="runs_retry", request=None, responses={202: RunOutput, 400: ErrorOutput, 404: ErrorOutput}
     )
     def post(self, request: Request, slug: str, run_id: int) -> Response:
-        """Let a failed or cancelled run go on with what is missing."""
+        """Let a run that failed, was cancelled or left something out go on with what is missing."""
         run = running.retry_run(run=run_for(request.user, slug, run_id), actor=account_of(request))
         return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)

@@ -71,10 +71,23 @@ def test_a_retry_gives_three_new_attempts_and_keeps_what_is_finished(make_run, l
     assert run.state == "failed"
 
 
+@pytest.mark.parametrize("kind", ["generation", "judging"])
+def test_what_a_model_could_not_answer_is_retried_though_the_run_is_done(make_run, lead, bells, kind):
+    run = make_run(**ended("done", kind=kind, progress=396, total=400))
+    assert run.is_partial
+    running.retry_run(run=run, actor=lead.user)
+    run.refresh_from_db()
+    assert (run.state, run.retries, run.missing, run.finished_at) == ("waiting", 1, 4, None)
+    assert bells == [(run.pk, "gpu")]
+
+
 def test_what_is_not_over_or_is_done_is_not_retried(make_run, lead, bells):
     for fields, why in (
         ({}, "is waiting"),
         (ended("done"), "nothing of it is missing"),
+        (ended("done", progress=400, total=400), "nothing of it is missing"),
+        # Its units are steps, and it leaves none out.
+        (ended("done", kind="measurement", progress=3, total=4), "nothing of it is missing"),
         (ended(kind="import"), "Import the file again"),
     ):
         run = make_run(**fields)

@@ -106,6 +106,26 @@ def test_each_state_in_words(client, project):
     assert "<img src=x" not in text
 
 
+def test_a_run_that_left_something_out_says_what_and_why_and_can_be_retried(client, project):
+    because = "The prompt has 6,112 tokens; House model takes 4,096."
+    left_out = {"prompts_left_out": 2, "left_out_because": because}
+    pairs = {"pairs": 380, "pairs_left_out": {"identical": 12, "near_identical": 3}}
+    make(project, **ended("done", progress=392, total=400, result={"candidates": 392, **left_out, **pairs}))
+    told = {"pairs_left_out": 1, "left_out_because": "No probabilities."}
+    make(project, **ended("done", kind="judging", progress=36, total=42, result=told))
+    make(project, **ended("done", progress=400, total=400, result={"pairs": 1, "pairs_left_out": {}}))
+    text = page(client, project)
+    assert text.count("Partly finished") == 2
+    assert "8 of 400 candidates are missing. The model could not answer 2 prompts; the log names them." in text
+    assert f"The last reason: {because} 380 pairs made; left out: 12 identical, 3 near-identical." in text
+    assert "6 of 42 answers are missing. The model could not answer 1 pair; the log names them." in text
+    assert "1 pair made." in text
+    assert [f"Retry the {n}" in text for n in (8, 6)] == [True, True]
+    assert text.count('value="retry"') == 2
+    client.post(reverse("run", args=[project.slug, Run.objects.earliest("pk").pk]), {"do": "retry"})
+    assert Run.objects.earliest("pk").state == "waiting"
+
+
 def test_time_left_is_from_the_run_s_own_pace(client, project):
     now = timezone.now()
     make(

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from annotation import running
 from annotation.errors import Refused
 from annotation.generating import STRATEGIES, GenerationPlan
 from annotation.models import Assignment, Candidate, Pair, Run
@@ -187,6 +188,26 @@ def test_one_prompt_that_the_model_refuses_costs_one_prompt(held, make_prompts):
     assert (result["candidates"], result["prompts_left_out"]) == (6, 1)
     hold.run.refresh_from_db()
     assert "was left out: The prompt is too long for this model." in hold.run.log
+
+
+def test_what_was_left_out_is_made_by_a_retry_and_nothing_else_is(held, make_prompts):
+    prompts = make_prompts(4)
+    hold = held("generation", plan(n=2))
+    away = StubBackend(write=lambda asked, seed: "REFUSE" if "2 plus 2" in asked else f"text {seed}")
+    hold.finish(result=run_it(hold, Opener(away)))
+    run = Run.objects.get(pk=hold.run.pk)
+    assert (run.state, run.progress, run.total, run.is_partial) == ("done", 6, 8, True)
+    assert run.result["left_out_because"] == "The prompt is too long for this model."
+    running.retry_run(run=run)
+    back = Opener(StubBackend(write=lambda asked, seed: f"text {seed}"))
+    again = held("generation", {}, run=run)
+    again.finish(result=run_it(again, back))
+    assert len(back.backends["stub"].asked) == 2
+    run.refresh_from_db()
+    assert (run.progress, run.is_partial, run.result["prompts_left_out"]) == (8, False, 0)
+    made = Candidate.objects.filter(run=run).order_by("prompt_id", "index").values_list("prompt_id", "index")
+    assert list(made) == [(prompt.pk, index) for prompt in prompts for index in (0, 1)]
+    assert Pair.objects.count() == 4
 
 
 def test_a_model_that_refuses_everything_fails_the_run(held, make_prompts):

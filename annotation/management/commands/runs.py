@@ -24,7 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, default=20, help="so many runs; default: 20")
         act = parser.add_mutually_exclusive_group()
         act.add_argument("--cancel", type=int, metavar="RUN", help="stop a run; what is finished is kept")
-        act.add_argument("--retry", type=int, metavar="RUN", help="let a failed or cancelled run go on")
+        act.add_argument(
+            "--retry", type=int, metavar="RUN", help="let a run go on that failed, was cancelled or is partly finished"
+        )
         act.add_argument("--log", type=int, metavar="RUN", help="print the lines that are kept of a run's log")
         parser.add_argument(
             "--wait",
