@@ -58,7 +58,7 @@ def in_words(offer: Offer) -> str:
     if found.time:
         takes = f"It takes about {duration(found.time.likely)} ({duration_range(found.time.early, found.time.late)})."
     tokens = f", {'about' if found.time else 'at most'} {found.tokens:,} tokens" if found.tokens else ""
-    return f"{offer.sum}{tokens}. {takes}"
+    return " ".join(filter(None, [f"{offer.sum}{tokens}.", takes, offer.fact]))
 
 
 def wait_for(run: Run, out: OutputWrapper) -> bool:

@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation.estimating import in_words_of, speed_of
-from annotation.models import LanguageModel, Run, Worker
+from annotation.models import Event, LanguageModel, Run, User, Worker
 from annotation.pacing import duration, duration_range, time_left
 from annotation.running import QUEUES, living_workers, queue_of
 from config import engine
@@ -90,7 +90,9 @@ class RunRow:
     # Under the row, in sentences: why it failed, what it made and left out, how good the estimate was.
     why: str
     is_bad: bool
+    # What the buttons say; empty where there is none.
     retry: str
+    pair: str
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -130,6 +132,7 @@ def row_of(run: Run, *, served: Collection[str], now: datetime | None = None) ->
         why=why,
         is_bad=is_bad,
         retry=_retry(run),
+        pair=f"Pair the {run.progress:,}" if run.can_be_paired else "",
     )
 
 
@@ -157,6 +160,8 @@ def _minutes(seconds: float, expected: float | None, *, is_final: bool) -> str:
 
 def _why(run: Run) -> tuple[str, bool]:
     kept = f" What was finished is kept: {run.progress:,} of {run.total:,}." if run.progress and run.total else ""
+    if kept and run.can_be_paired:
+        kept += " Pairs are made at the end."
     if run.state == Run.State.FAILED:
         return run.error + (kept if run.kind in Run.CAN_GO_ON else ""), not kept
     if run.state == Run.State.CANCELLED:
@@ -189,8 +194,17 @@ def outcome(run: Run) -> str:
     return " ".join(said)
 
 
+def who_stopped(run: Run) -> str:
+    """Who asked the run to stop: a person, or a command; empty where nobody did."""
+    if not run.cancel_requested or run.project is None:
+        return ""
+    asked = Event.objects.filter(project=run.project.slug, act="run.cancel", subject=f"run {run.pk}")
+    actor = asked.order_by("-id").values_list("actor", flat=True).first() or ""
+    return str(User.objects.filter(email=actor).first() or actor)
+
+
 def _took(run: Run) -> str:
-    if not run.estimate.get("seconds"):
+    if not run.estimate.get("seconds") or run.parameters.get("only_pair"):
         return ""
     low, high = run.estimate["low"], run.estimate["high"]
     return (

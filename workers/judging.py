@@ -104,6 +104,7 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if "rationales" in plan.asks:
         total += len(pairs) * len(plan.rationales)
     pace = Pace(hold, done=0, total=total, spent=lambda: backend.spent)
+    pace.ready()
     work = Work(hold, plan, wording, backend, judge, principles, pace)
     hold.say(f"{judge.name}: {len(pairs):,} pairs, {calls} calls each.")
     for batch in _in_pieces(pairs, max(1, CALLS_AT_ONCE // max(1, calls))):

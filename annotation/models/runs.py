@@ -78,7 +78,7 @@ class Run(models.Model):
     # Progress in the run's own units (rows, candidates, pairs).
     progress = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(null=True, blank=True)
-    # The pace of this attempt: since when something came out, and how much was there at that moment. Loading is before.
+    # The pace of this attempt: since when it works, and how much was there at that moment. Loading is before.
     pace_since = models.DateTimeField(null=True, blank=True)
     pace_from = models.PositiveBigIntegerField(default=0)
     # Seconds of all attempts that ended.
@@ -127,6 +127,13 @@ class Run(models.Model):
     def can_be_retried(self) -> bool:
         ended_early = self.state in (self.State.FAILED, self.State.CANCELLED)
         return (ended_early and self.kind in self.CAN_GO_ON) or self.is_partial
+
+    @property
+    def can_be_paired(self) -> bool:
+        """A generation that stopped early: it made candidates, and pairs are made at the end."""
+        ended_early = self.state in (self.State.FAILED, self.State.CANCELLED)
+        wants_pairs = self.kind == self.Kind.GENERATION and self.parameters.get("pairing") != "none"
+        return ended_early and wants_pairs and self.progress > 0
 
     @property
     def is_partial(self) -> bool:
