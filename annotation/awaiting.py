@@ -16,7 +16,7 @@ from annotation.errors import Refused
 from annotation.models import Project, Run
 from annotation.pacing import duration, duration_range, time_left
 from annotation.starting import Offer, Plan
-from annotation.watching import about
+from annotation.watching import about, outcome
 
 LOOK_EVERY = 1.0
 
@@ -58,7 +58,7 @@ def in_words(offer: Offer) -> str:
     if found.time:
         takes = f"It takes about {duration(found.time.likely)} ({duration_range(found.time.early, found.time.late)})."
     tokens = f", {'about' if found.time else 'at most'} {found.tokens:,} tokens" if found.tokens else ""
-    return f"{offer.sum}{tokens}. {takes}"
+    return " ".join(filter(None, [f"{offer.sum}{tokens}.", takes, offer.fact]))
 
 
 def wait_for(run: Run, out: OutputWrapper) -> bool:
@@ -76,13 +76,12 @@ def wait_for(run: Run, out: OutputWrapper) -> bool:
 
 
 def describe(run: Run) -> str:
-    """One line: number, kind, what it is about, state, progress, time left, error."""
+    """One line: number, kind, what it is about, state, progress, time left, error or what it left out."""
     parts = [f"{run.pk}", run.get_kind_display(), about(run), run.get_state_display().lower()]
     if run.total:
         parts.append(f"{run.progress:,} of {run.total:,}")
     left = time_left(run, now=timezone.now())
     if left:
         parts.append(f"{duration(left.likely)} left ({duration_range(left.early, left.late)})")
-    if run.error:
-        parts.append(run.error)
+    parts.append(run.error or outcome(run))
     return " · ".join(part for part in parts if part)

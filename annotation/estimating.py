@@ -150,5 +150,7 @@ def within(*, runs: QuerySet[Run], early: bool = False, last: int = 20) -> tuple
     """
     name = "early_seconds" if early else "seconds"
     rows = runs.filter(state=Run.State.DONE, busy_seconds__gt=0, estimate__has_key=name)
+    # Some were ended early, with what was there.
+    rows = rows.exclude(parameters__contains={"only_pair": True})
     taken = list(rows.order_by("-id").values_list("busy_seconds", "estimate")[:last])
     return sum(abs(took - told[name]) <= NEAR * took for took, told in taken), len(taken)

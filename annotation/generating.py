@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from annotation.errors import Refused
 from annotation.models import Candidate, Project, Prompt, Run, User
-from annotation.pairing import PAIRINGS, as_json, generated_digest
+from annotation.pairing import as_json, generated_digest
 from annotation.plans import Fields, check_choice, check_range
 from annotation.recording import record
 from annotation.running import request_run
@@ -79,6 +79,16 @@ STRATEGIES: dict[str, StrategyFacts] = {
     "urial": StrategyFacts("URIAL", "For base models: a preamble and three examples, then the prompt."),
 }
 
+# How candidates are paired, in words: the keys of annotation.pairing.PAIRINGS, and "none".
+PAIRING_TITLES: dict[str, str] = {
+    "all": "All: every two of a prompt",
+    "sampled": "Sampled: some of all, drawn",
+    "best_worst": "Best with worst, by score",
+    "across": "Across: of unlike models or system messages",
+    "contrast": "Contrast: meant to be better with meant to be worse",
+    "none": "None: candidates only",
+}
+
 SCORERS: dict[str, str] = {
     "likelihood": "The mean log-probability of the candidate's tokens under the scoring model",
     "judge": "The mean probability of winning against the other candidates, in both orders",
@@ -98,11 +108,12 @@ class GenerationPlan:
         tag, source: only prompts with this tag, of this source.
         up_to: only prompts up to this id, so that prompts imported later do not join the run. Set by the request.
         limit: at most so many prompts, the oldest first; None for all.
-        pairing: a key of PAIRINGS, "none", or empty for the strategy's own.
+        pairing: a key of PAIRING_TITLES, or empty for the strategy's own.
         per_prompt: how many pairs the pairing "sampled" draws per prompt.
         near: from this Jaccard similarity on two candidates are near-identical and not paired; 1 for identical only.
         scorer: a key of SCORERS, for strategies that score.
         scorer_model: the registry's name of the model that scores; empty for the model that generates.
+        only_pair: generate nothing more, and pair what the run has made. Set by a retry.
     """
 
     models: tuple[str, ...]
@@ -124,6 +135,7 @@ class GenerationPlan:
     near: float = 0.9
     scorer: str = ""
     scorer_model: str = ""
+    only_pair: bool = False
 
     def __post_init__(self) -> None:
         check_choice("strategy", self.strategy, STRATEGIES)
@@ -151,7 +163,7 @@ class GenerationPlan:
         if not all(self.stop) or len(self.stop) > 16:
             raise Refused("Stop texts are at most 16, and none of them is empty.")
         if self.pairing:
-            check_choice("pairing", self.pairing, ["none", *PAIRINGS])
+            check_choice("pairing", self.pairing, PAIRING_TITLES)
         if self.pairing == "best_worst" and not facts.scorer:
             raise Refused(f"The strategy {facts.title} gives no scores, so there is no best and worst to pair.")
         if self.pairing == "contrast" and not (facts.polarity and facts.candidates == 2):
@@ -213,6 +225,7 @@ class GenerationPlan:
             near=given.number("near", cls.near),
             scorer=given.text("scorer"),
             scorer_model=given.text("scorer_model"),
+            only_pair=given.truth("only_pair", cls.only_pair),
         )
 
     def as_parameters(self) -> dict[str, Any]:

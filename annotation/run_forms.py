@@ -11,14 +11,15 @@ from django.utils import timezone
 from annotation.asking import ABOUT, JudgingPlan
 from annotation.estimating import Speed, speeds_of
 from annotation.forms import Described
-from annotation.generating import SCORERS, STRATEGIES, GenerationPlan
+from annotation.generating import PAIRING_TITLES, SCORERS, STRATEGIES, GenerationPlan
 from annotation.models import LanguageModel, Pair, Project, Prompt, Run
 from annotation.phrasing import JUDGE, RATIONALE, newest_of
 from annotation.starting import WHICH_PROMPTS, Plan, chosen, without_candidates
 
 # Tags that are offered; a project with more of them has the command and the API.
 MOST_TAGS = 60
-
+# As many of the latest runs that made pairs.
+MOST_RUNS = 10
 
 KINDS = {"generate": Run.Kind.GENERATION, "judge": Run.Kind.JUDGING}
 
@@ -91,6 +92,20 @@ class GenerationForm(StartForm):
         required=False,
         help_text="Only “Best and worst of n” scores its candidates.",
     )
+    pairing = forms.ChoiceField(
+        label="Pairs",
+        choices=[("", "As the strategy does"), *PAIRING_TITLES.items()],
+        required=False,
+        help_text="Identical and near-identical candidates are left out, and counted.",
+    )
+    per_prompt = forms.IntegerField(
+        label="Pairs per prompt",
+        min_value=1,
+        max_value=1000,
+        initial=1,
+        required=False,
+        help_text="Only where pairs are sampled.",
+    )
 
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
@@ -104,7 +119,9 @@ class GenerationForm(StartForm):
 
     def plan(self) -> GenerationPlan:
         given = {name: self.cleaned_data[name] for name in ("strategy", "n", "max_tokens", "temperature", "top_p")}
-        plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), scorer=self.cleaned_data["scorer"], **given)
+        given |= {name: self.cleaned_data[name] for name in ("scorer", "pairing")}
+        each = self.cleaned_data["per_prompt"] or GenerationPlan.per_prompt
+        plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), per_prompt=each, **given)
         return chosen(project=self.project, plan=plan, which=self.cleaned_data["which"])
 
 
@@ -146,7 +163,8 @@ class JudgingForm(StartForm):
 
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
-        self.fields["which"].choices = [*self.PAIRS.items(), *_tags(Pair, project)]  # type: ignore[attr-defined]
+        which = [*self.PAIRS.items(), *_runs_with_pairs(project), *_tags(Pair, project)]
+        self.fields["which"].choices = which  # type: ignore[attr-defined]
         for name, kind in (("template", JUDGE), ("rationales", RATIONALE)):
             known = newest_of(project=project, kind=kind)
             self.fields[name].choices = [(one.name, one.title) for one in known]  # type: ignore[attr-defined]
@@ -157,6 +175,7 @@ class JudgingForm(StartForm):
 
     def plan(self) -> JudgingPlan:
         which: str = self.cleaned_data["which"]
+        kind, _, named = which.partition(":")
         return JudgingPlan(
             model=self.cleaned_data["model"],
             template=self.cleaned_data["template"],
@@ -165,7 +184,8 @@ class JudgingForm(StartForm):
             about=self.cleaned_data["about"] or JudgingPlan.about,
             limit=self.cleaned_data["limit"],
             judged_only=which == "judged",
-            tag=which.removeprefix("tag:") if which.startswith("tag:") else "",
+            generation=int(named) if kind == "run" else None,
+            tag=named if kind == "tag" else "",
         )
 
 
@@ -173,6 +193,13 @@ def _pace(speed: Speed) -> str:
     if speed.tokens:
         return f"{speed.tokens:,.0f} tokens/s"
     return f"{speed.units:,.1f} a second" if speed.units < 100 else f"{speed.units:,.0f} a second"
+
+
+def _runs_with_pairs(project: Project) -> list[tuple[str, str]]:
+    """The latest runs whose pairs can be judged, as choices."""
+    runs = project.runs.filter(kind=Run.Kind.GENERATION, result__pairs__gt=0).order_by("-id")
+    rows = runs.values_list("pk", "result__pairs")[:MOST_RUNS]
+    return [(f"run:{pk}", f"Made by run {pk} ({pairs:,})") for pk, pairs in rows]
 
 
 def _tags(model: type[Prompt] | type[Pair], project: Project) -> list[tuple[str, str]]:

@@ -108,12 +108,14 @@ class Hold:
         total: int | None = None,
         tokens: int | None = None,
         passed_over: int = 0,
+        ready: bool = False,
     ) -> None:
         """Renew the lease, tell the progress, and learn whether to stop.
 
         `progress` and `total` count the run's units, those of earlier attempts among them; `tokens` is what a model
         has read and written for this run so far. `passed_over`: so many units of the progress since the last beat
-        needed no work, so that they say nothing about the pace.
+        needed no work, so that they say nothing about the pace. `ready`: everything is loaded, and the pace begins; who
+        never says so has it begin when the first units come out.
 
         Raises:
             Cancelled: somebody asked for it.
@@ -123,7 +125,7 @@ class Hold:
         told = {"progress": progress, "total": total, "tokens": tokens}
         changes: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
         if progress is not None:
-            changes |= self._pace(progress, total, passed_over, now)
+            changes |= self._pace(progress, total, passed_over, now, ready=ready)
         for name, value in changes.items():
             setattr(self.run, name, value)
         if not self._mine().update(heartbeat_at=now, lease_until=now + LEASE, **changes):
@@ -131,13 +133,14 @@ class Hold:
         if Run.objects.filter(pk=self.run.pk, cancel_requested=True).exists():
             raise Cancelled
 
-    def _pace(self, progress: int, total: int | None, passed_over: int, now: datetime) -> dict[str, Any]:
-        """The start of this attempt's pace, when the first units come out: what was before is loading. And the early
-        estimate, once enough came out."""
+    def _pace(
+        self, progress: int, total: int | None, passed_over: int, now: datetime, *, ready: bool
+    ) -> dict[str, Any]:
+        """The start of this attempt's pace; before it was loading. And the early estimate, once enough came out."""
         run, total = self.run, total or self.run.total
         if run.pace_since is None:
             self._first = progress if self._first is None else self._first + passed_over
-            return {"pace_since": now, "pace_from": progress} if progress > self._first else {}
+            return {"pace_since": now, "pace_from": progress} if ready or progress > self._first else {}
         since = run.pace_from + passed_over
         moved = {"pace_from": since} if passed_over else {}
         done, seconds = progress - since, (now - run.pace_since).total_seconds()
@@ -145,7 +148,7 @@ class Hold:
             return moved
         left = max(0, total - progress) * seconds / done
         early = round(run.busy_seconds + self._seconds(now) + left, 3)
-        return {**moved, "estimate": {**run.estimate, "early_seconds": early}}
+        return {**moved, "estimate": {**run.estimate, "early_seconds": early, "early_at": progress}}
 
     def _seconds(self, now: datetime) -> float:
         """How long this attempt has lasted."""
@@ -237,27 +240,34 @@ def cancel_run(*, run: Run, actor: User | None = None, command: str = "") -> Run
 
 
 @transaction.atomic
-def retry_run(*, run: Run, actor: User | None = None, command: str = "") -> Run:
-    """Let a failed or cancelled run go on: three new attempts, for what is missing. What is finished is kept.
+def retry_run(*, run: Run, actor: User | None = None, command: str = "", only_pair: bool = False) -> Run:
+    """Let a run go on that failed, was cancelled or left something out: three new attempts, for what is missing. What
+    is finished is kept.
+
+    only_pair: of a generation that stopped early, only pair the candidates that are there; it then ends without the
+    others, and can still be retried for them.
 
     Raises:
-        Refused: the run is waiting, running or done; or it is an import.
+        Refused: the run is waiting or running, nothing of it is missing, it is an import, or has nothing to be paired.
     """
     run = Run.objects.select_for_update().get(pk=run.pk)
     if not run.is_final:
         raise Refused(f"{run} is {run.get_state_display().lower()}. Wait until it has ended, or cancel it first.")
-    if run.state == Run.State.DONE:
+    if run.state == Run.State.DONE and not run.is_partial:
         raise Refused(f"{run} is done, so nothing of it is missing. Start a new one to do it again.")
     if not run.can_be_retried:
         raise Refused(f"{run} keeps all of a file or nothing. Import the file again on its page.")
+    if only_pair and not run.can_be_paired:
+        raise Refused(f"{run} has no candidates that wait to be paired.")
+    if run.kind == Run.Kind.GENERATION:
+        run.parameters = {**run.parameters, "only_pair": only_pair}
     before = {"state": run.state, "attempt": run.attempt, "progress": run.progress, "error": run.error}
     run.state, run.attempt, run.retries = Run.State.WAITING, 0, run.retries + 1
     run.cancel_requested, run.finished_at, run.error, run.due_at = False, None, "", timezone.now()
-    run.save(
-        update_fields=["state", "attempt", "retries", "cancel_requested", "finished_at", "error", "due_at"],
-    )
+    changed = ["state", "attempt", "retries", "parameters", "cancel_requested", "finished_at", "error", "due_at"]
+    run.save(update_fields=changed)
     record(
-        act="run.retry",
+        act="run.pair" if only_pair else "run.retry",
         subject=f"run {run.pk}",
         actor=actor,
         command=command,

@@ -39,6 +39,8 @@ class Offer:
     unit: str
     sum: str
     expected: Estimate
+    # What is known of the strategy's figures before it runs; mostly nothing.
+    fact: str = ""
 
 
 def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationPlan:
@@ -75,6 +77,8 @@ def offer(*, project: Project, plan: Plan) -> Offer:
 
 
 def _generation(project: Project, plan: GenerationPlan) -> Offer:
+    if plan.only_pair:
+        raise Refused("A new run has made nothing that could be paired. Leave out only_pair.")
     check_usable([*plan.models, *filter(None, [plan.scorer_model])])
     prompts = prompts_of(project=project, plan=plan).count()
     if not prompts:
@@ -89,7 +93,19 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
         like=(Q(parameters__strategy=plan.strategy), Q()),
     )
     how = f"{prompts:,} {_n(prompts, 'prompt')} × {plan.per_prompt_count} = {units:,} {_n(units, 'candidate')}"
-    return Offer(plan=plan, items=prompts, units=units, unit=_n(units, "candidate"), sum=how, expected=expected)
+    unit = _n(units, "candidate")
+    return Offer(plan=plan, items=prompts, units=units, unit=unit, sum=how, expected=expected, fact=_fact(plan))
+
+
+def _fact(plan: GenerationPlan) -> str:
+    """What choosing the best of n by a score is known to do."""
+    if not plan.scorer:
+        return ""
+    wins, away = generating.best_of_n_win_rate(plan.n), generating.best_of_n_divergence(plan.n)
+    return (
+        f"By its scorer the best of {plan.n} beats one plain sample in {100 * wins:.0f} % of meetings. It lies at most "
+        f"{away:.2f} nats (KL) from what the model answers by itself."
+    )
 
 
 def _judging(project: Project, plan: JudgingPlan) -> Offer:

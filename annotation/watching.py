@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from annotation.estimating import in_words_of, speed_of
-from annotation.models import LanguageModel, Run, Worker
+from annotation.models import Event, LanguageModel, Run, User, Worker
 from annotation.pacing import duration, duration_range, time_left
 from annotation.running import QUEUES, living_workers, queue_of
 from config import engine
@@ -87,17 +87,19 @@ class RunRow:
     speed: str
     minutes: str
     is_waiting_for_worker: bool
-    # Under the row, one sentence: why it failed, who cancelled it, how good the estimate was.
+    # Under the row, in sentences: why it failed, what it made and left out, how good the estimate was.
     why: str
     is_bad: bool
+    # What the buttons say; empty where there is none.
     retry: str
+    pair: str
 
     @property
     def mark(self) -> tuple[str, str]:
         """The class of the state's mark, and its word."""
         if self.run.cancel_requested and not self.run.is_final:
             return "off", "Stopping"
-        if self.run.state == Run.State.FAILED and self.run.progress and self.run.total:
+        if self.run.is_partial or (self.run.state == Run.State.FAILED and self.run.progress and self.run.total):
             return "part", "Partly finished"
         if self.is_waiting_for_worker:
             return "", "Waiting for a worker"
@@ -130,6 +132,7 @@ def row_of(run: Run, *, served: Collection[str], now: datetime | None = None) ->
         why=why,
         is_bad=is_bad,
         retry=_retry(run),
+        pair=f"Pair the {run.progress:,}" if run.can_be_paired else "",
     )
 
 
@@ -157,20 +160,57 @@ def _minutes(seconds: float, expected: float | None, *, is_final: bool) -> str:
 
 def _why(run: Run) -> tuple[str, bool]:
     kept = f" What was finished is kept: {run.progress:,} of {run.total:,}." if run.progress and run.total else ""
+    if kept and run.can_be_paired:
+        kept += " Pairs are made at the end."
     if run.state == Run.State.FAILED:
         return run.error + (kept if run.kind in Run.CAN_GO_ON else ""), not kept
     if run.state == Run.State.CANCELLED:
         return f"Cancelled.{kept}" if run.kind in Run.CAN_GO_ON and kept else "", False
     if run.state == Run.State.WAITING and run.error:
         return f"{run.error} It is tried again: {run.attempt} of {Run.MAX_ATTEMPTS} attempts are over.", True
-    if run.state == Run.State.DONE and run.estimate.get("seconds"):
-        low, high = run.estimate["low"], run.estimate["high"]
-        return (
-            f"Took {duration(run.busy_seconds)}; the estimate was {duration(run.estimate['seconds'])} "
-            f"({duration_range(low, high)}).",
-            False,
-        )
+    if run.state == Run.State.DONE:
+        return " ".join(filter(None, [outcome(run), _took(run)])), False
     return "", False
+
+
+def outcome(run: Run) -> str:
+    """What a run that asked models left out and paired, in sentences; empty where there is nothing to say."""
+    told = run.result
+    said = []
+    if run.is_partial:
+        item, unit = ("prompt", "candidates") if run.kind == Run.Kind.GENERATION else ("pair", "answers")
+        number, because = told.get(f"{item}s_left_out"), told.get("left_out_because")
+        said.append(f"{run.missing:,} of {run.total:,} {unit} are missing.")
+        if number:
+            said.append(
+                f"The model could not answer {number:,} {item}{'' if number == 1 else 's'}; the log names them."
+            )
+        if because:
+            said.append(f"The last reason: {because}")
+    if run.kind == Run.Kind.GENERATION and "pairs" in told:
+        left_out = ", ".join(f"{n:,} {why.replace('_', '-')}" for why, n in told.get("pairs_left_out", {}).items())
+        made = f"{told['pairs']:,} pair{'' if told['pairs'] == 1 else 's'} made"
+        said.append(f"{made}; left out: {left_out}." if left_out else f"{made}.")
+    return " ".join(said)
+
+
+def who_stopped(run: Run) -> str:
+    """Who asked the run to stop: a person, or a command; empty where nobody did."""
+    if not run.cancel_requested or run.project is None:
+        return ""
+    asked = Event.objects.filter(project=run.project.slug, act="run.cancel", subject=f"run {run.pk}")
+    actor = asked.order_by("-id").values_list("actor", flat=True).first() or ""
+    return str(User.objects.filter(email=actor).first() or actor)
+
+
+def _took(run: Run) -> str:
+    if not run.estimate.get("seconds") or run.parameters.get("only_pair"):
+        return ""
+    low, high = run.estimate["low"], run.estimate["high"]
+    return (
+        f"Took {duration(run.busy_seconds)}; the estimate was {duration(run.estimate['seconds'])} "
+        f"({duration_range(low, high)})."
+    )
 
 
 def _retry(run: Run) -> str:
@@ -178,5 +218,6 @@ def _retry(run: Run) -> str:
     if not run.can_be_retried:
         return ""
     if run.progress and run.missing:
-        return f"Retry the {run.missing:,}" if run.state == Run.State.FAILED else f"Go on from {run.progress:,}"
+        is_cancelled = run.state == Run.State.CANCELLED
+        return f"Go on from {run.progress:,}" if is_cancelled else f"Retry the {run.missing:,}"
     return "Retry" if run.state == Run.State.FAILED else "Start again"

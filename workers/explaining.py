@@ -141,7 +141,10 @@ def _unaided(
 
 
 def _leads(backend: Backend, cases: Sequence[_Case], texts: Sequence[str], beat: Beat) -> list[bool]:
-    """Whether the model chooses the preferred side with these reasons before it. The hint is not shown here."""
+    """Whether the model chooses the preferred side with these reasons before it. The hint is not shown here.
+
+    In one order only: the reasons name the letters under which they were written.
+    """
     questions: list[list[Message]] = []
     for case, text in zip(cases, texts, strict=True):
         prompt, first, second, reasons = (

@@ -16,7 +16,7 @@ from django.db.models import Sum
 
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, taken_indexes
-from annotation.models import Candidate, Prompt
+from annotation.models import Candidate, Pair, Prompt
 from annotation.pairing import pair_candidates
 from annotation.running import Hold
 from workers.backends.primitives import Backend, CannotAnswer, Generated, Sampling
@@ -59,7 +59,6 @@ class _Work:
     failed: int = 0
     failures_in_a_row: int = 0
     last_failure: str = ""
-    toys: set[str] = field(default_factory=set)
 
 
 def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
@@ -83,18 +82,20 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
         + (f"; {done:,} candidates are here already." if done else ".")
     )
     work = _Work(hold, plan, STRATEGIES[plan.strategy], pace, open_model)
-    for model in range(len(plan.models)):
+    for model in range(0 if plan.only_pair else len(plan.models)):
         _generate(work, model, prompts)
-    made = Candidate.objects.filter(run=run).count()
+    here = Candidate.objects.filter(run=run)
+    made = here.count()
     if not made:
         raise Refused(f"Nothing was made. The model's last reason: {work.last_failure}")
     result: dict[str, Any] = {
         "candidates": made,
         "prompts": len(prompts),
         "prompts_left_out": work.failed,
+        "left_out_because": work.last_failure,
         # Of the whole run, earlier attempts among them; thoughts are not counted.
-        "tokens": Candidate.objects.filter(run=run).aggregate(total=Sum("token_count"))["total"] or 0,
-        "toys": sorted(work.toys),
+        "tokens": here.aggregate(total=Sum("token_count"))["total"] or 0,
+        "toys": sorted(here.filter(provenance__toy=True).values_list("model", flat=True).distinct()),
     }
     if plan.rule != "none":
         result |= _pair(work, prompts)
@@ -112,8 +113,7 @@ def _generate(work: _Work, model: int, prompts: Sequence[int]) -> None:
             backend = work.open(name)
             work.hold.say(f"{backend.model} is ready (revision {backend.revision or 'not known'}).")
             scorer = work.open(work.plan.scorer_model) if work.plan.scorer_model else backend
-            if backend.is_toy:
-                work.toys.add(backend.model)
+            work.pace.ready()
         assert scorer is not None
         for units in _answered(work, backend, batch):
             _record(work, backend, scorer, units)
@@ -156,10 +156,8 @@ def _answered(work: _Work, backend: Backend, batch: list[_Unit]) -> Iterator[lis
             except CannotAnswer as error:
                 _left_out(work, unit, error)
                 continue
-            work.failures_in_a_row = 0
             yield [unit]
         return
-    work.failures_in_a_row = 0
     yield batch
 
 
@@ -201,7 +199,14 @@ def _conversation(work: _Work, unit: _Unit, one: Request) -> list[dict[str, str]
 
 
 def _record(work: _Work, backend: Backend, scorer: Backend, units: Sequence[_Unit]) -> None:
-    made = [one for unit in units for one in _candidates(work, backend, scorer, unit)]
+    made: list[Made] = []
+    for unit in units:
+        try:
+            made += _candidates(work, backend, scorer, unit)
+        except CannotAnswer as error:  # It was written, but the scorer cannot say how good it is.
+            _left_out(work, unit, error)
+        else:
+            work.failures_in_a_row = 0
     with work.hold.fenced():
         new = record_candidates(run=work.hold.run, plan=work.plan, made=made)
     work.pace.add(new)
@@ -258,20 +263,20 @@ def _graded(work: _Work, scorer: Backend, prompt: Asked, texts: Sequence[str]) -
 
 
 def _pair(work: _Work, prompts: Sequence[int]) -> dict[str, Any]:
-    """Pair what was made. Pairs that are here stay; what is left out is counted anew each time."""
-    plan, pairs, left_out = work.plan, 0, Counter[str]()
+    """Pair what was made. Pairs that are here stay; all of the run's are counted, and what is left out, anew."""
+    plan, run, left_out = work.plan, work.hold.run, Counter[str]()
     for at in range(0, len(prompts), PROMPTS_AT_ONCE):
         with work.hold.fenced():
-            new, without = pair_candidates(
-                run=work.hold.run,
+            _, without = pair_candidates(
+                run=run,
                 prompts=prompts[at : at + PROMPTS_AT_ONCE],
                 rule=plan.rule,
                 near=plan.near,
                 per_prompt=plan.per_prompt,
             )
-        pairs += new
         left_out += without
         work.pace()
+    pairs = Pair.objects.filter(first__run=run, second__run=run).count()
     work.hold.say(f"{pairs:,} pairs made; left out: {_in_words(left_out)}.")
     return {"pairs": pairs, "pairs_left_out": dict(left_out), "pairing": plan.rule}
 

@@ -56,7 +56,7 @@ class Work:
     judge: Annotator
     principles: dict[int, Principle]
     pace: Pace
-    failed: int = 0
+    failed: set[int] = field(default_factory=set)
     failures_in_a_row: int = 0
     last_failure: str = ""
     counts: dict[str, int] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class Work:
         Raises:
             Refused: it answers none: the model is at fault, not the pairs.
         """
-        self.failed += 1
+        self.failed.add(pair)
         self.failures_in_a_row += 1
         self.last_failure = str(error)
         if self.failures_in_a_row >= FAILURES_IN_A_ROW:
             raise Refused(f"The model answered none of {FAILURES_IN_A_ROW} pairs in a row. The last reason: {error}")
-        if self.failed <= NAMED:
+        if len(self.failed) <= NAMED:
             self.hold.say(f"Pair {pair} was left out: {error}")
 
 
@@ -104,6 +104,7 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if "rationales" in plan.asks:
         total += len(pairs) * len(plan.rationales)
     pace = Pace(hold, done=0, total=total, spent=lambda: backend.spent)
+    pace.ready()
     work = Work(hold, plan, wording, backend, judge, principles, pace)
     hold.say(f"{judge.name}: {len(pairs):,} pairs, {calls} calls each.")
     for batch in _in_pieces(pairs, max(1, CALLS_AT_ONCE // max(1, calls))):
@@ -113,10 +114,11 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if "rationales" in plan.asks:
         for batch in _in_pieces(pairs, explaining.PAIRS_AT_ONCE):
             _explain(work, batch)
-    if work.failed >= len(pairs):
+    made = _asked(run)
+    if work.failed and not made and not work.counts.get("answers_here_already"):
         raise Refused(f"No pair was answered. The model's last reason: {work.last_failure}")
-    told = {"pairs": len(pairs), "pairs_left_out": work.failed, "judge": judge.pk, "asked": _asked(run)}
-    return {**told, "tokens": run.tokens or 0, **work.counts}
+    told = {"pairs": len(pairs), "pairs_left_out": len(work.failed), "left_out_because": work.last_failure}
+    return {**told, "judge": judge.pk, "asked": made, "tokens": run.tokens or 0, **work.counts}
 
 
 def _asked(run: Run) -> int:
@@ -153,14 +155,13 @@ def _ask_pairs(work: Work, batch: list[int]) -> None:
         for principle in asked
         if (question := Question(pair, principle, swapped)).key not in here
     ]
-    missing = len(questions)
     answers = _answers(work, loaded, questions)
     with work.hold.fenced():
         new = record_answers(run=work.hold.run, judge=work.judge, answers=answers)
     work.count("answers", len(answers))
     work.count("votes_and_judgements", new)
-    already = len(batch) * len(asked) * 2 - missing
-    work.pace.add(missing, passed_over=already)
+    already = len(batch) * len(asked) * 2 - len(questions)
+    work.pace.add(len(answers), passed_over=already)
     if already:
         work.count("answers_here_already", already)
 
@@ -261,7 +262,7 @@ def _try_injections(work: Work, batch: list[int]) -> None:
     with work.hold.fenced():
         record_answers(run=work.hold.run, judge=work.judge, answers=answers)
     work.count("answers_under_injection", len(answers))
-    work.pace.add(len(questions), passed_over=len(batch) * len(INJECTIONS) * 2 - len(questions))
+    work.pace.add(len(answers), passed_over=len(batch) * len(INJECTIONS) * 2 - len(questions))
 
 
 # ---- reasons ---------------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def _try_injections(work: Work, batch: list[int]) -> None:
 def _explain(work: Work, batch: list[int]) -> None:
     """The rationales of these pairs; if the model refuses them together, one pair after another."""
 
-    tried = 0
+    tried = refused = 0
 
     def write(pairs: Sequence[int]) -> None:
         nonlocal tried
@@ -289,5 +290,7 @@ def _explain(work: Work, batch: list[int]) -> None:
                 write([pair])
                 work.failures_in_a_row = 0
             except CannotAnswer as error:
+                # A pair's rationales are recorded together or not at all.
+                refused += len(work.plan.rationales)
                 work.left_out(pair, error)
-    work.pace.add(tried, passed_over=len(batch) * len(work.plan.rationales) - tried)
+    work.pace.add(tried, passed_over=len(batch) * len(work.plan.rationales) - tried - refused)

@@ -39,9 +39,13 @@ class Pace:
         self._passed_over += passed_over
         self.tell()
 
-    def tell(self) -> None:
+    def ready(self) -> None:
+        """The model is loaded: the pace is counted from now on."""
+        self.tell(ready=True)
+
+    def tell(self, *, ready: bool = False) -> None:
         """Beat now."""
         self._last = time.monotonic()
         passed_over, self._passed_over = self._passed_over, 0
         tokens = self._before + self._spent() if self._spent else None
-        self.hold.beat(progress=self.done, total=self.total, tokens=tokens, passed_over=passed_over)
+        self.hold.beat(progress=self.done, total=self.total, tokens=tokens, passed_over=passed_over, ready=ready)

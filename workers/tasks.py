@@ -23,6 +23,7 @@ from annotation.errors import Refused
 from annotation.models import Run
 from annotation.running import Cancelled, Hold, Superseded
 from config.celery import PULSE, RUN, app, make_folders
+from workers.backends.primitives import CannotAnswer, CannotLoad
 
 log = structlog.get_logger("plumbline.worker")
 
@@ -62,7 +63,7 @@ def _work(hold: Hold) -> None:
         hold.cancel()
     except Superseded:
         log.warning("run.superseded", run=hold.run.pk, why="The lease was lost; another worker has the run.")
-    except Refused as refusal:
+    except (Refused, CannotAnswer, CannotLoad) as refusal:
         hold.fail(error=str(refusal))
     except Exception as error:
         # The text of an unexpected error may hold the data it choked on: the log has it, the page gets its kind.

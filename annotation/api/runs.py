@@ -1,4 +1,4 @@
-"""Runs: list, estimate, start, read, cancel, retry."""
+"""Runs: list, estimate, start, read, cancel, retry, pair."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class RunOutput(serializers.ModelSerializer[Run]):
     parameters = serializers.DictField()
     result = serializers.DictField()
     estimate = serializers.DictField()
+    is_partial = serializers.BooleanField(help_text="Done, but for what a model could not answer: it can be retried.")
 
     class Meta:
         model = Run
@@ -31,6 +32,7 @@ class RunOutput(serializers.ModelSerializer[Run]):
             "id",
             "kind",
             "state",
+            "is_partial",
             "parameters",
             "seed",
             "code_version",
@@ -137,6 +139,17 @@ class RetryRun(APIView):
         operation_id="runs_retry", request=None, responses={202: RunOutput, 400: ErrorOutput, 404: ErrorOutput}
     )
     def post(self, request: Request, slug: str, run_id: int) -> Response:
-        """Let a failed or cancelled run go on with what is missing."""
+        """Let a run that failed, was cancelled or left something out go on with what is missing."""
         run = running.retry_run(run=run_for(request.user, slug, run_id), actor=account_of(request))
+        return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class PairRun(APIView):
+    @extend_schema(
+        operation_id="runs_pair", request=None, responses={202: RunOutput, 400: ErrorOutput, 404: ErrorOutput}
+    )
+    def post(self, request: Request, slug: str, run_id: int) -> Response:
+        """Pair what a generation made before it failed or was cancelled, and generate no more."""
+        found = run_for(request.user, slug, run_id)
+        run = running.retry_run(run=found, actor=account_of(request), only_pair=True)
         return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)

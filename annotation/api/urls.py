@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
-from annotation.api.runs import CancelRun, EstimateRun, OneRun, RetryRun, Runs
+from annotation.api.runs import CancelRun, EstimateRun, OneRun, PairRun, RetryRun, Runs
 from annotation.api.templates import Templates
 
 urlpatterns = [
@@ -27,4 +27,5 @@ urlpatterns = [
     path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),
     path("projects/<slug:slug>/runs/<key:run_id>/cancel", CancelRun.as_view(), name="api_run_cancel"),
     path("projects/<slug:slug>/runs/<key:run_id>/retry", RetryRun.as_view(), name="api_run_retry"),
+    path("projects/<slug:slug>/runs/<key:run_id>/pair", PairRun.as_view(), name="api_run_pair"),
 ]

@@ -24,6 +24,8 @@ class Run(models.Model):
          | +-----cancel----> cancelled <--+             |
          +---------------------retry--------------------+   (both; three new attempts, what is finished is kept)
 
+    A run that is done may have left something out, because a model could not answer it: it too can be retried.
+
     A claim takes a lease and a new fencing token; a worker writes only while its token is the row's. A running worker
     renews its lease by a heartbeat and looks for `cancel_requested` there. The sweeper hands back runs whose lease ran
     out and rings the bell for those that are due. Every write lives in annotation/running.py.
@@ -49,6 +51,8 @@ class Run(models.Model):
     MAX_ATTEMPTS = 3
     # An import keeps all of a file or nothing: its page offers what comes next.
     CAN_GO_ON = (Kind.GENERATION, Kind.JUDGING, Kind.MEASUREMENT, Kind.RELEASE, Kind.CHECK)
+    # These ask models, leave out what is not answered, and count it in `progress` by not counting it.
+    LEAVE_OUT = (Kind.GENERATION, Kind.JUDGING)
 
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, null=True, related_name="runs")
     kind = models.CharField(max_length=12, choices=Kind)
@@ -74,7 +78,7 @@ class Run(models.Model):
     # Progress in the run's own units (rows, candidates, pairs).
     progress = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField(null=True, blank=True)
-    # The pace of this attempt: since when something came out, and how much was there at that moment. Loading is before.
+    # The pace of this attempt: since when it works, and how much was there at that moment. Loading is before.
     pace_since = models.DateTimeField(null=True, blank=True)
     pace_from = models.PositiveBigIntegerField(default=0)
     # Seconds of all attempts that ended.
@@ -121,7 +125,20 @@ class Run(models.Model):
 
     @property
     def can_be_retried(self) -> bool:
-        return self.state in (self.State.FAILED, self.State.CANCELLED) and self.kind in self.CAN_GO_ON
+        ended_early = self.state in (self.State.FAILED, self.State.CANCELLED)
+        return (ended_early and self.kind in self.CAN_GO_ON) or self.is_partial
+
+    @property
+    def can_be_paired(self) -> bool:
+        """A generation that stopped early: it made candidates, and pairs are made at the end."""
+        ended_early = self.state in (self.State.FAILED, self.State.CANCELLED)
+        wants_pairs = self.kind == self.Kind.GENERATION and self.parameters.get("pairing") != "none"
+        return ended_early and wants_pairs and self.progress > 0
+
+    @property
+    def is_partial(self) -> bool:
+        """Done, but for what a model could not answer."""
+        return self.state == self.State.DONE and self.kind in self.LEAVE_OUT and bool(self.missing)
 
     @property
     def missing(self) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -20,7 +22,7 @@ from annotation.models import LanguageModel, Project, Role, Run
 from annotation.pacing import duration, duration_range
 from annotation.run_forms import FORMS, StartForm
 from annotation.starting import Offer
-from annotation.watching import row_of, workers_now
+from annotation.watching import row_of, who_stopped, workers_now
 
 PER_PAGE = 25
 # A list among the parameters is named so far.
@@ -146,7 +148,12 @@ def _open(request: HttpRequest, project: Project) -> dict[str, Any] | None:
 
 def _shown(run: Run) -> dict[str, Any]:
     served = {queue for worker in running.living_workers() for queue in worker.queues}
-    return {"run": run, "row": row_of(run, served=served), "parameters": _in_words(run)}
+    return {
+        "run": run,
+        "row": row_of(run, served=served),
+        "parameters": _in_words(run),
+        "stopped_by": who_stopped(run),
+    }
 
 
 def _in_words(run: Run) -> list[tuple[str, str]]:
@@ -176,7 +183,11 @@ def run(request: HttpRequest, slug: str, run_id: int) -> HttpResponse:
 
 def _act(request: HttpRequest, found: Run) -> HttpResponse:
     """The buttons of a run, each named `do`."""
-    verbs = {"cancel": running.cancel_run, "retry": running.retry_run}
+    verbs: dict[str, Callable[..., Run]] = {
+        "cancel": running.cancel_run,
+        "retry": running.retry_run,
+        "pair": partial(running.retry_run, only_pair=True),
+    }
     verb = verbs.get(request.POST.get("do", ""))
     if verb is None:
         return HttpResponseBadRequest("This page has no such button. Go back and reload it.", content_type="text/plain")

@@ -5,6 +5,7 @@ A worker trains (workers/difficulty.py) and appends every loss; what they come t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ def store(
         margins = -np.log(np.expm1(losses)).mean(axis=1)
     learned = learned_step(margins, steps)
     details = (
-        {"spread": round(spread, 6), "seeds": [round(one, 6) for one in row], "first": first}
+        # JSON has no nan: one loss has no spread, and a pair that no training held out has no mean of a seed.
+        {"spread": _rounded(spread), "seeds": [_rounded(one) for one in row], "first": first}
         for spread, row, first in zip(found.spread.tolist(), by_seed.tolist(), chosen.first.tolist(), strict=True)
     )
     n = found.n.astype(np.int64)
@@ -206,6 +208,10 @@ def store(
         "storing_seconds": round(time.monotonic() - began, 3),
         "still_wrong": int((found.loss > UNTRAINED).sum()),
     }
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
 
 
 # ---- reading it back -------------------------------------------------------------------------------------------------

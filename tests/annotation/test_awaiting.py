@@ -67,6 +67,32 @@ def test_judge_starts(project, model, make_pair, capsys):
     assert Run.objects.get().parameters["asks"] == ["overall"]
 
 
+def typed(options):
+    return [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def test_all_of_a_plan_can_be_said_on_the_command_line(project, model, prompts, make_pair, capsys):
+    given = {"strategy": "best_worst_of_n", "limit": 2, "scorer": "judge", "scorer_model": "toy"}
+    given |= {"temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "max_tokens": 20, "near": 1.0}
+    given |= {"pairing": "sampled", "per_prompt": 2}
+    asked = ("generate", "--project", "everyday", "--model", "toy", "-n", "3", "--stop", "END")
+    said = say(capsys, *asked, *typed(given))
+    assert "the best of 3 beats one plain sample in 75 % of meetings" in said
+    found = Run.objects.get(kind="generation").parameters
+    assert {name: found[name] for name in given} == given
+    assert (found["models"], found["n"], found["stop"]) == (["toy"], 3, ["END"])
+
+    make_pair()
+    judged = ("judge", "--project", "everyday", "--model", "toy", "--ask", "overall")
+    given = {"limit": 1, "injection_limit": 7, "max_tokens": 30, "temperature": 0.1}
+    say(capsys, *judged, *typed(given))
+    found = Run.objects.get(kind="judging").parameters
+    assert {name: found[name] for name in given} == given
+    for other in ("--generation", "--source"):
+        with pytest.raises(CommandError, match="No pair of this project fits"):
+            call_command(*judged, other, "1")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -101,7 +127,11 @@ def test_runs_are_listed_cancelled_and_retried(project, capsys):
     assert json.loads(say(capsys, "runs", "--project", "everyday", "--json"))["progress"] == 3
     assert say(capsys, "runs", "--log", str(run.pk)) == "12:00:00 loading toy\n"
     assert say(capsys, "runs", "--cancel", str(run.pk)) == f"Run {run.pk} is cancelled.\n"
+    assert say(capsys, "runs", "--pair", str(run.pk)) == f"Run {run.pk} is waiting for a worker.\n"
+    assert Run.objects.get(pk=run.pk).parameters["only_pair"] is True
+    say(capsys, "runs", "--cancel", str(run.pk))
     assert say(capsys, "runs", "--retry", str(run.pk)) == f"Run {run.pk} is waiting for a worker.\n"
+    assert Run.objects.get(pk=run.pk).parameters["only_pair"] is False
 
 
 def test_waiting_ends_with_the_run_and_tells_how(project, capsys, monkeypatch):

@@ -55,6 +55,9 @@ def test_how_many_ended_near_their_estimate(project):
             estimate={"seconds": seconds, "early_seconds": 100},
         )
     Run.objects.create(project=project, kind="generation", code_version="t", estimate={"seconds": 1})
+    # Ended early, with what was there: it says nothing about the estimate.
+    early = {"state": "done", "finished_at": timezone.now(), "busy_seconds": 5, "parameters": {"only_pair": True}}
+    Run.objects.create(project=project, kind="generation", code_version="t", estimate={"seconds": 100}, **early)
     assert within(runs=Run.objects.all()) == (2, 4)
     assert within(runs=Run.objects.all(), early=True) == (4, 4)
     assert within(runs=Run.objects.all(), last=2) == (1, 2)

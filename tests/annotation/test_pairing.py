@@ -8,8 +8,10 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.generating import PAIRING_TITLES
 from annotation.models import Assignment, Candidate, Pair, Project, Prompt, Run
 from annotation.pairing import (
+    PAIRINGS,
     Entrant,
     Paired,
     as_json,
@@ -82,6 +84,10 @@ def entrants(*texts: str, **fields: object) -> list[Entrant]:
 
 def chosen(found: list[Entrant], rule: str, *, near: float = 0.9, per_prompt: int = 1, seed: int = 1) -> Paired:
     return choose_pairs(found, rule=rule, near=near, per_prompt=per_prompt, rng=np.random.default_rng(seed))
+
+
+def test_every_rule_has_words() -> None:
+    assert set(PAIRING_TITLES) == {*PAIRINGS, "none"}
 
 
 def test_all_pairs_of_different_candidates() -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotation import running
 from annotation.errors import Refused
+from annotation.estimating import speed_of
 from annotation.models import Event, Run
 from annotation.running import Superseded
 
@@ -71,16 +72,56 @@ def test_a_retry_gives_three_new_attempts_and_keeps_what_is_finished(make_run, l
     assert run.state == "failed"
 
 
+@pytest.mark.parametrize("kind", ["generation", "judging"])
+def test_what_a_model_could_not_answer_is_retried_though_the_run_is_done(make_run, lead, bells, kind):
+    run = make_run(**ended("done", kind=kind, progress=396, total=400))
+    assert run.is_partial
+    running.retry_run(run=run, actor=lead.user)
+    run.refresh_from_db()
+    assert (run.state, run.retries, run.missing, run.finished_at) == ("waiting", 1, 4, None)
+    assert bells == [(run.pk, "gpu")]
+
+
 def test_what_is_not_over_or_is_done_is_not_retried(make_run, lead, bells):
     for fields, why in (
         ({}, "is waiting"),
         (ended("done"), "nothing of it is missing"),
+        (ended("done", progress=400, total=400), "nothing of it is missing"),
+        # Its units are steps, and it leaves none out.
+        (ended("done", kind="measurement", progress=3, total=4), "nothing of it is missing"),
         (ended(kind="import"), "Import the file again"),
     ):
         run = make_run(**fields)
         with pytest.raises(Refused, match=why):
             running.retry_run(run=run, actor=lead.user)
     assert bells == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ended("failed", kind="judging", progress=3),
+        ended("failed", progress=0),
+        ended("cancelled", progress=3, parameters={"pairing": "none"}),
+        ended("done", progress=3, total=4),  # Its pairs are made.
+    ],
+)
+def test_where_nothing_waits_to_be_paired_nothing_is(make_run, bells, fields):
+    with pytest.raises(Refused, match="no candidates that wait to be paired"):
+        running.retry_run(run=make_run(**fields), only_pair=True)
+    assert bells == []
+
+
+def test_a_generation_that_stopped_is_paired_and_a_retry_generates_again(make_run, bells):
+    run = make_run(**ended("cancelled", progress=3, total=4, parameters={"n": 2}))
+    running.retry_run(run=run, only_pair=True, command="runs")
+    run.refresh_from_db()
+    assert (run.state, run.parameters) == ("waiting", {"n": 2, "only_pair": True})
+    assert Event.objects.get().act == "run.pair"
+    Run.objects.filter(pk=run.pk).update(**ended("done"))
+    running.retry_run(run=run)
+    run.refresh_from_db()
+    assert run.parameters["only_pair"] is False
 
 
 def test_a_command_is_named_in_the_event(make_run):
@@ -142,6 +183,35 @@ def test_the_pace_begins_with_the_first_progress_and_not_with_the_loading(held):
     assert (run.pace_from, run.total, run.tokens) == (20, 100, 4000)
 
 
+def test_the_pace_begins_when_the_worker_says_that_all_is_loaded(held, monkeypatch):
+    hold = held(total=1000)
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    hold.run.claimed_at = now - timedelta(seconds=30)
+    hold.beat(progress=100)  # What an earlier attempt made; the model is not there yet.
+    assert Run.objects.get(pk=hold.run.pk).pace_since is None
+    hold.beat(progress=100, ready=True)
+    assert (hold.run.pace_since, hold.run.pace_from) == (now, 100)
+    hold.run.pace_since -= timedelta(seconds=16)
+    hold.beat(progress=164, ready=True)  # A second model: the pace goes on.
+    run = Run.objects.get(pk=hold.run.pk)
+    assert (run.pace_since, run.pace_from) == (now, 100)
+    # The first batch counts: 64 in 16 seconds, 836 are left, and 30 seconds are over.
+    assert run.estimate["early_seconds"] == pytest.approx(30 + 836 / 4)
+    Run.objects.filter(pk=run.pk).update(
+        state="done",
+        progress=164,
+        finished_at=now,
+        lease_until=None,
+        claimed_at=now - timedelta(seconds=46),
+        pace_since=now - timedelta(seconds=16),
+    )
+    speed = speed_of(Run.objects.get(pk=run.pk), now=now)
+    assert speed is not None
+    assert speed.units == pytest.approx(4)
+    assert speed.loading == pytest.approx(30)
+
+
 def test_what_needed_no_work_is_no_part_of_the_pace(held):
     hold = held()
 
@@ -173,7 +243,7 @@ def test_after_fifty_units_the_estimate_is_made_again_and_kept(held, monkeypatch
     estimate = Run.objects.get(pk=hold.run.pk).estimate
     # 942 are left at ten a second, and eight seconds are over.
     assert estimate["early_seconds"] == pytest.approx(102.2)
-    assert estimate["seconds"] == 30.0
+    assert (estimate["seconds"], estimate["early_at"]) == (30.0, 58)
     hold.beat(progress=500)
     assert Run.objects.get(pk=hold.run.pk).estimate == estimate
 

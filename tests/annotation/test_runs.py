@@ -106,6 +106,26 @@ def test_each_state_in_words(client, project):
     assert "<img src=x" not in text
 
 
+def test_a_run_that_left_something_out_says_what_and_why_and_can_be_retried(client, project):
+    because = "The prompt has 6,112 tokens; House model takes 4,096."
+    left_out = {"prompts_left_out": 2, "left_out_because": because}
+    pairs = {"pairs": 380, "pairs_left_out": {"identical": 12, "near_identical": 3}}
+    make(project, **ended("done", progress=392, total=400, result={"candidates": 392, **left_out, **pairs}))
+    told = {"pairs_left_out": 1, "left_out_because": "No probabilities."}
+    make(project, **ended("done", kind="judging", progress=36, total=42, result=told))
+    make(project, **ended("done", progress=400, total=400, result={"pairs": 1, "pairs_left_out": {}}))
+    text = page(client, project)
+    assert text.count("Partly finished") == 2
+    assert "8 of 400 candidates are missing. The model could not answer 2 prompts; the log names them." in text
+    assert f"The last reason: {because} 380 pairs made; left out: 12 identical, 3 near-identical." in text
+    assert "6 of 42 answers are missing. The model could not answer 1 pair; the log names them." in text
+    assert "1 pair made." in text
+    assert [f"Retry the {n}" in text for n in (8, 6)] == [True, True]
+    assert text.count('value="retry"') == 2
+    client.post(reverse("run", args=[project.slug, Run.objects.earliest("pk").pk]), {"do": "retry"})
+    assert Run.objects.earliest("pk").state == "waiting"
+
+
 def test_time_left_is_from_the_run_s_own_pace(client, project):
     now = timezone.now()
     make(
@@ -114,12 +134,13 @@ def test_time_left_is_from_the_run_s_own_pace(client, project):
         attempt=2,
         token="00000000-0000-4000-8000-000000000000",
         lease_until=now + timedelta(seconds=30),
-        claimed_at=now - timedelta(seconds=900),
-        pace_since=now - timedelta(seconds=600),
+        claimed_at=now - timedelta(seconds=60_300),
+        # So long ago that the seconds which a busy machine takes to show it do not count.
+        pace_since=now - timedelta(seconds=60_000),
         pace_from=2000,
-        progress=5000,
-        total=8000,
-        tokens=600_000,
+        progress=302_000,
+        total=305_000,
+        tokens=36_240_000,
     )
     text = page(client, project)
     assert "10 min" in text
@@ -194,10 +215,26 @@ def test_the_buttons_cancel_and_retry(client, project):
     run.refresh_from_db()
     assert run.state == "cancelled"
     assert "has ended already" in client.post(url, {"do": "cancel"}, follow=True).content.decode()
+    assert "stopped by <bdi>Lena</bdi>" in client.get(url).content.decode()
     client.post(url, {"do": "retry"})
     run.refresh_from_db()
     assert (run.state, run.retries) == ("waiting", 1)
+    assert "stopped by" not in client.get(url).content.decode()
     assert client.post(url, {"do": "explode"}).status_code == 400
+
+
+def test_what_a_stopped_run_made_is_paired_by_a_button(client, project):
+    run = make(project, parameters={"n": 2}, **ended("cancelled", progress=1204, total=9000))
+    judge = make(project, kind="judging", **ended("cancelled", progress=7, total=9))
+    text = page(client, project)
+    assert "What was finished is kept: 1,204 of 9,000. Pairs are made at the end." in text
+    assert text.count('value="pair"') == 1
+    assert "Pair the 1,204" in text
+    client.post(reverse("run", args=[project.slug, run.pk]), {"do": "pair"})
+    run.refresh_from_db()
+    assert (run.state, run.parameters["only_pair"]) == ("waiting", True)
+    refused = client.post(reverse("run", args=[project.slug, judge.pk]), {"do": "pair"}, follow=True)
+    assert "has no candidates that wait to be paired." in refused.content.decode()
 
 
 # ---- starting a run --------------------------------------------------------------------------------------------------
@@ -221,6 +258,26 @@ def test_the_button_starts_what_it_promised(client, project, lead, model, prompt
     assert run.estimate == {"units": 20, "tokens": 10_240, "measured_by": []}
     assert bells == [run.pk]
     assert Event.objects.get(act="run.generate").actor == lead.user.email
+
+
+def test_how_candidates_are_paired_can_be_said(client, project, model, prompts):
+    text = page(client, project)
+    assert "Sampled: some of all, drawn" in text
+    assert post(client, project, promised="20", pairing="sampled", per_prompt="2").status_code == 302
+    assert post(client, project, promised="20").status_code == 302
+    drawn, usual = (run.parameters for run in Run.objects.order_by("pk"))
+    assert (drawn["pairing"], drawn["per_prompt"]) == ("sampled", 2)
+    assert (usual["pairing"], usual["per_prompt"]) == ("", 1)
+    refused = post(client, project, promised="20", pairing="best_worst")
+    assert (refused.status_code, Run.objects.count()) == (422, 2)
+    assert "gives no scores, so there is no best and worst to pair." in refused.content.decode()
+
+
+def test_what_is_known_of_the_best_of_n_is_said_before_it_is_made(client, project, model, prompts):
+    answer = post(client, project, do="estimate", strategy="best_worst_of_n", scorer="judge").content.decode()
+    assert "By its scorer the best of 4 beats one plain sample in 80 % of meetings." in answer
+    assert "at most 0.64 nats (KL)" in answer
+    assert "meetings" not in post(client, project, do="estimate").content.decode()
 
 
 def test_a_button_that_promised_another_number_starts_nothing(client, project, model, prompts):
@@ -309,6 +366,22 @@ def test_a_judge_is_started_from_the_other_form(client, project, model, make_pai
     assert answer.status_code == 302
     run = Run.objects.get()
     assert (run.kind, run.parameters["model"], run.parameters["asks"]) == ("judging", "House model", ["overall"])
+
+
+def test_a_judge_can_be_given_the_pairs_of_one_run(client, project, model, make_pair):
+    make_pair()
+    pair = make_pair()
+    run = make(project, **ended("done", result={"pairs": 1}))
+    make(project, **ended("done", result={"pairs": 0}))
+    for index, candidate in enumerate((pair.first, pair.second)):
+        Candidate.objects.filter(pk=candidate.pk).update(run=run, index=index)
+    text = page(client, project, "?kind=judge")
+    assert text.count("Made by run") == 1
+    assert f"Made by run {run.pk} (1)" in text
+    what = {"kind": "judge", "which": f"run:{run.pk}", "model": "House model", "template": "oracle"}
+    rest = {"asks": ["overall"], "limit": "", "seed": "0", "do": "start", "promised": "2"}
+    assert client.post(reverse("runs", args=[project.slug]), {**what, **rest}).status_code == 302
+    assert Run.objects.get(kind="judging").parameters["generation"] == run.pk
 
 
 def test_the_estimate_alone_is_a_fragment(client, project, model, prompts):

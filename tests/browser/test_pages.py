@@ -198,12 +198,14 @@ def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
     held = {"token": uuid.uuid4(), "lease_until": now}
     ended = {"finished_at": now, "busy_seconds": 40.0, "progress": 96, "total": 2448}
     told = {"code_version": "t", "project": project, "parameters": {"models": [LONG], "strategy": "plain", "n": 4}}
+    left_out = {"prompts_left_out": 3, "left_out_because": LONG * 2, "pairs": 9, "pairs_left_out": {"identical": 7}}
     states: list[dict[str, Any]] = [
-        {"state": "done", "estimate": {"seconds": 36, "low": 29, "high": 45}, **ended},
+        {"state": "done", "estimate": {"seconds": 36, "low": 29, "high": 45}, **ended, "progress": 2448},
         {"state": "cancelled", **ended},
         {"state": "failed", "error": LONG * 5, **ended},
         {"state": "running", "claimed_at": now, "pace_since": now, "progress": 500, "total": 2448, **held},
         {"state": "waiting", "error": LONG},
+        {"state": "done", "result": left_out, **ended},
     ]
     for n in range(60):
         Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])

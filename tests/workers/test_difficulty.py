@@ -193,6 +193,19 @@ def test_what_is_too_long_is_cut_and_counted(project, held, opened, make_pair):
     assert (result["pairs"], result["cut"]) == (8, 8)
 
 
+def test_one_seed_and_one_checkpoint_suffice(project, held, opened):
+    """A single loss has no spread, and a single seed agrees with no other: both are said, and neither is a number."""
+    preferences.make_pairs(project, 24)
+    hold = held(small(checkpoints=1))
+    hold.finish(result=difficulty.execute(hold, open_model=opened))
+    losses = hold.run.measurements.filter(metric="held_out_loss")
+    assert losses.count() == 24
+    for one in losses:
+        assert one.detail == {"spread": None, "seeds": [round(one.value, 6)], "first": one.detail["first"]}
+    trust = hold.run.measurements.get(metric="between_run_spearman")
+    assert (trust.value, trust.reason) == (None, "There are fewer than two runs.")
+
+
 def test_an_endpoint_is_not_trained(project, held):
     preferences.make_pairs(project, 8)
     with pytest.raises(Refused, match="asked over an endpoint"):

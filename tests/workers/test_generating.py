@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from annotation import running
 from annotation.errors import Refused
 from annotation.generating import STRATEGIES, GenerationPlan
 from annotation.models import Assignment, Candidate, Pair, Run
@@ -14,6 +15,7 @@ from tests.workers import holding
 from tests.workers.holding import Opener
 from tests.workers.stub import StubBackend
 from workers import generating
+from workers.backends import CannotAnswer
 
 pytestmark = pytest.mark.django_db
 
@@ -130,8 +132,8 @@ def test_a_second_attempt_makes_only_what_is_missing_and_the_same(held, make_pro
     assert result["candidates"] == 12
     # "stub wrote 17 to What is 0 plus 0?" has nine words, each a token of the stub.
     assert result["tokens"] == 12 * 9
-    assert result["pairs"] == 0
-    assert Pair.objects.count() == 6
+    # All of the run's, in whichever attempt they were made.
+    assert result["pairs"] == Pair.objects.count() == 6
 
 
 def test_a_crash_inside_a_batch_leaves_whole_units_only(held, make_prompts, monkeypatch):
@@ -166,6 +168,34 @@ def test_it_stops_when_it_is_cancelled_and_keeps_what_is_recorded(held, make_pro
     assert Candidate.objects.count() == 2
 
 
+def test_what_a_run_made_before_it_stopped_can_be_paired_and_the_rest_made_later(held, make_prompts, monkeypatch):
+    make_prompts(6)
+    monkeypatch.setattr(generating, "FAILURES_IN_A_ROW", 3)
+    hold = held("generation", plan(n=2))
+    # The endpoint goes away for good after two prompts.
+    away = StubBackend(write=lambda asked, seed: f"text {seed}" if asked[8] in "01" else "REFUSE")
+    with pytest.raises(Refused) as refusal:
+        run_it(hold, Opener(away))
+    hold.fail(error=str(refusal.value))
+    run = Run.objects.get(pk=hold.run.pk)
+    assert (run.state, run.progress, Pair.objects.count()) == ("failed", 4, 0)
+
+    running.retry_run(run=run, only_pair=True)
+    nothing = Opener(StubBackend())
+    again = held("generation", {}, run=run)
+    again.finish(result=run_it(again, nothing))
+    run.refresh_from_db()
+    assert (nothing.opened, Candidate.objects.count()) == ([], 4)
+    assert (run.state, run.is_partial, run.missing) == ("done", True, 8)
+    assert (run.result["pairs"], run.result["toys"]) == (Pair.objects.count(), ["stub"]) == (2, ["stub"])
+
+    running.retry_run(run=run)
+    rest = held("generation", {}, run=run)
+    rest.finish(result=run_it(rest, Opener(StubBackend(write=lambda asked, seed: f"text {seed}"))))
+    run.refresh_from_db()
+    assert (run.missing, Candidate.objects.count(), Pair.objects.count()) == (0, 12, 6)
+
+
 def test_a_worker_that_lost_the_run_records_nothing(held, make_prompts):
     make_prompts(1)
     hold = held("generation", plan(n=2))
@@ -187,6 +217,26 @@ def test_one_prompt_that_the_model_refuses_costs_one_prompt(held, make_prompts):
     assert (result["candidates"], result["prompts_left_out"]) == (6, 1)
     hold.run.refresh_from_db()
     assert "was left out: The prompt is too long for this model." in hold.run.log
+
+
+def test_what_was_left_out_is_made_by_a_retry_and_nothing_else_is(held, make_prompts):
+    prompts = make_prompts(4)
+    hold = held("generation", plan(n=2))
+    away = StubBackend(write=lambda asked, seed: "REFUSE" if "2 plus 2" in asked else f"text {seed}")
+    hold.finish(result=run_it(hold, Opener(away)))
+    run = Run.objects.get(pk=hold.run.pk)
+    assert (run.state, run.progress, run.total, run.is_partial) == ("done", 6, 8, True)
+    assert run.result["left_out_because"] == "The prompt is too long for this model."
+    running.retry_run(run=run)
+    back = Opener(StubBackend(write=lambda asked, seed: f"text {seed}"))
+    again = held("generation", {}, run=run)
+    again.finish(result=run_it(again, back))
+    assert len(back.backends["stub"].asked) == 2
+    run.refresh_from_db()
+    assert (run.progress, run.is_partial, run.result["prompts_left_out"], run.result["pairs"]) == (8, False, 0, 4)
+    made = Candidate.objects.filter(run=run).order_by("prompt_id", "index").values_list("prompt_id", "index")
+    assert list(made) == [(prompt.pk, index) for prompt in prompts for index in (0, 1)]
+    assert Pair.objects.count() == 4
 
 
 def test_a_model_that_refuses_everything_fails_the_run(held, make_prompts):
@@ -265,6 +315,41 @@ def test_another_model_may_score(held, make_prompts):
     run_it(held("generation", parameters), opened)
     assert opened.opened == ["stub", "scorer"]
     assert {known(one)["scorer_model"] for one in Candidate.objects.all()} == {"scorer"}
+
+
+@pytest.mark.parametrize("texts_at_once", [1, 64])
+def test_what_a_scorer_cannot_score_is_left_out_with_its_reason(held, make_prompts, monkeypatch, texts_at_once):
+    prompts = make_prompts(4)
+    monkeypatch.setattr(generating, "TEXTS_AT_ONCE", texts_at_once)
+    stub = StubBackend()
+    score = stub.score
+
+    def refuses(items, *, beat=None):
+        if "2 plus 2" in items[0][0][-1]["content"]:
+            raise CannotAnswer("stub is behind an endpoint, which cannot score.")
+        return score(items, beat=beat)
+
+    monkeypatch.setattr(stub, "score", refuses)
+    hold = held("generation", plan(strategy="best_worst_of_n", n=2, scorer="likelihood"))
+    result = run_it(hold, Opener(stub))
+    assert (result["candidates"], result["prompts_left_out"], result["pairs"]) == (6, 1, 3)
+    assert not Candidate.objects.filter(prompt=prompts[2]).exists()
+    assert result["left_out_because"] == "stub is behind an endpoint, which cannot score."
+
+
+@pytest.mark.parametrize("texts_at_once", [1, 64])
+def test_a_scorer_that_scores_nothing_fails_the_run(held, make_prompts, monkeypatch, texts_at_once):
+    make_prompts(9)
+    monkeypatch.setattr(generating, "TEXTS_AT_ONCE", texts_at_once)
+    stub = StubBackend()
+
+    def refuses(items, *, beat=None):
+        raise CannotAnswer("stub is behind an endpoint, which cannot score.")
+
+    monkeypatch.setattr(stub, "score", refuses)
+    hold = held("generation", plan(strategy="best_worst_of_n", n=2, scorer="likelihood"))
+    with pytest.raises(Refused, match=r"none of 5 prompts in a row\. The last reason: stub is behind an endpoint"):
+        run_it(hold, Opener(stub))
 
 
 def test_two_models_are_loaded_one_after_the_other(held, make_prompts, monkeypatch):

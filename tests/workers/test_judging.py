@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from annotation import running
 from annotation.asking import JudgingPlan
 from annotation.errors import Refused
 from annotation.estimating import speed_of, speeds_of
@@ -222,6 +223,39 @@ def test_probabilities_that_are_none_leave_the_pair_out(held, make_pair):
     assert result["pairs_left_out"] == 1
     # Not in one order only, either.
     assert set(JudgeAnswer.objects.values_list("pair", flat=True)) == {pairs[0].pk, pairs[2].pk}
+
+
+def test_what_was_left_out_is_asked_by_a_retry_and_nothing_else_is(held, make_pair, guideline):
+    for n in range(3):
+        make_pair(first=f"Number {n}.")
+    hold = held("judging", plan(asks=("overall", "principles", "injections", "rationales")))
+
+    def away(asked):
+        return (np.nan, np.nan, np.nan) if "Number 1." in asked else takes("Number")(asked)
+
+    hold.finish(result=run_it(hold, Opener(StubBackend(answer=away))))
+    run = Run.objects.get(pk=hold.run.pk)
+    # Its six questions; injected texts and reasons come of a verdict, so that without one there is nothing to ask.
+    assert (run.missing, run.is_partial, run.result["pairs_left_out"]) == (6, True, 1)
+    assert run.result["left_out_because"] == "The model stub gave no probabilities."
+    running.retry_run(run=run)
+    again, back = held("judging", {}, run=run), StubBackend(answer=takes("Number"))
+    again.finish(result=run_it(again, Opener(back)))
+    assert len(back.asked) == 6 + 2 * len(INJECTIONS) + 1
+    assert all("Number 1." in asked[-1]["content"] for asked in back.asked)
+    run.refresh_from_db()
+    assert (run.missing, run.is_partial) == (0, False)
+
+
+def test_reasons_that_a_model_refuses_are_missing_and_what_it_judged_stays(held, make_pair):
+    for n in range(2):
+        make_pair(first=f"Number {n}.")
+    refuses = StubBackend(answer=takes("Number"), write=lambda asked, seed: "REFUSE")
+    result = run_it(held("judging", plan(asks=("overall", "rationales"))), Opener(refuses))
+    assert (result["asked"], result["pairs_left_out"]) == (4, 2)
+    run = Run.objects.get()
+    assert (run.progress, run.total) == (4, 6)
+    assert Judgement.objects.count() == 2
 
 
 def test_a_text_that_imitates_the_template_does_not_change_the_question(held, make_pair):

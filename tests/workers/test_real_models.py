@@ -164,7 +164,12 @@ def test_the_estimate_of_a_judging_is_from_what_a_real_run_took(project, make_pa
     assert run.tokens > 12 * 20  # Each question has more tokens than that.
     assert speed is not None
     assert speed.tokens is not None
-    assert speed.tokens == pytest.approx(run.tokens / run.busy_seconds)
+    assert run.finished_at is not None
+    assert run.pace_since is not None
+    assert run.claimed_at is not None
+    worked = (run.finished_at - run.pace_since).total_seconds()
+    assert speed.tokens == pytest.approx(run.tokens / worked)
+    assert speed.loading == pytest.approx((run.pace_since - run.claimed_at).total_seconds())
 
     for _ in range(6):
         make_pair()
@@ -173,7 +178,7 @@ def test_the_estimate_of_a_judging_is_from_what_a_real_run_took(project, make_pa
     assert expected.tokens is not None
     assert expected.tokens == pytest.approx(2 * run.tokens, abs=1)
     assert expected.time is not None
-    assert expected.time.likely == pytest.approx(expected.tokens / speed.tokens, rel=0.01)
+    assert expected.time.likely == pytest.approx(expected.tokens / speed.tokens + speed.loading, rel=0.01)
     assert expected.time.early < expected.time.likely < expected.time.late
     text = client.get(page).content.decode()
     assert f"about {expected.tokens:,} tokens" in text

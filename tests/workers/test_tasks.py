@@ -19,6 +19,7 @@ from annotation.running import Cancelled, Superseded
 from config.celery import CPU, PULSE, app
 from tests.workers.asking import PATIENCE, ask_for, attempts, expire_lease, state_of, wait_for
 from workers import tasks
+from workers.backends import CannotAnswer, CannotLoad
 
 
 @pytest.fixture
@@ -79,6 +80,16 @@ def test_a_refusal_ends_the_run_with_its_sentence(make_run, handle):
     tasks.run(run.pk)
     run.refresh_from_db()
     assert (run.state, run.error) == ("failed", "Line 3 has no prompt.")
+
+
+@pytest.mark.parametrize("kind", [CannotLoad, CannotAnswer])
+def test_what_a_model_cannot_do_ends_the_run_with_its_sentence_and_is_not_tried_again(make_run, handle, kind):
+    run = make_run()
+    calls = handle(raising(kind("The options “A” and “NA” begin with the same token.")))
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("failed", "The options “A” and “NA” begin with the same token.")
+    assert calls == [run.pk]
 
 
 def test_a_cancelled_run_ends_as_cancelled(make_run, handle):

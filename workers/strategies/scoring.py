@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.questions import OPTIONS, TEMPLATES, as_text
-from workers.backends.primitives import Backend, Beat, Message
+from workers.backends.primitives import Backend, Beat, Message, in_both_orders
 from workers.strategies.requests import Asked
 
 Floats = NDArray[np.float64]
@@ -54,11 +54,10 @@ def _judge(backend: Backend, prompt: Asked, texts: Sequence[str], beat: Beat | N
     for i, j in met:
         questions.append(WORDING.ask(prompt=asked, a=texts[i], b=texts[j], principle=None))
         questions.append(WORDING.ask(prompt=asked, a=texts[j], b=texts[i], principle=None))
-    said = np.array([one.probabilities for one in backend.choose(questions, options=OPTIONS, beat=beat)])
+    said = backend.choose(questions, options=OPTIONS, beat=beat)
     wins = np.zeros(len(texts))
     for (i, j), straight, swapped in zip(met, said[0::2], said[1::2], strict=True):
-        wins[i] += (straight[0] + swapped[1]) / 2
-        wins[j] += (straight[1] + swapped[0]) / 2
+        wins[[i, j]] += in_both_orders(straight, swapped).probabilities[:2]
     return wins / (len(texts) - 1)
 
 

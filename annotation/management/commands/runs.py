@@ -1,4 +1,4 @@
-"""manage.py runs: list, cancel, retry, wait."""
+"""manage.py runs: list, cancel, retry, pair, wait."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from annotation.models import Run
 
 
 class Command(BaseCommand):
-    help = "List runs, the newest first; or cancel, retry or wait for one."
+    help = "List runs, the newest first; or cancel, retry, pair or wait for one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--project", metavar="SLUG", help="only runs of this project")
         parser.add_argument("--limit", type=int, default=20, help="so many runs; default: 20")
         act = parser.add_mutually_exclusive_group()
         act.add_argument("--cancel", type=int, metavar="RUN", help="stop a run; what is finished is kept")
-        act.add_argument("--retry", type=int, metavar="RUN", help="let a failed or cancelled run go on")
+        act.add_argument(
+            "--retry", type=int, metavar="RUN", help="let a run go on that failed, was cancelled or is partly finished"
+        )
+        act.add_argument("--pair", type=int, metavar="RUN", help="pair what a generation made before it stopped early")
         act.add_argument("--log", type=int, metavar="RUN", help="print the lines that are kept of a run's log")
         parser.add_argument(
             "--wait",
@@ -32,7 +35,7 @@ class Command(BaseCommand):
             nargs="?",
             const=0,
             metavar="RUN",
-            help="wait for a run, or with --retry for that one; the exit status is 1 unless it is done",
+            help="wait for a run, or with --retry or --pair for that one; the exit status is 1 unless it is done",
         )
         parser.add_argument("--json", action="store_true", help="print the list as JSON lines")
 
@@ -48,6 +51,9 @@ class Command(BaseCommand):
             self.stdout.write(f"Run {run.pk} is {'cancelled' if run.is_final else 'being stopped'}.")
         elif options["retry"] is not None:
             run = running.retry_run(run=_run(options["retry"]), command="runs")
+            self.stdout.write(f"Run {run.pk} is waiting for a worker.")
+        elif options["pair"] is not None:
+            run = running.retry_run(run=_run(options["pair"]), command="runs", only_pair=True)
             self.stdout.write(f"Run {run.pk} is waiting for a worker.")
         elif options["log"] is not None:
             self.stdout.write(_run(options["log"]).log)
@@ -77,4 +83,5 @@ def _run(number: int) -> Run:
 
 def _as_json(run: Run) -> dict[str, Any]:
     names = ("kind", "state", "progress", "total", "attempt", "retries", "error", "parameters", "estimate", "result")
-    return {"id": run.pk, **{name: getattr(run, name) for name in names}, "busy_seconds": run.busy_seconds}
+    told = {name: getattr(run, name) for name in (*names, "is_partial", "busy_seconds")}
+    return {"id": run.pk, **told}

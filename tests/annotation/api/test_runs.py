@@ -63,6 +63,18 @@ def test_a_run_is_estimated_started_read_cancelled_and_retried(client, lead):
     assert (again.status_code, again.json()["state"], again.json()["retries"]) == (202, "waiting", 1)
 
 
+def test_what_was_left_out_is_told_and_retried_and_what_a_stopped_run_made_is_paired(client, project):
+    fields = {"project": project, "kind": "generation", "code_version": "t", "finished_at": timezone.now(), "total": 4}
+    done = Run.objects.create(**fields, state="done", progress=3)
+    assert client.get(f"{URL}/{done.pk}").json()["is_partial"] is True
+    assert client.post(f"{URL}/{done.pk}/pair").status_code == 400
+    assert client.post(f"{URL}/{done.pk}/retry").status_code == 202
+    stopped = Run.objects.create(**fields, state="cancelled", progress=2)
+    told = client.post(f"{URL}/{stopped.pk}/pair")
+    assert (told.status_code, told.json()["state"], told.json()["is_partial"]) == (202, "waiting", False)
+    assert told.json()["parameters"]["only_pair"] is True
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -70,6 +82,7 @@ def test_a_run_is_estimated_started_read_cancelled_and_retried(client, lead):
         ({"parameters": {"models": ["nobody"]}}, "There is no model “nobody”"),
         ({"parameters": {"models": ["toy"], "creativity": 3}}, "no parameter 'creativity'"),
         ({"parameters": {"models": "toy"}}, "must be a list of texts"),
+        ({"parameters": {"models": ["toy"], "only_pair": True}}, "made nothing that could be paired"),
         ({"kind": "judging", "parameters": {"model": "toy"}}, "No pair of this project fits"),
         ({"seed": -1}, "greater than or equal to 0"),
     ],

@@ -48,14 +48,30 @@ def forward(local, ids):
         return torch.log_softmax(local.network(torch.tensor([ids])).logits[0].double(), dim=-1)
 
 
+@pytest.fixture
+def passes(local, monkeypatch):
+    """The attention masks of the passes that the backend makes, (n_rows, width); 0 is padding."""
+    seen, network = [], local.network.forward
+
+    def watched(*args, **kwargs):
+        if "attention_mask" in kwargs:  # `forward` below, which is what it is compared with, gives none.
+            seen.append(kwargs["attention_mask"])
+        return network(*args, **kwargs)
+
+    monkeypatch.setattr(local.network, "forward", watched)
+    return seen
+
+
 # ---- score ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rows", [1, 8])
-def test_score_is_a_plain_forward_pass(local, rows):
-    """Padded in batches of 8 and alone in batches of 1."""
+def test_score_is_a_plain_forward_pass(local, rows, passes):
+    """Padded in a batch of 8, and alone in batches of 1."""
     local.rows = rows
     scored = local.score([(asked(q), a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)])
+    assert [mask.shape[0] for mask in passes] == [rows] * (len(QUESTIONS) // rows)
+    assert all(bool((mask == 0).any()) == (rows > 1) for mask in passes)
     for question, answer, got in zip(QUESTIONS, ANSWERS, scored, strict=True):
         head = rendered(local, question)
         tail = local.wording.tokenizer(answer, add_special_tokens=False)["input_ids"]
