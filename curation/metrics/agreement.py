@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import MORE_AGREEMENT, Metric
 
 __all__ = [
+    "KAPPA_WEIGHTS",
     "LEVELS",
     "METRICS",
+    "KappaWeights",
     "Level",
     "agreeing_pairs",
     "cohen_kappa",
@@ -35,6 +37,9 @@ __all__ = [
     "krippendorff_alpha",
     "percent_agreement",
 ]
+
+KappaWeights = Literal["none", "linear", "quadratic"]
+KAPPA_WEIGHTS: tuple[KappaWeights, ...] = ("none", "linear", "quadratic")
 
 # ---- agreement of pairs of annotators ------------------------------------------------------------------------------
 
@@ -83,29 +88,47 @@ def cohen_kappa(
     labels: Labels,
     *,
     annotators: tuple[int, int] = (0, 1),
+    weights: KappaWeights = "none",
     rng: np.random.Generator | None = None,
     resamples: int = 1000,
 ) -> Estimate:
     """Cohen's kappa of two annotators on the items that both labelled: (p_o - p_e) / (1 - p_e).
 
+    Weighted, disagreement counts by how far apart the two values are: 1 - sum d_ij p_ij / sum d_ij p_i p_j.
+
     Args:
-        labels: (n_labels,), compared as names.
+        labels: (n_labels,), compared as names; with weights their values are numbers.
         annotators: the codes of the two.
+        weights: "none": every disagreement counts the same; "linear": d = |a - b|; "quadratic": d = (a - b)^2.
         rng, resamples: as in `krippendorff_alpha`.
 
     Returns:
         An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the common items.
         Undefined: there are no two annotators, no common item, or both gave one and the same value throughout.
 
-    Source: Cohen, A coefficient of agreement for nominal scales, 1960.
+    Raises:
+        ValueError: the weights are unknown, or are asked of names, which have no distances.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, 1960; weighted: Cohen, Weighted kappa, 1968.
     """
+    distance = _distances(labels, weights)
     one, other = annotators
     if max(one, other) >= labels.n_annotators:
         return Estimate.undefined("There are no two annotators.")
     both = labels.keep((labels.annotator == one) | (labels.annotator == other))
     for _, _, table in joint_tables(both):
-        return kappa_of_table(table, rng=rng, resamples=resamples)
+        return kappa_of_table(table, distance=distance, rng=rng, resamples=resamples)
     return Estimate.undefined("The two annotators have no common item.")
+
+
+def _distances(labels: Labels, weights: KappaWeights) -> Floats | None:
+    """How far apart every two values are, shape (n_values, n_values); None: as far as any other two."""
+    if weights not in KAPPA_WEIGHTS:
+        raise ValueError(f"Unknown weights {weights!r}. Known are {', '.join(KAPPA_WEIGHTS)}.")
+    if weights == "none":
+        return None
+    gap = np.abs(labels.numbers[:, None] - labels.numbers[None, :])
+    return np.asarray(gap if weights == "linear" else gap**2)
 
 
 def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
@@ -139,13 +162,18 @@ def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
         yield int(pair[start] // labels.n_annotators), int(pair[start] % labels.n_annotators), table.reshape(k, k)
 
 
-def kappa_of_table(table: Codes, *, rng: np.random.Generator | None = None, resamples: int = 1000) -> Estimate:
-    """Cohen's kappa of a table of shape (n_values, n_values) as `joint_tables` gives it. As `cohen_kappa` otherwise."""
+def kappa_of_table(
+    table: Codes, *, distance: Floats | None = None, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
+    """Cohen's kappa of a table of shape (n_values, n_values) as `joint_tables` gives it. As `cohen_kappa` otherwise.
+
+    `distance`: how far apart every two values are, of the same shape, 0 on the diagonal; None: any two are.
+    """
     n = int(table.sum())
     if not n:
         return Estimate.undefined("The two annotators have no common item.")
     cells = table.ravel()
-    kappas = _KappaOfCells(k=len(table))
+    kappas = _KappaOfCells(k=len(table), distance=distance)
     value = float(kappas(cells[None, :].astype(np.float64))[0])
     if math.isnan(value):
         return Estimate.undefined(ONE_VALUE, n=n)
@@ -159,10 +187,15 @@ def kappa_of_table(table: Codes, *, rng: np.random.Generator | None = None, resa
 @dataclass(frozen=True)
 class _KappaOfCells:
     k: int
+    distance: Floats | None = None
 
     def __call__(self, totals: Floats) -> Floats:
         table = totals.reshape(len(totals), self.k, self.k)
         n = table.sum(axis=(1, 2))
+        if self.distance is not None:
+            observed = np.einsum("ij,bij->b", self.distance, table) * n
+            expected = np.einsum("bi,ij,bj->b", table.sum(axis=2), self.distance, table.sum(axis=1))
+            return np.where(expected > 0, 1 - observed / np.where(expected > 0, expected, 1), np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             seen = np.einsum("bii->b", table) / n
             chance = (table.sum(axis=1) * table.sum(axis=2)).sum(axis=1) / n**2
@@ -385,6 +418,26 @@ METRICS: dict[str, Metric] = {
         "names",
         "no common item; only one value",
         "Cohen, A coefficient of agreement for nominal scales, 1960",
+    ),
+    "cohen_kappa_linear": Metric(
+        "Cohen's kappa, linear weights",
+        partial(cohen_kappa, weights="linear"),
+        "two annotators",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no common item; only one value",
+        "Cohen, Weighted kappa, 1968",
+    ),
+    "cohen_kappa_quadratic": Metric(
+        "Cohen's kappa, quadratic weights",
+        partial(cohen_kappa, weights="quadratic"),
+        "two annotators",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no common item; only one value",
+        "Cohen, Weighted kappa, 1968",
     ),
     "fleiss_kappa": Metric(
         "Fleiss' kappa",
