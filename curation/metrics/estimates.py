@@ -57,6 +57,16 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
+def agreement_of_counts(counts: Codes) -> Floats:
+    """The share of pairs of labels of an item that agree, from how often it got each value, shape (n_items, n_values).
+
+    nan: fewer than two labels. Shape (n_items,).
+    """
+    size = counts.sum(axis=1)
+    total = np.where(size >= 2, size * (size - 1), 1)
+    return np.where(size >= 2, (counts * (counts - 1)).sum(axis=1) / total, np.nan)
+
+
 def patterns(counts: Codes) -> tuple[Codes, Codes]:
     """The different rows of `counts` in a fixed order, and how many items have each.
 

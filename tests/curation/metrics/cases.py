@@ -121,7 +121,7 @@ def table_of(function, width, **options):
 CASES: dict[str, Case] = {}
 for name in (
     *("alpha_nominal", "alpha_ordinal", "alpha_interval", "gwet_ac1", "fleiss_kappa"),
-    *("cohen_kappa", "cohen_kappa_linear", "cohen_kappa_quadratic"),
+    *("cohen_kappa", "cohen_kappa_linear", "cohen_kappa_quadratic", "brennan_prediger", "conger_kappa"),
 ):
     # Alpha corrects for few labels: twice as many are not the same.
     CASES[name] = Case(items, of_labels(METRICS[name].function), doubles="alpha" not in name, high=1)
