@@ -16,6 +16,7 @@ from annotation.registering import check_usable
 from annotation.running import Hold, request_run
 from curation.inline import run_here
 from curation.measuring import (
+    aggregation,
     agreement,
     anchoring,
     difficulty,
@@ -28,6 +29,7 @@ from curation.measuring import (
     representativeness,
     rewards,
 )
+from curation.measuring.aggregation import AggregationRequest
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
 from curation.measuring.anchoring import AnchoringRequest
 from curation.measuring.difficulty import DifficultyRequest
@@ -48,6 +50,7 @@ __all__ = [
     "LEAST_COMMON",
     "MEASURES",
     "NO_STRENGTHS",
+    "AggregationRequest",
     "AgreementRequest",
     "AnchoringRequest",
     "DifficultyRequest",
@@ -92,6 +95,13 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "agreement": Measure(
         "how far annotators agree", AgreementRequest, agreement.execute, agreement.report, agreement.as_text
+    ),
+    "aggregation": Measure(
+        "what judgements add up to: soft labels, and scores of models and candidates",
+        AggregationRequest,
+        aggregation.execute,
+        aggregation.report,
+        aggregation.as_text,
     ),
     "discretion": Measure(
         "where principles leave a choice, and what annotators do with it",

@@ -130,6 +130,19 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def column_intervals(drawn: Floats) -> tuple[Floats, Floats]:
+    """The 2.5 and 97.5 % quantiles of each column of resampled values, shape (n_resamples, n_columns).
+
+    nan where fewer than 90 % of the resamples are defined, as in `bootstrap_interval`.
+    """
+    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
+    for place, column in enumerate(drawn.T):
+        defined = column[~np.isnan(column)]
+        if len(defined) and len(defined) >= DEFINED_SHARE * len(drawn):
+            low[place], high[place] = np.quantile(defined, [0.025, 0.975])
+    return low, high
+
+
 # The 97.5 % quantile of the normal distribution.
 Z = 1.959963984540054
 
