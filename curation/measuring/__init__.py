@@ -23,6 +23,7 @@ from curation.measuring import (
     discretion,
     diversity,
     embeddings,
+    faithfulness,
     margins,
     people,
     rationales,
@@ -36,6 +37,7 @@ from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
 from curation.measuring.embeddings import EmbeddingsRequest
+from curation.measuring.faithfulness import FaithfulnessRequest
 from curation.measuring.margins import MarginsRequest
 from curation.measuring.people import PeopleRequest
 from curation.measuring.preferred import ModelRequest
@@ -57,6 +59,7 @@ __all__ = [
     "DiscretionRequest",
     "DiversityRequest",
     "EmbeddingsRequest",
+    "FaithfulnessRequest",
     "MarginsRequest",
     "PeopleRequest",
     "RationalesRequest",
@@ -165,6 +168,13 @@ MEASURES: dict[str, Measure] = {
         None,
         embeddings.report,
         embeddings.as_text,
+    ),
+    "faithfulness": Measure(
+        "how far a model's answer rests on what annotators marked and wrote",
+        FaithfulnessRequest,
+        None,
+        faithfulness.report,
+        faithfulness.as_text,
     ),
     "rewards": Measure(
         "how much better a reward model finds the better candidate of each pair",
