@@ -113,6 +113,7 @@ _MEANS = (
     ("Difficulty, percentile", "difficulty", 3),
     ("Preference strength", "strength", 2),
     ("Likelihood margin, nats", "margin", 2),
+    ("Reward margin, the model’s own unit", "reward_margin", 2),
     ("Length difference, characters", "length_difference", 0),
     ("Judgements", "judgements", 2),
 )

@@ -136,6 +136,8 @@ LENGTH = Dimension(
     unit="characters",
 )
 MARGIN = Dimension("margin", "Likelihood margin", "number", "margin", 64, -8.0, 8.0, unit="nats", places=2)
+# Only of projects that a reward model measured, in that model's own unit: most projects have none.
+REWARD = Dimension("reward", "Reward margin", "number", "reward_margin", 64, -8.0, 8.0, places=2)
 JUDGEMENTS = Dimension("judgements", "Judgements per pair", "count", "judgements", 9, has_unknown=False)
 DISSENTS = Dimension("dissents", "Dissents", "count", "dissents", 4)
 RELEVANT = Dimension("relevant", "Relevant principles", "count", "n_relevant", 8)
@@ -209,8 +211,14 @@ FIXED = (DIFFICULTY, AGREEMENT, DISCRETION, STRENGTH, LENGTH, MARGIN, JUDGEMENTS
 
 
 def dimensions(values: Mapping[str, Sequence[str]]) -> tuple[Dimension, ...]:
-    """All dimensions, the reading last, with the project's own categories. At most 16: the mask has 16 bits."""
-    return (*FIXED, *(one.with_values(values.get(one.key, ())) for one in OF_THE_PROJECT), READING)
+    """All dimensions, the reading last, with the project's own categories.
+
+    At most 31: the mask of the board's engine has a bit for each, and the sign is none.
+    """
+    place = FIXED.index(MARGIN) + 1
+    rewards = (REWARD,) if values.get(REWARD.key) else ()
+    own = (one.with_values(values.get(one.key, ())) for one in OF_THE_PROJECT)
+    return (*FIXED[:place], *rewards, *FIXED[place:], *own, READING)
 
 
 # ---- what is asked for: the board's address --------------------------------------------------------------------------

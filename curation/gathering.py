@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,15 +22,11 @@ from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, 
 from annotation.running import Hold, request_run
 from config import processes
 from curation import packing
-from curation.dimensions import OF_THE_PROJECT, Dimension, dimensions, reading_sql
+from curation.dimensions import OF_THE_PROJECT, REWARD, Dimension, dimensions, reading_sql
 from curation.inline import run_here
-from curation.models import FactsArray, FactsState, Measurement
+from curation.measured import measured_of
+from curation.models import FactsArray, FactsState
 from curation.selecting import Voices, tallies_sql
-
-# Measurements of a pair that the board reads, by name: the first that a finished run has.
-DIFFICULTY_METRICS = ("held_out_loss",)
-MARGIN_METRICS = ("log_likelihood_margin", "implicit_reward_margin")
-UNNAMED = "a model without a name"
 
 # Half a judgement more, split between the answers: a share of three judgements is not as sure as one of thirty.
 SHRINK_BY, SHRINK_TO = 0.5, 0.5
@@ -48,14 +43,6 @@ PART_AT_MOST = 20_000
 PART_PAIRS = 50_000
 
 WHOSE = Voices(kind="person")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The finished runs that the facts read: {model: run} for difficulty, and one run for the margin."""
-
-    difficulty: dict[str, tuple[int, str]]
-    margin: tuple[int, str] | None
 
 
 # ---- asking for it ---------------------------------------------------------------------------------------------------
@@ -168,15 +155,18 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
         is_part = False
     hold.beat()
     marks = _marks(project)
-    measured = _measured(project)
+    measured = measured_of(project)
     model = run.parameters.get("model") or next(iter(measured.difficulty), "")
     if is_part:
         assert state is not None
         weights, values, model = state.weights, state.values, state.model
     else:
         weights, values = _reliabilities(project), _values(project)
+        if measured.reward:
+            values[REWARD.key] = [measured.rewarder]
     dims = dimensions(values)
     told = {"weights": weights, "values": values, "loss": measured.difficulty.get(model), "margin": measured.margin}
+    told["reward"] = measured.reward
     spans = [] if is_part or workers == 1 else _spans(project)
     if len(spans) > 1:
         _let_planner_know()
@@ -235,7 +225,8 @@ def help_with(run_id: int) -> None:
 
 def _as_read(told: dict[str, Any]) -> dict[str, Any]:
     """What `_write` takes, from what a part's row holds."""
-    runs = {name: tuple(told[name]) if told[name] else None for name in ("loss", "margin")}
+    # Parts that an earlier version made say nothing of rewards.
+    runs = {name: tuple(told[name]) if told.get(name) else None for name in ("loss", "margin", "reward")}
     return {"weights": told["weights"], "dims": dimensions(told["values"]), **runs}
 
 
@@ -281,22 +272,6 @@ def _marks(project: Project) -> dict[str, int]:
         "judgement": newest.aggregate(last=Max("pk"))["last"] or 0,
         "event": Event.objects.filter(project=project.slug).aggregate(last=Max("pk"))["last"] or 0,
     }
-
-
-def _measured(project: Project) -> Measured:
-    runs = Run.objects.filter(project=project, kind=Run.Kind.MEASUREMENT, state=Run.State.DONE)
-    difficulty: dict[str, tuple[int, str]] = {}
-    margin: tuple[int, str] | None = None
-    for run in runs.order_by("-finished_at", "-pk"):
-        of_pairs = Measurement.objects.filter(run=run, pair__isnull=False)
-        for name in DIFFICULTY_METRICS:
-            model = str(run.parameters.get("model") or UNNAMED)
-            if model not in difficulty and of_pairs.filter(metric=name).exists():
-                difficulty[model] = (run.pk, name)
-        for name in MARGIN_METRICS:
-            if margin is None and of_pairs.filter(metric=name).exists():
-                margin = (run.pk, name)
-    return Measured(difficulty, margin)
 
 
 def _reliabilities(project: Project) -> dict[str, float]:
@@ -375,6 +350,7 @@ def _write(
     dims: Sequence[Dimension],
     loss: tuple[int, str] | None,
     margin: tuple[int, str] | None,
+    reward: tuple[int, str] | None,
 ) -> None:
     """Replace the facts of all pairs, of these, or of those in a range of numbers (a tuple)."""
     some, chosen = _condition(which)
@@ -416,6 +392,7 @@ def _write(
     voted AS (SELECT DISTINCT ON (pair_id) * FROM ({votes}) v ORDER BY pair_id, kind = 'judge'),
     loss AS ({losses}),
     margin AS (SELECT pair_id, value AS margin FROM measurement WHERE run_id = %s AND metric = %s),
+    reward AS (SELECT pair_id, value AS reward_margin FROM measurement WHERE run_id = %s AND metric = %s),
     shared AS (
         SELECT prompt_id FROM pair p WHERE project_id = %s {theirs} GROUP BY prompt_id HAVING count(*) > 1),
     texts AS (
@@ -430,14 +407,15 @@ def _write(
             coalesce(v.n_tie, 0) AS n_tie, coalesce(v.n_both_bad, 0) AS n_both_bad, coalesce(v.n_skip, 0) AS skips,
             coalesce(v.n_first + v.n_second + v.n_tie + v.n_both_bad, 0) AS judgements,
             abs(v.strength_sum::float8 / nullif(v.n_strength, 0)) AS strength, g.w0, g.w1, g.w2, g.w3, g.w,
-            l.loss, l.difficulty, m.margin, d.plus, d.minus, coalesce(d.favour_first, '{{}}') AS favour_first,
-            coalesce(d.favour_second, '{{}}') AS favour_second, coalesce(k.flags, 0) AS flags,
-            coalesce(k.annotators, '{{}}') AS annotators, coalesce(t.duplicates, 0) AS duplicates
+            l.loss, l.difficulty, m.margin, u.reward_margin, d.plus, d.minus,
+            coalesce(d.favour_first, '{{}}') AS favour_first, coalesce(d.favour_second, '{{}}') AS favour_second,
+            coalesce(k.flags, 0) AS flags, coalesce(k.annotators, '{{}}') AS annotators,
+            coalesce(t.duplicates, 0) AS duplicates
         FROM pair p JOIN prompt q ON q.id = p.prompt_id JOIN candidate f ON f.id = p.first_id
         JOIN candidate s ON s.id = p.second_id LEFT JOIN tally v ON v.pair_id = p.id
         LEFT JOIN weighed g ON g.pair_id = p.id LEFT JOIN loss l ON l.pair_id = p.id
-        LEFT JOIN margin m ON m.pair_id = p.id LEFT JOIN voted d ON d.pair_id = p.id
-        LEFT JOIN told k ON k.pair_id = p.id LEFT JOIN texts t ON t.id = p.id
+        LEFT JOIN margin m ON m.pair_id = p.id LEFT JOIN reward u ON u.pair_id = p.id
+        LEFT JOIN voted d ON d.pair_id = p.id LEFT JOIN told k ON k.pair_id = p.id LEFT JOIN texts t ON t.id = p.id
         WHERE p.project_id = %s {some.format("p.id")}),
     derived AS (
         SELECT *, greatest(n_first, n_second, n_tie, n_both_bad) AS most,
@@ -458,7 +436,7 @@ def _write(
             CASE WHEN judgements >= 2 THEN (greatest(w0, w1, w2, w3) + {SHRINK_BY * SHRINK_TO}) / (w + {SHRINK_BY}) END
               AS agreement,
             CASE WHEN judgements >= 1 THEN judgements - most END AS dissents, strength, loss, difficulty, margin,
-            discretion, plus + minus AS n_relevant, favour_first, favour_second,
+            reward_margin, discretion, plus + minus AS n_relevant, favour_first, favour_second,
             CASE WHEN discretion = 'consensus' THEN CASE WHEN plus > 0 THEN 1 ELSE -1 END END AS direction,
             CASE WHEN plus IS NULL THEN NULL WHEN discretion <> 'consensus' THEN 0
                  WHEN plus > 0 THEN n_second ELSE n_first END AS arbitrary,
@@ -477,7 +455,8 @@ def _write(
     params: list[Any] = [*tally_params]
     params += [[int(who) for who in weights], list(weights.values()), project.pk, *whose_params, *chosen]
     params += [project.pk, *chosen, project.pk, *chosen]
-    params += [*loss_params, *(margin or (0, "")), project.pk, *chosen, project.pk, project.pk, *chosen]
+    params += [*loss_params, *(margin or (0, "")), *(reward or (0, ""))]
+    params += [project.pk, *chosen, project.pk, project.pk, *chosen]
     params += [value for _, _, values in bins for value in values]
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
@@ -502,6 +481,6 @@ def _remove(*, project: Project, which: str, chosen: list[Any]) -> list[tuple[in
 
 
 _NAMES = """project_id, is_excluded, judgements, skips, n_first, n_second, n_tie, n_both_bad, majority, share,
-    item_agreement, entropy, agreement, dissents, strength, loss, difficulty, margin, discretion, n_relevant,
-    favour_first, favour_second, direction, arbitrary, length_first, length_second, length_difference, language, source,
-    tag, tags, split, duplicates, flags, is_gold, annotators, marked"""
+    item_agreement, entropy, agreement, dissents, strength, loss, difficulty, margin, reward_margin, discretion,
+    n_relevant, favour_first, favour_second, direction, arbitrary, length_first, length_second, length_difference,
+    language, source, tag, tags, split, duplicates, flags, is_gold, annotators, marked"""

@@ -102,6 +102,10 @@ def _measure(hold: Hold) -> dict[str, Any]:
             from workers import rewards
 
             return rewards.execute(hold)
+        case "faithfulness":
+            from workers import faithfulness
+
+            return faithfulness.execute(hold)
     return measuring.execute(hold)
 
 

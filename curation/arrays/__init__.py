@@ -5,6 +5,7 @@ Reading streams: the database sends columns of numbers in pieces, and there is n
 
 from __future__ import annotations
 
+from curation.arrays.comparisons import Comparisons, comparisons
 from curation.arrays.crossing import columns, places_in, store_pair_values
 from curation.arrays.judgements import WEEK_SECONDS, Judged, judged, judgement_labels
 from curation.arrays.pairs import PairFacts, Voiced, pair_facts, voiced
@@ -18,12 +19,14 @@ __all__ = [
     "TURNED",
     "VERDICTS",
     "WEEK_SECONDS",
+    "Comparisons",
     "Judged",
     "PairFacts",
     "Preferences",
     "PrincipleVotes",
     "Voiced",
     "columns",
+    "comparisons",
     "judged",
     "judgement_labels",
     "pair_facts",

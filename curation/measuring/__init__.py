@@ -16,24 +16,28 @@ from annotation.registering import check_usable
 from annotation.running import Hold, request_run
 from curation.inline import run_here
 from curation.measuring import (
+    aggregation,
     agreement,
     anchoring,
     difficulty,
     discretion,
     diversity,
     embeddings,
+    faithfulness,
     margins,
     people,
     rationales,
     representativeness,
     rewards,
 )
+from curation.measuring.aggregation import AggregationRequest
 from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
 from curation.measuring.anchoring import AnchoringRequest
 from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
 from curation.measuring.embeddings import EmbeddingsRequest
+from curation.measuring.faithfulness import FaithfulnessRequest
 from curation.measuring.margins import MarginsRequest
 from curation.measuring.people import PeopleRequest
 from curation.measuring.preferred import ModelRequest
@@ -48,12 +52,14 @@ __all__ = [
     "LEAST_COMMON",
     "MEASURES",
     "NO_STRENGTHS",
+    "AggregationRequest",
     "AgreementRequest",
     "AnchoringRequest",
     "DifficultyRequest",
     "DiscretionRequest",
     "DiversityRequest",
     "EmbeddingsRequest",
+    "FaithfulnessRequest",
     "MarginsRequest",
     "PeopleRequest",
     "RationalesRequest",
@@ -92,6 +98,13 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "agreement": Measure(
         "how far annotators agree", AgreementRequest, agreement.execute, agreement.report, agreement.as_text
+    ),
+    "aggregation": Measure(
+        "what judgements add up to: soft labels, and scores of models and candidates",
+        AggregationRequest,
+        aggregation.execute,
+        aggregation.report,
+        aggregation.as_text,
     ),
     "discretion": Measure(
         "where principles leave a choice, and what annotators do with it",
@@ -155,6 +168,13 @@ MEASURES: dict[str, Measure] = {
         None,
         embeddings.report,
         embeddings.as_text,
+    ),
+    "faithfulness": Measure(
+        "how far a model's answer rests on what annotators marked and wrote",
+        FaithfulnessRequest,
+        None,
+        faithfulness.report,
+        faithfulness.as_text,
     ),
     "rewards": Measure(
         "how much better a reward model finds the better candidate of each pair",

@@ -28,6 +28,13 @@ from curation.selecting import Voices, in_play, pairs_sql
 LEAST_PAIRS = 10
 NO_SPANS = "Nobody has marked anything here. Import rationales (manage.py import_rationales), or ask for highlights."
 
+# What is said of everybody beside the people, from soft scores.
+OF_SCORES = {
+    "auprc": rationales.auprc,
+    "average_precision": rationales.average_precision,
+    "roc_auc": rationales.roc_auc,
+}
+
 Text = tuple[int, int, int]  # Pair, candidate (0: the prompt), message.
 Marks = dict[Text, list[tuple[int, int]]]
 
@@ -96,8 +103,8 @@ def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str,
     """Measure how far marks agree and store it. Returns the run's result.
 
     Stored are token F1, exact span F1 and IOU F1 of every two annotators over the pairs that both marked, a text of
-    them that only one marked counting as 0; and for each annotator the area under the curve of how many other people
-    marked each code point.
+    them that only one marked counting as 0; and for each annotator how well the share of other people who marked a code
+    point tells whether this one did: the area under the curve, average precision, and how often a marked one is above.
 
     Raises:
         Refused: nobody marked anything.
@@ -111,8 +118,8 @@ def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str,
         found += _two(hold.run, marked, one, other, asked)
         hold.beat()
     for who in sorted(marked.of):
-        area = _area(marked, who, asked, rng=np.random.default_rng(hold.run.seed) if asked.bootstrap else None)
-        found.append(as_row(hold.run, "auprc", area, annotator_id=who))
+        for metric, estimate in _beside_people(hold.run, marked, who, asked).items():
+            found.append(as_row(hold.run, metric, estimate, annotator_id=who))
         hold.beat()
     with hold.fenced():
         replace_all(hold, found)
@@ -152,8 +159,8 @@ def _only(marks: Marks, pairs: set[int]) -> Marks:
     return {text: spans for text, spans in marks.items() if text[0] in pairs}
 
 
-def _area(marked: Marked, who: int, asked: RationalesRequest, *, rng: np.random.Generator | None) -> Estimate:
-    """How well the share of other people who marked a code point tells whether this one did."""
+def _beside_people(run: Run, marked: Marked, who: int, asked: RationalesRequest) -> dict[str, Estimate]:
+    """How well the share of other people who marked a code point tells whether this one did, in several figures."""
     others = sorted(marked.people - {who})
     truth: list[NDArray[np.float64]] = []
     scores: list[NDArray[np.float64]] = []
@@ -166,8 +173,18 @@ def _area(marked: Marked, who: int, asked: RationalesRequest, *, rng: np.random.
         truth.append(_flags(marked.of[who][text], marked.length[text]))
         scores.append(np.mean([_flags(spans, marked.length[text]) for spans in marks], axis=0))
     if len(pairs) < asked.least_pairs:
-        return Estimate.undefined(not_enough(len(pairs), asked.least_pairs, "pairs that others marked"), n=len(pairs))
-    return rationales.auprc(truth, scores, rng=rng, resamples=asked.bootstrap)
+        reason = not_enough(len(pairs), asked.least_pairs, "pairs that others marked")
+        return dict.fromkeys(OF_SCORES, Estimate.undefined(reason, n=len(pairs)))
+    return {
+        metric: function(
+            truth,
+            scores,
+            # The same texts are drawn for each figure.
+            rng=np.random.default_rng(run.seed) if asked.bootstrap else None,
+            resamples=asked.bootstrap,
+        )
+        for metric, function in OF_SCORES.items()
+    }
 
 
 def _flags(spans: list[tuple[int, int]], length: int) -> NDArray[np.float64]:
@@ -181,11 +198,11 @@ def report(run: Run) -> dict[str, Any]:
     """What a run found, as JSON values: every two annotators, and each of them beside the others."""
     known = {one.pk: one for one in Annotator.objects.filter(project=run.project_id)}
     pairs: dict[tuple[int, int], dict[str, Any]] = {}
-    alone: list[dict[str, Any]] = []
+    alone: dict[int, dict[str, Any]] = {}
     for row in run.measurements.exclude(annotator=None).order_by("id"):
         one = known[row.annotator_id or 0]
         if row.other_id is None:
-            alone.append({"annotator": one.name, "kind": one.kind, row.metric: as_shown(row)})
+            alone.setdefault(one.pk, {"annotator": one.name, "kind": one.kind})[row.metric] = as_shown(row)
             continue
         other = known[row.other_id]
         entry = pairs.setdefault(
@@ -193,7 +210,7 @@ def report(run: Run) -> dict[str, Any]:
             {"first": one.name, "second": other.name, "kinds": f"{one.kind} and {other.kind}"},
         )
         entry[row.metric] = as_shown(row)
-    return {**asked_of(run), "two": list(pairs.values()), "annotators": alone}
+    return {**asked_of(run), "two": list(pairs.values()), "annotators": list(alone.values())}
 
 
 def as_text(found: dict[str, Any]) -> str:

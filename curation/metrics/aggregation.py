@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from curation.metrics.abilities import Abilities, glad
-from curation.metrics.comparisons import LEAST, CrowdScores, bradley_terry, crowd_bradley_terry
+from curation.metrics.comparisons import (
+    LEAST,
+    CrowdScores,
+    Standing,
+    bradley_terry,
+    crowd_bradley_terry,
+    standing,
+)
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP
 from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import PROBABILITY, Metric
@@ -29,6 +36,7 @@ __all__ = [
     "Confusions",
     "CrowdScores",
     "Crowdlab",
+    "Standing",
     "bradley_terry",
     "crowd_bradley_terry",
     "crowdlab",
@@ -36,6 +44,7 @@ __all__ = [
     "glad",
     "majority_vote",
     "one_coin",
+    "standing",
 ]
 
 

@@ -11,21 +11,35 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from curation.metrics.alpha import LEVELS, Level, krippendorff_alpha
-from curation.metrics.estimates import NO_LABELS, NO_OVERLAP, ONE_VALUE, Estimate, bootstrap_interval, patterns, ratio
+from curation.metrics.chance import brennan_prediger, conger_kappa, gwet_ac1
+from curation.metrics.estimates import (
+    NO_LABELS,
+    NO_OVERLAP,
+    ONE_VALUE,
+    Estimate,
+    agreement_of_counts,
+    bootstrap_interval,
+    patterns,
+    ratio,
+)
 from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import MORE_AGREEMENT, Metric
 
 __all__ = [
+    "KAPPA_WEIGHTS",
     "LEVELS",
     "METRICS",
+    "KappaWeights",
     "Level",
     "agreeing_pairs",
+    "brennan_prediger",
     "cohen_kappa",
+    "conger_kappa",
     "fleiss_kappa",
     "gwet_ac1",
     "item_agreement",
@@ -35,6 +49,9 @@ __all__ = [
     "krippendorff_alpha",
     "percent_agreement",
 ]
+
+KappaWeights = Literal["none", "linear", "quadratic"]
+KAPPA_WEIGHTS: tuple[KappaWeights, ...] = ("none", "linear", "quadratic")
 
 # ---- agreement of pairs of annotators ------------------------------------------------------------------------------
 
@@ -83,29 +100,47 @@ def cohen_kappa(
     labels: Labels,
     *,
     annotators: tuple[int, int] = (0, 1),
+    weights: KappaWeights = "none",
     rng: np.random.Generator | None = None,
     resamples: int = 1000,
 ) -> Estimate:
     """Cohen's kappa of two annotators on the items that both labelled: (p_o - p_e) / (1 - p_e).
 
+    Weighted, disagreement counts by how far apart the two values are: 1 - sum d_ij p_ij / sum d_ij p_i p_j.
+
     Args:
-        labels: (n_labels,), compared as names.
+        labels: (n_labels,), compared as names; with weights their values are numbers.
         annotators: the codes of the two.
+        weights: "none": every disagreement counts the same; "linear": d = |a - b|; "quadratic": d = (a - b)^2.
         rng, resamples: as in `krippendorff_alpha`.
 
     Returns:
         An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the common items.
         Undefined: there are no two annotators, no common item, or both gave one and the same value throughout.
 
-    Source: Cohen, A coefficient of agreement for nominal scales, 1960.
+    Raises:
+        ValueError: the weights are unknown, or are asked of names, which have no distances.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, 1960; weighted: Cohen, Weighted kappa, 1968.
     """
+    distance = _distances(labels, weights)
     one, other = annotators
     if max(one, other) >= labels.n_annotators:
         return Estimate.undefined("There are no two annotators.")
     both = labels.keep((labels.annotator == one) | (labels.annotator == other))
     for _, _, table in joint_tables(both):
-        return kappa_of_table(table, rng=rng, resamples=resamples)
+        return kappa_of_table(table, distance=distance, rng=rng, resamples=resamples)
     return Estimate.undefined("The two annotators have no common item.")
+
+
+def _distances(labels: Labels, weights: KappaWeights) -> Floats | None:
+    """How far apart every two values are, shape (n_values, n_values); None: as far as any other two."""
+    if weights not in KAPPA_WEIGHTS:
+        raise ValueError(f"Unknown weights {weights!r}. Known are {', '.join(KAPPA_WEIGHTS)}.")
+    if weights == "none":
+        return None
+    gap = np.abs(labels.numbers[:, None] - labels.numbers[None, :])
+    return np.asarray(gap if weights == "linear" else gap**2)
 
 
 def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
@@ -139,13 +174,18 @@ def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
         yield int(pair[start] // labels.n_annotators), int(pair[start] % labels.n_annotators), table.reshape(k, k)
 
 
-def kappa_of_table(table: Codes, *, rng: np.random.Generator | None = None, resamples: int = 1000) -> Estimate:
-    """Cohen's kappa of a table of shape (n_values, n_values) as `joint_tables` gives it. As `cohen_kappa` otherwise."""
+def kappa_of_table(
+    table: Codes, *, distance: Floats | None = None, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
+    """Cohen's kappa of a table of shape (n_values, n_values) as `joint_tables` gives it. As `cohen_kappa` otherwise.
+
+    `distance`: how far apart every two values are, of the same shape, 0 on the diagonal; None: any two are.
+    """
     n = int(table.sum())
     if not n:
         return Estimate.undefined("The two annotators have no common item.")
     cells = table.ravel()
-    kappas = _KappaOfCells(k=len(table))
+    kappas = _KappaOfCells(k=len(table), distance=distance)
     value = float(kappas(cells[None, :].astype(np.float64))[0])
     if math.isnan(value):
         return Estimate.undefined(ONE_VALUE, n=n)
@@ -159,10 +199,15 @@ def kappa_of_table(table: Codes, *, rng: np.random.Generator | None = None, resa
 @dataclass(frozen=True)
 class _KappaOfCells:
     k: int
+    distance: Floats | None = None
 
     def __call__(self, totals: Floats) -> Floats:
         table = totals.reshape(len(totals), self.k, self.k)
         n = table.sum(axis=(1, 2))
+        if self.distance is not None:
+            observed = np.einsum("ij,bij->b", self.distance, table) * n
+            expected = np.einsum("bi,ij,bj->b", table.sum(axis=2), self.distance, table.sum(axis=1))
+            return np.where(expected > 0, 1 - observed / np.where(expected > 0, expected, 1), np.nan)
         with np.errstate(invalid="ignore", divide="ignore"):
             seen = np.einsum("bii->b", table) / n
             chance = (table.sum(axis=1) * table.sum(axis=2)).sum(axis=1) / n**2
@@ -195,7 +240,7 @@ def fleiss_kappa(labels: Labels, *, rng: np.random.Generator | None = None, resa
     if sizes[0] < 2:
         return Estimate.undefined(NO_OVERLAP, n=len(counts))
     patterned, weights = patterns(counts)
-    sums = np.column_stack([_agreement_of_counts(patterned), np.ones(len(patterned)), patterned])
+    sums = np.column_stack([agreement_of_counts(patterned), np.ones(len(patterned)), patterned])
     value = float(_fleiss((sums * weights[:, None]).sum(axis=0, keepdims=True))[0])
     if math.isnan(value):
         return Estimate.undefined(ONE_VALUE, n=len(counts))
@@ -212,68 +257,6 @@ def _fleiss(totals: Floats) -> Floats:
     return np.where(chance < 1, (agreement - chance) / np.where(chance < 1, 1 - chance, 1), np.nan)
 
 
-def gwet_ac1(
-    labels: Labels,
-    *,
-    n_values: int | None = None,
-    rng: np.random.Generator | None = None,
-    resamples: int = 1000,
-) -> Estimate:
-    """Gwet's AC1: (p_a - p_e) / (1 - p_e), which does not collapse where nearly all labels are the same.
-
-    p_a is the mean of P_i over the items with two labels; p_e = sum s_c (1 - s_c) / (q - 1), where s_c is the mean over
-    all items with a label of the share of c among the item's labels, and q how many values there are.
-
-    Args:
-        labels: (n_labels,), compared as names.
-        n_values: q, where the scale has values that nobody gave; by default how many different ones were given.
-        rng, resamples: as in `krippendorff_alpha`.
-
-    Returns:
-        An estimate without unit, at most 1; 0 is agreement by chance. Higher is better. `n` counts the items with two
-        labels. Undefined: no such item, or only one value was given.
-
-    Raises:
-        ValueError: more different values were given than `n_values`.
-
-    Source: Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, 2008.
-    """
-    counts, weights = patterns(labels.counts())
-    size = counts.sum(axis=1)
-    met = size >= 2
-    n = int(weights[met].sum())
-    if not n:
-        return Estimate.undefined(NO_OVERLAP if len(labels) else NO_LABELS)
-    counts = counts[:, counts.any(axis=0)]
-    q = counts.shape[1] if n_values is None else n_values
-    if q < counts.shape[1]:
-        raise ValueError(f"There are {counts.shape[1]} different values, not {q}.")
-    if counts.shape[1] < 2:
-        return Estimate.undefined(ONE_VALUE, n=n)
-    agreement = np.where(met, _agreement_of_counts(counts), 0.0)
-    shares = counts / np.maximum(size, 1)[:, None]
-    sums = np.column_stack([agreement, met, size > 0, shares])
-    statistic = _Ac1(q)
-    value = float(statistic((weights @ sums)[None, :])[0])
-    if rng is None:
-        return Estimate(value, n=n)
-    low, high = bootstrap_interval(sums, weights, statistic, rng=rng, resamples=resamples)
-    return Estimate(value, low=low, high=high, n=n)
-
-
-@dataclass(frozen=True)
-class _Ac1:
-    q: int
-
-    def __call__(self, totals: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            agreement = totals[:, 0] / totals[:, 1]
-            shares = totals[:, 3:] / totals[:, 2:3]
-        # At most 1 / q: with two values or more, 1 - chance is never 0.
-        chance = (shares * (1 - shares)).sum(axis=1) / (self.q - 1)
-        return np.asarray((agreement - chance) / (1 - chance))
-
-
 # ---- agreement on each item ----------------------------------------------------------------------------------------
 
 
@@ -288,13 +271,7 @@ def item_agreement(labels: Labels) -> Floats:
 
     Source: Fleiss, 1971, equation 2.
     """
-    return _agreement_of_counts(labels.counts())
-
-
-def _agreement_of_counts(counts: Codes) -> Floats:
-    size = counts.sum(axis=1)
-    total = np.where(size >= 2, size * (size - 1), 1)
-    return np.where(size >= 2, (counts * (counts - 1)).sum(axis=1) / total, np.nan)
+    return agreement_of_counts(labels.counts())
 
 
 def item_entropy(labels: Labels, *, normalised: bool = False) -> Floats:
@@ -386,6 +363,26 @@ METRICS: dict[str, Metric] = {
         "no common item; only one value",
         "Cohen, A coefficient of agreement for nominal scales, 1960",
     ),
+    "cohen_kappa_linear": Metric(
+        "Cohen's kappa, linear weights",
+        partial(cohen_kappa, weights="linear"),
+        "two annotators",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no common item; only one value",
+        "Cohen, Weighted kappa, 1968",
+    ),
+    "cohen_kappa_quadratic": Metric(
+        "Cohen's kappa, quadratic weights",
+        partial(cohen_kappa, weights="quadratic"),
+        "two annotators",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "numbers",
+        "no common item; only one value",
+        "Cohen, Weighted kappa, 1968",
+    ),
     "fleiss_kappa": Metric(
         "Fleiss' kappa",
         fleiss_kappa,
@@ -405,6 +402,26 @@ METRICS: dict[str, Metric] = {
         "names",
         "no item with two labels; only one value",
         "Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, 2008",
+    ),
+    "brennan_prediger": Metric(
+        "Brennan and Prediger's kappa",
+        brennan_prediger,
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "no item with two labels; only one value",
+        "Brennan and Prediger, Coefficient kappa: some uses, misuses, and alternatives, 1981",
+    ),
+    "conger_kappa": Metric(
+        "Conger's kappa",
+        conger_kappa,
+        "project",
+        MORE_AGREEMENT,
+        "none; at most 1, chance is 0",
+        "names",
+        "no item with two labels; one annotator; only one value",
+        "Conger, Integration and generalization of kappas for multiple raters, 1980",
     ),
     "item_agreement": Metric(
         "Item agreement",

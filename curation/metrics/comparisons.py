@@ -1,4 +1,4 @@
-"""Which of two: scores from comparisons. Pure numbers; `aggregation` names the two functions as its own."""
+"""Which of two: scores from comparisons. Pure numbers; `aggregation` names the functions as its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curation.metrics.labels import Floats
+from curation.metrics.estimates import column_intervals
+from curation.metrics.labels import Codes, Floats
 
 # What a probability never falls below: its logarithm stays a number.
 LEAST = 1e-10
@@ -87,6 +88,88 @@ def _newton(table: Floats, games: Floats, *, ridge: float, max_iterations: int) 
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Scores with their 95 % intervals; all arrays have the shape (n_items,).
+
+    Attributes:
+        scores: as `bradley_terry` gives them.
+        low, high: nan where there is no interval.
+        games: how much the comparisons of each weigh together; n: how many there are.
+    """
+
+    scores: Floats
+    low: Floats
+    high: Floats
+    games: Floats
+    n: Codes
+
+
+def standing(
+    first: ArrayLike,
+    second: ArrayLike,
+    won: ArrayLike,
+    *,
+    n_items: int,
+    weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    ridge: float = 0.01,
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
+) -> Standing:
+    """`bradley_terry` of comparisons, with percentile bootstrap intervals.
+
+    Args:
+        first, second: the codes of what was compared, shape (n_comparisons,); something with itself is no comparison.
+        won: 1 the first won, 0 the second, .5 a tie: half a win to each; shape (n_comparisons,).
+        n_items: how many there are.
+        weight: how much each comparison counts, shape (n_comparisons,); by default 1.
+        groups: codes, shape (n_comparisons,): comparisons of one group, for example of one prompt, are drawn together;
+            by default each is its own.
+        ridge: as in `bradley_terry`.
+        rng: where given, intervals are computed.
+        resamples: how many.
+
+    Raises:
+        ValueError: columns differ in length, a weight is below 0, or `won` lies outside 0 and 1.
+
+    Source: Bradley and Terry, 1952; Efron and Tibshirani, 1993, section 13.3, by groups.
+    """
+    i, j = np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64)
+    share = np.asarray(won, dtype=np.float64)
+    counts = np.ones(len(i)) if weight is None else np.asarray(weight, dtype=np.float64)
+    group = np.arange(len(i)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if not len(i) == len(j) == len(share) == len(counts) == len(group):
+        raise ValueError("Every comparison has a first, a second, who won, a weight and a group.")
+    if len(share) and not (share.min() >= 0 and share.max() <= 1 and counts.min() >= 0):
+        raise ValueError("A comparison is won by 0 to 1, and counts 0 or more.")
+    apart = i != j
+    i, j, share, counts, group = i[apart], j[apart], share[apart], counts[apart], group[apart]
+    # Each comparison is part of a win of the first over the second, and the rest of one of the second over the first.
+    cell = np.concatenate([i * n_items + j, j * n_items + i])
+    part = np.concatenate([counts * share, counts * (1 - share)])
+    whose = np.concatenate([group, group])
+
+    def wins(times: Codes | None) -> Floats:
+        weights = part if times is None else part * times[whose]
+        flat = np.bincount(cell, weights=weights, minlength=n_items * n_items).astype(np.float64)
+        return flat.reshape(n_items, n_items)
+
+    table = wins(None)
+    nothing = np.full(n_items, np.nan)
+    low, high = nothing, nothing.copy()
+    if rng is not None and len(i) and resamples:
+        size = int(group.max()) + 1
+        drawn = [
+            bradley_terry(wins(np.bincount(rng.integers(0, size, size=size), minlength=size)), ridge=ridge)
+            for _ in range(resamples)
+        ]
+        low, high = column_intervals(np.array(drawn))
+    each = np.bincount(np.concatenate([i, j]), minlength=n_items)
+    games = table.sum(axis=0) + table.sum(axis=1)
+    return Standing(bradley_terry(table, ridge=ridge), low, high, games, each)
+
+
+@dataclass(frozen=True)
 class CrowdScores:
     """Scores of what was compared, and how reliable each annotator is.
 
@@ -105,6 +188,7 @@ def crowd_bradley_terry(
     *,
     n_items: int | None = None,
     n_annotators: int | None = None,
+    weight: ArrayLike | None = None,
     ridge: float = 0.5,
     prior: tuple[float, float] = (10, 1),
 ) -> CrowdScores:
@@ -117,6 +201,7 @@ def crowd_bradley_terry(
     Args:
         games: (annotator, winner, loser) as codes, shape (n_games, 3).
         n_items, n_annotators: how many there are; by default the largest code and one.
+        weight: how much each game counts, shape (n_games,); by default 1. A tie is a game each way, of half its weight.
         ridge: the weight of the virtual opponent.
         prior: the Beta prior of the reliability; its second number above 1 keeps it from 1 when there are few games.
 
@@ -130,6 +215,9 @@ def crowd_bradley_terry(
     n = int(max(i.max(initial=-1), j.max(initial=-1))) + 1 if n_items is None else n_items
     m = int(k.max(initial=-1)) + 1 if n_annotators is None else n_annotators
     a, b = prior
+    counts = np.ones(len(table)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if counts.shape != (len(table),):
+        raise ValueError(f"There is one weight for each of {len(table)} games, not {counts.shape}.")
     if not len(table):
         return CrowdScores(np.full(n, np.nan), np.full(m, np.nan))
 
@@ -138,11 +226,13 @@ def crowd_bradley_terry(
         r = expit(t)
         p = expit(s[i] - s[j])
         said = np.maximum(r[k] * p + (1 - r[k]) * (1 - p), LEAST)
-        value = np.log(said).sum() + ridge * (log_expit(s) + log_expit(-s)).sum()
+        value = (counts * np.log(said)).sum() + ridge * (log_expit(s) + log_expit(-s)).sum()
         value += ((a - 1) * log_expit(t) + (b - 1) * log_expit(-t)).sum()
-        by_score = (2 * r[k] - 1) * p * (1 - p) / said
+        by_score = counts * (2 * r[k] - 1) * p * (1 - p) / said
         of_scores = np.bincount(i, by_score, n) - np.bincount(j, by_score, n) + ridge * (1 - 2 * expit(s))
-        of_reliability = np.bincount(k, (2 * p - 1) * r[k] * (1 - r[k]) / said, m) + (a - 1) * (1 - r) - (b - 1) * r
+        of_reliability = (
+            np.bincount(k, counts * (2 * p - 1) * r[k] * (1 - r[k]) / said, m) + (a - 1) * (1 - r) - (b - 1) * r
+        )
         return -float(value), -np.concatenate([of_scores, of_reliability])
 
     start = np.concatenate([np.zeros(n), np.full(m, math.log(a / b))])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from curation.metrics.comparisons import bradley_terry
-from curation.metrics.estimates import Estimate, not_enough, wilson_interval
+from curation.metrics.estimates import Estimate, column_intervals, not_enough, wilson_interval
 from curation.metrics.labels import Codes, Floats
 from curation.metrics.votes import chosen_sides, vote_table
 
@@ -159,18 +159,8 @@ def profile(
     for place in range(resamples):
         times = np.bincount(rng.integers(0, size, size=size), minlength=size)[group[matters]]
         drawn[place] = bradley_terry(_wins(conflicts, everyone, times), ridge=ridge)
-    low, high = _quantiles(drawn)
+    low, high = column_intervals(drawn)
     return Profile(weights, low, high, n, drawn)
-
-
-def _quantiles(drawn: Floats) -> tuple[Floats, Floats]:
-    """2.5 and 97.5 % of each column; nan where fewer than 90 % of the resamples are defined."""
-    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
-    for place, column in enumerate(drawn.T):
-        defined = column[~np.isnan(column)]
-        if len(defined) and len(defined) >= 0.9 * len(drawn):
-            low[place], high[place] = np.quantile(defined, [0.025, 0.975])
-    return low, high
 
 
 def discrepancy(weights_a: ArrayLike, weights_b: ArrayLike) -> Estimate:
@@ -224,7 +214,7 @@ def discrepancy_of_profiles(a: Profile, b: Profile) -> Estimate:
     if not found.is_defined:
         return found
     drawn = [discrepancy(one, other).value for one, other in zip(a.drawn, b.drawn, strict=True)]
-    low, high = _quantiles(np.array(drawn)[:, None])
+    low, high = column_intervals(np.array(drawn)[:, None])
     if math.isnan(low[0]):
         return found
     return Estimate(found.value, low=float(low[0]), high=float(high[0]), n=found.n)

@@ -57,6 +57,16 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
+def agreement_of_counts(counts: Codes) -> Floats:
+    """The share of pairs of labels of an item that agree, from how often it got each value, shape (n_items, n_values).
+
+    nan: fewer than two labels. Shape (n_items,).
+    """
+    size = counts.sum(axis=1)
+    total = np.where(size >= 2, size * (size - 1), 1)
+    return np.where(size >= 2, (counts * (counts - 1)).sum(axis=1) / total, np.nan)
+
+
 def patterns(counts: Codes) -> tuple[Codes, Codes]:
     """The different rows of `counts` in a fixed order, and how many items have each.
 
@@ -118,6 +128,19 @@ def bootstrap_interval(
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def column_intervals(drawn: Floats) -> tuple[Floats, Floats]:
+    """The 2.5 and 97.5 % quantiles of each column of resampled values, shape (n_resamples, n_columns).
+
+    nan where fewer than 90 % of the resamples are defined, as in `bootstrap_interval`.
+    """
+    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
+    for place, column in enumerate(drawn.T):
+        defined = column[~np.isnan(column)]
+        if len(defined) and len(defined) >= DEFINED_SHARE * len(drawn):
+            low[place], high[place] = np.quantile(defined, [0.025, 0.975])
+    return low, high
 
 
 # The 97.5 % quantile of the normal distribution.

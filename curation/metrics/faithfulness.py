@@ -14,30 +14,37 @@ from curation.metrics.labels import Floats
 NO_PROBABILITIES = "No instance has both probabilities."
 
 
-def comprehensiveness(full: ArrayLike, without: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:
+def comprehensiveness(
+    full: ArrayLike, without: ArrayLike, *, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
     """How much surer the model is with the rationale than without: the mean of p(y | all) - p(y | all but rationale).
 
     Args:
         full, without: the probability of the model's own prediction y, shape (n,).
         rng: where given, a bootstrap interval over instances.
+        resamples: how many.
 
     Returns:
         -1 to 1; higher: the rationale holds what the model needs. `n` counts the instances. Undefined: none has both.
 
     Source: DeYoung et al., 2020, equation 1.
     """
-    return _mean_change(full, without, rng)
+    return _mean_change(full, without, rng, resamples)
 
 
-def sufficiency(full: ArrayLike, only: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:
+def sufficiency(
+    full: ArrayLike, only: ArrayLike, *, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
     """How much surer the model is with all than with the rationale alone: the mean of p(y | all) - p(y | rationale).
 
     As `comprehensiveness`, except that lower is better: the rationale is enough. Source: DeYoung et al., 2020, eq. 2.
     """
-    return _mean_change(full, only, rng)
+    return _mean_change(full, only, rng, resamples)
 
 
-def aopc(full: ArrayLike, at_thresholds: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:
+def aopc(
+    full: ArrayLike, at_thresholds: ArrayLike, *, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
     """Comprehensiveness or sufficiency averaged over growing shares of the best-scored tokens as the rationale.
 
     Args:
@@ -45,6 +52,7 @@ def aopc(full: ArrayLike, at_thresholds: ArrayLike, *, rng: np.random.Generator 
         at_thresholds: (n, n_thresholds), the probability without (comprehensiveness) or with only (sufficiency) the
             best 1, 5, 10, 20, 50 % of the tokens.
         rng: where given, a bootstrap interval over instances.
+        resamples: how many.
 
     Returns:
         The mean over instances and thresholds; the direction is that of what is averaged.
@@ -57,12 +65,12 @@ def aopc(full: ArrayLike, at_thresholds: ArrayLike, *, rng: np.random.Generator 
         raise ValueError(f"There is one row of thresholds for each of {len(whole)} instances, not {table.shape}.")
     if not table.shape[1]:
         return Estimate.undefined(NO_PROBABILITIES)
-    return mean_of((whole[:, None] - table).mean(axis=1), none=NO_PROBABILITIES, rng=rng)
+    return mean_of((whole[:, None] - table).mean(axis=1), none=NO_PROBABILITIES, rng=rng, resamples=resamples)
 
 
-def _mean_change(one: ArrayLike, other: ArrayLike, rng: np.random.Generator | None) -> Estimate:
+def _mean_change(one: ArrayLike, other: ArrayLike, rng: np.random.Generator | None, resamples: int) -> Estimate:
     change = np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)
-    return mean_of(change, none=NO_PROBABILITIES, rng=rng)
+    return mean_of(change, none=NO_PROBABILITIES, rng=rng, resamples=resamples)
 
 
 def entropy_change(full: ArrayLike, reduced: ArrayLike) -> Estimate:
@@ -90,12 +98,15 @@ def _entropy(p: ArrayLike) -> Floats:
         return np.asarray(-np.where(shares == 0, 0.0, shares * np.log(shares)).sum(axis=-1))
 
 
-def rationale_gain(with_it: ArrayLike, without: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:
+def rationale_gain(
+    with_it: ArrayLike, without: ArrayLike, *, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
     """How much likelier a rationale makes what follows: the mean of log p(. | x, rationale) - log p(. | x), in nats.
 
     Args:
         with_it, without: log-probabilities of the label or of the candidate, shape (n,).
-        rng: where given, a bootstrap interval.
+        rng: where given, a bootstrap interval over rationales.
+        resamples: how many.
 
     Returns:
         Higher is better; 0: the rationale says nothing of use. Undefined: none has both.
@@ -106,11 +117,12 @@ def rationale_gain(with_it: ArrayLike, without: ArrayLike, *, rng: np.random.Gen
         np.asarray(with_it, dtype=np.float64) - np.asarray(without, dtype=np.float64),
         none="No rationale has both log-probabilities.",
         rng=rng,
+        resamples=resamples,
     )
 
 
 def perturbation_effect(
-    with_it: ArrayLike, perturbed: ArrayLike, *, rng: np.random.Generator | None = None
+    with_it: ArrayLike, perturbed: ArrayLike, *, rng: np.random.Generator | None = None, resamples: int = 1000
 ) -> Estimate:
     """How much a judgement rests on its rationale: the mean of p(label | x, r) - mean p(label | x, perturbed r).
 
@@ -118,6 +130,7 @@ def perturbation_effect(
         with_it: (n,), the probability of the label.
         perturbed: (n, n_perturbations), the same with tokens of the rationale masked or replaced; nan is left out.
         rng: where given, a bootstrap interval over rationales.
+        resamples: how many.
 
     Returns:
         -1 to 1; higher: the judgement rests on it; 0: it ignores the rationale. Undefined: none has both.
@@ -128,4 +141,4 @@ def perturbation_effect(
     there = ~np.isnan(table)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(there, table, 0).sum(axis=1) / there.sum(axis=1)
-    return _mean_change(with_it, mean, rng)
+    return _mean_change(with_it, mean, rng, resamples)

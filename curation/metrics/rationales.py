@@ -1,18 +1,11 @@
-"""How far rationales agree, and how far a judgement rests on them. Pure numbers: spans, scores and probabilities in.
+"""How far rationales agree, and how far a judgement rests on them: the table, and the names of its functions.
 
-What two sides marked is in curation/metrics/spans.py, what a model makes of it in curation/metrics/faithfulness.py;
-here are soft scores of tokens, and the table.
+What two sides marked is in curation/metrics/spans.py, scores of tokens in curation/metrics/soft_scores.py, and what a
+model makes of a rationale in curation/metrics/faithfulness.py.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import ArrayLike
-
-from curation.metrics.estimates import Estimate, mean_of
 from curation.metrics.faithfulness import (
     aopc,
     comprehensiveness,
@@ -22,8 +15,8 @@ from curation.metrics.faithfulness import (
     rationale_gain,
     sufficiency,
 )
-from curation.metrics.labels import Floats
 from curation.metrics.metric import SHARE, Metric
+from curation.metrics.soft_scores import auprc, average_precision, eraser_auprc, roc_auc
 from curation.metrics.spans import Scores, Spans, eraser_iou_f1, iou_f1, span_f1, token_f1
 
 __all__ = [
@@ -32,6 +25,7 @@ __all__ = [
     "Spans",
     "aopc",
     "auprc",
+    "average_precision",
     "comprehensiveness",
     "divergence",
     "entropy_change",
@@ -40,66 +34,11 @@ __all__ = [
     "iou_f1",
     "perturbation_effect",
     "rationale_gain",
+    "roc_auc",
     "span_f1",
     "sufficiency",
     "token_f1",
 ]
-
-# ---- scores of tokens -----------------------------------------------------------------------------------------------
-
-
-def auprc(
-    truth: Sequence[ArrayLike],
-    scores: Sequence[ArrayLike],
-    *,
-    rng: np.random.Generator | None = None,
-    resamples: int = 1000,
-) -> Estimate:
-    """The area under the precision-recall curve of soft scores, the mean over texts.
-
-    Args:
-        truth: for each text whether each token is marked, (n_tokens,) of 0 and 1.
-        scores: for each text a score of each token, (n_tokens,); higher is more likely marked.
-        rng: where given, a bootstrap interval over texts.
-        resamples: how many.
-
-    Returns:
-        0 to 1; higher is better. `n` counts the texts with marked and unmarked tokens: one with only one kind says
-        nothing, and is left out. Undefined: there is none.
-
-    Source: DeYoung et al., 2020, section 4.1.
-    """
-    areas = [_area(t, s) if 0 < np.asarray(t).sum() < np.size(t) else math.nan for t, s in _texts(truth, scores)]
-    return mean_of(np.array(areas), none="No text has marked and unmarked tokens.", rng=rng, resamples=resamples)
-
-
-def eraser_auprc(truth: Sequence[ArrayLike], scores: Sequence[ArrayLike]) -> Estimate:
-    """AUPRC exactly as the ERASER benchmark computes it: texts with one kind of token count, .5 where none is marked.
-
-    Source: DeYoung et al., 2020, and the benchmark's code.
-    """
-    return mean_of(np.array([_area(t, s) for t, s in _texts(truth, scores)]), none="There is no text.")
-
-
-def _texts(truth: Sequence[ArrayLike], scores: Sequence[ArrayLike]) -> list[tuple[Floats, Floats]]:
-    pairs = [
-        (np.asarray(t, dtype=np.float64), np.asarray(s, dtype=np.float64)) for t, s in zip(truth, scores, strict=True)
-    ]
-    for t, s in pairs:
-        if t.shape != s.shape:
-            raise ValueError(f"There is one score for each token: {len(t)} tokens, {len(s)} scores.")
-    return [pair for pair in pairs if len(pair[0])]
-
-
-def _area(truth: Floats, scores: Floats) -> float:
-    """Trapezoids under the curve through every threshold, from recall 1 down to (recall 0, precision 1)."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.nonzero(np.append(np.diff(scores[order]) != 0, True))[0]
-    hits = np.cumsum(truth[order])[ends]
-    precision = np.append(hits[::-1] / (ends[::-1] + 1), 1.0)
-    recall = np.append(hits[::-1] / truth.sum() if truth.sum() else np.ones(len(ends)), 0.0)
-    return float(-np.trapezoid(precision, recall))
-
 
 # ---- the table ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +104,26 @@ METRICS: dict[str, Metric] = {
         "token scores",
         "no text",
         f"{_ERASER}, the benchmark's code",
+    ),
+    "average_precision": Metric(
+        "Rationales: average precision",
+        average_precision,
+        "two annotators",
+        "higher is more agreement",
+        SHARE,
+        "token scores",
+        "no text with marked and unmarked tokens",
+        f"{_ERASER}, the benchmark's code",
+    ),
+    "roc_auc": Metric(
+        "Rationales: a marked token above an unmarked one",
+        roc_auc,
+        "two annotators",
+        "higher is more agreement",
+        "share, 0 to 1; chance is .5",
+        "token scores",
+        "no text with marked and unmarked tokens",
+        f"Hanley and McNeil, 1982; {_ERASER}, the benchmark's code",
     ),
     "comprehensiveness": Metric(
         "Comprehensiveness",

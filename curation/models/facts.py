@@ -37,6 +37,8 @@ class PairFact(models.Model):
     loss = models.FloatField(null=True)
     difficulty = models.FloatField(null=True)
     margin = models.FloatField(null=True)
+    # Of the reward model that measured last, in its own unit.
+    reward_margin = models.FloatField(null=True)
 
     # consensus, conflict, indifference; empty without votes. `direction`: 1 for first, -1 for second.
     discretion = models.CharField(max_length=12, blank=True, default="")
@@ -69,6 +71,8 @@ class PairFact(models.Model):
     b_strength = models.SmallIntegerField(default=0)
     b_length = models.SmallIntegerField(default=0)
     b_margin = models.SmallIntegerField(default=0)
+    # Means something only where the project's dimensions have it: `FactsState.values` names the reward model then.
+    b_reward = models.SmallIntegerField(default=0, db_default=0)
     b_judgements = models.SmallIntegerField(default=0)
     b_dissents = models.SmallIntegerField(default=0)
     b_relevant = models.SmallIntegerField(default=0)

@@ -182,7 +182,7 @@ def pinned(
         if share == 50
         else f"When {loser} and {winner} conflict, {who} {winner} in {share} % of {n:,} choices."
     )
-    ending = ", which includes no priority." if low <= 0.5 else "."
+    ending = ", which includes 50 %: no clear priority." if low <= 0.5 else "."
     facts = f"95 % interval {percent(low, 0)}–{percent(high, 0)} %{ending}"
     x, left, right = (f"{100 * end:.2f}" for end in (won / n, low, high))
     return Pinned(loser, winner, says, facts, x, left, right, is_few=False, filter=both)

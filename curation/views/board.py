@@ -23,6 +23,7 @@ from curation.dimensions import (
     BESIDES,
     ORDERS,
     READINGS,
+    REWARD,
     SCOPES,
     Filter,
     Order,
@@ -207,6 +208,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
         "filter": _bare(request.GET, without=("after", "pair", "v")),
         "model": state.model if state else "",
+        "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
         "more": range(1, 6),
     }
     is_fragment = request.headers.get("X-Fragment") or request.headers.get("HX-Request")

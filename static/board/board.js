@@ -7,7 +7,7 @@ import * as plane from './plane.js';
 
 const root = $('board'), url = root.dataset;
 const DEFAULT = 3;                                      // the cube that is built first: of the fourth dimension
-const HIDDEN_WHEN_ALIKE = new Set(['language', 'tag', 'source', 'split', 'marked', 'relevant', 'arbitrary', 'margin', 'difficulty', 'strength']);
+const HIDDEN_WHEN_ALIKE = new Set(['language', 'tag', 'source', 'split', 'marked', 'relevant', 'arbitrary', 'margin', 'reward', 'difficulty', 'strength']);
 const SHOWN = { language: 5, tag: 6, source: 5, split: 5 };
 const problem = text => { $('problem').hidden = false; $('problem').textContent = text; $('state').textContent = 'Not loaded'; };
 

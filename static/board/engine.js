@@ -1,12 +1,12 @@
 /* The board's engine. Lives in a Web Worker, owns the columns; the page only subtracts prefix sums.
  *
- * Every row carries a 16-bit mask: bit d is set when the row fails dimension d's filter. A histogram of dimension e
+ * Every row carries a mask: bit d is set when the row fails dimension d's filter. A histogram of dimension e
  * counts the rows whose mask is 0 or exactly bit e (crossfilter's rule: a chart does not filter itself).
  * Before a brush on dimension d moves, one pass over the rows builds a cube: for each slot of d, the histograms of all
  * other dimensions, then prefix sums along d. While the brush moves, every histogram is `cube[hi] - cube[lo]`: the cost
  * does not depend on the rows. The slot behind the last bin holds the rows about which nothing is known. */
 'use strict';
-let N = 0, D = 0, dims = [], cols = [], off = [], W = 0, mask = null, applied = [], zeros = null;
+let N = 0, D = 0, Mask = Uint16Array, dims = [], cols = [], off = [], W = 0, mask = null, applied = [], zeros = null;
 
 // Cubes are megabytes: used ones come back with the next request.
 const pool = new Map();
@@ -41,7 +41,8 @@ async function load(url) {
   W = 0;
   for (const d of dims) { off.push(W); W += d.slots; }
   W += 1;                                   // one spare place: padding columns count into it
-  mask = new Uint16Array(N);
+  Mask = D > 16 ? Uint32Array : Uint16Array; // half the memory to read, while a brush is made ready
+  mask = new Mask(N);
   applied = dims.map(() => null);
   zeros = new Uint8Array(N);
   return { fetch: fetched - began, parse: performance.now() - fetched, bytes: buffer.byteLength };
@@ -55,7 +56,7 @@ function sync(filters) {
     const bit = 1 << d, keep = ~bit, c = cols[d];
     if (!next) for (let r = 0; r < N; r++) mask[r] &= keep;
     else {
-      const fail = Uint16Array.from(next, v => (v ? 0 : bit));
+      const fail = Mask.from(next, v => (v ? 0 : bit));
       for (let r = 0; r < N; r++) mask[r] = (mask[r] & keep) | fail[c[r]];
     }
     applied[d] = next;

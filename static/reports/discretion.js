@@ -46,7 +46,7 @@ if (heat) {
     set($('#tug-dot'), { cx: x(won) });
     toBoard.search = `?conflict=${[numbers[i], numbers[j]].sort((a, b) => a - b).join('-')}`;
     $('#cell-facts').textContent = few ? `Shown from ${LEAST} conflicts on.`
-      : `95 % interval ${percent(left)}–${percent(right)} %${left <= .5 ? ', which includes no priority.' : '.'}`;
+      : `95 % interval ${percent(left)}–${percent(right)} %${left <= .5 ? ', which includes 50 %: no clear priority.' : '.'}`;
   };
   grid(heat, { show, said: $('#cell-say'), live: $('#cell-live'), onPin: (i, j) => keep({ pin: `${i},${j}` }) });
 

@@ -121,13 +121,31 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     assert Adjudication.objects.count() == found
 
 
-def test_counts_of_the_page_are_those_of_the_database(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
-    """In random states, reached by the address and by the engine."""
+def reward(project: Any, pairs: list[Any]) -> None:
+    """A reward model measures most of the pairs, and the facts are gathered again."""
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "rewards", "model": "a reward model"},
+    )  # fmt: skip
+    for n, pair in enumerate(pairs):
+        if n % 7:
+            Measurement.objects.create(run=run, metric="reward_margin", pair=pair, value=n - 15)
+    gathering.gather_facts(project=project)
+
+
+@pytest.mark.parametrize("is_rewarded", [False, True], ids=["sixteen", "with-rewards"])
+def test_counts_of_the_page_are_those_of_the_database(
+    enter: Any, lead: Any, project: Any, judged: list[Any], is_rewarded: bool
+) -> None:
+    """In random states, reached by the address and by the engine; with rewards the mask needs more than 16 bits."""
+    if is_rewarded:
+        reward(project, judged)
     page = enter(lead, f"/p/{project.slug}/board")
     page.wait_for_selector(LIVE)
     page.evaluate("() => board.settled()")
     draw = random.Random(4)
     keys = page.evaluate("() => board.S.dims.map(d => [d.key, d.slots])")
+    assert ["reward" in dict(keys), len(keys)] == [is_rewarded, 17 if is_rewarded else 16]
     for _ in range(15):
         for place, (_, slots) in draw.sample(list(enumerate(keys)), 3):
             low = draw.randrange(slots)
@@ -146,6 +164,20 @@ def test_counts_of_the_page_are_those_of_the_database(enter: Any, lead: Any, pro
         page.evaluate(
             "async () => { board.setFilters(board.S.dims.map((_, i) => [i, null]), 3); await board.settled(); }"
         )
+
+
+def test_the_chart_of_rewards_is_brushed_by_keyboard_and_goes_into_the_address(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    reward(project, judged)
+    page = enter(lead, f"/p/{project.slug}/board?reading=none&reward=-4..4")
+    page.wait_for_selector(LIVE)
+    assert shown(page) == counted(project, "reading=none&reward=-4..4") > 0
+    page.locator("#d-reward-from").fill("0")
+    page.locator("#d-reward-from").press("Enter")
+    comes_true(page, "() => location.search.includes('reward=0..4')")
+    assert shown(page) == counted(project, "reading=none&reward=0..4") > 0
+    assert faults(page) == []
 
 
 def test_a_board_of_one_annotator_keeps_to_them_whatever_is_brushed(

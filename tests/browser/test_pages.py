@@ -113,6 +113,7 @@ CASES += [
     for state in ("empty", "measured")
 ]
 CASES += [
+    Case("discretion", state="measured", arguments=IN_A_PROJECT, query="?pin=0,1"),
     Case("people_report", state="measured", arguments=IN_A_PROJECT, query="?names=hidden&sort=left&dir=asc&round=2"),
     Case("people_report", state="measured", arguments=IN_A_PROJECT, query="?enough=1"),
     Case("people_report", state="measured", arguments=IN_A_PROJECT, query="COMPARE"),
@@ -291,6 +292,8 @@ def test_a_page_is_sound(case: Case, project: Any, cast: dict[str, Any], make_pa
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert unsound(page) == [], f"{path}, {scheme}"
+    if case.state == "measured":
+        assert cut_off(page) == [], path
 
 
 def faults(page: Any, within: str = "html") -> list[str]:
@@ -315,6 +318,41 @@ def unsound(page: Any) -> list[str]:
         found += [f"{width}: {fault}" for fault in faults(page)]
     page.set_viewport_size(was)
     return found
+
+
+def cut_off(page: Any) -> list[str]:
+    """Text that runs out of the window at any of three widths, where nothing scrolls or says so by an ellipsis.
+
+    Where overflow is clipped the page is no wider for it, and `unsound` sees nothing.
+    """
+    was, found = page.viewport_size, []
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        found += [f"{width}: {text}" for text in page.evaluate(BEYOND)]
+    page.set_viewport_size(was)
+    return found
+
+
+BEYOND = """() => {
+  const found = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const isHeld = home => {
+    for (let one = home; one; one = one.parentElement) {
+      const { overflowX: over, textOverflow } = getComputedStyle(one);
+      if (['auto', 'scroll'].includes(over) || (over === 'hidden' && textOverflow === 'ellipsis')) return true;
+    }
+    return false;
+  };
+  for (let node; (node = walk.nextNode());) {
+    const home = node.parentElement;
+    if (!node.textContent.trim() || !home.checkVisibility() || home.closest('.vh, svg, script')) continue;
+    if (isHeld(home)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const right = Math.max(0, ...[...range.getClientRects()].map(box => box.right));
+    if (right > innerWidth + 1) found.push(`${Math.round(right - innerWidth)} px of ${node.textContent.trim()}`);
+  }
+  return found;
+}"""
 
 
 def test_the_second_factor_is_set_up_with_the_keyboard(enter: Any, lead: Any, settings: Any) -> None:

@@ -99,10 +99,20 @@ def test_filters_in_words() -> None:
     assert words(d.MARGIN, range(32)) == "−8.00 to 0.00"
 
 
-def test_sixteen_dimensions_fit_the_mask() -> None:
-    assert len(DIMS) == 16
-    assert DIMS[-1].key == "reading"
-    assert max(one.slots for one in DIMS) <= 255
+def test_all_dimensions_fit_the_mask_and_a_byte() -> None:
+    with_rewards = d.dimensions({"reward": ["a reward model"]})
+    assert (len(DIMS), len(with_rewards)) == (16, 17)
+    assert len(with_rewards) <= 31
+    assert DIMS[-1].key == with_rewards[-1].key == "reading"
+    assert max(one.slots for one in with_rewards) <= 255
+
+
+def test_rewards_are_a_dimension_only_where_a_reward_model_measured() -> None:
+    keys = [one.key for one in d.dimensions({"reward": ["a reward model"]})]
+    assert keys[keys.index("margin") + 1] == "reward"
+    assert [key for key in keys if key != "reward"] == [one.key for one in d.dimensions({})]
+    with pytest.raises(Refused, match="Unknown filter 'reward'"):
+        parse({"reward": "0..1"}, DIMS)
 
 
 def test_a_filter_is_bins_with_parameters() -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Judgement, Pair, Principle, PrincipleVote, Run
 from curation import gathering
-from curation.dimensions import AGREEMENT, DIFFICULTY, DISCRETION, HARD, HIGH, LOW
+from curation.dimensions import AGREEMENT, DIFFICULTY, DISCRETION, HARD, HIGH, LOW, REWARD
 from curation.models import FactsState, Measurement, PairFact
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +61,7 @@ def furnish(project: Any, make_pair: Any, say: Any, crowd: Any, robot: Any, draw
             project, "held_out_loss", {p: draw.choice([*values, None]) for p in pairs if draw.random() < 0.8}, model
         )
     measured(project, "log_likelihood_margin", {p: draw.uniform(-9, 9) for p in pairs if draw.random() < 0.7}, "tiny")
+    measured(project, "reward_margin", {p: draw.uniform(-9, 9) for p in pairs if draw.random() < 0.7}, "rewarder")
     return pairs
 
 
@@ -198,10 +199,13 @@ def test_facts_are_what_is_counted_by_hand(
     found = Measurement.objects.filter(run=run, pair__in=in_play, value__isnull=False)
     losses = {pair: value for pair, value in found.values_list("pair", "value") if value is not None}
     margins = dict(Measurement.objects.filter(metric="log_likelihood_margin").values_list("pair", "value"))
+    rewards = dict(Measurement.objects.filter(metric="reward_margin").values_list("pair", "value"))
+    assert state.values["reward"] == ["rewarder"]
     everybody = list(Pair.objects.filter(project=project).select_related("prompt", "first", "second"))
     for pair in everybody:
         fact = PairFact.objects.get(pair=pair)
         expected = counted(pair, current, weights, losses, everybody) | {"margin": margins.get(pair.pk)}
+        expected |= {"reward_margin": rewards.get(pair.pk), "b_reward": REWARD.bin_of(rewards.get(pair.pk))}
         for name, value in expected.items():
             there = getattr(fact, name)
             assert there == (pytest.approx(value) if isinstance(value, float) else value), (pair, name)

@@ -74,7 +74,9 @@ def test_votes_become_counts_shares_and_entropy(project: Any, make_pair: Any, sa
     assert found.length_difference == 20
     nothing = fact(empty)
     unknown = ("share", "item_agreement", "entropy", "agreement", "dissents", "strength", "loss", "difficulty")
-    assert all(getattr(nothing, name) is None for name in (*unknown, "margin", "n_relevant", "arbitrary"))
+    assert all(
+        getattr(nothing, name) is None for name in (*unknown, "margin", "reward_margin", "n_relevant", "arbitrary")
+    )
     assert nothing.b_agreement == 75
     assert nothing.b_dissents == 4
 

@@ -60,6 +60,11 @@ def test_a_model_is_set_beside_people_and_never_beside_itself(project, marked, a
     # For the robot the people are Alice, who marks the same, and Bob; for Alice it is Bob alone.
     assert of(run, "auprc", robot).value > of(run, "auprc", alice).value
     assert of(run, "auprc", robot).n == 10
+    # Of the 20 code points that Alice marked Bob marked 10, and of the other 20 as many: he tells nothing of hers.
+    assert of(run, "average_precision", alice).value == pytest.approx(0.5)
+    assert of(run, "roc_auc", alice).value == pytest.approx(0.5)
+    # All that the robot marked some person marked too, half of it both.
+    assert of(run, "roc_auc", robot).value > 0.8
     assert run.result == {"spans": 30, "texts": 10, "people": 2, "counted": 3}
 
 
@@ -71,7 +76,8 @@ def test_few_common_pairs_are_not_enough_and_none_are_no_row(project, make_pair,
     mark(lead, make_pair(slots=0, first=TEXT), (0, 5))
     run = measured(project)
     assert of(run, "token_f1", alice, bob).reason == "Not enough data: 9 of at least 10 pairs that both marked."
-    assert of(run, "auprc", alice).reason == "Not enough data: 9 of at least 10 pairs that others marked."
+    for metric in ("auprc", "average_precision", "roc_auc"):
+        assert of(run, metric, alice).reason == "Not enough data: 9 of at least 10 pairs that others marked."
     assert not run.measurements.filter(metric="token_f1", other=lead).exists()
     assert of(measured(project, least_pairs=9), "token_f1", alice, bob).value == 1
 
@@ -93,6 +99,8 @@ def test_it_is_said_in_lines_and_as_json(project, marked, capsys):
         ("Alice", "robot-1", "person and judge"),
         ("Bob", "robot-1", "person and judge"),
     }
+    assert [one["annotator"] for one in found["annotators"]] == ["Alice", "Bob", "robot-1"]
+    assert all({"auprc", "average_precision", "roc_auc"} <= one.keys() for one in found["annotators"])
     call_command("measure", "rationales", "--project", "everyday")
     said = capsys.readouterr().out
     assert "30 spans in 10 texts by 3 annotators" in said

@@ -125,26 +125,41 @@ def test_cohen_and_fleiss_have_their_golden_values():
     assert cohen_kappa(Labels.from_matrix(O), annotators=(0, 1)).value == pytest.approx(0.282051, abs=1e-6)
 
 
-def test_ac1_has_its_golden_value():
-    found = gwet_ac1(Labels.from_matrix(M), rng=np.random.default_rng(0))
-    assert found.value == pytest.approx(0.61722, abs=5e-6)
-    assert found.n == 10
-    # irrCAC's interval by a formula, on ten items: .267 to .968.
-    assert ends(found) == pytest.approx((0.267, 0.968), abs=0.12)
-    # irrCAC 0.4.4 takes a missing label for a fourth value, unless it is told the three.
-    assert gwet_ac1(Labels.from_matrix(M), n_values=4).value == pytest.approx(0.66574, abs=5e-6)
+@pytest.mark.parametrize(("weights", "value"), [("none", 0.282051), ("linear", 0.666667), ("quadratic", 0.875)])
+def test_weighted_kappa_has_its_golden_values(weights, value):
+    found = cohen_kappa(Labels.from_matrix(O), annotators=(0, 1), weights=weights)
+    assert found.value == pytest.approx(value, abs=1e-6)
+    assert found.n == 7
 
 
-def test_ac1_cannot_have_fewer_values_than_were_given():
-    with pytest.raises(ValueError, match="3 different values"):
-        gwet_ac1(Labels.from_matrix(M), n_values=2)
+@pytest.mark.parametrize("weights", ["linear", "quadratic"])
+def test_weighted_kappa_is_its_definition(weights):
+    """One pair of labels at a time: what was seen, against every label of the one beside every label of the other."""
+    rng = np.random.default_rng(4)
+    table = rng.integers(-3, 4, size=(50, 2)).astype(float)
+    power = 1 if weights == "linear" else 2
+    seen = np.mean([abs(a - b) ** power for a, b in table])
+    by_chance = np.mean([abs(a - b) ** power for a in table[:, 0] for b in table[:, 1]])
+    found = cohen_kappa(Labels.from_matrix(table), weights=weights, rng=np.random.default_rng(0))
+    assert found.value == pytest.approx(1 - seen / by_chance)
+    low, high = ends(found)
+    assert low < found.value < high
 
 
-def test_ac1_does_not_collapse_where_nearly_all_labels_are_the_same():
-    """The paradox that it was made for: 118 of 125 items agree, and kappa is below 0."""
-    labels = Labels.from_counts([[2, 0]] * 118 + [[1, 1]] * 7)
-    assert gwet_ac1(labels).value == pytest.approx(0.9408, abs=1e-4)
-    assert fleiss_kappa(labels).value < 0
+def test_two_values_have_one_kappa_whatever_the_weights():
+    labels = Labels.from_matrix(np.random.default_rng(1).integers(0, 2, size=(40, 2)).astype(float))
+    plain, linear, quadratic = (cohen_kappa(labels, weights=weights).value for weights in agreement.KAPPA_WEIGHTS)
+    assert linear == pytest.approx(plain)
+    assert quadratic == pytest.approx(plain)
+
+
+def test_weights_need_distances_and_a_known_name():
+    names = Labels.from_columns([1, 1], [1, 2], ["a", "b"])
+    with pytest.raises(ValueError, match="only a nominal measure"):
+        cohen_kappa(names, weights="linear")
+    with pytest.raises(ValueError, match="Known are none, linear, quadratic"):
+        cohen_kappa(names, weights="cubic")  # type: ignore[arg-type]
+    assert cohen_kappa(Labels.from_matrix([[1, 1], [1, 1]]), weights="linear").reason == ONE_VALUE
 
 
 def test_kappa_does_not_care_which_of_the_two_is_named_first():

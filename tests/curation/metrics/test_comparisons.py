@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.metrics.aggregation import bradley_terry, crowd_bradley_terry
+from curation.metrics.aggregation import bradley_terry, crowd_bradley_terry, standing
 
 # Games as (winner, loser).
 GAMES = [(0, 1), (1, 2), (0, 2), (0, 1), (2, 1), (0, 2), (1, 0), (2, 1), (2, 0), (0, 1), (1, 2)]
@@ -104,3 +104,108 @@ def test_the_unheard_and_the_uncompared_are_nan():
     nothing = crowd_bradley_terry(np.empty((0, 3)), n_items=2, n_annotators=1)
     assert np.isnan(nothing.scores).all()
     assert np.isnan(nothing.reliability).all()
+
+
+# ---- with weights, ties and intervals -------------------------------------------------------------------------------
+
+
+def columns(games):
+    """Games as (winner, loser): the first always won."""
+    first, second = np.array(games).T
+    return first, second, np.ones(len(games))
+
+
+def test_a_standing_has_the_scores_of_its_wins():
+    found = standing(*columns(GAMES), n_items=4, ridge=0)
+    np.testing.assert_allclose(found.scores[:3], [0.606212, -0.356019, -0.250193], atol=1e-6)
+    assert np.isnan(found.scores[3])
+    assert found.n.tolist() == found.games.tolist() == [7, 8, 7, 0]
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+
+
+def test_who_stands_first_does_not_matter_and_a_tie_is_half_a_win_to_each():
+    first, second, won = columns(GAMES)
+    turned = standing(second, first, 1 - won, n_items=3)
+    np.testing.assert_allclose(turned.scores, standing(first, second, won, n_items=3).scores)
+    wins = wins_of(GAMES, 3)
+    wins[0, 1] += 0.5
+    wins[1, 0] += 0.5
+    tied = standing([*first, 0], [*second, 1], [*won, 0.5], n_items=3)
+    np.testing.assert_allclose(tied.scores, bradley_terry(wins))
+
+
+def test_two_of_half_the_weight_are_one_and_a_game_against_oneself_is_none():
+    first, second, won = columns(GAMES)
+    once = standing(first, second, won, n_items=3)
+    twice = standing(np.tile(first, 2), np.tile(second, 2), np.tile(won, 2), n_items=3, weight=np.full(22, 0.5))
+    np.testing.assert_allclose(twice.scores, once.scores)
+    np.testing.assert_allclose(twice.games, once.games)
+    itself = standing([*first, 2], [*second, 2], [*won, 1], n_items=3)
+    np.testing.assert_array_equal(itself.scores, once.scores)
+
+
+def drawn(rng, *, n, scores):
+    first, second = np.array([rng.choice(len(scores), size=2, replace=False) for _ in range(n)]).T
+    won = rng.random(n) < 1 / (1 + np.exp(scores[second] - scores[first]))
+    return first, second, won.astype(float)
+
+
+def test_the_intervals_hold_the_planted_scores_and_narrow():
+    planted = np.array([1.0, 0.4, -0.3, -1.1])
+    few, many = (
+        standing(
+            *drawn(np.random.default_rng(3), n=n, scores=planted),
+            n_items=4,
+            rng=np.random.default_rng(0),
+            resamples=300,
+        )
+        for n in (200, 5000)
+    )
+    for found in (few, many):
+        assert ((found.low < found.scores) & (found.scores < found.high)).all()
+        assert ((found.low < planted) & (planted < found.high)).sum() >= 3
+    assert (many.high - many.low < (few.high - few.low) / 3).all()
+
+
+def test_games_of_one_group_are_drawn_together():
+    """Three people who say the same of each prompt know no more than one."""
+    planted = np.array([0.8, 0.0, -0.8])
+    first, second, won = drawn(np.random.default_rng(5), n=300, scores=planted)
+    size = {"n_items": 3, "resamples": 200}
+    alone = standing(first, second, won, rng=np.random.default_rng(0), **size)
+    three = (np.tile(one, 3) for one in (first, second, won))
+    group = np.tile(np.arange(300), 3)
+    grouped = standing(*three, groups=group, weight=np.full(900, 1 / 3), rng=np.random.default_rng(0), **size)
+    np.testing.assert_allclose(grouped.scores, alone.scores)
+    np.testing.assert_allclose(grouped.low, alone.low, atol=1e-9)
+    np.testing.assert_allclose(grouped.high, alone.high, atol=1e-9)
+
+
+def test_nothing_compared_has_no_standing():
+    found = standing([], [], [], n_items=3, rng=np.random.default_rng(0))
+    assert all(np.isnan(one).all() for one in (found.scores, found.low, found.high))
+    assert found.n.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("won", "weight", "words"),
+    [
+        ([1.0, 0.0], [1.0], "Every comparison"),
+        ([2.0], [1.0], "0 to 1"),
+        ([-1.0], [1.0], "0 to 1"),
+        ([1.0], [-1.0], "0 or"),
+    ],
+)
+def test_what_is_no_comparison_is_refused(won, weight, words):
+    with pytest.raises(ValueError, match=words):
+        standing([0], [1], won, n_items=2, weight=weight)
+
+
+def test_the_crowds_games_of_half_the_weight_are_half_a_game():
+    usual = crowd_bradley_terry(CROWD, prior=(2, 1))
+    halves = crowd_bradley_terry(np.repeat(CROWD, 2, axis=0), weight=np.full(22, 0.5), prior=(2, 1))
+    np.testing.assert_allclose(halves.scores, usual.scores, atol=1e-4)
+    np.testing.assert_allclose(halves.reliability, usual.reliability, atol=1e-4)
+    with pytest.raises(ValueError, match="one weight for each of 11 games"):
+        crowd_bradley_terry(CROWD, weight=[1.0])
