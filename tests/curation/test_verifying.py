@@ -106,12 +106,10 @@ def test_without_its_project_no_row_can_be_derived(released):
 
 
 @pytest.fixture
-def varied(project, make_pair, say, alice, bob, monkeypatch):
+def varied(project, make_pair, say, alice, bob):
     """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
-    from annotation.models import Rationale, Run, Span
-    from curation import edits, marks
+    from annotation.models import Edit, Rationale, Run, Span
     from curation.arrays import store_pair_values
-    from curation.export.records import Edit
 
     made = []
     for n in range(16):
@@ -125,10 +123,6 @@ def varied(project, make_pair, say, alice, bob, monkeypatch):
                 pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
             )
             Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
-    monkeypatch.setattr(
-        edits, "edits_of", lambda pairs, *, shown, **_: [[Edit(shown(alice.pk), "first", "It hangs.")] for _ in pairs]
-    )
-    monkeypatch.setattr(edits, "with_edits", lambda **_: marks.by_side([(pair.pk, True) for pair in made]))
     run = Run.objects.create(
         project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
     )
@@ -158,6 +152,8 @@ def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tm
     # What is drawn hangs on the numbers of prompts and pairs, which differ between runs of the tests. About every
     # second seed leaves pairs on both sides of every config; of so many, one does.
 
+            if who is alice:
+                Edit.objects.create(judgement=judgement, candidate=made[-1].first, text="It hangs.", edit_distance=9)
     def parts(seed: int) -> bool:
         asked = plan(project=project, version="v1", layout=layout, seed=seed, **options)
         return all(map(len, choose(asked, using=connections["default"]).splits.values()))
