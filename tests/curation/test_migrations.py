@@ -31,7 +31,7 @@ def empty_database(transactional_db: None) -> Iterator[None]:
 
     def ask(statement: str) -> None:
         with psycopg.connect(**reach, dbname="postgres", autocommit=True) as server:
-            server.execute(sql.SQL(statement).format(sql.Identifier(own)))  # type: ignore[arg-type]
+            server.execute(sql.SQL(statement).format(sql.Identifier(own)))
 
     ask("DROP DATABASE IF EXISTS {}")
     ask("CREATE DATABASE {} TEMPLATE template0")
