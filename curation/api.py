@@ -22,7 +22,7 @@ from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
-from curation.planning import DIFFICULTY
+from curation.planning import DIFFICULTY, HARDER
 from curation.releasing import ANNOTATORS, RULES, request_release
 from curation.selecting import parse_all
 from curation.subsetting import NGRAMS
@@ -106,7 +106,15 @@ class ReleaseInput(serializers.Serializer[Any]):
         max_length=20,
         help_text="Shares of the easiest pairs, each a config of its own.",
     )
-    difficulty = serializers.CharField(max_length=60, default=DIFFICULTY, help_text="The metric that says so.")
+    difficulty = serializers.ChoiceField(
+        choices=sorted(HARDER), default=DIFFICULTY, help_text="The metric that says so."
+    )
+    difficulty_model = serializers.CharField(
+        max_length=300,
+        required=False,
+        allow_blank=True,
+        help_text="For which model it was measured. By default the one that was measured last.",
+    )
     sign_off = serializers.CharField(
         max_length=500, required=False, allow_blank=True, help_text="Why many pairs may be flagged as harmful."
     )

@@ -375,6 +375,7 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
     asks = _adjudications(pair)
     timeline = [(pair.created_at, "Imported" if pair.imported_by_id else "Made")]
     timeline += [(one.created_at, f"{one.annotator.name}: {_said(one)}") for one in judgements]
+    timeline += _superseded(pair)
     timeline += [(one.asked_at, "Sent to adjudication") for one in asks]
     for ruling in (ruling for one in asks for ruling in one.rulings.all()):
         what = f"Settled: {ruling.get_outcome_display()}" if ruling.outcome else "The decision was taken back"
@@ -394,6 +395,16 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         timeline=sorted(timeline, key=lambda entry: entry[0]),
         adjudications=asks,
     )
+
+
+def _superseded(pair: Pair) -> list[tuple[Any, str]]:
+    """What was said once and does not count any more."""
+    later = Judgement.objects.filter(assignment=OuterRef("assignment"), revision__gt=OuterRef("revision"))
+    found = Judgement.objects.filter(assignment__pair=pair, is_current=False).select_related("annotator")
+    return [
+        (one.created_at, f"{one.annotator.name}: {_said(one)}; {'changed' if one.is_changed else 'taken back'} since")
+        for one in found.annotate(is_changed=Exists(later)).order_by("pk")
+    ]
 
 
 def _adjudications(pair: Pair) -> list[Adjudication]:

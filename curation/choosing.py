@@ -15,6 +15,7 @@ from curation.deciding import Decision, decide
 from curation.export import files
 from curation.needing import rows_made
 from curation.planning import Plan
+from curation.preserving import is_preserved, passing
 from curation.reading import Lines
 from curation.selecting import Sieve
 from curation.subsetting import NGRAMS, Subset, subset
@@ -66,6 +67,8 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using, said=said)
     sieve = Sieve(left=np.ones(len(facts), dtype=bool))
     for criterion, passes in zip(asked.criteria, facts.passes, strict=True):
+        if asked.preserved is not None and is_preserved(criterion):
+            passes = passing(asked.preserved, criterion, pairs=facts.pair, using=using)
         sieve.keep(passes, name=f"{criterion.text}")
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
@@ -93,7 +96,13 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
         sieve.keep(_within_quota(asked, facts, sieve.left, tag, most, using=using), name=f"over the quota of {tag}")
     said_most = _keep_what_says_most(asked, facts, sieve, using=using) if asked.subset else None
     rows = np.nonzero(sieve.left)[0]
-    harmful = flagged_harmful(project=asked.project, through=asked.flags_through, pairs=facts.pair[rows], using=using)
+    harmful = flagged_harmful(
+        project=asked.project,
+        through=asked.flags_through,
+        stood=asked.heard.stood,
+        pairs=facts.pair[rows],
+        using=using,
+    )
     splits, cuts = _configs(asked, facts, rows, using=using)
     chosen = Chosen(
         facts=facts,
@@ -212,7 +221,12 @@ def _configs(
     if not asked.cuts:
         return splits, {}
     found = measured(
-        project=asked.project, metric=asked.difficulty, pairs=facts.pair, run=asked.difficulty_run, using=using
+        project=asked.project,
+        metric=asked.difficulty,
+        model=asked.difficulty_model,
+        pairs=facts.pair,
+        run=asked.difficulty_run,
+        using=using,
     )
     values = found.values[rows]
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
@@ -230,6 +244,7 @@ def _configs(
             "share": cut,
             "metric": asked.difficulty,
             "run": found.run,
+            "model": found.model,
             "hardest": float(values[kept[-1]]) if len(kept) else None,
             "removed": [
                 {"name": f"no {asked.difficulty}", "removed": len(rows) - len(order), "left": len(order)},

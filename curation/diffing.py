@@ -16,13 +16,16 @@ from annotation.errors import Refused
 from annotation.models import Project
 from curation.choosing import choose
 from curation.export import files
+from curation.hearing import as_then
 from curation.lineage import tallies_digest
 from curation.reading import snapshot
+from curation.selecting import end
 from curation.subsetting import NoVectors
 from curation.verifying import Unknown, plan_of
 
 UNKNOWN = "why is not known: the judgements that decided are not there any more"
 ELSEWHERE = "not a pair of that project"
+LATER = "not in the project yet"
 # In this order the first that differs names the change.
 CHANGES = (
     ("split", "in the other split"),
@@ -69,7 +72,7 @@ def diff(old: Path, new: Path) -> Difference:
     before, after = (_pairs(folder, manifest) for folder, manifest in zip((old, new), manifests, strict=True))
     is_one_layout = manifests[0]["layout"] == manifests[1]["layout"]
     gone, fresh = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
-    found = Difference(went=_removed(manifests[1], gone), came=_removed(manifests[0], fresh))
+    found = Difference(went=_removed(new, manifests[1], gone), came=_removed(old, manifests[0], fresh))
     for pair in sorted(before.keys() & after.keys()):
         one, other = before[pair], after[pair]
         compared = CHANGES if is_one_layout else CHANGES[:3]
@@ -123,18 +126,19 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[tuple[str, dict[st
             raise Refused(f"{folder / one['path']} cannot be read. Run verify_release on its folder.") from error
 
 
-def _removed(manifest: dict[str, Any], pairs: list[int]) -> dict[int, str]:
-    """By which step of a release each of these pairs was left out of it."""
+def _removed(folder: Path, manifest: dict[str, Any], pairs: list[int]) -> dict[int, str]:
+    """By which step of the release in `folder` each of these pairs was left out of it."""
     if not pairs:
         return {}
     project = Project.objects.filter(slug=manifest["project"]).first()
     try:
-        asked = plan_of(manifest, project) if project else None
+        asked = plan_of(manifest, project, folder) if project else None
     except Unknown:
         asked = None
     if asked is None:
         return dict.fromkeys(pairs, UNKNOWN)
     with snapshot() as reader:
+        asked = as_then(asked, using=reader)
         try:
             chosen = choose(asked, using=reader)
         except NoVectors:
@@ -143,4 +147,7 @@ def _removed(manifest: dict[str, Any], pairs: list[int]) -> dict[int, str]:
         return dict.fromkeys(pairs, UNKNOWN)
     steps = [step.name for step in chosen.sieve.steps]
     place = dict(zip(chosen.facts.pair.tolist(), chosen.sieve.gone_at.tolist(), strict=True))
-    return {pair: steps[place[pair]] if place.get(pair, -1) >= 0 else ELSEWHERE for pair in pairs}
+    return {
+        pair: steps[place[pair]] if place.get(pair, -1) >= 0 else (LATER if pair > end(asked.heard.pair) else ELSEWHERE)
+        for pair in pairs
+    }

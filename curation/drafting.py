@@ -18,7 +18,7 @@ from annotation.models import Pair
 from curation import shelf
 from curation.advising import Advice, advised
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
-from curation.planning import Plan
+from curation.planning import HARDER, Plan
 from curation.reading import snapshot
 from curation.selecting import Criterion, in_play
 from curation.shelf import Step
@@ -114,6 +114,9 @@ class Counted:
     preview: list[Shown] = field(default_factory=list)
     line: Line | None = None
     histogram: Histogram | None = None
+    # What the cuts go by, in words, and for which model it was measured.
+    measured_by: str = ""
+    measured_for: str = ""
     advice: Advice | None = None
 
 
@@ -198,6 +201,8 @@ def count(
             preview=_shown(asked, chosen, _drawn(asked, chosen)),
             line=line,
             histogram=histogram,
+            measured_by=HARDER[asked.difficulty] if chosen.cuts else "",
+            measured_for=next((cut["model"] for cut in chosen.cuts.values()), ""),
             advice=advised(chosen.subset, budget=asked.subset, seed=asked.seed, measured=scores or {})
             if chosen.subset
             else None,
@@ -232,13 +237,17 @@ def _line(
     facts = chosen.facts
     if chosen.cuts:
         config, cut = max(chosen.cuts.items(), key=lambda one: one[1]["share"])
-        found = measured(project=asked.project, metric=cut["metric"], pairs=facts.pair, run=cut["run"], using=using)
+        found = measured(
+            project=asked.project, metric=cut["metric"], model="", pairs=facts.pair, run=cut["run"], using=using
+        )
         easy = [places for split, places in chosen.splits.items() if split.startswith(f"{config}/")]
         inside = _mask(len(facts), chosen.rows[np.concatenate(easy)])
         values = np.where(_mask(len(facts), chosen.pairs), found.values, np.nan)
         name = f"the cut at {cut['share'] * 100:g} %"
         hardest = cut["hardest"]
-        line = _nearest(asked, chosen, values, inside, name=name, measure=cut["metric"], at=hardest, keeps_low=True)
+        line = _nearest(
+            asked, chosen, values, inside, name=name, measure=HARDER[cut["metric"]], at=hardest, keeps_low=True
+        )
         return line, _histogram(values, chosen.cuts, inside)
     for place, criterion in reversed(list(enumerate(least))):
         values = _VALUES[criterion.field](chosen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
@@ -14,7 +13,7 @@ from curation.export.records import Edit
 from curation.marks import by_side
 from curation.selecting import Voices
 
-# An edit belongs to one revision of a judgement; that of the current one counts.
+# An edit belongs to one revision of a judgement and is stored with it; that of the current one counts.
 _EDITS = """
     FROM edit e JOIN judgement j ON j.id = e.judgement_id JOIN assignment a ON a.id = j.assignment_id
     JOIN pair p ON p.id = a.pair_id JOIN annotator n ON n.id = j.annotator_id
@@ -22,17 +21,10 @@ _EDITS = """
 """
 
 
-def are_stored() -> bool:
-    """Whether this version stores edits of answers at all."""
-    return "edit" in apps.all_models["annotation"]
-
-
 def with_edits(
     *, project: Project, voices: Voices, using: BaseDatabaseWrapper
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The pairs whose first, and those whose second, somebody edited; a pair once for each edit of it."""
-    if not are_stored():
-        return by_side([])
     whose, params = voices.sql()
     with using.cursor() as cursor:
         cursor.execute(
@@ -50,15 +42,14 @@ def edits_of(
     `shown` turns an annotator's number into what is told of them.
     """
     by_pair: dict[int, list[Edit]] = {pair: [] for pair in pairs.tolist()}
-    if are_stored():
-        whose, params = voices.sql()
-        with using.cursor() as cursor:
-            cursor.execute(
-                f"""SELECT p.id, j.annotator_id, CASE WHEN e.candidate_id = p.first_id THEN 'first' ELSE 'second' END,
-                           e.text
-                    {_EDITS} AND p.id = ANY(%s) AND {whose} ORDER BY e.id""",
-                [pairs.tolist(), *params],
-            )
-            for pair, annotator, side, text in cursor.fetchall():
-                by_pair[pair].append(Edit(shown(annotator), side, text))
+    whose, params = voices.sql()
+    with using.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT p.id, j.annotator_id,
+                       CASE WHEN e.candidate_id = p.first_id THEN 'first' ELSE 'second' END, e.text
+                {_EDITS} AND p.id = ANY(%s) AND {whose} ORDER BY e.id""",
+            [pairs.tolist(), *params],
+        )
+        for pair, annotator, side, text in cursor.fetchall():
+            by_pair[pair].append(Edit(shown(annotator), side, text))
     return [by_pair[pair] for pair in pairs.tolist()]

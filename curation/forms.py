@@ -18,9 +18,10 @@ from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
 from curation.measuring import RepresentativenessRequest
 from curation.models import Release, Selection
-from curation.planning import ANNOTATORS, DIFFICULTY, Impossible, plan
+from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, Impossible, plan
 from curation.selecting import Criterion, from_json, parse, parse_all
 from curation.subsetting import NGRAMS, embedded_models
+from curation.thinning import models_measured
 
 # What a draft without a name is planned under.
 UNNAMED = "unnamed"
@@ -91,7 +92,12 @@ class DraftForm(Described):
         max_length=200,
         help_text="One or several shares, as 64, 81. Each becomes a config beside the whole, easy to hard.",
     )
-    difficulty = forms.CharField(label="Measure of difficulty", initial=DIFFICULTY, max_length=60, required=False)
+    difficulty = forms.ChoiceField(
+        label="Measure of difficulty", initial=DIFFICULTY, choices=list(HARDER.items()), required=False
+    )
+    difficulty_model = forms.ChoiceField(
+        label="For the model", required=False, help_text="Easy for one model may be hard for a smaller one."
+    )
     near_duplicates = forms.FloatField(
         label="Near duplicates from similarity",
         min_value=0,
@@ -165,6 +171,9 @@ class DraftForm(Described):
         assert isinstance(vectors, forms.ChoiceField)
         models = [(model, f"{model}, mean hidden states") for model in embedded_models(project)]
         vectors.choices = [(NGRAMS, "The texts' n-grams, without a model"), *models]
+        capacity = self.fields["difficulty_model"]
+        assert isinstance(capacity, forms.ChoiceField)
+        capacity.choices = [("", "The one that was measured last"), *((one, one) for one in models_measured(project))]
 
     # ---- fields ------------------------------------------------------------------------------------------------------
 
@@ -246,6 +255,7 @@ class DraftForm(Described):
             "embedding": data["embedding"] or NGRAMS,
             "cuts": data["cuts"],
             "difficulty": data["difficulty"] or DIFFICULTY,
+            "difficulty_model": data["difficulty_model"],
             "sign_off": data["sign_off"],
         }
 
@@ -302,6 +312,7 @@ def address_of(manifest: Mapping[str, Any]) -> str:
         "quotas": "\n".join(f"{tag}={most}" for tag, most in manifest["quotas"].items()),
         "cuts": ", ".join(f"{cut['share'] * 100:g}" for cut in cuts),
         "difficulty": cuts[0]["metric"] if cuts else DIFFICULTY,
+        "difficulty_model": cuts[0].get("model", "") if cuts else "",
         **({"subset": subset["budget"], "embedding": subset["embedding"]} if subset else {}),
         "sign_off": manifest["harmful"]["sign_off"],
         "names": "on" if manifest["names"] else "",

@@ -17,6 +17,9 @@ from curation.selecting import NONE_OF, ONE_OF, Criterion, from_json
 # What a dimension is called among the criteria, where that differs.
 FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
 
+# Of the names that a refusal lists.
+MOST_NAMED = 20
+
 
 @transaction.atomic
 def save_selection(
@@ -43,6 +46,24 @@ def save_selection(
     )
     record(act="selection.save", subject=str(saved), actor=actor, project=project, after={"filter": query[:2000]})
     return saved
+
+
+def saved_as(*, project: Project, name: str) -> Selection:
+    """The saved selection of this name in its newest version, or in the one that stands behind an @: hard@2.
+
+    Raises:
+        Refused: there is none, with the names that there are.
+    """
+    found = Selection.objects.filter(project=project).order_by("-version")
+    before, _, version = name.rpartition("@")
+    one = found.filter(name=name).first()
+    if one is None and version.isdecimal() and len(version) <= 9:
+        one = found.filter(name=before, version=int(version)).first()
+    if one is None:
+        names = sorted(set(found.values_list("name", flat=True)))[:MOST_NAMED]
+        there = f"There are {', '.join(names)}." if names else "None was saved yet: brush the board, and save it."
+        raise Refused(f"There is no saved selection {name[:120]!r}. {there}")
+    return one
 
 
 def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:

@@ -13,7 +13,8 @@ from annotation.models import Project
 from curation.deciding import CHOOSING, RULES, TIES
 from curation.export.layouts import LAYOUTS, Layout, schema_of, with_probability
 from curation.export.records import Rows
-from curation.selecting import Criterion, Voices, in_play
+from curation.metrics import METRICS
+from curation.selecting import ALL_THERE_IS, Criterion, Heard, Voices, in_play
 from curation.subsetting import NGRAMS
 
 # What stands in an address where a release's name would.
@@ -25,7 +26,9 @@ ANNOTATORS: dict[str, Voices] = {
     "judges": Voices(kind="judge"),
     "all": Voices(kind="all"),
 }
-DIFFICULTY = "difficulty"
+DIFFICULTY = "held_out_loss"
+# By which pairs can be cut: what `measure difficulty` stores of each and is higher where it is harder.
+HARDER = {name: METRICS[name].title for name in (DIFFICULTY, "learned_step")}
 
 
 class Impossible(Refused):
@@ -65,6 +68,7 @@ class Plan:
     # Shares of the easiest pairs, each a config of its own beside the whole, and what their difficulty is.
     cuts: tuple[float, ...] = ()
     difficulty: str = DIFFICULTY
+    difficulty_model: str = ""
     difficulty_run: int | None = None
     # Why more than MOST_HARMFUL of the pairs may be flagged as harmful; empty where it may not be.
     sign_off: str = ""
@@ -76,6 +80,10 @@ class Plan:
     flags_through: int | None = None
     # Only rulings up to this number; None for all.
     rulings_through: int | None = None
+    # How far what stands beside the judgements may have come.
+    heard: Heard = ALL_THERE_IS
+    # What fields that change said then; None: what they say now.
+    preserved: pa.Table | None = field(default=None, repr=False, compare=False)
 
     @property
     def schema(self) -> pa.Schema:
@@ -92,7 +100,7 @@ class Plan:
 
     @property
     def voices(self) -> Voices:
-        return Voices(kind=ANNOTATORS[self.annotators].kind, through=self.through)
+        return Voices(kind=ANNOTATORS[self.annotators].kind, through=self.through, heard=self.heard)
 
 
 def plan(
@@ -116,6 +124,7 @@ def plan(
     embedding: str = NGRAMS,
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
+    difficulty_model: str = "",
     sign_off: str = "",
 ) -> Plan:
     """Check what was asked for.
@@ -170,6 +179,8 @@ def plan(
         raise Impossible(
             "cuts", f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty."
         )
+    if difficulty not in HARDER:
+        raise Impossible("difficulty", f"Pairs are not cut by {difficulty!r}. Known are {', '.join(HARDER)}.")
     if annotators not in ANNOTATORS:
         raise Impossible("annotators", f"Unknown annotators {annotators!r}. Known are {', '.join(ANNOTATORS)}.")
     if not LICENCE.fullmatch(licence):
@@ -194,6 +205,7 @@ def plan(
         embedding=embedding or NGRAMS,
         cuts=tuple(sorted(set(cuts))),
         difficulty=difficulty,
+        difficulty_model=difficulty_model,
         sign_off=" ".join(sign_off.split()),
     )
 

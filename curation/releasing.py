@@ -36,7 +36,8 @@ BEAT_EVERY = 5.0
 # What a run's parameters say beside the name and the criteria.
 PARAMETERS = (
     *("rule", "layout", "annotators", "ties", "least_probability", "licence", "limits", "test_share", "seed"),
-    *("names", "near_duplicates", "quotas", "subset", "embedding", "cuts", "difficulty", "sign_off"),
+    *("names", "near_duplicates", "quotas", "subset", "embedding", "cuts", "difficulty", "difficulty_model"),
+    "sign_off",
 )
 
 
@@ -75,6 +76,7 @@ def release(
     embedding: str = NGRAMS,
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
+    difficulty_model: str = "",
     sign_off: str = "",
     workers: int = 1,
     actor: User | None = None,
@@ -105,7 +107,8 @@ def release(
         subset: at most how many pairs, those that say the most; 0 for all.
         embedding: by which vectors: `ngrams`, or a model whose embeddings were measured.
         cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
-        difficulty: the metric by which, as the latest finished run measured it.
+        difficulty, difficulty_model: the metric by which, a name of `HARDER`, as the latest finished run for that model
+            measured it; of any model where none is named.
         sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
         workers: how many processes write; the bytes are the same with any number.
         actor, command: who releases: an account, or the command's name.
@@ -136,6 +139,7 @@ def release(
         embedding=embedding,
         cuts=cuts,
         difficulty=difficulty,
+        difficulty_model=difficulty_model,
         sign_off=sign_off,
     )
     folder = Path(out).absolute() if out else usual_folder(asked)
@@ -159,6 +163,7 @@ def release(
         "embedding": asked.embedding,
         "cuts": list(asked.cuts),
         "difficulty": difficulty,
+        "difficulty_model": difficulty_model,
         "sign_off": sign_off,
         "folder": os.fspath(folder),
     }
@@ -397,6 +402,8 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("voices", "other annotators count"),
         ("judgements", "judgements have come or changed since"),
         ("code_version", f"it was made by the code {old.get('code_version')}, this is {new['code_version']}"),
+        ("facts", "the facts that criteria read are of another model or run"),
+        ("heard", "pairs, flags or reasons have come since"),
     ):
         if old.get(key) != new[key]:
             return words

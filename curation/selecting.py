@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,13 +26,16 @@ FieldKind = Literal["number", "text", "list", "choice", "flag"]
 class Field:
     """What can be asked of a pair.
 
-    `sql` reads p (pair), q (prompt), v (its tallies: null without judgements) and l.last, the last judgement to count.
+    `sql` reads p (pair), q (prompt), v (its tallies: null without judgements), l.last, the last judgement to count, and
+    l.stood, judgements that are not current any more and count all the same.
     """
 
     kind: FieldKind
     sql: str
     help: str
     choices: tuple[str, ...] = ()
+    # It may say something else tomorrow, and nothing tells what it said today: a release keeps what it read of it.
+    fades: bool = False
 
 
 # Judgements that say something about the pair, by what they say. Skips say nothing.
@@ -78,23 +81,24 @@ FIELDS: dict[str, Field] = {
     "flag": Field(
         "list",
         "ARRAY(SELECT unnest(fj.flags) FROM assignment fa JOIN judgement fj ON fj.assignment_id = fa.id"
-        " WHERE fa.pair_id = p.id AND fj.is_current AND fj.id <= l.last)",
+        " WHERE fa.pair_id = p.id AND (fj.is_current OR fj.id = ANY(l.stood)) AND fj.id <= l.last)",
         "what somebody flagged it as: harmful, personal, identity or other",
         choices=("harmful", "personal", "identity", "other"),
     ),
     "hasty": Field(
         "number",
-        f"(SELECT count(*) FROM assignment ha JOIN judgement j ON j.assignment_id = ha.id AND j.is_current"
+        f"(SELECT count(*) FROM assignment ha JOIN judgement j ON j.assignment_id = ha.id"
+        f" AND (j.is_current OR j.id = ANY(l.stood))"
         f" JOIN candidate hf ON hf.id = p.first_id JOIN candidate hs ON hs.id = p.second_id"
         f" WHERE ha.pair_id = p.id AND j.id <= l.last AND j.verdict <> 'skip' AND ({HASTY}))",
         "how many judgements were given faster than one can read, or with a candidate not seen whole",
     ),
-    "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no"),
+    "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no", fades=True),
     "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
 }
 
 
-# What the facts of a pair say (curation/gathering.py): as they were when they were last gathered.
+# What the facts of a pair say (curation/tabulating.py): as they were when they were last gathered.
 def _fact(column: str) -> str:
     return f"(SELECT f.{column} FROM pair_facts f WHERE f.pair_id = p.id)"
 
@@ -118,12 +122,12 @@ _CHOICES = {
     "marked": ("marked", ("plain", "flagged", "gold", "duplicate"), "flagged, gold or a duplicate, in this order"),
 }
 _READINGS = ("none", "ambiguous", "hard", "mislabelled")
-FIELDS |= {name: Field("number", _fact(column), f"facts: {help}") for name, (column, help) in _NUMBERS.items()}
-FIELDS |= {
+_FACTS = {name: Field("number", _fact(column), f"facts: {help}") for name, (column, help) in _NUMBERS.items()}
+_FACTS |= {
     name: Field("choice", f"coalesce(nullif({_fact(column)}, ''), 'unknown')", f"facts: {help}", choices=choices)
     for name, (column, choices, help) in _CHOICES.items()
 }
-FIELDS |= {
+_FACTS |= {
     "reading": Field(
         "choice",
         f"(ARRAY{list(_READINGS)})[coalesce({_fact('b_reading')}, 0) + 1]",
@@ -143,7 +147,7 @@ FIELDS |= {
         "facts: the numbers of two principles that ask for different candidates, the smaller first: 3-5",
     ),
 }
-FIELDS |= {
+_FACTS |= {
     f"known_{key}": Field("flag", f"({_fact(column)} IS NOT NULL)", f"facts: whether {key} is known: yes or no")
     for key, column in {
         "difficulty": "difficulty",
@@ -157,6 +161,7 @@ FIELDS |= {
         "arbitrary": "arbitrary",
     }.items()
 }
+FIELDS |= {name: replace(one, fades=True) for name, one in _FACTS.items()}
 
 # One of several values, with | between them; and none of them.
 ONE_OF, NONE_OF = "|=", "!|="
@@ -186,21 +191,24 @@ class Criterion:
 
     @property
     def text(self) -> str:
-        """As it is typed: agreement>=0.66."""
+        """As it is typed: agreement>=0.66. Read again it is the same, to the last bit."""
         value = self.value
         if isinstance(value, bool):
             shown = "yes" if value else "no"
         else:
-            shown = f"{value:.15g}" if isinstance(value, float) else value
+            shown = _exact(value) if isinstance(value, float) else value
         return f"{self.field}{self.operator}{shown}"
 
     def as_json(self) -> dict[str, Any]:
         return {"field": self.field, "operator": self.operator, "value": self.value}
 
-    def sql(self) -> tuple[str, list[Any]]:
-        """A condition that is true or false, never null: what is undefined does not pass."""
+    def sql(self, *, of: str = "") -> tuple[str, list[Any]]:
+        """A condition that is true or false, never null: what is undefined does not pass.
+
+        `of`: the expression that stands for the field, where it is not looked up.
+        """
         what = _field(self.field)
-        expression, params = (what.sql, []) if what else _meta(self.field)
+        expression, params = (of or what.sql, []) if what else _meta(self.field)
         kind = what.kind if what else "text"
         if kind == "list":
             return f"{'NOT ' if self.operator == '!=' else ''}(%s = ANY({expression}))", [self.value, *params]
@@ -214,6 +222,12 @@ class Criterion:
         if self.operator == "~=":
             return f"coalesce(strpos({expression}, %s) > 0, false)", [*params, self.value]
         return f"coalesce(({expression}) {_COMPARE[self.operator]} %s, false)", [*params, self.value]
+
+
+def _exact(number: float) -> str:
+    """As short as can be. Where a bin begins may be a number of seventeen digits, and pairs lie on it."""
+    short = f"{number:.15g}"
+    return short if float(short) == number else repr(number)
 
 
 def _field(name: str) -> Field | None:
@@ -305,26 +319,66 @@ def _shown(text: str) -> str:
 
 # ---- SQL -----------------------------------------------------------------------------------------------------------
 
+NO_END = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Heard:
+    """How far a release had heard: the last number of each kind that it may look at; None for all that there is.
+
+    `pair`: pairs. `judgement`: judgements of those who count, whatever became of them; of everybody where flags or
+    haste are looked at. `undone`: events that took one back. `ranking`: rankings. `rationale`: reasons, and what is
+    highlighted with them. `reaction`: what people made of machines' reasons.
+
+    `stood`: judgements that were current then and are not now; `hearing.as_then` finds them.
+    """
+
+    pair: int | None = None
+    judgement: int | None = None
+    undone: int | None = None
+    ranking: int | None = None
+    rationale: int | None = None
+    reaction: int | None = None
+    stood: tuple[int, ...] = ()
+
+    def as_json(self) -> dict[str, int]:
+        numbers = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "stood"}
+        return {name: number for name, number in numbers.items() if number is not None}
+
+
+ALL_THERE_IS = Heard()
+
+
+def end(number: int | None) -> int:
+    """The last number that counts, for a comparison."""
+    return NO_END if number is None else number
+
 
 @dataclass(frozen=True)
 class Voices:
     """Whose current judgements count.
 
     `kind`: "person", "judge" or "all". `prefixes`: only annotators whose name or external identifier begins with one of
-    them; empty for all. `through`: only judgements up to this number; None for all.
+    them; empty for all. `through`: only judgements up to this number; None for all. `heard`: how much counts of what
+    stands beside them.
     """
 
     kind: Literal["person", "judge", "all"] = "person"
     prefixes: tuple[str, ...] = ()
     through: int | None = None
+    heard: Heard = ALL_THERE_IS
 
     def sql(self, *, is_without_too: bool = False) -> tuple[str, list[Any]]:
         """A condition over j (judgement) and n (annotator).
 
         `is_without_too`: what stands without a judgement counts too: votes that were imported or that a judge gave.
         """
-        parts: list[str] = ["coalesce(j.is_current, true)" if is_without_too else "j.is_current"]
+        is_current = "j.is_current"
         params: list[Any] = []
+        if self.heard.stood:
+            is_current = "(j.is_current OR j.id = ANY(%s::bigint[]))"
+            params.append(list(self.heard.stood))
+        parts: list[str] = [f"coalesce({is_current}, true)" if is_without_too else is_current]
         if self.kind != "all":
             parts.append("n.kind = %s")
             params.append(self.kind)
@@ -362,12 +416,16 @@ def tallies_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
 def pairs_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
     """FROM and WHERE over all pairs of a project, with p, q, v and l as the fields read them."""
     tallies, params = tallies_sql(project=project, voices=voices)
-    # Flags and haste are people's: the last judgement of a release by judges alone says nothing about theirs.
-    is_bounded = voices.through is not None and voices.kind != "judge"
+    # Flags and haste may be of people who do not count: the last judgement of a release by judges alone says nothing
+    # about theirs. Releases from before they said how far they had heard have no better bound.
+    last = voices.heard.judgement
+    if last is None and voices.kind != "judge":
+        last = voices.through
+    within, until = ("", []) if voices.heard.pair is None else (" AND p.id <= %s", [voices.heard.pair])
     return (
         f"FROM pair p JOIN prompt q ON q.id = p.prompt_id LEFT JOIN ({tallies}) v ON v.pair_id = p.id"
-        " CROSS JOIN (SELECT %s::bigint AS last) l WHERE p.project_id = %s",
-        [*params, voices.through if is_bounded else 2**63 - 1, project],
+        f" CROSS JOIN (SELECT %s::bigint AS last, %s::bigint[] AS stood) l WHERE p.project_id = %s{within}",
+        [*params, end(last), list(voices.heard.stood), project, *until],
     )
 
 

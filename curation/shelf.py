@@ -66,6 +66,9 @@ def facts_of(release: Release) -> list[tuple[str, str]]:
     facts = [("Rule", str(release.rule)), ("Layout", str(release.layout))]
     if "criteria" in manifest:
         facts.append(("Criteria", ", ".join(manifest["criteria"]) or "every pair in play"))
+    if told := manifest.get("facts"):
+        went_by = f"difficulty for {told['model']}, run {told['run']}" if told["model"] else "no difficulty measured"
+        facts.append(("Facts", f"{', '.join(told['fields'])} as in facts.parquet; {went_by}"))
     if "voices" in manifest:
         facts.append(("Judgements of", str(manifest["voices"])))
     counted = manifest.get("judgements", {}).get("counted")

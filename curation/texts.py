@@ -29,7 +29,7 @@ from curation.export.records import (
     strict_messages,
 )
 from curation.fetching import Fetched, Table, columns_of, fetch
-from curation.selecting import Voices
+from curation.selecting import Voices, end
 
 PAIR = Table(
     "pair",
@@ -219,10 +219,11 @@ def _asked(prompt: pa.ListArray, system: pa.Array) -> pa.ListArray:
 # a machine wrote counts only as the reason of the verdict that it explains, and never where it was given the verdict.
 # Where that has no words: what its annotator made of a machine's reason for the side that they still prefer, their edit
 # of it or what they agreed with; of several, the one that the largest share of its readers agrees with.
+# What came later than it may is left out: the parameters are those of `_until`.
 _REASON = """
     LEFT JOIN LATERAL (
         SELECT r.text, r.tags FROM rationale r
-        WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id
+        WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id AND r.id <= %s
           AND (r.judgement_id = j.id OR r.judgement_id IS NULL)
           AND (r.source <> 'machine' OR NOT r.is_hinted AND
                r.explains IN ('', CASE WHEN j.strength > 0 THEN 'first' WHEN j.strength < 0 THEN 'second' END))
@@ -235,14 +236,20 @@ _REASON = """
         FROM offer o JOIN reaction x ON x.offer_id = o.id JOIN rationale m ON m.id = x.rationale_id
         LEFT JOIN rationale e ON e.id = x.edited_id
         WHERE coalesce(own.text, '') !~ '\\S' AND o.pair_id = a.pair_id AND o.annotator_id = j.annotator_id
-          AND x.choice IN ('accepted', 'ticked', 'edited')
+          AND x.id <= %s AND x.choice IN ('accepted', 'ticked', 'edited')
           AND j.verdict = 'prefer' AND (j.strength > 0) = (o.side = 'first')
         ORDER BY (SELECT avg((z.choice IN ('accepted', 'ticked'))::int) FROM reaction z
-                  WHERE z.rationale_id = m.id) DESC, m.id
+                  WHERE z.rationale_id = m.id AND z.id <= %s) DESC, m.id
         LIMIT 1
     ) agreed ON true
     CROSS JOIN LATERAL (SELECT coalesce(agreed.text, own.text) AS text, own.tags) r
 """
+
+
+def _until(voices: Voices) -> list[int]:
+    """The last rationale and the last reaction that count, as `_REASON` asks for them."""
+    last = end(voices.heard.reaction)
+    return [end(voices.heard.rationale), last, last]
 
 
 def said_of(
@@ -263,7 +270,7 @@ def said_of(
                 FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
                 LEFT JOIN guideline g ON g.id = j.guideline_id {_REASON}
                 WHERE a.pair_id = ANY(%s) AND {whose} ORDER BY j.id""",
-            [pairs.tolist(), *params],
+            [*_until(voices), pairs.tolist(), *params],
         )
         found = cursor.fetchall()
     by_pair: dict[int, list[Said]] = {pair: [] for pair in pairs.tolist()}
@@ -283,7 +290,7 @@ def with_reason(
                 FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
                 {_REASON}
                 WHERE a.project_id = %s AND j.verdict = 'prefer' AND r.text ~ '\\S' AND {whose}""",
-            [project.pk, *params],
+            [*_until(voices), project.pk, *params],
         )
         found = cursor.fetchall()
     first, second = (

@@ -39,6 +39,7 @@ board_urls: list[URLPattern] = [
     path("p/<slug:slug>/board/send", board.send, name="board_send"),
     path("p/<slug:slug>/board/save", board.save, name="board_save"),
     path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
+    path("p/<slug:slug>/board/release", board.release, name="board_release"),
 ]
 
 adjudication_urls: list[URLPattern] = [

@@ -14,11 +14,13 @@ from annotation.models import Project
 from curation.choosing import Chosen, choose, lines_of, pieces_of
 from curation.export import files
 from curation.export.layouts import LAYOUTS
+from curation.hearing import as_then
 from curation.lineage import tallies_digest
 from curation.models import Release
 from curation.planning import DIFFICULTY, Plan, plan
+from curation.preserving import FILE, preserved
 from curation.reading import shown_annotators, snapshot, texts
-from curation.selecting import parse_all
+from curation.selecting import Heard, parse_all
 from curation.subsetting import NGRAMS, NoVectors
 
 
@@ -41,11 +43,18 @@ def verify(folder: Path) -> list[str]:
     project = Project.objects.filter(slug=manifest["project"]).first()
     if project is None:
         return [*problems, f"The project {manifest['project']} is not here, so no row can be derived again."]
+    made = Release.objects.filter(project=project, version=manifest["version"]).first()
+    if made is not None and made.digest != files.digest_of(manifest):
+        problems.append(
+            f"{files.MANIFEST} is not that of the release {made.version} as it was made here, whose digest is "
+            f"{made.digest}."
+        )
     try:
-        asked = plan_of(manifest, project)
+        asked = plan_of(manifest, project, folder)
     except Unknown as error:
         return [*problems, str(error)]
     with snapshot() as reader:
+        asked = as_then(asked, using=reader)
         try:
             chosen = choose(asked, using=reader)
         except NoVectors:
@@ -57,8 +66,8 @@ def verify(folder: Path) -> list[str]:
         if tallies_digest(chosen.facts) != manifest["judgements"]["sha256"]:
             return [
                 *problems,
-                "Pairs or judgements that were counted have been added, revised or withdrawn since: "
-                "what was released cannot be derived from what is current.",
+                "Pairs or judgements that would have counted have been added since, or are not here any more: "
+                "what was released cannot be derived from what is here.",
             ]
         found = _wrong_pairs(folder, manifest, chosen)
         found = found or _wrong_rows(folder, manifest, asked, chosen, using=reader)
@@ -79,7 +88,9 @@ def _wrong_counts(manifest: dict[str, Any], chosen: Chosen) -> list[str]:
         problems.append("The steps of the manifest are not those that choosing again takes.")
     if manifest.get("subset") != (chosen.subset.told if chosen.subset else None):
         problems.append("What the manifest says of its subset is not what taking it again gives.")
-    if manifest["cuts"] != chosen.cuts:
+    # Releases from before a cut named its model did not.
+    cuts = {config: {**chosen.cuts.get(config, {}), **cut} for config, cut in manifest["cuts"].items()}
+    if cuts != chosen.cuts:
         problems.append("The cuts by difficulty of the manifest are not those that choosing again makes.")
     return problems
 
@@ -88,11 +99,12 @@ class Unknown(Exception):
     """A release cannot be derived again here. The text says why."""
 
 
-def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
-    """What a release was asked for, with what it found then: the last judgement, the measurement, its salt.
+def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
+    """What the release in `folder` was asked for, with what it found then: the last judgement, the measurement, its
+    salt, the facts.
 
     Raises:
-        Unknown: its pseudonyms cannot be made again.
+        Unknown: its pseudonyms cannot be made again, or the facts that its criteria read are gone.
         Refused: this code does not know what was asked for.
     """
     cuts = list(manifest["cuts"].values())
@@ -117,10 +129,22 @@ def plan_of(manifest: dict[str, Any], project: Project) -> Plan:
         flags_through=manifest["harmful"]["through"],
         # Releases from before there were rulings have none.
         rulings_through=manifest.get("adjudicated", {"through": 0})["through"],
+        # Releases from before they said how far they had heard go by all that there is.
+        heard=Heard(**manifest.get("heard", {})),
+        preserved=_preserved(folder, asked) if manifest.get("facts") else None,
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
         embedding_run=subset["run"],
     )
+
+
+def _preserved(folder: Path, asked: Plan) -> pa.Table:
+    try:
+        return preserved(folder, asked.where)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Unknown(
+            f"{FILE} cannot be read. Without the facts that the criteria went by, no row can be derived again."
+        ) from error
 
 
 # How a manifest calls what `plan` takes.

@@ -16,10 +16,12 @@ from annotation.running import Hold
 from curation.choosing import MOST_HARMFUL, Chosen, check_harm, choose
 from curation.export import files
 from curation.export.card import card
+from curation.hearing import heard_by
 from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.planning import Plan
+from curation.preserving import preserve, provenance
 from curation.reading import snapshot
 from curation.sharding import is_shared, shards_of, write_here, write_together
 
@@ -59,6 +61,7 @@ def write(
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
         manifest = _manifest(asked, chosen, guideline, using=reader, code_version=hold.run.code_version)
+        kept = preserve(asked.where, pairs=chosen.facts.pair, folder=folder, using=reader)
         # Every judgement by itself has been counted, and takes as much memory as all else together.
         chosen = replace(chosen, said=chosen.said.none())
         shards = shards_of(asked, chosen)
@@ -79,7 +82,7 @@ def write(
                 progress=progress,
                 is_local=workers is not None,
             )
-    entries = [one.entry for one in written]
+    entries = [*(one.entry for one in written), *([kept] if kept else [])]
     sizes = dict.fromkeys(chosen.splits, 0)
     manifest["splits"] = dict.fromkeys(chosen.splits, 0)
     for shard, one in zip(shards, written, strict=True):
@@ -140,6 +143,8 @@ def _manifest(
             "through": chosen.flags_through,
         },
         "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},
+        "heard": heard_by(asked, using=using).as_json(),
+        "facts": provenance(asked.project, asked.where, using=using),
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),

@@ -80,6 +80,9 @@ class Voiced:
 def voiced(*, project: Project, voices: Voices, using: BaseDatabaseWrapper | None = None) -> Voiced:
     """Read every judgement that counts, in one pass. About 40 bytes each."""
     whose, params = voices.sql()
+    if voices.heard.pair is not None:
+        # Of a pair that is not there nothing was said.
+        whose, params = f"{whose} AND a.pair_id <= %s", [*params, voices.heard.pair]
     found = columns(
         f"""
         SELECT j.id, a.pair_id, j.annotator_id, j.guideline_id,

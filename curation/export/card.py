@@ -145,7 +145,17 @@ def _made(manifest: dict[str, Any]) -> str:
             "the split test with all their pairs: no prompt is in both."
         )
     criteria = ", ".join(f"`{_code(one)}`" for one in manifest["criteria"])
-    return f"{rule}\n\nCriteria: {criteria or 'none besides those below'}."
+    return f"{rule}\n\nCriteria: {criteria or 'none besides those below'}.{_facts(manifest)}"
+
+
+def _facts(manifest: dict[str, Any]) -> str:
+    """Where it stands what the criteria went by."""
+    told = manifest.get("facts")
+    if not told:
+        return ""
+    names = ", ".join(f"`{_code(one)}`" for one in told["fields"])
+    model = f" Difficulty is for {_line(told['model'])} (run {told['run']})." if told["model"] else ""
+    return f" `facts.parquet` holds what {names} said of every pair of the project when this was released.{model}"
 
 
 def _waterfall(manifest: dict[str, Any]) -> str:
@@ -189,8 +199,8 @@ def _cuts(manifest: dict[str, Any]) -> str:
     if not manifest["cuts"]:
         return ""
     lines = [
-        "Configs with the easiest of these pairs, ordered from easy to hard; the share is of the pairs that were "
-        "measured:",
+        f"Configs with the easiest of these pairs{_difficult_for(manifest)}, ordered from easy to hard; the share is "
+        "of the pairs that were measured:",
         "",
         "| Config | Share | Hardest | Not measured | Harder | Pairs |",
         "|---|---:|---:|---:|---:|---:|",
@@ -203,6 +213,12 @@ def _cuts(manifest: dict[str, Any]) -> str:
             f"| {harder['left']:,} |"
         )
     return "\n".join(lines)
+
+
+def _difficult_for(manifest: dict[str, Any]) -> str:
+    cut = next(iter(manifest["cuts"].values()))
+    model = f" for {_line(cut['model'])}" if cut.get("model") else ""
+    return f" by `{_code(cut['metric'])}`{model} (run {cut['run']})"
 
 
 def _annotators(manifest: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 
 class PairFact(models.Model):
-    """One pair's numbers, for the board and for criteria. Written by curation/gathering.py only.
+    """One pair's numbers, for the board and for criteria. Written by curation/tabulating.py only.
 
     A number that is not known is null, its bin the slot behind the last. `b_…` are the bins of curation/dimensions.py.
     `share`, `item_agreement` (P_i) and `entropy` (nats) are raw; `agreement` is weighted by reliability and shrunk.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -299,6 +300,21 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, str(refusal))
     return _back(slug, query.urlencode(safe=","))
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def release(request: HttpRequest, slug: str) -> HttpResponse:
+    """To the draft of a release of the pairs that the board shows."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    asked, _ = _asked(state, QueryDict(request.GET.get("filter", "")[:2000]))
+    lines = [one.text for one in keeping.criteria_of(asked, browsing.dims_of(state))] if state else []
+    if any(len(one.splitlines()) > 1 for one in lines):
+        raise Refused("A value of this filter has a line break. Save the selection, and choose it in a new release.")
+    query = urlencode({"where": "\n".join(lines)}) if lines else ""
+    return redirect(f"{reverse('release_new', args=[project.slug])}{'?' if query else ''}{query}")
 
 
 @require_safe

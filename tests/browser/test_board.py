@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils import timezone
@@ -99,6 +100,9 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.reload()
     page.wait_for_selector(LIVE)
     assert shown(page) == found
+    # One link to a release of what is shown.
+    way = urlsplit(page.locator("#release").get_attribute("href"))
+    assert (way.path, parse_qs(way.query)) == (f"/p/{project.slug}/board/release", {"filter": [query]})
     # The drawer, by keyboard; Escape closes it and gives the focus back.
     page.locator("tr[data-pair] a").first.focus()
     page.keyboard.press("Enter")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -153,6 +155,21 @@ def test_the_drawer_says_why_line_by_line_and_what_was_said(
     whole = client.get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
     assert "Back to the board" in whole
     assert "No filter is set" in whole
+
+
+def test_the_timeline_keeps_what_was_changed_or_taken_back(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, alice: Any
+) -> None:
+    pair = make_pair(slots=0)
+    say(alice, pair, "second", 1)
+    last = say(alice, pair, "first", 3)
+    gathering.gather_facts(project=project)
+    address = f"/p/{project.slug}/board/pairs/{pair.pk}"
+    told = [what for _, what in sign_in(lead).get(address).context["opened"].timeline]
+    assert told == ["Made", "Alice: second, 1; changed since", "Alice: first, 3"]
+    Judgement.objects.filter(pk=last.pk).update(is_current=False)
+    told = [what for _, what in sign_in(lead).get(address).context["opened"].timeline]
+    assert told[1:] == ["Alice: second, 1; changed since", "Alice: first, 3; taken back since"]
 
 
 def test_spans_are_quoted_from_the_raw_text(
@@ -340,6 +357,37 @@ def test_the_criteria_of_a_selection_find_the_boards_pairs(project: Any, many: A
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             assert {pair for (pair,) in cursor.fetchall()} == found, stored
+
+
+def test_the_board_leads_to_a_release_of_what_it_shows(
+    project: Any, lead: Any, alice: Any, sign_in: Any, many: Any, same_connection: None
+) -> None:
+    """Any filter becomes the criteria of a draft, which counts the pairs that the board counted."""
+    client = sign_in(lead)
+    address = f"/p/{project.slug}/board/release"
+    page = client.get(f"/p/{project.slug}/board?difficulty=0.3..0.9&source=s1,s2&sort=-agreement").content.decode()
+    (href,) = re.findall(r'id="release"\s+href="([^"]+)"', page)
+    assert href.startswith(f"{address}?filter=difficulty%3D0.3..0.9")
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    for query in ("difficulty=0.3..0.9&source=s1,s2&sort=-agreement", "judgements=2..3", "discretion=unknown", ""):
+        way = client.get(address, {"filter": query})
+        assert way.status_code == 302
+        draft = client.get(way.url)
+        asked = parse(QueryDict(query).dict(), dims)
+        assert draft.context["counted"].selected == browsing.count(project=project, asked=asked, dims=dims) > 0
+    assert client.get(address, {"filter": "smell=sweet"}).status_code == 400
+    assert sign_in(alice).get(address).status_code == 404
+
+
+def test_a_saved_selection_is_one_link_from_its_release(
+    project: Any, lead: Any, sign_in: Any, many: Any, same_connection: None
+) -> None:
+    client = sign_in(lead)
+    client.post(f"/p/{project.slug}/board/save", {"name": "Judged", "filter": "judgements=2..3"})
+    saved = Selection.objects.get()
+    way = f"/p/{project.slug}/releases/new?selection={saved.pk}"
+    assert f'href="{way}"' in client.get(f"/p/{project.slug}/board").content.decode()
+    assert client.get(way).context["counted"].selected == 20
 
 
 # ---- queues ----

@@ -73,10 +73,18 @@ def test_layouts_with_more_or_fewer_rows_than_pairs_are_compared_by_pair(project
     assert (found.changed, found.same) == ({}, 2)
 
 
-def test_where_a_judgement_was_revised_the_reason_is_not_known(project, made, tmp_path, say, alice):
+def test_a_judgement_that_was_revised_between_does_not_hide_the_reason(project, made, tmp_path, say, alice):
     release(project=project, version="v1", where=parse_all(["tag=code"]), out=tmp_path / "v1")
     say(alice, made[0], "second")
     release(project=project, version="v2", out=tmp_path / "v2")
+    assert {*diff(tmp_path / "v1", tmp_path / "v2").came.values()} == {"tag=code"}
+
+
+def test_where_judgements_are_not_there_any_more_the_reason_is_not_known(project, made, tmp_path, say, alice):
+    release(project=project, version="v1", where=parse_all(["tag=code"]), out=tmp_path / "v1")
+    release(project=project, version="v2", out=tmp_path / "v2")
+    seat = made[0].assignments.get(annotator=alice)
+    seat.judgements.all().delete()
     assert {*diff(tmp_path / "v1", tmp_path / "v2").came.values()} == {UNKNOWN}
 
 

@@ -43,7 +43,7 @@ def difficult(project, pairs):
     )
     store_pair_values(
         run=run,
-        metric="difficulty",
+        metric="held_out_loss",
         pairs=[pair.pk for pair in pairs],
         values=np.arange(30.0),
         n=np.ones(30, dtype=np.int64),
@@ -105,6 +105,32 @@ def test_each_step_after_the_rule_is_in_the_counts(difficult, look):
     assert "trl_dpo-easiest-25" in text
     assert "5 of 20, 10 of 20" in text
     assert button[1] == f"Release {rail['chosen']} pairs"
+
+
+def test_a_cut_is_for_the_model_that_is_chosen(project, difficult, pairs, look):
+    for model, sign in (("large", 1), ("small", -1)):
+        run = Run.objects.create(
+            project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at,
+            parameters={"measure": "difficulty", "model": model},
+        )  # fmt: skip
+        store_pair_values(
+            run=run,
+            metric="held_out_loss",
+            pairs=[pair.pk for pair in pairs],
+            values=sign * np.arange(30.0),
+            n=np.ones(30, dtype=np.int64),
+            undefined="none",
+        )
+    page = look(cuts="50")
+    offered = [value for value, _ in page.context["form"].fields["difficulty_model"].choices]
+    assert offered == ["", "large", "small"]
+    assert page.context["counted"].measured_for == "small", "Without a choice, the one that was measured last."
+    assert "of the pairs that were measured for small" in page.content.decode()
+    for model, at in (("large", "p20"), ("small", "p19")):
+        counted = look(cuts="50", difficulty_model=model).context["counted"]
+        assert (counted.measured_for, counted.measured_by) == (model, "Difficulty: held-out DPO loss")
+        assert [row.name for row in counted.line.rows if row.is_first_past] == [at]
+    assert look(cuts="50", difficulty_model="tiny").context["form"].errors["difficulty_model"]
 
 
 def test_the_twenty_nearest_the_cut_are_parted_by_the_line(difficult, look):
@@ -370,7 +396,8 @@ def test_the_api_takes_every_option_of_the_page(project, difficult, send):
         "near_duplicates": 0.9,
         "quotas": {"code": 3},
         "cuts": [0.5],
-        "difficulty": "difficulty",
+        "difficulty": "held_out_loss",
+        "difficulty_model": "tiny",
         "sign_off": "Known.",
         "promised": 12,
         "names": True,
@@ -389,7 +416,12 @@ def test_the_api_takes_every_option_of_the_page(project, difficult, send):
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"ties": "flip"}, "ties"), ({"ties": "keep"}, "cannot keep ties"), ({"version": "new"}, "address")],
+    [
+        ({"ties": "flip"}, "ties"),
+        ({"ties": "keep"}, "cannot keep ties"),
+        ({"version": "new"}, "address"),
+        ({"difficulty": "log_likelihood_margin"}, "difficulty"),
+    ],
 )
 def test_the_api_refuses_what_the_page_refuses(send, changes, says):
     answer = send({"version": "v1", **changes})

@@ -297,6 +297,43 @@ def test_an_import_or_a_measurement_makes_everything_old(project: Any, make_pair
     assert gathering.is_stale(state)
 
 
+@pytest.mark.parametrize("kind", ["import", "generation", "judging", "measurement"])
+def test_a_run_that_ended_while_facts_were_gathered_is_not_missed(project: Any, make_pair: Any, kind: str) -> None:
+    make_pair()
+    state = gather(project)
+    FactsState.objects.update(seconds=60.0)
+    state.refresh_from_db()
+    run = Run.objects.create(
+        project=project, kind=kind, state="done", code_version="t", finished_at=state.gathered_at - timedelta(minutes=2)
+    )
+    assert not gathering.is_stale(state), "It had ended before anything was read."
+    Run.objects.filter(pk=run.pk).update(finished_at=state.gathered_at - timedelta(seconds=30))
+    assert gathering.is_stale(state)
+
+
+def test_what_leads_do_to_pairs_makes_everything_old(project: Any, make_pair: Any) -> None:
+    from annotation.recording import record
+
+    make_pair()
+    for act in ("pairs.gold", "import.undo"):
+        state = gather(project)
+        assert not gathering.is_stale(state)
+        record(act=act, subject="pairs", command="test", project=project)
+        assert gathering.is_stale(state)
+
+
+def test_principle_votes_of_a_judge_reach_the_board(project: Any, make_pair: Any, oracle: Any, answer: Any) -> None:
+    """They come without a judgement, so that no pair is touched by one."""
+    pair = make_pair()
+    principle = Principle.objects.create(project=project, key="k", short="k", text=".")
+    state = gather(project)
+    answer(pair, "AB", principle=principle.pk)
+    Run.objects.filter(kind="judging").update(state="done", finished_at=timezone.now())
+    assert gathering.is_stale(state)
+    gather(project)
+    assert PairFact.objects.get().discretion == "consensus"
+
+
 def test_pairs_out_of_play_stay_out_of_the_board(project: Any, make_pair: Any) -> None:
     make_pair()
     gone = make_pair(excluded_at=timezone.now())

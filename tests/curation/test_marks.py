@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from django.db import connection
 
-from annotation.models import Annotator, Pair, Rationale, Span
+from annotation.editing import edit_distance
+from annotation.models import Edit, Judgement, Rationale, Span
 from curation import edits, marks
 from curation.drafting import count
-from curation.export.records import Edit
 from curation.needing import Lacking
 from curation.planning import plan
 from curation.releasing import release
@@ -118,22 +118,46 @@ def test_without_a_highlight_or_an_edit_the_layouts_are_refused_with_what_is_lac
 
 
 @pytest.fixture
-def edited(monkeypatch):
-    """Let an annotator have edited an answer: `edited(alice, pair, "second", "Better.")`."""
-    kept: list[tuple[Annotator, Pair, str, str]] = []
+def edited():
+    """Let an annotator have edited the answer that they prefer: `edited(alice, pair, "second", "Better.")`."""
 
-    def of(pairs, *, voices, shown, using):
-        return [
-            [Edit(shown(who.pk), side, text) for who, pair, side, text in kept if pair.pk == number]
-            for number in pairs.tolist()
-        ]
+    def make(who, pair, side, text):
+        judgement = Judgement.objects.current().get(assignment__pair=pair, annotator=who)
+        better = getattr(pair, side)
+        distance = edit_distance(better.text, text)
+        return Edit.objects.create(judgement=judgement, candidate=better, text=text, edit_distance=distance)
 
-    def which(*, project, voices, using):
-        return marks.by_side([(pair.pk, side == "first") for _, pair, side, _ in kept])
+    return make
 
-    monkeypatch.setattr(edits, "edits_of", of)
-    monkeypatch.setattr(edits, "with_edits", which)
-    return lambda *one: kept.append(one)
+
+def test_an_edit_counts_while_its_revision_is_the_current_one_of_somebody_who_counts(
+    project, make_pair, say, alice, bob, robot, edited
+):
+    pair, turned, plain = (make_pair(slots=0, first=TEXT) for _ in range(3))
+    for who in (alice, bob, robot):
+        say(who, pair, "first")
+        edited(who, pair, "first", f"{TEXT} Says {who.name}.")
+    say(alice, turned, "second")
+    edited(alice, turned, "second", "It was this.")
+    say(alice, turned, "second", 2)
+    edited(alice, turned, "second", "It is this.")
+    say(alice, plain, "first")
+    # Revised, without an edit.
+    say(bob, pair, "first", 3)
+    numbers = np.array([plain.pk, turned.pk, pair.pk])
+
+    def told(voices):
+        found = edits.edits_of(numbers, voices=voices, shown=str, using=connection)
+        first, second = edits.with_edits(project=project, voices=voices, using=connection)
+        return [[tuple(one) for one in each] for each in found], first.tolist(), second.tolist()
+
+    mine = (str(alice.pk), "first", f"{TEXT} Says Alice.")
+    assert told(Voices()) == ([[], [(str(alice.pk), "second", "It is this.")], [mine]], [pair.pk], [turned.pk])
+    machines = (str(robot.pk), "first", f"{TEXT} Says robot-1.")
+    assert told(Voices(kind="judge")) == ([[], [], [machines]], [pair.pk], [])
+    assert told(Voices(kind="all"))[1] == [pair.pk, pair.pk], "A pair is there once for each edit."
+    before = Judgement.objects.get(annotator=alice, assignment__pair=pair).pk
+    assert told(Voices(through=before)) == ([[], [], [mine]], [pair.pk], [])
 
 
 def test_each_edit_of_an_answer_is_a_row_by_pseudonym(project, make_pair, say, alice, bob, edited, tmp_path):

@@ -104,3 +104,55 @@ def test_progress_counts_turns_and_nothing_implied_as_from_elsewhere(project, fo
     counts = progress.counts_of([project.pk])[project.pk]
     assert (counts.total, counts.done, counts.leased, counts.elsewhere) == (2, 1, 1, 0)
     assert [n for _, n in progress.per_day(project, days=2, now=timezone.now())] == [0, 1]
+
+
+def test_the_facts_notice_a_ranking_that_was_taken_back_or_changed(project, four, alice):
+    """What it implied of pairs is withdrawn, and for some no new judgement comes."""
+    from curation import gathering
+    from curation.models import FactsState, PairFact
+
+    def judged():
+        gathering.gather_facts(project=project)
+        state = FactsState.objects.get(project=project)
+        assert not gathering.is_stale(state)
+        return state, PairFact.objects.filter(judgements=1).count()
+
+    made = rank(alice, (1, 2, 3, 4))
+    state, count = judged()
+    assert count == 6
+    places = dict(zip(LETTERS, (1, 2, None, None), strict=False))
+    ranking.revise(
+        annotator=alice,
+        turn_id=made.turn_id,
+        ranked=Ranked(key=uuid.uuid4(), claim=claim_of(made.turn), places=places),
+        expected_revision=1,
+    )
+    touched = gathering._touched(state, most=99)
+    assert len(touched) == 6, "Those that are not implied any more too."
+    assert judged()[1] == 1
+    state = FactsState.objects.get(project=project)
+    ranking.undo(annotator=alice)
+    assert gathering.is_stale(state)
+    assert judged()[1] == 0
+
+
+def test_rankings_that_are_revised_or_taken_back_later_count_as_they_did(project, four, alice, bob, tmp_path):
+    """Before the release one was taken back; after it one is taken back, and one leaves a candidate out."""
+    rank(alice, (4, 3, 2, 1))
+    ranking.undo(annotator=alice)
+    rank(alice, (2, 1, 3, None))
+    made = rank(bob, (1, 2, 3, 4))
+    for layout, rule in (("listwise", "soft"), ("votes", "votes"), ("trl_dpo", "majority")):
+        release(project=project, version=layout, layout=layout, rule=rule, out=tmp_path / layout)
+    ranking.undo(annotator=alice)
+    turn = made.turn
+    by_number = dict(zip(sorted(turn.shown), (4, 3, None, 1), strict=True))
+    places = {letter: by_number[number] for letter, number in zip(LETTERS, turn.shown, strict=False)}
+    ranking.revise(
+        annotator=bob,
+        turn_id=turn.pk,
+        ranked=Ranked(key=uuid.uuid4(), claim=claim_of(turn), places=places),
+        expected_revision=1,
+    )
+    for layout in ("listwise", "votes", "trl_dpo"):
+        assert verify(tmp_path / layout) == [], layout

@@ -69,11 +69,12 @@ def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tm
     values = np.array([float(5 * n % 11) for n in range(11)] + [np.nan])
     for kind, measured in (("old", -values), ("new", values)):
         run = Run.objects.create(
-            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at
-        )
+            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at,
+            parameters={"measure": "difficulty", "model": f"the {kind} one"},
+        )  # fmt: skip
         store_pair_values(
             run=run,
-            metric="difficulty",
+            metric="held_out_loss",
             pairs=[pair.pk for pair in many],
             values=measured,
             n=np.ones(12, dtype=np.int64),
@@ -89,13 +90,72 @@ def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tm
     cut = done.release.manifest["cuts"]["trl_dpo-easiest-50"]
     assert (cut["run"], cut["hardest"]) == (run.pk, 4.0)
     assert [(step["removed"], step["left"]) for step in cut["removed"]] == [(1, 11), (6, 5)]
-    assert "| `trl_dpo-easiest-50` | 0.5 | 4 | 1 | 6 | 5 |" in (tmp_path / "v1" / "README.md").read_text()
+    card = (tmp_path / "v1" / "README.md").read_text()
+    assert "| `trl_dpo-easiest-50` | 0.5 | 4 | 1 | 6 | 5 |" in card
+    assert f"by `held_out_loss` for the new one (run {run.pk}), ordered from easy to hard" in card
     assert verify(tmp_path / "v1") == []
+    # A pair that is easy for one model is hard for the other.
+    release(project=project, version="v2", cuts=[0.5], difficulty_model="the old one", out=tmp_path / "v2")
+    rows = pq.read_table(tmp_path / "v2" / "trl_dpo-easiest-50").to_pylist()
+    assert [int(row["external_id"]) for row in rows] == easy[::-1][:5]
+    assert verify(tmp_path / "v2") == []
+    with pytest.raises(Refused, match="has measured held_out_loss for another of this"):
+        release(project=project, version="v3", cuts=[0.5], difficulty_model="another", out=tmp_path / "v3")
+
+
+@uncommitted
+def test_pairs_are_cut_by_what_measuring_difficulty_stores(project, make_pair, tmp_path):
+    """From the losses of trainings to a config, with no name given: what is measured is what is cut by."""
+    from curation.measuring import DifficultyRequest, difficulty
+    from curation.measuring.preferred import preferred_pairs
+    from tests.workers.holding import held
+
+    for n in range(12):
+        make_pair(slots=0, external_id=str(n), label="first")
+    asked = DifficultyRequest(model="tiny", preference="source", seeds="41,42", checkpoints=1)
+    hold = held(project, "measurement", asked.as_parameters())
+    chosen = preferred_pairs(project=project, asked=asked)
+    loss = np.linspace(0.9, 0.5, len(chosen))
+    for seed in asked.seed_list:
+        difficulty.record_training(
+            hold=hold,
+            asked=asked,
+            revision="r",
+            digest=chosen.digest("r"),
+            seed=seed,
+            half=0,
+            trained_on=6,
+            steps=[5],
+            seconds=1.0,
+            pairs=chosen.pair,
+            losses=loss[:, None],
+        )
+    hold.finish(result=difficulty.store(hold, asked, chosen, revision="r", steps=[5]))
+    made = release(project=project, version="v1", rule="label", cuts=[0.25], out=tmp_path / "v1").release
+    cut = made.manifest["cuts"]["trl_dpo-easiest-25"]
+    assert (cut["metric"], cut["model"], cut["run"]) == ("held_out_loss", "tiny", hold.run.pk)
+    rows = pq.read_table(tmp_path / "v1" / "trl_dpo-easiest-25").to_pylist()
+    assert [row["external_id"] for row in rows] == ["11", "10", "9"]
+    # Those that were ranked wrong at the end have no step at which they were learned.
+    by_step = release(
+        project=project, version="v2", rule="label", cuts=[0.5], difficulty="learned_step", out=tmp_path / "v2"
+    ).release.manifest["cuts"]["trl_dpo-easiest-50"]
+    assert by_step["removed"][0] == {"name": "no learned_step", "removed": 6, "left": 6}
+
+
+def test_pairs_are_cut_only_by_what_is_higher_where_they_are_harder(project):
+    from curation.metrics import METRICS
+    from curation.planning import DIFFICULTY, HARDER, plan
+
+    assert DIFFICULTY in HARDER
+    assert {(METRICS[name].subject, METRICS[name].direction) for name in HARDER} == {("pair", "higher is harder")}
+    with pytest.raises(Refused, match=r"not cut by 'log_likelihood_margin'\. Known are held_out_loss, learned_step"):
+        plan(project=project, version="v1", cuts=[0.5], difficulty="log_likelihood_margin")
 
 
 @uncommitted
 def test_a_cut_without_a_measurement_is_refused(project, many, tmp_path):
-    with pytest.raises(Refused, match="No finished run has measured difficulty"):
+    with pytest.raises(Refused, match="No finished run has measured held_out_loss of"):
         release(project=project, version="v1", cuts=[0.5], out=tmp_path / "v1")
     assert [*tmp_path.iterdir()] == []
 

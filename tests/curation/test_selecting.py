@@ -22,6 +22,8 @@ from curation.selecting import FIELDS, OPERATORS, Criterion, Sieve, Step, Voices
         ("gold!=yes", Criterion("gold", "=", False)),
         ("label=none", Criterion("label", "=", "none")),
         ("meta.turn=1", Criterion("meta.turn", "=", "1")),
+        ("difficulty<0.30000000000000004", Criterion("difficulty", "<", 0.1 + 0.2)),
+        ("margin>=-1e-300", Criterion("margin", ">=", -1e-300)),
     ],
 )
 def test_a_criterion_is_read(text, criterion):
@@ -54,6 +56,19 @@ def test_a_criterion_is_read(text, criterion):
 def test_what_cannot_be_read_is_refused_with_what_would_be_right(text, says):
     with pytest.raises(Refused, match=says.replace(".", r"\.").replace("(", r"\(")):
         parse(text)
+
+
+def test_where_any_bin_begins_is_said_to_the_last_bit():
+    """A release says its criteria as text and is verified by them: a pair on the edge must not change sides."""
+    from curation.dimensions import dimensions
+
+    for one in dimensions({}):
+        if one.kind == "category":
+            continue
+        for place in range(1, one.bins):
+            edge = Criterion("margin", ">=", one.exact_edge(place))
+            assert parse(edge.text) == edge
+    assert Criterion("agreement", ">=", 0.66).text == "agreement>=0.66"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from annotation.models import Project
 from curation.choosing import choose
 from curation.export import files
 from curation.export.layouts import LAYOUTS
+from curation.models import Release
 from curation.planning import plan
 from curation.releasing import release
 from curation.selecting import parse_all
@@ -33,7 +34,7 @@ def released(project, make_pair, say, alice, tmp_path):
 
 
 def forge(folder, change):
-    """Rewrite the rows and everything that vouches for them, as a careful forger would."""
+    """Rewrite the rows and everything that vouches for them, here too, as a careful forger would."""
     manifest = json.loads((folder / files.MANIFEST).read_text())
     path = folder / manifest["files"][0]["path"]
     table = change(pq.read_table(path))
@@ -42,6 +43,7 @@ def forge(folder, change):
     manifest["files"] = [one.as_json() for one in entries]
     described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
     files.write_sums(folder, [*entries, described])
+    Release.objects.update(digest=files.digest_of(manifest))
 
 
 @uncommitted
@@ -58,11 +60,27 @@ def test_judgements_that_came_later_do_not_disturb(released, make_pair, say, bob
 
 
 @uncommitted
-def test_a_judgement_that_was_revised_makes_it_underivable_and_says_so(released, say, alice):
+def test_a_judgement_that_was_revised_since_counts_as_it_did(released, say, alice):
     from annotation.models import Pair
 
-    say(alice, Pair.objects.order_by("pk").first(), "second")
-    assert ["revised or withdrawn since" in one for one in verify(released)] == [True]
+    for pair in Pair.objects.order_by("pk"):
+        say(alice, pair, "second")
+    assert verify(released) == []
+
+
+@uncommitted
+def test_a_judgement_that_would_have_counted_makes_it_underivable_and_says_so(
+    project, make_pair, say, alice, bob, tmp_path
+):
+    """It was being saved while the release took its snapshot: its number was drawn before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('judgement', 'id'))")
+        (drawn,) = cursor.fetchone()
+    pair = make_pair(slots=0)
+    say(alice, pair, "first")
+    release(project=project, version="v2", out=tmp_path / "v2")
+    say(bob, pair, "second", id=drawn)
+    assert ["have been added since" in one for one in verify(tmp_path / "v2")] == [True]
 
 
 @uncommitted
@@ -97,6 +115,25 @@ def test_a_row_too_many_is_found(released):
 
 
 @uncommitted
+def test_a_manifest_that_was_written_anew_is_not_that_of_the_release(released):
+    """Whoever rewrites every file of the folder does not reach what the database holds."""
+    digest = Release.objects.get().digest
+    manifest = json.loads((released / files.MANIFEST).read_text()) | {"limits": "None."}
+    described = files.write_text(released, files.MANIFEST, files.canonical(manifest))
+    (released / files.SUMS).write_text(f"{described.sha256}  {files.MANIFEST}\n")
+    assert verify(released) == [
+        f"manifest.json is not that of the release v1 as it was made here, whose digest is {digest}."
+    ]
+
+
+@uncommitted
+def test_pairs_that_came_later_do_not_disturb(released, make_pair, say, alice, bob):
+    say(alice, make_pair(slots=0, tags=["all"]), "first")
+    make_pair(slots=0, tags=["all"], label="second")
+    assert verify(released) == []
+
+
+@uncommitted
 def test_without_its_project_no_row_can_be_derived(released):
     Project.objects.filter(slug="everyday").update(slug="renamed")
     assert verify(released) == ["The project everyday is not here, so no row can be derived again."]
@@ -106,12 +143,10 @@ def test_without_its_project_no_row_can_be_derived(released):
 
 
 @pytest.fixture
-def varied(project, make_pair, say, alice, bob, monkeypatch):
+def varied(project, make_pair, say, alice, bob):
     """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
-    from annotation.models import Rationale, Run, Span
-    from curation import edits, marks
+    from annotation.models import Edit, Rationale, Run, Span
     from curation.arrays import store_pair_values
-    from curation.export.records import Edit
 
     made = []
     for n in range(16):
@@ -121,20 +156,18 @@ def varied(project, make_pair, say, alice, bob, monkeypatch):
         made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
         for who in (alice, bob):
             judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
+            if who is alice:
+                Edit.objects.create(judgement=judgement, candidate=made[-1].first, text="It hangs.", edit_distance=9)
             why = Rationale.objects.create(
                 pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
             )
             Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
-    monkeypatch.setattr(
-        edits, "edits_of", lambda pairs, *, shown, **_: [[Edit(shown(alice.pk), "first", "It hangs.")] for _ in pairs]
-    )
-    monkeypatch.setattr(edits, "with_edits", lambda **_: marks.by_side([(pair.pk, True) for pair in made]))
     run = Run.objects.create(
         project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
     )
     store_pair_values(
         run=run,
-        metric="difficulty",
+        metric="held_out_loss",
         pairs=[pair.pk for pair in made[:14]],
         values=np.arange(14.0)[::-1].copy(),
         n=np.ones(14, dtype=np.int64),
@@ -183,6 +216,7 @@ def test_every_step_is_derived_again_in_every_layout(project, varied, layout, tm
         sound = (folder / files.MANIFEST).read_text(), (folder / files.SUMS).read_text()
         described = files.write_text(folder, files.MANIFEST, files.canonical(forged))
         (folder / files.SUMS).write_text(f"{described.sha256}  {files.MANIFEST}\n")
+        Release.objects.update(digest=files.digest_of(forged))
         assert [says in one for one in verify(folder)] == [True]
         (folder / files.MANIFEST).write_text(sound[0])
         (folder / files.SUMS).write_text(sound[1])

@@ -14,8 +14,9 @@ from curation import releasing
 from curation.choosing import MOST_HARMFUL
 from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
-from curation.planning import ANNOTATORS, DIFFICULTY
-from curation.selecting import FIELDS, parse_all
+from curation.keeping import saved_as
+from curation.planning import ANNOTATORS, DIFFICULTY, HARDER
+from curation.selecting import FIELDS, from_json, parse_all
 from curation.subsetting import NGRAMS
 
 
@@ -25,6 +26,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="the release's name, unique in the project")
         parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument(
+            "--selection",
+            default="",
+            metavar="NAME",
+            help="a saved selection, in its newest version or as NAME@VERSION; --where comes beside it",
+        )
         parser.add_argument(
             "--where",
             action="append",
@@ -87,7 +94,13 @@ class Command(BaseCommand):
             help="a config with this share of the easiest pairs, from easy to hard; repeatable",
         )
         parser.add_argument(
-            "--difficulty", default=DIFFICULTY, metavar="METRIC", help="what is difficult: a metric that was measured"
+            "--difficulty", default=DIFFICULTY, metavar="METRIC", help=f"what is difficult: {', '.join(HARDER)}"
+        )
+        parser.add_argument(
+            "--difficulty-model",
+            default="",
+            metavar="MODEL",
+            help="for which model it was measured; by default the one that was measured last",
         )
         parser.add_argument(
             "--sign-off",
@@ -115,10 +128,11 @@ class Command(BaseCommand):
             raise CommandError("--workers is at least 1.")
         try:
             project = project_of(options["project"])
+            chosen = saved_as(project=project, name=options["selection"]) if options["selection"] else None
             done = releasing.release(
                 project=project,
                 version=options["name"],
-                where=parse_all(options["where"]),
+                where=[*(from_json(chosen.criteria) if chosen else []), *parse_all(options["where"])],
                 rule=options["rule"],
                 layout=options["layout"],
                 annotators=options["annotators"],
@@ -135,6 +149,7 @@ class Command(BaseCommand):
                 embedding=options["embedding"],
                 cuts=options["cut"],
                 difficulty=options["difficulty"],
+                difficulty_model=options["difficulty_model"],
                 sign_off=options["sign_off"],
                 out=options["out"],
                 workers=options["workers"],

@@ -26,6 +26,25 @@ def test_it_releases_and_says_what_was_dropped(project, judged, tmp_path, capsys
     assert "was released already, with the same content" in capsys.readouterr().out
 
 
+def test_a_saved_selection_is_released_by_its_name(project, judged, tmp_path, capsys):
+    from curation.models import Release, Selection
+    from curation.selecting import parse_all
+
+    for version, text in ((1, "tag=first"), (2, "tag!=first")):
+        criteria = [one.as_json() for one in parse_all([text])]
+        Selection.objects.create(project=project, name="hard", version=version, criteria=criteria)
+    for name, chosen, beside, told in (
+        ("v1", "hard", [], ["tag!=first"]),
+        ("v2", "hard@1", ["--where", "judgements>=1"], ["tag=first", "judgements>=1"]),
+    ):
+        out = str(tmp_path / name)
+        call_command("release", name, "--project", "everyday", "--out", out, "--selection", chosen, *beside)
+        assert Release.objects.get(version=name).manifest["criteria"] == told
+    capsys.readouterr()
+    with pytest.raises(CommandError, match=r"no saved selection 'hard@3'\. There are hard, v1, v2\."):
+        call_command("release", "v3", "--project", "everyday", "--out", str(tmp_path / "c"), "--selection", "hard@3")
+
+
 def test_it_prints_json(project, judged, tmp_path, capsys):
     call_command("release", "v1", "--project", "everyday", "--out", str(tmp_path / "out"), "--json")
     found = json.loads(capsys.readouterr().out)
