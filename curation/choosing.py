@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,10 @@ class Chosen:
     # How many rows the layout makes of each of `rows`, where that is not the same for all.
     rows_each: NDArray[np.int64] | None = None
 
-    @property
+    @cached_property
     def pairs(self) -> NDArray[np.int64]:
-        return np.unique(self.rows)
+        # They ascend, and one that is there twice is there one after the other.
+        return self.rows[np.diff(self.rows, prepend=-1) > 0]
 
 
 def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:

@@ -25,8 +25,10 @@ _WIRE: dict[pa.DataType, tuple[str, str, str]] = {
     pa.float64(): ("float8send", "double precision", ">f8"),
     pa.bool_(): ("boolsend", "boolean", "?"),
 }
-# Rows whose numbers cross together.
-PIECE_ROWS = 1 << 16
+# Rows whose numbers cross together, as a power of two.
+PIECE_BITS = 16
+# Where a column numbers the rows, so many pieces at most: those of 2 ** RANGE_BITS neighbouring ranges.
+RANGE_BITS = 4
 
 
 def columns(
@@ -39,8 +41,9 @@ def columns(
 ) -> dict[str, NDArray[Any]]:
     """The columns of a query of numbers, as arrays; null becomes 0 (false; nan for floats). Memory: the columns.
 
-    The order of the rows is the database's: sort by a column where it matters. `by` names a column that numbers the
-    rows, more or less: they cross in ranges of it, and the database need not count them.
+    The order of the rows is the database's, and not the same every time: sort by a column where it matters. `by` names
+    a column that numbers the rows, more or less: they cross in ranges of it. Then the database need not count them, and
+    several of its processes can read.
     """
     wire = [_WIRE[kind] for kind in types.values()]
     # The database puts the binary form of a column's numbers one after the other: nothing is made for each row here.
@@ -48,11 +51,16 @@ def columns(
         f"string_agg({send}(coalesce({name}, {_empty(kind)})::{cast}), ''::bytea)"
         for (name, kind), (send, cast, _) in zip(types.items(), wire, strict=True)
     ]
-    counted = "" if by else ', row_number() OVER () AS "row"'
+    counted, pieces_by = ', row_number() OVER () AS "row"', f'"row" >> {PIECE_BITS}'
+    if by:
+        # The bits of the piece's number one by one: the planner takes a number's quotient for as many groups as there
+        # are rows, and lets one process do it all; of a yes or no it knows that there are two.
+        counted, bits = "", range(PIECE_BITS, PIECE_BITS + RANGE_BITS)
+        pieces_by = ", ".join(f"{by} >> {bit} & 1 = 1" for bit in bits)
     pieces_of_rows = f"""
         SELECT {", ".join(sent)}
         FROM (SELECT *{counted} FROM ({query}) AS q ({", ".join(types)})) found
-        GROUP BY {by or '"row"'} / {PIECE_ROWS}
+        GROUP BY {pieces_by}
     """
     reader = using or connection
     reader.ensure_connection()

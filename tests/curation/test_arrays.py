@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pytest
+from django.db import connection
 
 from annotation.models import Run
 from curation import arrays
@@ -140,16 +142,40 @@ def test_that_order_does_not_depend_on_how_the_database_sends_its_rows(project, 
         assert found == made
 
 
-def test_more_rows_than_one_piece_come_back_whole(db, monkeypatch):
-    monkeypatch.setattr(crossing, "PIECE_ROWS", 1_000)
+@pytest.mark.parametrize("by", ["", "number"])
+def test_more_rows_than_one_piece_come_back_whole(db, monkeypatch, by):
+    # Twelve pieces, or sixteen of two ranges each.
+    monkeypatch.setattr(crossing, "PIECE_BITS", 10 if not by else 9)
     found = arrays.columns(
         "SELECT i, mod(i, 2) = 0, CASE WHEN i > %s THEN i END AS big FROM generate_series(1, 12345) i",
         [12_000],
         {"number": pa.int64(), "even": pa.bool_(), "big": pa.int32()},
+        by=by,
     )
     assert sorted(found["number"].tolist()) == list(range(1, 12_346))
     assert (found["even"] == (found["number"] % 2 == 0)).all()
     assert found["big"].sum() == sum(range(12_001, 12_346))
+
+
+def test_the_planner_knows_that_there_are_few_pieces(db, monkeypatch):
+    """Where it takes them for as many as there are rows, one process of the database reads alone."""
+    statements = []
+    usual = psycopg.ClientCursor.mogrify
+
+    def kept(self, *arguments):
+        statements.append(usual(self, *arguments))
+        return statements[-1]
+
+    monkeypatch.setattr(psycopg.ClientCursor, "mogrify", kept)
+    query = "SELECT i FROM generate_series(1, 500000) i"
+    found = arrays.columns(query, [], {"number": pa.int64()}, by="number")
+    assert sorted(found["number"].tolist()) == list(range(1, 500_001))
+    (statement,) = statements
+    asked = statement.removeprefix("COPY (").removesuffix(") TO STDOUT (FORMAT binary)")
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {asked}")
+        ((top,),) = cursor.fetchone()
+    assert top["Plan"]["Plan Rows"] <= 2**crossing.RANGE_BITS
 
 
 def test_reading_sends_the_same_number_of_queries_however_much_was_said(
