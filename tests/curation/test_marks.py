@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.db import connection
 
-from annotation.editing import edit_distance
+from annotation.distance import edit_distance
 from annotation.models import Edit, Judgement, Rationale, Span
 from curation import edits, marks
 from curation.drafting import count
