@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from annotation import judging, lining_up, opening, orders
+from annotation import drafting, judging, lining_up, opening, orders
 from annotation.answering import LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
@@ -394,7 +394,7 @@ def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, ver
         Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
         LeaseLost: the turn is not mine any more.
     """
-    text = judging.readable_draft(body)
+    text = drafting.readable_draft(body)
     turn = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False).first()
     if turn is None or claim_of(turn) != claim:
         raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, disagreeing, guiding, judging, offering
+from annotation import assigning, calibrating, disagreeing, drafting, guiding, judging, offering, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
@@ -187,7 +187,7 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         version, assignment_id = whole(request, "version"), whole(request, "assignment")
         body = request.POST.get("body", "")
-        judging.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
+        drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
     except Unfit as error:
         return as_json({"error": str(error), "field": error.field}, 422)
     except Stale as error:
@@ -210,7 +210,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     assert me.user_id is not None
     try:
-        reopened = judging.undo(annotator=me)
+        reopened = revising.undo(annotator=me)
     except Refused as error:
         if is_fetch(request):
             return as_json({"error": str(error)}, 409)

@@ -12,7 +12,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation import judging, offering
+from annotation import judging, offering, revising
 from annotation.answering import Answer, Unfit
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Judgement, LanguageModel, Offer, Project, Rationale, Reaction
@@ -309,7 +309,7 @@ def revise(who: Any, offer: Offer, strength: int) -> Judgement:
     assignment = offer.judgement.assignment
     answer = Answer(assignment_id=assignment.pk, key=uuid.uuid4(), verdict="prefer", strength=strength)
     revision = assignment.judgements.current().get().revision
-    return judging.revise(annotator=seat, assignment=assignment, answer=answer, expected_revision=revision)
+    return revising.revise(annotator=seat, assignment=assignment, answer=answer, expected_revision=revision)
 
 
 def test_a_judgement_that_is_changed_after_a_reason_was_shown_is_marked(on: Any, alice: Any, make_pair: Any) -> None:
@@ -347,7 +347,7 @@ def test_an_answer_taken_back_and_given_anew_is_marked_too(on: Any, alice: Any, 
     judging.submit(user_id=alice.user_id, project=on, answer=Answer(key=uuid.uuid4(), **answer))
     offering.draw(annotator=mine(alice))
     assert offering.show(annotator=mine(alice)) is not None
-    judging.undo(annotator=mine(alice))
+    revising.undo(annotator=mine(alice))
     assert offering.waiting(annotator=mine(alice)) == 0
     judging.submit(user_id=alice.user_id, project=on, answer=Answer(key=uuid.uuid4(), **answer))
     assert list(Judgement.objects.order_by("revision").values_list("saw_machine", flat=True)) == [False, True]
