@@ -109,6 +109,41 @@ def test_accept_one_edit_one_reject_one_by_keyboard_alone(enter: Any, alice: Any
     assert mouse == []
 
 
+def test_what_was_made_of_a_reason_is_taken_back_by_keyboard(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    turn_on(project)
+    with_reasons(make_pair)
+    page = enter(alice, JUDGE)
+    answer(page)
+    waits(page, 1)
+    dialog, text = page.locator("#after"), page.locator("#after textarea")
+    page.keyboard.press("o")
+    expect(dialog.locator("blockquote")).to_be_visible()
+    page.keyboard.press("2")
+    expect(text).to_be_focused()
+    page.keyboard.type(" And u.")
+    page.keyboard.press("Control+Enter")
+    expect(dialog).to_be_hidden()
+    assert soon(Reaction.objects.first).choice == "edited"
+    # Opened again, with nothing that waits: the last one is named, and U takes it back.
+    page.keyboard.press("o")
+    expect(dialog.locator("[data-last]")).to_contain_text("The last one: your version")
+    assert faults(page) == []
+    page.keyboard.press("u")
+    expect(text).to_have_value(re.compile(r"And u\.$"))
+    expect(page.locator("[data-after-said]")).to_contain_text("Taken back")
+    waits(page, 1)
+    assert not Reaction.objects.exists()
+    assert not Rationale.objects.filter(source="edited").exists()
+    assert page.evaluate("document.activeElement.id") == "after-head"
+    page.keyboard.press("3")
+    expect(dialog).to_be_hidden()
+    assert soon(Reaction.objects.first).choice == "rejected"
+    # The judgement itself was never touched.
+    assert Judgement.objects.current().count() == Judgement.objects.count() == 1
+
+
 def test_several_are_ticked_by_keyboard(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
     turn_on(project, "several")
     with_reasons(make_pair, each=3)
