@@ -35,6 +35,7 @@ from annotation.models import (
     Verdict,
 )
 from annotation.recording import record
+from annotation.wording import NOTHING_TO_JUDGE
 
 LETTERS = "abcdefgh"
 
@@ -382,6 +383,23 @@ def echo(ranking: Ranking) -> str:
     if ranking.skip_reason:
         return _("Skipped: %(reason)s") % {"reason": ranking.get_skip_reason_display()}
     return orders.in_words(dict(zip(LETTERS, ranking.ranks, strict=False)))
+
+
+def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
+    """Why there is nothing for me to rank: the state, a title, a sentence, and where I stand."""
+    project = annotator.project
+    done = Ranking.objects.filter(annotator=annotator, is_current=True).count()
+    if project.task != Project.Task.RANKINGS:
+        title, text = _("Nothing is ranked here."), _("This project asks for judgements of pairs.")
+    elif project.state != Project.State.JUDGING:
+        title, text = (str(words) for words in NOTHING_TO_JUDGE[project.state])
+    elif not project.lineups.exists():
+        title, text = _("Nothing to rank yet."), _("No prompt of this project has three candidates or more.")
+    else:
+        title = _("That was the last lineup for you.")
+        text = _("Every other one has all the rankings that it needs, or is open with somebody else.")
+    facts = [(done, _("rankings are yours, and saved."))]
+    return {"reason": project.state, "title": title, "text": text, "facts": facts}
 
 
 # ---- drafts ---------------------------------------------------------------------------------------------------------

@@ -115,6 +115,9 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
     rationales = RationaleOutput(many=True)
     votes = VoteOutput(many=True)
     edit = serializers.CharField(source="edit.text", default=None, allow_null=True)
+    ranking = serializers.IntegerField(
+        source="ranking_id", allow_null=True, read_only=True, help_text="The ranking that implies it, if one does."
+    )
 
     class Meta:
         model = Judgement
@@ -137,6 +140,7 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
             "rationales",
             "votes",
             "edit",
+            "ranking",
             "created_at",
         ]
 

@@ -94,7 +94,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "guideline": me.project.guideline,
         "controls": controls_for(me.project, items[0] if items else None, **extra),
         "item": items[0] if items else None,
-        "unread": _unread(me),
+        "unread": guiding.is_news_to(me),
         "principles": principles_of(me.project),
         "upcoming": items[1 : assigning.HELD],
         "counts": counts_shown(today=at.today, done=at.done, left=left),
@@ -106,12 +106,6 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         **extra,
     }
     return TemplateResponse(request, "judging/page.html", context, status=422 if refused is not None else 200)
-
-
-def _unread(me: Annotator) -> bool:
-    """Whether the guideline has changed since this annotator acknowledged it: the page then shows what is new."""
-    guideline = me.project.guideline
-    return guideline is not None and guiding.last_acknowledged(annotator=me) not in (None, guideline)
 
 
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:

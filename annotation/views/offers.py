@@ -41,7 +41,8 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "GET":
         asked = request.GET.get("offer", "")
         number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
-        return _shown(request, me, offering.show(annotator=me, number=number))
+        asked_for = offering.show(annotator=me, number=number) if number is not None else None
+        return _shown(request, me, asked_for or offering.show(annotator=me))
     try:
         if request.POST.get("choice") == OPEN_EDIT:
             return _shown(request, me, offering.show(annotator=me, number=whole(request, "offer")), is_editing=True)

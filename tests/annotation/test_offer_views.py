@@ -326,7 +326,9 @@ def test_the_script_is_told_what_waits_and_which_it_was(project: Any, make_pair:
         refused = desk.post(UNDO, {"offer": wrong}, headers=FETCH)
         assert refused.status_code == status
         assert refused.json()["error"].endswith(".")
-    assert desk.get(f"{REASONS}?offer=x").status_code == 200
+    # Asked for by a number that is none of mine, or no number: the latest that waits.
+    for asked in ("x", "999999", "9" * 30):
+        assert desk.get(f"{REASONS}?offer={asked}").context["offer"].pk == number
 
 
 def test_others_take_nothing_back(

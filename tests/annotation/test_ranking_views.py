@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from annotation import guiding
 from annotation.models import Annotator, Candidate, Project, Ranking, Turn
 from tests.annotation.test_ranking import answers, rank
 
@@ -165,3 +166,18 @@ def test_the_leads_pages_stand_in_a_project_that_ranks(
     answers(ranking_project, 4)
     rank(alice, 1, 2, 3, None)
     assert sign_in(lead).get(reverse(name, args=["everyday"])).status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_changed_guideline_is_news_until_it_is_acknowledged(
+    ranking_project: Project, desk: Client, alice: Annotator
+) -> None:
+    answers(ranking_project, 3)
+    first = guiding.publish_guideline(project=ranking_project, text="Be kind.")
+    # Whoever has never acknowledged one reads it at their own time.
+    assert "data-unread" not in desk.get(RANK).content.decode()
+    guiding.acknowledge(annotator=alice, guideline=first)
+    guiding.publish_guideline(project=ranking_project, text="Be kind and short.")
+    assert "data-unread" in desk.get(RANK).content.decode()
+    assert desk.post("/p/everyday/judge/guideline", headers=FETCH).status_code == 204
+    assert "data-unread" not in desk.get(RANK).content.decode()
