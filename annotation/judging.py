@@ -77,6 +77,7 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         seed=row.seed,
         has_gold=bool(row.gold_round or row.gold_rate),
         allow_edits=row.allow_edits,
+        shortest_reason=row.shortest_reason,
     )
     return _TERMS[slug]
 

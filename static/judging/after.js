@@ -20,17 +20,22 @@ function count(n) {
 
 /* ---- drawn once the answer is saved, when the next pair stands on the screen: answers in quick succession together,
    and nobody waits longer for answering on ---- */
-let drawing = 0, again = 0;
+let drawing = 0, again = 0, asking = null;
 function drawSoon() { clearTimeout(again); drawing ||= setTimeout(draw, 250); }
-async function draw() {
-  drawing = 0; const { status, data } = await quietly(post(texts.draw, new URLSearchParams()));
+function draw() { clearTimeout(drawing); drawing = 0; asking = ask().finally(() => { asking = null; }); }
+async function ask() {
+  const { status, data } = await quietly(post(texts.draw, new URLSearchParams()));
   if (status === 200) count(data.waiting); else if (later(status)) { clearTimeout(again); again = setTimeout(draw, 15000); }
 }
 
 /* ---- shown when it is asked for ---- */
 async function open() {
   if (box.open) return box.close();
-  box.showModal(); clock.turn(); await load();
+  box.showModal(); clock.turn();
+  /* Whoever comes right after an answer comes for its reason. */
+  if (drawing) draw();
+  if (asking) { plain(texts.loading); await asking; }
+  if (box.open) await load();
 }
 async function load(before = '', offer = '') {
   const mine = ++opened; plain(texts.loading);

@@ -294,6 +294,30 @@ def test_answers_must_fit_the_project(make_pair: MakePair, alice: Annotator) -> 
 
 
 @pytest.mark.django_db
+def test_a_project_may_ask_for_so_many_characters_of_ones_own(make_pair: MakePair, alice: Annotator) -> None:
+    make_pair()
+    make_pair()
+    mine = claim(alice)
+    Project.objects.update(rationale_policy="required", shortest_reason=12)
+    for text in ("", "  Eleven ch.  ", " \n" * 12):
+        field, said = refusal(alice, shown(mine, "a2", text=text, tags=("tone",)))
+        assert field == "note"
+        assert "12 characters" in said
+    skipped = send(alice, shown(mine, "skip"))
+    assert skipped.next is not None, "A skip needs no reason of one's own."
+    # Characters are code points, however many bytes or UTF-16 units they take.
+    assert send(alice, shown(skipped.next.assignment_id, "a2", text="😀" * 12)).echo.startswith("A better")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("policy", ["optional", "off"])
+def test_where_no_reason_is_needed_its_length_is_not_asked(make_pair: MakePair, alice: Annotator, policy: str) -> None:
+    make_pair()
+    Project.objects.update(rationale_policy=policy, shortest_reason=12)
+    assert send(alice, shown(claim(alice), "a2", text="Short.")).echo.startswith("A better")
+
+
+@pytest.mark.django_db
 def test_the_longest_text_and_a_skip_without_reason_are_taken(make_pair: MakePair, alice: Annotator) -> None:
     make_pair()
     make_pair()

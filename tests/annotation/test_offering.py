@@ -397,7 +397,7 @@ def test_the_database_keeps_what_was_taken_back(on: Any, alice: Any, make_pair: 
     offering.take_back(annotator=mine(alice), number=offer.pk)
     with pytest.raises(IntegrityError, match="taken_back_is_appended"), transaction.atomic():
         TakenBack.objects.update(choice="rejected")
-    kept = {name: value for name, value in TakenBack.objects.values().get().items() if name != "id"}
+    kept: dict[str, Any] = {name: value for name, value in TakenBack.objects.values().get().items() if name != "id"}
     for name, wrong in (
         ("taken_back_after_it_was_given", {"taken_back_at": kept["created_at"] - timedelta(seconds=1)}),
         ("only_an_edit_taken_back_has_a_text", {"text": "Mine."}),
