@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Guideline, Invitation, Pair, Project, Prompt, Role, Run, User
+from annotation.models import Annotator, Assignment, Guideline, Invitation, Pair, Project, Prompt, Role, Run, Turn, User
 
 AnyUser = User | AnonymousUser
 
@@ -132,6 +132,13 @@ def assignment_for(user: AnyUser, slug: str, assignment_id: int) -> Assignment:
         annotator=me,
         project=me.project_id,
     )
+
+
+def turn_for(user: AnyUser, slug: str, turn_id: int) -> Turn:
+    """One of the user's own turns at a lineup, leased or done."""
+    me = membership_for(user, slug)
+    mine = Turn.objects.select_related("lineup__prompt", "lineup__project")
+    return get_object_or_404(mine, pk=turn_id, annotator=me, lineup__project=me.project_id)
 
 
 def pair_for(user: AnyUser, slug: str, pair_id: int, *, role: str = Role.LEAD) -> Pair:

@@ -223,6 +223,7 @@ class Terms:
     # Whether checks are among what is handed out: the next pair is then drawn by calibrating.py.
     has_gold: bool = False
     allow_edits: bool = False
+    shortest_reason: int = 0
 
     def asked(self, *, assignment_id: int, user_id: int) -> ordering.Asked:
         return ordering.asked(principles=self.principles, seed=self.seed, assignment_id=assignment_id, user_id=user_id)
@@ -277,8 +278,18 @@ class Terms:
             )
         self._check_spans(answer)
         self._check_votes(answer)
-        required = self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP
-        if required and not answer.text.strip() and not answer.tags and not answer.spans:
+        if self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP:
+            self._check_reason(answer)
+
+    def _check_reason(self, answer: Answer) -> None:
+        written = len(answer.text.strip())
+        if written < self.shortest_reason:
+            raise Unfit(
+                _("This project needs %(least)s characters of your own words for every verdict; there are %(n)s.")
+                % {"least": self.shortest_reason, "n": written},
+                field="note",
+            )
+        if not written and not answer.tags and not answer.spans:
             raise Unfit(
                 _("This project needs a reason for every verdict. Choose a tag, highlight words, or write a sentence."),
                 field="note",

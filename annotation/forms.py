@@ -123,6 +123,13 @@ class SettingsForm(ProjectForm):
         help_text="Releases then have rows in which the edited answer is better than the chosen one.",
     )
     rationale_policy = forms.ChoiceField(label="Reasons", choices=Project.RationalePolicy)
+    shortest_reason = forms.IntegerField(
+        label="Fewest characters of a needed reason",
+        min_value=0,
+        max_value=1000,
+        help_text="Only where a reason is needed for every verdict: it then has to be written. 0: a tag or a highlight "
+        "will do.",
+    )
     votes_policy = forms.ChoiceField(
         label="Principle by principle",
         choices=Project.VotesPolicy,

@@ -26,6 +26,7 @@ SETTINGS = (
     "allow_edits",
     "overlap",
     "rationale_policy",
+    "shortest_reason",
     "votes_policy",
     "tags",
     "machine_reasons",
@@ -207,6 +208,8 @@ def _validate(project: Project) -> None:
             f"A gold round has up to 200 pairs, of which as many or fewer must be right; not {project.gold_pass} of "
             f"{project.gold_round}."
         )
+    if not 0 <= project.shortest_reason <= 1000:
+        raise Refused(f"A reason needs 0 to 1000 characters, not {project.shortest_reason}.")
     if not 0 <= project.control_share <= 0.9:
         raise Refused(f"The share without machine reasons is 0 to 0.9, not {project.control_share}.")
     if not 0 <= project.gold_rate <= 0.5:

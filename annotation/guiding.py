@@ -154,6 +154,12 @@ def last_acknowledged(*, annotator: Annotator) -> Guideline | None:
     )
 
 
+def is_news_to(annotator: Annotator) -> bool:
+    """Whether the guideline has changed since this annotator acknowledged it: their page then shows what is new."""
+    guideline = annotator.project.guideline
+    return guideline is not None and last_acknowledged(annotator=annotator) not in (None, guideline)
+
+
 # ---- what concerns a pair ------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,7 @@
-"""Assignments -> judgements: what annotators say becomes facts. Submitted, taken back, revised; drafts in between."""
+"""Assignments -> judgements: what annotators say becomes facts, once.
+
+What comes before is in drafting.py, what comes after in revising.py.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
-from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from annotation import assigning, calibrating, ordering, recalling, statements
@@ -26,8 +27,7 @@ from annotation.answering import (
 )
 from annotation.editing import Edited, edit_meant, store_edit
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Assignment, Draft, Judgement, PrincipleVote, Project, Rationale, Span
-from annotation.recording import record
+from annotation.models import Annotator, Assignment, Judgement, Project
 from annotation.wording import NOTHING_TO_JUDGE
 
 __all__ = [
@@ -38,15 +38,9 @@ __all__ = [
     "Unfit",
     "hand_out",
     "lock",
-    "revise",
-    "save_draft",
     "submit",
     "submit_and_next",
-    "undo",
 ]
-
-# Room for an edited answer, and for what else is in a draft.
-LARGEST_DRAFT = 512 * 1024
 
 
 class LeaseLost(Stale):
@@ -83,6 +77,7 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         seed=row.seed,
         has_gold=bool(row.gold_round or row.gold_rate),
         allow_edits=row.allow_edits,
+        shortest_reason=row.shortest_reason,
     )
     return _TERMS[slug]
 
@@ -270,11 +265,12 @@ def _check_texts(*, user_id: int, slug: str, straight: Answer, swapped: Answer, 
     if assignment is None:
         return None
     answer = swapped if assignment.swapped else straight
-    _within(assignment, answer.spans)
+    within(assignment, answer.spans)
     return edit_meant(pair=assignment.pair, answer=answer, allowed=terms.allow_edits)
 
 
-def _within(assignment: Assignment, spans: Iterable[Marked]) -> None:
+def within(assignment: Assignment, spans: Iterable[Marked]) -> None:
+    """Raises Unfit where a highlight ends outside of its raw text."""
     pair = assignment.pair
     texts = {"prompt": pair.prompt.messages, "first": pair.first.messages, "second": pair.second.messages}
     for span in spans:
@@ -325,141 +321,7 @@ def _why_lost(*, me: Annotator, answer: Answer, withdrawn: bool) -> str:
     return _("Your time for this pair ran out, and it went back to the queue. What you wrote is kept on this page.")
 
 
-# ---- taking back and revising ---------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def undo(*, annotator: Annotator) -> Assignment:
-    """Take back my latest answer: it stays stored but is not current, and the pair is leased to me with it as a draft.
-
-    Raises:
-        Refused: the project takes no answers now, or there is nothing to take back.
-    """
-    me = lock(annotator)
-    if me.project.state != Project.State.JUDGING:
-        raise Refused(f"{NOTHING_TO_JUDGE[me.project.state][0]} {_('Answers cannot be taken back now.')}")
-    latest = (
-        Judgement.objects.current()
-        .filter(
-            annotator=me, assignment__annotator=me, assignment__done_at__isnull=False, assignment__slot__isnull=False
-        )
-        .select_related("assignment")
-        .order_by("-id")
-        .first()
-    )
-    if latest is None:
-        raise Refused(_("There is no answer to take back."))
-    now = timezone.now()
-    Judgement.objects.filter(pk=latest.pk).update(is_current=False)
-    assignment = latest.assignment
-    assignment.done_at, assignment.lease_until = None, now + timedelta(minutes=me.project.lease_minutes)
-    assignment.save(update_fields=["done_at", "lease_until"])
-    Draft.objects.update_or_create(
-        assignment=assignment, defaults={"body": recalling.fields_of(latest), "version": 0, "saved_at": now}
-    )
-    _record(act="judgement.undo", me=me, before=latest, after=None)
-    return assignment
-
-
-@transaction.atomic
-def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expected_revision: int) -> Judgement:
-    """Change an answer of mine: a new revision becomes the current one, the old one stays.
-
-    The new revision keeps the order that was seen when the pair was judged. Sending the same key again changes nothing.
-
-    Raises:
-        Unfit: the answer does not fit the project.
-        Stale: the answer has been changed since the page was opened.
-        Refused: the project is closed, or the answer was taken back.
-    """
-    me = lock(annotator)
-    if me.project.state == Project.State.CLOSED:
-        raise Refused(_("This project is closed. Answers can no longer be changed."))
-    repeated = Judgement.objects.filter(key=answer.key).first()
-    if repeated is not None:
-        if (repeated.assignment_id, repeated.annotator_id) != (assignment.pk, me.pk):
-            raise Stale(_("This page is out of date. Open the answer again; what you wrote is kept here."))
-        return repeated
-    terms = terms_of(me.project.slug, fresh=True)
-    assert terms is not None
-    terms.check(answer)
-    _within(assignment, answer.spans)
-    edited = edit_meant(pair=assignment.pair, answer=answer, allowed=terms.allow_edits)
-    current = (
-        Judgement.objects.current()
-        .select_for_update()
-        .filter(assignment=assignment, annotator=me, assignment__annotator=me, assignment__done_at__isnull=False)
-        .first()
-    )
-    if current is None:
-        raise Refused(_("This answer was taken back. Judge the pair again on the judging page."))
-    if current.revision != expected_revision:
-        raise Stale(
-            _(
-                "You have changed this answer in another window since. "
-                "That version is stored, and this one is kept here."
-            )
-        )
-    Judgement.objects.filter(pk=current.pk).update(is_current=False)
-    latest = Judgement.objects.filter(assignment=assignment).order_by("-revision").values_list("revision", flat=True)[0]
-    assert me.user_id is not None
-    asked = terms.asked(assignment_id=assignment.pk, user_id=me.user_id)
-    revised = Judgement.objects.create(
-        assignment=assignment,
-        annotator=me,
-        revision=latest + 1,
-        key=answer.key,
-        verdict=answer.verdict,
-        strength=answer.strength,
-        deciding_principle_id=answer.deciding or None,
-        overall_first=asked.overall_first if answer.votes else None,
-        skip_reason=answer.skip_reason,
-        flags=list(dict.fromkeys(answer.flags)),
-        guideline_id=me.project.guideline_id,
-        swapped=current.swapped,
-        turned=answer.turned,
-        active_ms=milliseconds(answer.active_ms),
-        first_key_ms=milliseconds(answer.first_key_ms),
-        coverage_first=share(answer.coverage_first),
-        coverage_second=share(answer.coverage_second),
-        client=answer.client.replace("\0", "")[:60],
-    )
-    if answer.text or answer.tags or answer.spans:
-        tags = list(dict.fromkeys(answer.tags))
-        why = Rationale.objects.create(
-            pair_id=assignment.pair_id, annotator=me, judgement=revised, text=answer.text, tags=tags
-        )
-        Span.objects.bulk_create(_span(why, one, assignment) for one in answer.spans)
-    PrincipleVote.objects.bulk_create(
-        PrincipleVote(
-            pair_id=assignment.pair_id,
-            annotator=me,
-            principle_id=principle,
-            judgement=revised,
-            vote=answer.votes[principle],
-            position=position,
-        )
-        for position, principle in enumerate(asked.order, start=1)
-        if principle in answer.votes
-    )
-    if edited:
-        store_edit(judgement_id=revised.pk, edited=edited)
-    _record(act="judgement.revise", me=me, before=current, after=revised)
-    return revised
-
-
-def _span(why: Rationale, one: Marked, assignment: Assignment) -> Span:
-    sides = {"first": assignment.pair.first_id, "second": assignment.pair.second_id}
-    return Span(
-        rationale=why,
-        candidate_id=sides.get(one.place),
-        message=one.message,
-        start=one.start,
-        end=one.end,
-        polarity=one.polarity,
-        tag=one.tag,
-        principle_id=one.principle,
-    )
+# ---- one act of one annotator at a time ----------------------------------------------------------------------------
 
 
 def lock(annotator: Annotator) -> Annotator:
@@ -469,77 +331,3 @@ def lock(annotator: Annotator) -> Annotator:
         .select_related("project", "user")
         .get(pk=annotator.pk)
     )
-
-
-def _record(*, act: str, me: Annotator, before: Judgement, after: Judgement | None) -> None:
-    def facts(one: Judgement) -> dict[str, Any]:
-        return {"judgement": one.pk, "revision": one.revision, "verdict": one.verdict, "strength": one.strength}
-
-    record(
-        act=act,
-        subject=f"assignment {before.assignment_id}",
-        actor=me.user,
-        project=me.project,
-        before=facts(before),
-        after=facts(after) if after else None,
-    )
-
-
-# ---- drafts ---------------------------------------------------------------------------------------------------------
-
-# The lease is looked at under a lock that waits for a submit of the same slot: no draft outlives its judgement.
-SAVE_DRAFT = """
-WITH mine AS MATERIALIZED (
-  SELECT id FROM assignment
-  WHERE id = %(assignment)s::bigint AND annotator_id = %(me)s::bigint AND lease_until IS NOT NULL FOR SHARE),
-saved AS (
-  INSERT INTO draft (assignment_id, body, version, saved_at)
-  SELECT id, %(body)s::jsonb, %(version)s::bigint, now() FROM mine
-  ON CONFLICT (assignment_id) DO UPDATE
-  SET body = excluded.body, version = excluded.version, saved_at = excluded.saved_at
-  WHERE draft.version < excluded.version RETURNING 1)
-SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM saved)
-"""
-
-
-def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> bool:
-    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing (False).
-
-    Raises:
-        Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
-        LeaseLost: the assignment is not mine any more.
-    """
-    text = readable_draft(body)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            SAVE_DRAFT,
-            {"assignment": str(assignment_id), "me": str(annotator.pk), "body": text, "version": str(version)},
-        )
-        mine, saved = cursor.fetchone()
-    if not mine:
-        raise LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
-    return bool(saved)
-
-
-def readable_draft(body: str) -> str:
-    """The body as JSON that the database can hold; raises Unfit."""
-    if len(body) > LARGEST_DRAFT or len(body.encode(errors="surrogatepass")) > LARGEST_DRAFT:
-        raise Unfit(
-            _("The draft is larger than %(most)s kB. Shorten your text.") % {"most": LARGEST_DRAFT // 1024},
-            field="body",
-        )
-    try:
-        fields = json.loads(body, parse_constant=_no_number)
-        text = json.dumps(fields, ensure_ascii=False)
-        text.encode()  # Half a character (a lone surrogate) cannot be stored.
-    except (ValueError, RecursionError):
-        raise Unfit(_("The draft is not JSON, or holds a character that cannot be stored."), field="body") from None
-    if not isinstance(fields, dict):
-        raise Unfit(_("The draft is not a JSON object."), field="body")
-    if "\\u0000" in text.replace("\\\\", ""):
-        raise Unfit(_("Your text contains a NUL character, which cannot be stored. Remove it."), field="body")
-    return text
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")

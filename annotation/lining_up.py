@@ -7,6 +7,7 @@ done in pieces along the queue, by whoever finds nothing to rank: an import of a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import combinations
 
 from django.db import connection, transaction
@@ -20,14 +21,17 @@ from annotation.pairing import next_rank, shuffle_key
 AT_ONCE = 100
 
 # Prompts without a lineup that could have one: candidates that say the same count once.
-_LACKING = """
-SELECT p.prompt_id, min(p.rank), array_agg(DISTINCT c.id ORDER BY c.id)
+_WITHOUT = """
 FROM pair p JOIN candidate c ON c.id IN (p.first_id, p.second_id)
-WHERE p.project_id = %(project)s AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
+WHERE p.project_id = ANY(%(projects)s) AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND p.gold_use = ''
   AND NOT EXISTS (SELECT 1 FROM lineup l WHERE l.prompt_id = p.prompt_id)
-GROUP BY p.prompt_id HAVING count(DISTINCT md5(c.messages::text)) >= %(fewest)s
+GROUP BY p.project_id, p.prompt_id HAVING count(DISTINCT md5(c.messages::text)) >= %(fewest)s
+"""
+_LACKING = f"""
+SELECT p.prompt_id, min(p.rank), array_agg(DISTINCT c.id ORDER BY c.id) {_WITHOUT}
 ORDER BY min(p.rank) LIMIT %(most)s
 """
+_HOW_MANY = f"SELECT project_id, count(*) FROM (SELECT p.project_id {_WITHOUT}) AS prompt GROUP BY project_id"
 _TEXTS = "SELECT id, md5(messages::text) FROM candidate WHERE id = ANY(%s) ORDER BY id"
 
 _ADD_TURNS = """
@@ -54,7 +58,7 @@ def open_lineups(*, project: Project, most: int = AT_ONCE) -> int:
     """
     rank = next_rank(project=project)
     with connection.cursor() as cursor:
-        cursor.execute(_LACKING, {"project": project.pk, "fewest": FEWEST, "most": most})
+        cursor.execute(_LACKING, {"projects": [project.pk], "fewest": FEWEST, "most": most})
         found = cursor.fetchall()
     made = Lineup.objects.bulk_create(
         Lineup(project=project, prompt_id=prompt, candidates=_chosen(project, candidates), rank=first)
@@ -63,6 +67,13 @@ def open_lineups(*, project: Project, most: int = AT_ONCE) -> int:
     _pair_up(project, made, rank=rank)
     open_turns(project=project)
     return len(made)
+
+
+def lacking(*, projects: Collection[int]) -> dict[int, int]:
+    """How many prompts could be lined up and are not yet, by project; those without any are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HOW_MANY, {"projects": list(projects), "fewest": FEWEST})
+        return dict(cursor.fetchall())
 
 
 def _chosen(project: Project, candidates: list[int]) -> list[int]:

@@ -2,9 +2,9 @@
 
 Nothing of a machine is shown before an annotator's own judgement of the pair is saved (suggestions that come first move
 the labels towards them: arXiv 2507.15821). Afterwards a project may offer what machines wrote for the side that was
-preferred: one reason, to accept, edit or reject, or several, to tick those that fit (ILLUME, Brack et al., arXiv
 preferred: one reason, to accept, edit or reject, or several, to tick those that fit (ILLUME, Brack et al., 2022). A
-can be measured (curation/metrics/anchoring.py).
+share of the judgements is drawn as a control, of which nothing is ever shown, so that what reasons change can be
+measured (curation/metrics/anchoring.py). What was made of a reason can be taken back, and is then asked for again.
 
 Nothing here is on the way of a judgement: it asks for itself when the judgement is saved.
 """
@@ -34,10 +34,12 @@ from annotation.models import (
     Project,
     Rationale,
     Reaction,
+    TakenBack,
     Verdict,
 )
 from annotation.phrasing import is_open
 from annotation.reasoning import LONGEST_RATIONALE
+from annotation.recording import record
 
 # Only what is fresh in mind: judgements of the last day, and of these the latest.
 FRESH = timedelta(hours=24)
@@ -340,3 +342,79 @@ def _record(offer: Offer, new: list[Reaction], active_ms: int | None) -> list[Re
     Reaction.objects.bulk_create(new)
     Offer.objects.filter(pk=offer.pk).update(answered_at=Now())
     return new
+
+
+# ---- taking back -----------------------------------------------------------------------------------------------------
+
+
+def last_answered(*, annotator: Annotator) -> Offer | None:
+    """The offer of the last day that I answered last, if what I made of it can be taken back."""
+    project = annotator.project
+    if project.machine_reasons == Project.MachineReasons.OFF or project.state == Project.State.CLOSED:
+        return None
+    mine = Offer.objects.of(annotator.pk).filter(answered_at__gt=Now() - FRESH)
+    return mine.prefetch_related("reactions").order_by("-answered_at", "-pk").first()
+
+
+@transaction.atomic
+def take_back(*, annotator: Annotator, number: int) -> Offer:
+    """Take back what I made of an offer: it waits for me again. What was said stays on record. Twice is once.
+
+    Raises:
+        Refused: nothing has been made of it, it is not mine, or the project is closed.
+    """
+    offer = _mine(annotator, number)
+    said = _answered(offer)
+    if said is None:
+        if offer.taken_back.exists():
+            return offer
+        raise Refused(_("You have not answered this reason. There is nothing to take back."))
+    TakenBack.objects.bulk_create(_on_record(offer, one) for one in said)
+    edits = [one.edited_id for one in said if one.edited_id]
+    offer.reactions.all().delete()
+    Rationale.objects.filter(pk__in=edits).delete()
+    offer.answered_at = None
+    offer.save(update_fields=["answered_at"])
+    record(
+        act="reaction.undo",
+        subject=f"offer {offer.pk}",
+        actor=annotator.user,
+        project=annotator.project,
+        before={"choices": [one.choice for one in said]},
+    )
+    return offer
+
+
+def _on_record(offer: Offer, said: Reaction) -> TakenBack:
+    return TakenBack(
+        offer=offer,
+        rationale_id=said.rationale_id,
+        judgement_id=said.judgement_id,
+        choice=said.choice,
+        text=said.edited.text if said.edited else "",
+        distance=said.distance,
+        distance_share=said.distance_share,
+        active_ms=said.active_ms,
+        created_at=said.created_at,
+        taken_back_at=Now(),
+    )
+
+
+@dataclass(frozen=True)
+class Left:
+    """How an offer was left when it was taken back: the choice, the edit's text, the places that were ticked."""
+
+    choice: str = ""
+    text: str = ""
+    ticked: frozenset[int] = frozenset()
+
+
+def left_as(offer: Offer) -> Left:
+    """What its annotator had made of an offer, when they took it back last; empty where they did not."""
+    latest = offer.taken_back.order_by("-taken_back_at", "-pk").first()
+    if latest is None:
+        return Left()
+    together = offer.taken_back.filter(taken_back_at=latest.taken_back_at)
+    ticked = {one.rationale_id for one in together if one.choice == Reaction.Choice.TICKED}
+    places = frozenset(place for place, one in enumerate(offer.rationales) if one in ticked)
+    return Left(choice=latest.choice, text=latest.text, ticked=places)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from annotation import judging, lining_up, opening, orders
+from annotation import drafting, judging, lining_up, opening, orders
 from annotation.answering import LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
@@ -35,6 +35,7 @@ from annotation.models import (
     Verdict,
 )
 from annotation.recording import record
+from annotation.wording import NOTHING_TO_JUDGE
 
 LETTERS = "abcdefgh"
 
@@ -384,6 +385,23 @@ def echo(ranking: Ranking) -> str:
     return orders.in_words(dict(zip(LETTERS, ranking.ranks, strict=False)))
 
 
+def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
+    """Why there is nothing for me to rank: the state, a title, a sentence, and where I stand."""
+    project = annotator.project
+    done = Ranking.objects.filter(annotator=annotator, is_current=True).count()
+    if project.task != Project.Task.RANKINGS:
+        title, text = _("Nothing is ranked here."), _("This project asks for judgements of pairs.")
+    elif project.state != Project.State.JUDGING:
+        title, text = (str(words) for words in NOTHING_TO_JUDGE[project.state])
+    elif not project.lineups.exists():
+        title, text = _("Nothing to rank yet."), _("No prompt of this project has three candidates or more.")
+    else:
+        title = _("That was the last lineup for you.")
+        text = _("Every other one has all the rankings that it needs, or is open with somebody else.")
+    facts = [(done, _("rankings are yours, and saved."))]
+    return {"reason": project.state, "title": title, "text": text, "facts": facts}
+
+
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
@@ -394,7 +412,7 @@ def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, ver
         Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
         LeaseLost: the turn is not mine any more.
     """
-    text = judging.readable_draft(body)
+    text = drafting.readable_draft(body)
     turn = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False).first()
     if turn is None or claim_of(turn) != claim:
         raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))

@@ -62,6 +62,7 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/<int:assignment_id>/raw", judging.raw, name="raw"),
     path("p/<slug:slug>/judge/reasons", offers.reasons, name="reasons"),
     path("p/<slug:slug>/judge/reasons/draw", offers.draw, name="draw_reasons"),
+    path("p/<slug:slug>/judge/reasons/undo", offers.take_back, name="take_back_reason"),
     path("p/<slug:slug>/training", judging.training, name="training"),
     path("p/<slug:slug>/training/disagree", judging.disagree, name="disagree"),
     path("p/<slug:slug>/answers", answers.answers, name="answers"),

@@ -37,6 +37,7 @@ PHRASES = {
     "choose_first": _("Choose an answer first"),
     "which_decided": _("Your principles pull apart: which one decided?"),
     "say_why_first": _("Say why first: a tag or a sentence"),
+    "reason_too_short": _("Say why in %(least)s characters or more; there are %(n)s"),
     "no_reason_yet": _("No reason yet. Submit again to send without one."),
     "draft_not_saved": _("The draft could not be saved"),
     # Flags.

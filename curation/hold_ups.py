@@ -40,7 +40,7 @@ def hold_ups(
     if pairs:
         found += [*_people(project, counts, people, impossible), *_leases(project, is_worker_alive, now)]
         found += _gold_round(project, counts)
-        found += _skipped(project)
+        found += _skipped_lineups(project) if project.task == Project.Task.RANKINGS else _skipped(project)
         found += _adjudication(project)
     return found + _failed(project, now)
 
@@ -62,6 +62,18 @@ def _state(project: Project) -> list[HoldUp]:
 def _material(project: Project, counts: Counts, pairs: int) -> list[HoldUp]:
     if not pairs:
         return [HoldUp("There are no pairs", "Annotators have nothing to judge.", (Remedy("Import pairs", "imports"),))]
+    if not counts.total and project.task == Project.Task.RANKINGS:
+        return [
+            HoldUp(
+                "No prompt has three different candidates",
+                "A ranking is of 3 to 8 candidates of one prompt, and the pairs of no prompt have as many.",
+                (
+                    Remedy("Import pairs", "imports"),
+                    Remedy("Generate candidates", "runs"),
+                    Remedy("Judge pairs instead", "settings"),
+                ),
+            )
+        ]
     if not counts.total:
         return [
             HoldUp(
@@ -82,11 +94,13 @@ def _people(project: Project, counts: Counts, people: int, impossible: int) -> l
             HoldUp("Nobody has been invited", "Only leads could judge here, and judging is not their work.", invite)
         ]
     if impossible:
+        ranks = project.task == Project.Task.RANKINGS
+        noun, each = ("ranking", "Each lineup is to be ranked") if ranks else ("judgement", "Each pair is to be judged")
         return [
             HoldUp(
-                f"Nobody can give {_n(impossible, 'judgement')}",
-                f"Each pair is to be judged by {project.overlap} different people, and {people} can judge here. "
-                "The forecast leaves these judgements out.",
+                f"Nobody can give {_n(impossible, noun)}",
+                f"{each} by {project.overlap} different people, and {people} can judge here. "
+                f"The forecast leaves these {noun}s out.",
                 (*invite, Remedy("Change the overlap", "settings")),
             )
         ]
@@ -169,6 +183,33 @@ def _skipped(project: Project) -> list[HoldUp]:
     return [
         HoldUp(
             f"{_n(pairs, 'pair was', 'pairs were')} skipped by everybody",
+            f"Reason given most: “{SkipReason(reason).label}” ({times:,}). More people will not help.",
+        )
+    ]
+
+
+def _skipped_lineups(project: Project) -> list[HoldUp]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH given AS (
+                SELECT t.lineup_id, coalesce(r.skip_reason, '') AS skip_reason
+                FROM turn t JOIN lineup l ON l.id = t.lineup_id
+                LEFT JOIN ranking r ON r.turn_id = t.id AND r.is_current
+                WHERE l.project_id = %s
+            ), lost AS (SELECT lineup_id FROM given GROUP BY lineup_id HAVING bool_and(skip_reason <> ''))
+            SELECT skip_reason, count(*), (SELECT count(*) FROM lost)
+            FROM given JOIN lost USING (lineup_id) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
+            """,
+            [project.pk],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return []
+    reason, times, lineups = row
+    return [
+        HoldUp(
+            f"{_n(lineups, 'lineup was', 'lineups were')} skipped by everybody",
             f"Reason given most: “{SkipReason(reason).label}” ({times:,}). More people will not help.",
         )
     ]

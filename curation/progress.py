@@ -6,14 +6,15 @@ Reads only, and a fixed number of queries for any number of projects.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import TruncDate
 
-from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Run, Turn
+from annotation import lining_up
+from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Ranking, Run, Turn
 from curation.charts import Stack, stack
 from curation.models import Measurement, Release
 
@@ -31,10 +32,28 @@ WHERE a.project_id = ANY(%s) AND a.kind = 'person' AND (a.external_id = '' OR a.
 GROUP BY a.project_id
 """
 
+# What is open of each pair, less the people who have not judged it yet. `{of}` are rows of a project, a pair of it and
+# an annotator; a lineup and its turns will do as well.
+IMPOSSIBLE = """
+SELECT project_id, sum(greatest(0, open - (people - taken)))::bigint
+FROM (
+    SELECT a.project_id, asked.people, count(*) FILTER (WHERE a.annotator_id IS NULL) AS open,
+           count(*) FILTER (WHERE u.is_active AND n.is_active) AS taken
+    FROM unnest(%s::bigint[], %s::bigint[]) AS asked (project_id, people)
+    JOIN project p ON p.id = asked.project_id AND asked.people < p.overlap
+    JOIN {of} a ON a.project_id = asked.project_id
+    LEFT JOIN annotator n ON n.id = a.annotator_id
+    LEFT JOIN account u ON u.id = n.user_id
+    GROUP BY a.project_id, asked.people, a.pair_id
+) pair
+GROUP BY project_id HAVING sum(greatest(0, open - (people - taken))) > 0
+"""
+TURNS = "(SELECT project_id, lineup_id AS pair_id, annotator_id FROM turn JOIN lineup ON lineup.id = lineup_id)"
+
 
 @dataclass(frozen=True)
 class Counts:
-    """The slots of a project. `elsewhere`: judgements that were not handed out here, from files and from judges."""
+    """The slots and turns of a project. `elsewhere`: judgements not handed out here, from files and from judges."""
 
     total: int = 0
     done: int = 0
@@ -66,7 +85,8 @@ class Activity:
 def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
     """Done, leased and all slots by project; where rankings are given, turns. Projects without any are left out.
 
-    Gold checks are beside the work: their slots are no part of it, neither done nor to do.
+    Turns are made when somebody asks for one: those of prompts that nobody has lined up yet are counted as if they were
+    there. Gold checks are beside the work: their slots are no part of it, neither done nor to do.
     """
     slot = Q(slot__isnull=False)
     rows = (
@@ -89,7 +109,7 @@ def counts_of(project_ids: Collection[int]) -> dict[int, Counts]:
 
 
 def _with_turns(counts: Mapping[int, Counts], project_ids: Collection[int]) -> dict[int, Counts]:
-    """The same of the projects that have turns. What a ranking implies was not handed out elsewhere."""
+    """The same of the projects that rank, or have ranked. What a ranking implies was not handed out elsewhere."""
     turns = (
         Turn.objects.filter(lineup__project__in=project_ids)
         .values("lineup__project")
@@ -100,7 +120,10 @@ def _with_turns(counts: Mapping[int, Counts], project_ids: Collection[int]) -> d
         )
         .order_by()
     )
-    found = {row["lineup__project"]: row for row in turns}
+    found = {row["lineup__project"]: Counts(row["total"], row["done"], row["leased"]) for row in turns}
+    for project, n in turns_to_come(project_ids).items():
+        before = found.get(project, Counts())
+        found[project] = replace(before, total=before.total + n)
     if not found:
         return {}
     implied = (
@@ -111,15 +134,23 @@ def _with_turns(counts: Mapping[int, Counts], project_ids: Collection[int]) -> d
     )
     by_ranking = {row["project"]: row["n"] for row in implied}
     merged = {}
-    for project, row in found.items():
+    for project, ranked in found.items():
         own = counts.get(project, Counts())
         merged[project] = Counts(
-            total=own.total + row["total"],
-            done=own.done + row["done"],
-            leased=own.leased + row["leased"],
+            total=own.total + ranked.total,
+            done=own.done + ranked.done,
+            leased=own.leased + ranked.leased,
             elsewhere=own.elsewhere - by_ranking.get(project, 0),
         )
     return merged
+
+
+def turns_to_come(project_ids: Collection[int]) -> dict[int, int]:
+    """The turns at lineups that are not made yet, by project."""
+    ranks = Project.objects.filter(pk__in=project_ids, task=Project.Task.RANKINGS)
+    overlap = dict(ranks.values_list("pk", "overlap"))
+    lacking = lining_up.lacking(projects=overlap) if overlap else {}
+    return {project: n * overlap[project] for project, n in lacking.items()}
 
 
 def _gold(project_ids: Collection[int]) -> QuerySet[Pair]:
@@ -162,15 +193,19 @@ def activity_of(project_ids: Collection[int], *, now: datetime) -> dict[int, Act
 
 
 def own_counts(annotator_ids: Collection[int]) -> dict[int, tuple[int, datetime | None]]:
-    """How many judgements each of these annotators has given, and the time of the last."""
-    rows = (
-        Judgement.objects.current()
-        .filter(annotator__in=annotator_ids)
-        .values("annotator")
-        .annotate(n=Count("pk"), last=Max("created_at"))
-        .order_by()
-    )
-    return {row["annotator"]: (row["n"], row["last"]) for row in rows}
+    """How many judgements and rankings each of these annotators has given, and the time of the last.
+
+    A ranking is one, however many judgements it implies.
+    """
+    found: dict[int, tuple[int, datetime | None]] = {}
+    for rows in (
+        Judgement.objects.current().filter(annotator__in=annotator_ids, ranking=None),
+        Ranking.objects.filter(annotator__in=annotator_ids, is_current=True),
+    ):
+        for row in rows.values("annotator").annotate(n=Count("pk"), last=Max("created_at")).order_by():
+            n, last = found.get(row["annotator"], (0, None))
+            found[row["annotator"]] = (n + row["n"], max(filter(None, (last, row["last"])), default=None))
+    return found
 
 
 def per_day(project: Project, *, days: int, now: datetime) -> list[tuple[date, int]]:
@@ -198,34 +233,30 @@ def per_day(project: Project, *, days: int, now: datetime) -> list[tuple[date, i
 
 
 def impossible_of(people: Mapping[int, int]) -> dict[int, int]:
-    """Open slots that nobody can take, by project; `people` says how many can judge in each.
+    """Open slots and turns that nobody can take, by project; `people` says how many can judge in each.
 
-    Nobody judges a pair twice, so a pair cannot have more judgements than there are people. Projects in which every
-    slot can be taken are left out.
+    Nobody judges a pair or ranks a lineup twice, so neither can have more answers than there are people. Projects in
+    which every one can be taken are left out.
     """
+    found = _impossible_of("assignment", people)
+    ranks = Project.objects.filter(pk__in=people, task=Project.Task.RANKINGS)
+    too_many = {pk: overlap - people[pk] for pk, overlap in ranks.values_list("pk", "overlap") if overlap > people[pk]}
+    if too_many:
+        lined_up = _impossible_of(TURNS, {pk: people[pk] for pk in too_many})
+        to_come = {pk: n * too_many[pk] for pk, n in lining_up.lacking(projects=too_many).items()}
+        for pk in {*lined_up, *to_come}:
+            found[pk] = found.get(pk, 0) + lined_up.get(pk, 0) + to_come.get(pk, 0)
+    return found
+
+
+def _impossible_of(of: str, people: Mapping[int, int]) -> dict[int, int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT project_id, sum(greatest(0, open - (people - taken)))::bigint
-            FROM (
-                SELECT a.project_id, asked.people, count(*) FILTER (WHERE a.annotator_id IS NULL) AS open,
-                       count(*) FILTER (WHERE u.is_active AND n.is_active) AS taken
-                FROM unnest(%s::bigint[], %s::bigint[]) AS asked (project_id, people)
-                JOIN project p ON p.id = asked.project_id AND asked.people < p.overlap
-                JOIN assignment a ON a.project_id = asked.project_id
-                LEFT JOIN annotator n ON n.id = a.annotator_id
-                LEFT JOIN account u ON u.id = n.user_id
-                GROUP BY a.project_id, asked.people, a.pair_id
-            ) pair
-            GROUP BY project_id HAVING sum(greatest(0, open - (people - taken))) > 0
-            """,
-            [list(people), list(people.values())],
-        )
+        cursor.execute(IMPOSSIBLE.format(of=of), [list(people), list(people.values())])
         return dict(cursor.fetchall())
 
 
 def impossible(project: Project, *, people: int) -> int:
-    """Open slots of one project that nobody can take."""
+    """Open slots and turns of one project that nobody can take."""
     return impossible_of({project.pk: people}).get(project.pk, 0)
 
 

@@ -70,6 +70,16 @@ class Summary:
     facts: FactsState | None
     counted_at: datetime
 
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return unit_of(self.project)
+
+
+def unit_of(project: Project) -> str:
+    """What people give in a project: a judgement, or a ranking."""
+    return "ranking" if project.task == Project.Task.RANKINGS else "judgement"
+
 
 def summary(*, project: Project, now: datetime) -> Summary:
     ids = [project.pk]
@@ -83,7 +93,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
     found = forecast_of(project, counts, impossible, until_today, now)
     has_too_many = counts.done + counts.elsewhere > weekly.MOST_JUDGEMENTS
     weeks = [] if has_too_many else weekly.agreement_by_week(project)
-    chart, says = days_chart(days, found)
+    chart, says = days_chart(days, found, unit=unit_of(project))
     return Summary(
         project=project,
         counts=counts,
@@ -166,11 +176,13 @@ def in_words(
     )
 
 
-def days_chart(days: list[tuple[date, int]], found: Forecast | NoForecast | None) -> tuple[charts.Bars, str]:
-    """The chart of judgements per day, and the sentence beside its heading."""
+def days_chart(
+    days: list[tuple[date, int]], found: Forecast | NoForecast | None, *, unit: str
+) -> tuple[charts.Bars, str]:
+    """The chart of judgements (or rankings) per day, and the sentence beside its heading."""
     labels = [(f"{day.day} {day:%b}", n) for day, n in days]
     name = (
-        f"Judgements per day, {labels[0][0]} to {labels[-1][0]}: from {min(n for _, n in days):,} up to "
+        f"{unit.capitalize()}s per day, {labels[0][0]} to {labels[-1][0]}: from {min(n for _, n in days):,} up to "
         f"{max(n for _, n in days):,}, {days[-1][1]:,} so far today."
     )
     mean_over, says = None, f"{days[-1][1]:,} so far today"
@@ -207,7 +219,7 @@ def weeks_chart(weeks: list[weekly.Week]) -> charts.Bands | None:
 def tables(found: Summary) -> dict[str, Any]:
     """The numbers under the two charts: heads and rows."""
     return {
-        "days_heads": ["Day (UTC)", "Judgements"],
+        "days_heads": ["Day (UTC)", f"{found.unit.capitalize()}s"],
         "days_rows": [[f"{day.day} {day:%b}", f"{n:,}"] for day, n in found.days],
         "weeks_heads": ["Week of", "Guideline", "α", "From", "To", "Pairs"],
         "weeks_rows": [

@@ -120,6 +120,14 @@ def project(db: None) -> Any:
     return Project.objects.create(slug="everyday", name="Everyday help", overlap=3, seed=7)
 
 
+@pytest.fixture
+def ranking_project(project: Any) -> Any:
+    """The same project, where lineups are ranked, each by two people."""
+    project.task, project.overlap = project.Task.RANKINGS, 2
+    project.save()
+    return project
+
+
 def _member(project: Any, name: str, role: str) -> Any:
     from annotation.models import Annotator, User
 

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import assigning, calibrating, judging, ordering, recalling
+from annotation import assigning, calibrating, judging, ordering, recalling, revising
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
 from annotation.api.errors import ErrorOutput
@@ -115,6 +115,9 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
     rationales = RationaleOutput(many=True)
     votes = VoteOutput(many=True)
     edit = serializers.CharField(source="edit.text", default=None, allow_null=True)
+    ranking = serializers.IntegerField(
+        source="ranking_id", allow_null=True, read_only=True, help_text="The ranking that implies it, if one does."
+    )
 
     class Meta:
         model = Judgement
@@ -137,6 +140,7 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
             "rationales",
             "votes",
             "edit",
+            "ranking",
             "created_at",
         ]
 
@@ -201,7 +205,7 @@ class LastJudgement(APIView):
     )
     def delete(self, request: Request, slug: str) -> Response:
         """Take back your latest answer: it stays stored, but is not current, and the pair is leased to you again."""
-        reopened = judging.undo(annotator=membership_for(request.user, slug))
+        reopened = revising.undo(annotator=membership_for(request.user, slug))
         return Response(AssignmentOutput(_shown(assignment_for(request.user, slug, reopened.pk))).data)
 
 
@@ -217,7 +221,7 @@ class OneAnswer(APIView):
         given = ReviseInput(data=request.data)
         given.is_valid(raise_exception=True)
         answer = _answer(given.validated_data, assignment_id=assignment.pk).stored(swapped=assignment.swapped)
-        revised = judging.revise(
+        revised = revising.revise(
             annotator=membership_for(request.user, slug),
             assignment=assignment,
             answer=answer,

@@ -37,6 +37,7 @@ class ProjectOutput(serializers.ModelSerializer[Project]):
             "allow_both_bad",
             "overlap",
             "rationale_policy",
+            "shortest_reason",
             "tags",
             "lease_minutes",
             "guideline_version",

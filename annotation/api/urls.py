@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
+from annotation.api.rankings import LastRanking, MyRankings, OneRanking, Rankings, Turns
+from annotation.api.reasons import OneReaction, Reasons
 from annotation.api.runs import CancelRun, EstimateRun, OneRun, PairRun, RetryRun, Runs
 from annotation.api.templates import Templates
 
@@ -21,6 +23,13 @@ urlpatterns = [
     path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),
     path("projects/<slug:slug>/judgements", Judgements.as_view(), name="api_judgements"),
     path("projects/<slug:slug>/judgements/last", LastJudgement.as_view(), name="api_last_judgement"),
+    path("projects/<slug:slug>/turns", Turns.as_view(), name="api_turns"),
+    path("projects/<slug:slug>/turns/<key:turn_id>/ranking", OneRanking.as_view(), name="api_one_ranking"),
+    path("projects/<slug:slug>/rankings", Rankings.as_view(), name="api_rankings"),
+    path("projects/<slug:slug>/rankings/mine", MyRankings.as_view(), name="api_my_rankings"),
+    path("projects/<slug:slug>/rankings/last", LastRanking.as_view(), name="api_last_ranking"),
+    path("projects/<slug:slug>/reasons", Reasons.as_view(), name="api_reasons"),
+    path("projects/<slug:slug>/reasons/<key:offer_id>/reaction", OneReaction.as_view(), name="api_reaction"),
     path("projects/<slug:slug>/templates", Templates.as_view(), name="api_templates"),
     path("projects/<slug:slug>/runs", Runs.as_view(), name="api_runs"),
     path("projects/<slug:slug>/runs/estimate", EstimateRun.as_view(), name="api_run_estimate"),

@@ -9,7 +9,7 @@ from annotation.models.events import Event
 from annotation.models.guidelines import Guideline, GuidelinePrinciple, GuidelineReading, Principle
 from annotation.models.judgements import Flag, Judgement, PrincipleVote, Rationale, SkipReason, Span, Verdict
 from annotation.models.language_models import LanguageModel
-from annotation.models.offers import Offer, Reaction
+from annotation.models.offers import Offer, Reaction, TakenBack
 from annotation.models.pairs import Pair
 from annotation.models.parts import Part
 from annotation.models.people import Annotator, Invitation, Role, SignInLink, User
@@ -55,6 +55,7 @@ __all__ = [
     "SignInLink",
     "SkipReason",
     "Span",
+    "TakenBack",
     "Turn",
     "User",
     "Verdict",

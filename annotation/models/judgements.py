@@ -90,6 +90,8 @@ class Judgement(models.Model):
     # The share of each candidate that was ever on screen, 0..1.
     coverage_first = models.FloatField(null=True, blank=True)
     coverage_second = models.FloatField(null=True, blank=True)
+    # What it was given with: the page and its version, how it stood on the screen (wide, medium, narrow) and whether by
+    # touch; or "api", "judge", "simulation".
     client = models.CharField(max_length=60, blank=True, default="")
     run = models.ForeignKey(
         "annotation.Run", on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False

@@ -33,7 +33,8 @@ class Offer(models.Model):
 
     Drawn once for an annotator and a pair, after the judgement was saved and before anything is shown. `rationales` are
     those that are shown (of a control: would have been), in the order in which they stand. Triggers of the database
-    refuse an offer that is not younger than its judgement, and any change of what was drawn.
+    refuse an offer that is not younger than its judgement, and any change of what was drawn. `answered_at` is emptied
+    again when what was made of it is taken back.
     """
 
     annotator = models.ForeignKey("annotation.Annotator", on_delete=models.PROTECT, related_name="offers")
@@ -88,7 +89,7 @@ class Offer(models.Model):
 
 
 class Reaction(models.Model):
-    """What an annotator made of one rationale of an offer. Once, and never changed."""
+    """What an annotator makes of one rationale of an offer. Never changed; what is taken back becomes a `TakenBack`."""
 
     class Choice(models.TextChoices):
         ACCEPTED = "accepted", "Accepted"
@@ -131,3 +132,36 @@ class Reaction(models.Model):
 
     def __str__(self) -> str:
         return str(self.get_choice_display())
+
+
+class TakenBack(models.Model):
+    """A reaction that its annotator took back: as it was, for the record. Nothing that reads reactions sees it."""
+
+    offer = models.ForeignKey(Offer, on_delete=models.CASCADE, related_name="taken_back")
+    rationale = models.ForeignKey("annotation.Rationale", on_delete=models.RESTRICT, related_name="+", db_index=False)
+    judgement = models.ForeignKey(Judgement, on_delete=models.CASCADE, related_name="+", db_index=False)
+    choice = models.CharField(max_length=8, choices=Reaction.Choice)
+    # What an edit had made of the rationale, and how far that was; the edited rationale itself is gone.
+    text = models.TextField(blank=True, default="")
+    distance = models.PositiveIntegerField(null=True, blank=True)
+    distance_share = models.FloatField(null=True, blank=True)
+    active_ms = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    # The same for all that were taken back together.
+    taken_back_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "reaction_taken_back"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(taken_back_at__gte=F("created_at")), name="taken_back_after_it_was_given"
+            ),
+            models.CheckConstraint(
+                condition=Q(choice="edited", distance__gte=1, distance_share__isnull=False) & ~Q(text="")
+                | ~Q(choice="edited") & Q(text="", distance=None, distance_share=None),
+                name="only_an_edit_taken_back_has_a_text",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_choice_display()}, taken back"

@@ -71,6 +71,8 @@ class Project(models.Model):
     # k: how many people of this house judge each pair.
     overlap = models.PositiveSmallIntegerField(default=3)
     rationale_policy = models.CharField(max_length=8, choices=RationalePolicy, default=RationalePolicy.OPTIONAL)
+    # Where a reason is needed: the fewest characters that have to be written. 0: a tag or a highlight will do.
+    shortest_reason = models.PositiveSmallIntegerField(default=0, db_default=0)
     votes_policy = models.CharField(max_length=8, choices=VotesPolicy, default=VotesPolicy.OFF)
     tags = models.JSONField(default=default_tags, blank=True)
     # Whether annotators see reasons that machines wrote, never before their own answer is saved; and for which share of
@@ -118,6 +120,9 @@ class Project(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(gold_pass__lte=models.F("gold_round")), name="project_gold_pass_within_round"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(shortest_reason__lte=1000), name="project_shortest_reason_to_1000"
             ),
             models.CheckConstraint(
                 condition=models.Q(lease_minutes__gte=1, lease_minutes__lte=1440), name="project_lease_1_min_to_1_day"

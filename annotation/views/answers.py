@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import judging, offering, recalling, rendering, typesetting
+from annotation import judging, offering, recalling, rendering, revising, typesetting
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, verdict_in_words
 from annotation.assigning import Handed
@@ -108,7 +108,7 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
         try:
             shown = answer_sent(request, assignment_id=assignment.pk).stored(swapped=current.swapped)
             expected = whole(request, "revision")
-            revised = judging.revise(annotator=me, assignment=assignment, answer=shown, expected_revision=expected)
+            revised = revising.revise(annotator=me, assignment=assignment, answer=shown, expected_revision=expected)
         except Refused as error:
             field = error.field if isinstance(error, Unfit) else ""
             status = 422 if field else 409

@@ -79,6 +79,7 @@ def controls_for(project: Project, item: Item | None = None, **extra: Any) -> st
         project.allow_both_bad,
         project.allow_edits,
         project.rationale_policy,
+        project.shortest_reason,
         tags,
         project.guideline_id,
         get_language(),
@@ -93,6 +94,7 @@ def _controls(
     allow_both_bad: bool,
     allow_edits: bool,
     rationale_policy: str,
+    shortest_reason: int,
     tags: tuple[tuple[str, str], ...],
     guideline_id: int | None,
     language: str | None,
@@ -104,6 +106,7 @@ def _controls(
         allow_both_bad=allow_both_bad,
         allow_edits=allow_edits,
         rationale_policy=rationale_policy,
+        shortest_reason=shortest_reason,
         tags=[{"key": key, "label": label} for key, label in tags],
         guideline_id=guideline_id,
     )

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, disagreeing, guiding, judging, offering
+from annotation import assigning, calibrating, disagreeing, drafting, guiding, judging, offering, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
@@ -94,7 +94,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "guideline": me.project.guideline,
         "controls": controls_for(me.project, items[0] if items else None, **extra),
         "item": items[0] if items else None,
-        "unread": _unread(me),
+        "unread": guiding.is_news_to(me),
         "principles": principles_of(me.project),
         "upcoming": items[1 : assigning.HELD],
         "counts": counts_shown(today=at.today, done=at.done, left=left),
@@ -106,12 +106,6 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         **extra,
     }
     return TemplateResponse(request, "judging/page.html", context, status=422 if refused is not None else 200)
-
-
-def _unread(me: Annotator) -> bool:
-    """Whether the guideline has changed since this annotator acknowledged it: the page then shows what is new."""
-    guideline = me.project.guideline
-    return guideline is not None and guiding.last_acknowledged(annotator=me) not in (None, guideline)
 
 
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
@@ -187,7 +181,7 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         version, assignment_id = whole(request, "version"), whole(request, "assignment")
         body = request.POST.get("body", "")
-        judging.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
+        drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
     except Unfit as error:
         return as_json({"error": str(error), "field": error.field}, 422)
     except Stale as error:
@@ -210,7 +204,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     assert me.user_id is not None
     try:
-        reopened = judging.undo(annotator=me)
+        reopened = revising.undo(annotator=me)
     except Refused as error:
         if is_fetch(request):
             return as_json({"error": str(error)}, 409)

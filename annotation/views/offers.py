@@ -1,7 +1,11 @@
-"""Reasons that machines wrote, once an answer is saved: how many wait, one of them, and what its reader makes of it."""
+"""Reasons that machines wrote, once an answer is saved: how many wait, one of them, and what its reader makes of it.
+
+What was made of the last one can be taken back: it is then shown again, as it was left.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -32,10 +36,13 @@ def draw(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @signed_in
 def reasons(request: HttpRequest, slug: str) -> HttpResponse:
-    """The latest reason that waits; POST says what I make of it."""
+    """The latest reason that waits, or the one that is asked for; POST says what I make of it."""
     me = membership_for(request.user, slug)
     if request.method == "GET":
-        return _shown(request, me, offering.show(annotator=me))
+        asked = request.GET.get("offer", "")
+        number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
+        asked_for = offering.show(annotator=me, number=number) if number is not None else None
+        return _shown(request, me, asked_for or offering.show(annotator=me))
     try:
         if request.POST.get("choice") == OPEN_EDIT:
             return _shown(request, me, offering.show(annotator=me, number=whole(request, "offer")), is_editing=True)
@@ -55,17 +62,42 @@ def _react(request: HttpRequest, me: Annotator) -> str:
     if sent.get("choice") == Reaction.Choice.TICKED:
         places = [int(place) if place.isdecimal() and len(place) < 4 else -1 for place in sent.getlist("tick")]
         stored = offering.tick(annotator=me, number=number, ticked=places, active_ms=took)
-        fit = sum(one.choice == Reaction.Choice.TICKED for one in stored)
-        return _("Saved: %(fit)d of %(all)d fit.") % {"fit": fit, "all": len(stored)}
-    offering.react(
-        annotator=me, number=number, choice=sent.get("choice", ""), text=sent.get("text", ""), active_ms=took
-    )
+    else:
+        stored = offering.react(
+            annotator=me, number=number, choice=sent.get("choice", ""), text=sent.get("text", ""), active_ms=took
+        )
+    return _("Saved: %(choice)s.") % {"choice": _in_words(stored)}
+
+
+def _in_words(said: Sequence[Reaction]) -> str:
+    """What was made of an offer."""
     words = {
-        Reaction.Choice.ACCEPTED: _("Saved: accepted."),
-        Reaction.Choice.EDITED: _("Saved: your version."),
-        Reaction.Choice.REJECTED: _("Saved: rejected."),
+        Reaction.Choice.ACCEPTED: _("accepted"),
+        Reaction.Choice.EDITED: _("your version"),
+        Reaction.Choice.REJECTED: _("rejected"),
     }
-    return words[Reaction.Choice(sent["choice"])]
+    if said[0].choice in words:
+        return words[Reaction.Choice(said[0].choice)]
+    fit = sum(one.choice == Reaction.Choice.TICKED for one in said)
+    return _("%(fit)d of %(all)d fit") % {"fit": fit, "all": len(said)}
+
+
+@require_POST
+@signed_in
+def take_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """What I made of a reason is taken back; it is shown again, as I left it."""
+    me = membership_for(request.user, slug)
+    try:
+        offer = offering.take_back(annotator=me, number=whole(request, "offer"))
+    except Refused as error:
+        return _refused(request, me, error)
+    if is_fetch(request):
+        said = _("Taken back. The reason is as you left it.")
+        return as_json({"said": said, "offer": offer.pk, "waiting": offering.waiting(annotator=me)})
+    messages.success(request, _("Taken back. The reason is as you left it."))
+    answer = redirect_after_post("reasons", slug)
+    answer["Location"] += f"?offer={offer.pk}"
+    return answer
 
 
 def _refused(request: HttpRequest, me: Annotator, error: Refused) -> HttpResponse:
@@ -100,12 +132,22 @@ def _shown(
         "left": offering.waiting(annotator=me),
         "is_editing": is_editing,
         "error": error,
+        **_before(me),
     }
     if offer is not None:
         context |= _pair(offer, scale=me.project.scale)
-        context["text"] = request.POST.get("text") or context["reasons"][0].text
+        before = offering.left_as(offer)
+        context["text"] = request.POST.get("text") or before.text or context["reasons"][0].text
+        context["is_editing"] = is_editing or bool(before.text)
+        context["ticked"] = before.ticked
     template = "judging/_after.html" if is_fetch(request) else "judging/after.html"
     return TemplateResponse(request, template, context, status=status)
+
+
+def _before(me: Annotator) -> dict[str, Any]:
+    """The reason that I answered last, and what I made of it."""
+    last = offering.last_answered(annotator=me)
+    return {"last": last, "last_said": _in_words(list(last.reactions.all()))} if last else {"last": None}
 
 
 def _pair(offer: Offer, *, scale: int) -> dict[str, Any]:

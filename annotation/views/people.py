@@ -19,7 +19,7 @@ from annotation.access import account_of, annotator_for, invitation_for, project
 from annotation.errors import Refused
 from annotation.forms import InviteForm
 from annotation.inviting import change_role, deactivate, invite, reactivate, withdraw
-from annotation.models import Annotator, Invitation, Judgement, Project, Role
+from annotation.models import Annotator, Invitation, Judgement, Project, Ranking, Role
 
 ROWS = 50
 
@@ -126,7 +126,7 @@ def _page(request: HttpRequest, project: Project, *, form: InviteForm, status: i
         "judges": everybody.judges(),
     }
     pages = {name: Paginator(rows, ROWS).get_page(request.GET.get(name)) for name, rows in tables.items()}
-    _count_judgements([annotator for page in pages.values() for annotator in page.object_list])
+    _count_given(project, [annotator for page in pages.values() for annotator in page.object_list])
     context = {
         "project": project,
         "section": "people",
@@ -150,15 +150,20 @@ def _open_invitations(project: Project) -> QuerySet[Invitation]:
     )
 
 
-def _count_judgements(annotators: list[Annotator]) -> None:
-    """Write onto each annotator how many current judgements they have and when they gave the last, by one query."""
-    rows = (
-        Judgement.objects.current()
-        .filter(annotator__in=annotators)
-        .values("annotator")
-        .annotate(n=Count("pk"), last=Max("created_at"))
-    )
-    counted = {row["annotator"]: row for row in rows}
+def _count_given(project: Project, annotators: list[Annotator]) -> None:
+    """Write onto each annotator how much they have given and when they gave the last, by a query or two.
+
+    Counted are current judgements; of people where a project ranks, their rankings, each once.
+    """
+    numbers = {one.pk for one in annotators}
+    ranking = {one.pk for one in annotators if one.user_id and project.task == Project.Task.RANKINGS}
+    counted = _by_annotator(Judgement.objects.current().filter(annotator__in=numbers - ranking))
+    if ranking:
+        counted |= _by_annotator(Ranking.objects.filter(annotator__in=ranking, is_current=True))
     for annotator in annotators:
-        row = counted.get(annotator.pk, {"n": 0, "last": None})
-        annotator.judged, annotator.last_judged = row["n"], row["last"]  # type: ignore[attr-defined]
+        annotator.judged, annotator.last_judged = counted.get(annotator.pk, (0, None))  # type: ignore[attr-defined]
+
+
+def _by_annotator(rows: QuerySet[Any]) -> dict[int, tuple[int, Any]]:
+    counted = rows.values("annotator").annotate(n=Count("pk"), last=Max("created_at")).order_by()
+    return {row["annotator"]: (row["n"], row["last"]) for row in counted}

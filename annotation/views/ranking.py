@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import ranking, rendering, typesetting
+from annotation import guiding, ranking, rendering, typesetting
 from annotation.access import membership_for
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
@@ -23,7 +23,6 @@ from annotation.models import Annotator, Candidate, Flag, Pair, Project, Ranking
 from annotation.ranking import LETTERS, Ranked, claim_of
 from annotation.views.items import as_json, is_fetch, redirect_after_post, whole
 from annotation.views.judging import signed_in
-from annotation.wording import NOTHING_TO_JUDGE
 
 PER_PAGE = 50
 # The beginning of a text, beside its letter.
@@ -93,9 +92,10 @@ def _page(request: HttpRequest, me: Annotator, turn: Turn | None, *, status: int
         "counts": {"done": mine.count(), "done_today": mine.filter(created_at__gte=midnight).count()},
         "turn": turn,
         "editing": False,
+        "unread": guiding.is_news_to(me),
         "skip_reasons": SkipReason.choices,
         "flags": Flag.choices,
-        **(_shown(turn, extra.get("filled")) if turn else {"queue": _why_nothing(me)}),
+        **(_shown(turn, extra.get("filled")) if turn else {"queue": ranking.why_nothing(annotator=me)}),
         **extra,
     }
     return TemplateResponse(request, "ranking/page.html", context, status=status)
@@ -130,20 +130,6 @@ def _shown(turn: Turn, filled: dict[str, Any] | None) -> dict[str, Any]:
         "filled": filled,
         "draft": saved,
     }
-
-
-def _why_nothing(me: Annotator) -> dict[str, Any]:
-    done = Ranking.objects.filter(annotator=me, is_current=True).count()
-    facts = [(done, _("rankings are yours, and saved."))]
-    if me.project.state != Project.State.JUDGING:
-        title, text = (str(words) for words in NOTHING_TO_JUDGE[me.project.state])
-    elif not me.project.lineups.exists():
-        title = _("Nothing to rank yet.")
-        text = _("No prompt of this project has three candidates or more.")
-    else:
-        title = _("That was the last lineup for you.")
-        text = _("Every other one has all the rankings that it needs, or is open with somebody else.")
-    return {"reason": me.project.state, "title": title, "text": text, "facts": facts}
 
 
 def _sent(request: HttpRequest) -> Ranked:

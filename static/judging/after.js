@@ -8,7 +8,7 @@ import { get, later, locked, post, quietly } from './server.js';
 
 const box = $('#after'), texts = box.dataset, body = $('[data-after-body]'), said = $('[data-after-said]'), tool = $('[data-after]');
 let waiting = +$('[data-after-count]').textContent || 0, busy = false, since = 0, opened = 0;
-const form = () => $('form', body), note = () => $('[name="text"]', body);
+const form = () => $('[data-offer]', body), note = () => $('[name="text"]', body);
 const draft = () => `after:${form()?.dataset.offer}`;
 const kept = () => store.get('reactions', []);
 const plain = text => { body.textContent = text; };
@@ -18,22 +18,28 @@ function count(n) {
   if (more) $('[data-after-live]').textContent = n === 1 ? texts.one : texts.many.replace('#', n);
 }
 
-/* ---- drawn once the answer is saved, when the next pair stands on the screen ---- */
-let drawing;
-function drawSoon() { clearTimeout(drawing); drawing = setTimeout(draw, 250); }
-async function draw() {
+/* ---- drawn once the answer is saved, when the next pair stands on the screen: answers in quick succession together,
+   and nobody waits longer for answering on ---- */
+let drawing = 0, again = 0, asking = null;
+function drawSoon() { clearTimeout(again); drawing ||= setTimeout(draw, 250); }
+function draw() { clearTimeout(drawing); drawing = 0; asking = ask().finally(() => { asking = null; }); }
+async function ask() {
   const { status, data } = await quietly(post(texts.draw, new URLSearchParams()));
-  if (status === 200) count(data.waiting); else if (later(status)) { clearTimeout(drawing); drawing = setTimeout(draw, 15000); }
+  if (status === 200) count(data.waiting); else if (later(status)) { clearTimeout(again); again = setTimeout(draw, 15000); }
 }
 
 /* ---- shown when it is asked for ---- */
 async function open() {
   if (box.open) return box.close();
-  box.showModal(); clock.turn(); await load();
+  box.showModal(); clock.turn();
+  /* Whoever comes right after an answer comes for its reason. */
+  if (drawing) draw();
+  if (asking) { plain(texts.loading); await asking; }
+  if (box.open) await load();
 }
-async function load(before = '') {
+async function load(before = '', offer = '') {
   const mine = ++opened; plain(texts.loading);
-  const answer = await quietly(get(texts.reasons));
+  const answer = await quietly(get(offer ? `${texts.reasons}?offer=${offer}` : texts.reasons));
   if (mine !== opened || !box.open) return;
   if (answer.status === 401) { plain(texts.signedOut); return locked(401, await answer.json().catch(() => ({}))); }
   if (!answer.ok) return plain(texts.offline);
@@ -69,6 +75,15 @@ async function choose(choice) {
   if (status === 200 && !waiting) { box.close(); return say(`${words} ${texts.done}`); }
   await load(words);
 }
+/* The last one is taken back: it stands there again, as it was left. */
+async function takeBack() {
+  const last = $('[data-last]', body); if (busy || !last) return;
+  busy = true; const { status, data } = await quietly(post(texts.undo, new URLSearchParams({ offer: last.offer.value }))); busy = false;
+  if (later(status)) { const p = $('p', last); p.setAttribute('role', 'alert'); p.textContent = texts.offline; return; }
+  if (locked(status, data)) return box.close();
+  if ('waiting' in data) count(data.waiting);
+  await load(data.said || data.error || '', status === 200 ? data.offer : '');
+}
 function wrong(text) {
   const p = $('.after__error', body) || Object.assign(document.createElement('p'), { className: 'after__error' });
   p.setAttribute('role', 'alert'); p.textContent = text; $('.after__said', body).after(p); note()?.focus();
@@ -82,11 +97,13 @@ async function flush() {
 }
 
 /* ---- hands ---- */
-body.addEventListener('submit', e => { e.preventDefault(); choose(e.submitter?.value || 'ticked'); });
+body.addEventListener('submit', e => { e.preventDefault(); if (e.target.matches('[data-last]')) takeBack(); else choose(e.submitter?.value || 'ticked'); });
 body.addEventListener('input', e => { if (e.target === note()) store.set(draft(), note().value); });
 box.addEventListener('keydown', e => {
   const k = keyOf(e), writing = e.target.matches('textarea');
-  if (!form() || e.isComposing || e.altKey || e.repeat) return;
+  if (e.isComposing || e.altKey || e.repeat) return;
+  if (k === 'u' && !writing && !e.ctrlKey && !e.metaKey && store.get('single', true) && $('[data-last]', body)) { e.preventDefault(); return takeBack(); }
+  if (!form()) return;
   if ((e.ctrlKey || e.metaKey) && k === 'enter') {
     if (note() && $('[data-edit]', body).hidden) return;
     e.preventDefault(); return choose(note() ? 'edited' : 'ticked');

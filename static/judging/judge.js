@@ -1,12 +1,12 @@
 /* Plumbline, judging page. The form works without these scripts; they add keys, highlights, drafts, the queue and the
    next pair without a page load. No framework, no inline handlers: they run under a policy that allows their nonce only.
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
-import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, lang, note, passed, phrase, say, store, uuid } from './kit.js';
+import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, lang, note, passed, phrase, say, store, uuid, view } from './kit.js';
 import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, queued, readForm, save, saveNow, sendDraft } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
-import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen } from './pace.js';
+import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
 import { opener, openMenu, toggle } from './overlays.js';
 import { freshLooks, setEarlier, setPrompt, wasTurned } from './reading.js';
 import { echo, endEcho, later, locked, post, quietly, refused, stand, unstand } from './server.js';
@@ -33,7 +33,7 @@ function arrive() {
   const draft = newest(at.item); setPrompt(true); setEarlier(false); scrollTo(0, 0);
   fillForm(draft); save(draft && !empty(draft) ? (editing ? 'empty' : 'saved') : 'empty');
   if (draft && draft.at && !editing) { at.unsaved = true; save('local'); draftSoon(); }
-  seen.a = 0; seen.b = 0; clock.reset(); lookSoon();
+  unseen(); clock.reset(); lookSoon();
 }
 /* What the next pairs need is loaded while this one is read. */
 function prepare() { if (!hasMath(at.item) && !upcoming.some(hasMath)) return; katex().then(() => { Object.values(places).forEach(setMath); dispatchEvent(new Event('resize')); }, () => {}); }
@@ -58,7 +58,7 @@ function wait(message) {
 /* ---- submitting: kept here first, then sent under the same key until the server has it ---- */
 const held = () => [at.item.assignment, ...upcoming.map(i => i.assignment)];
 function entry(f) {
-  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: CLIENT });
+  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
@@ -78,6 +78,7 @@ form.addEventListener('submit', e => {
   if (!f.verdict) return wrong(phrase('choose_first'), $('[name="verdict"]:enabled', form) || $('[data-votes] input:enabled', form));
   if (undecided()) return wrong(phrase('which_decided'), $('[name="deciding"]', form));
   const stray = strayEdit(f); if (stray && !at.nudged) { at.nudged = true; line(stray, 'nudge'); say(stray); return; }
+  const written = [...f.note.trim()].length; if (written < +cfg.shortest) return wrong(phrase('reason_too_short', { least: cfg.shortest, n: written }), note);
   const bare = asks && !f.note.trim() && !f.tag.length && !f.span.length, open = missing();
   if (bare && required) return wrong(phrase('say_why_first'), $('[name="tag"]', form) || note);
   if (bare || open) {

@@ -17,6 +17,8 @@ const fill = (text, values) => text.replace(/%\((\w+)\)s/g, (all, name) => value
 export const phrase = (name, values = {}) => fill(TEXTS[name], values);
 export const counted = (name, n) => fill(TEXTS[name][TEXTS.plural[n < 100 ? n : 100 + n % 100]], { n });
 export const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+/* How the page stands on this screen, as judge.css lays it out, and whether fingers are at work: told with each answer. */
+export const view = () => (matchMedia('(min-width: 75em) and (min-height: 35em)').matches ? 'wide' : matchMedia('(min-width: 56.25em)').matches ? 'medium' : 'narrow') + (matchMedia('(pointer: coarse)').matches ? ' touch' : '');
 export const clockTime = ms => new Date(ms).toLocaleTimeString(lang, { hour: '2-digit', minute: '2-digit' });
 /* crypto.randomUUID is missing on plain http. */
 export const uuid = () => { const b = crypto.getRandomValues(new Uint8Array(16)); b[6] = b[6] & 15 | 64; b[8] = b[8] & 63 | 128; return [...b].map((n, i) => ([4, 6, 8, 10].includes(i) ? '-' : '') + n.toString(16).padStart(2, '0')).join(''); };

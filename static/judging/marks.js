@@ -158,11 +158,16 @@ first.push((k, e, { writing }) => {
 if (list) {
   ACTS.highlight = () => enterStep(side);
   addEventListener('pointerdown', e => { down = true; const inside = e.target.closest('[data-pop]'); if (step && !inside) leaveStep(); if (!pop.hidden && !inside && !e.target.closest('[data-go]')) close(); });
-  addEventListener('pointerup', () => { down = false; peek(60); }); document.addEventListener('selectionchange', () => { if (!down) peek(250); });
+  addEventListener('pointerup', () => { down = false; peek(60); });
+  /* A finger that scrolls, or holds still until a word is marked, is taken over by the browser: no pointerup comes. */
+  addEventListener('pointercancel', () => { down = false; peek(250); });
+  document.addEventListener('selectionchange', () => { if (!down) peek(250); });
   pop.addEventListener('pointerdown', e => { if (!e.target.closest('select')) e.preventDefault(); });
   pop.addEventListener('click', e => { const b = e.target.closest('[data-pol]'); if (b) add(b.dataset.pol); if (e.target.closest('[data-pop-off]') && editing) remove(editing.id); });
   pop.addEventListener('change', () => { if (editing) { editing.tag = tagBox?.value || ''; editing.principle = +principleBox?.value || null; changed(); } });
   list.addEventListener('click', e => { const go = e.target.closest('[data-go]'), off = e.target.closest('[data-off]'); if (off) remove(+off.dataset.off); else if (go) change(+go.dataset.go); });
   Object.values(places).forEach(b => b.addEventListener('scroll', () => { if (!step && !editing && !pop.hidden) close(); }, { passive: true }));
+  /* Where the page itself scrolls, the choice goes with the words: it comes again where they came to rest. */
+  addEventListener('scroll', () => { if (pop.hidden || step || editing || pop.contains(document.activeElement)) return; close(); peek(250); }, { passive: true });
   addEventListener('resize', () => { close(); paint(); });
 }

@@ -23,14 +23,19 @@ function rest(more, gap) {
 }
 export const keepPace = () => { clock.lap(); store.set('worked', worked); };
 
+/* The share of each that was ever on the screen, counted in parts from its beginning to its end: who jumps to the end has
+   not seen the middle. */
+const PARTS = 100, parts = { a: new Uint8Array(PARTS), b: new Uint8Array(PARTS) };
 export const seen = { a: 0, b: 0 };
+export function unseen() { for (const s of ['a', 'b']) { parts[s].fill(0); seen[s] = 0; } }
 export function look() {
   if (document.visibilityState !== 'visible') return;
   const bar = $('.verdict').getBoundingClientRect().top, bottom = Math.max(1, bar > innerHeight / 2 ? Math.min(innerHeight, bar) : innerHeight);
   for (const s of ['a', 'b']) {
     const b = bodies[s], r = b.getBoundingClientRect(); if (r.bottom <= 0 || r.top >= bottom) continue;
-    const end = b.scrollTop + Math.min(r.bottom, bottom) - r.top;
-    seen[s] = Math.max(seen[s], Math.min(1, (end + 2) / Math.max(1, b.scrollHeight)));
+    const from = b.scrollTop + Math.max(0, -r.top), end = b.scrollTop + Math.min(r.bottom, bottom) - r.top + 2;
+    for (let n = 0; n < PARTS; n += 1) { const y = (n + .5) / PARTS * b.scrollHeight; if (y >= from && y <= end) parts[s][n] = 1; }
+    seen[s] = parts[s].reduce((sum, one) => sum + one, 0) / PARTS;
   }
 }
 let looking; export const lookSoon = () => { looking ||= requestAnimationFrame(() => { looking = 0; look(); }); };

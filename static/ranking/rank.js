@@ -1,6 +1,6 @@
 /* Ranking: letters are put in order by dragging, by keys, or by writing their places. The form works without this
    script; what it shows and says is written in the page. */
-import { $, $$, ACTS, cfg, editing, embedded, passed, say, store } from '../judging/kit.js';
+import { $, $$, ACTS, cfg, editing, embedded, passed, say, store, view } from '../judging/kit.js';
 import { keyOf } from '../judging/keys.js';
 import { mathIn } from '../judging/math.js';
 import { toggle } from '../judging/overlays.js';
@@ -118,11 +118,14 @@ async function send(keepalive) {
   if (later(status)) { state('offline'); timer = setTimeout(send, 10000); return; }
   state('local'); if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || said.elsewhere, href: cfg.rank, link: said.goon });
 }
+/* The same lineup in another order: letters mean something else now, but what was written about it still holds. */
+const leftBehind = () => store.all(`rank:${form.turn.value}:`).filter(k => k !== name).map(k => store.get(k)).filter(one => one?.note).sort((one, other) => other.at - one.at)[0];
 function start() {
   const local = store.get(name), server = embedded('draft'), newest = local && (!server?.version || local.at >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
   order = moves.fromPlaces(letters, found);
   if (newest) { note.value = newest.note || ''; form.skip.checked = !!newest.skip; form.skip_reason.value = newest.skip_reason || ''; $$('[name="flag"]', form).forEach(f => { f.checked = !!newest.flag?.includes(f.value); }); $('[data-more]').open = !!(newest.skip || newest.flag?.length); }
-  render(); state(server ? 'saved' : 'empty'); if (local && newest === local && !editing) { unsaved = true; timer = setTimeout(send, 600); }
+  const left = newest || editing ? null : leftBehind(); if (left) note.value = left.note;
+  render(); state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing) { unsaved = true; timer = setTimeout(send, 600); }
 }
 form.addEventListener('input', e => { if (!e.target.matches('.place__number')) { if (e.target === form.skip_reason && form.skip_reason.value) form.skip.checked = true; touched(); } });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') send(true); });
@@ -135,7 +138,7 @@ form.addEventListener('submit', async e => {
   if (f.skip ? !f.skip_reason : order.groups.flat().length < 2) return wrong(f.skip ? said.reason : said.two, f.skip ? form.skip_reason : grab(order.rest[0] || letters[0]));
   if (!f.skip && order.rest.length && !nudged) { nudged = true; const t = fill(said.partial, { o: order.rest.map(l => l.toUpperCase()).join(', ') }); told(t, 'nudge'); say(t); return; }
   busy = true; form.setAttribute('aria-busy', 'true'); clearTimeout(timer);
-  const fields = new URLSearchParams(new FormData(form)); letters.forEach(l => fields.set(`place-${l}`, f.place[l])); fields.set('active_ms', active()); fields.set('client', 'rank 1');
+  const fields = new URLSearchParams(new FormData(form)); letters.forEach(l => fields.set(`place-${l}`, f.place[l])); fields.set('active_ms', active()); fields.set('client', `rank 1 ${view()}`);
   const { status, data } = await quietly(post(form.action, fields));
   busy = false; form.removeAttribute('aria-busy');
   if (status === 200) { store.drop(name); unsaved = false; passed.set({ text: data.saved.text, undo: !editing }); return location.assign(data.next); }
@@ -180,3 +183,5 @@ store.all('rank:').forEach(k => { if (Date.now() - (store.get(k)?.at || 0) > 14 
 const mistake = line.dataset.kind === 'error' ? line.textContent : '';
 start(); active(); mathIn(form); if (mistake) told(mistake, 'error'); $('[data-lists]').dataset.ready = '';
 const heard = passed.get(); if (heard) echo(heard.text, heard);
+/* The guideline has changed since it was last read: what is new comes first. */
+if ('unread' in cfg) ACTS.guideline();

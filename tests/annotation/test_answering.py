@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation import guiding, judging, recalling
+from annotation import guiding, judging, recalling, revising
 from annotation.answering import Marked, Terms, Unfit
 from annotation.guiding import Entry
 from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Span
@@ -59,7 +59,7 @@ def test_highlights_are_stored_on_the_candidate_that_was_marked(
         (as_a.pk, 2, 6, "supports", ""),
     ]
     assert recalling.fields_of(judgement)["span"] == [asdict(span) for span in spans], "Read again, it is as it was."
-    revised = judging.revise(
+    revised = revising.revise(
         annotator=alice,
         assignment=judgement.assignment,
         answer=shown(mine, "a2", spans=spans[:2]).stored(swapped=swapped),

@@ -13,7 +13,7 @@ from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import calibrating, judging, opening
+from annotation import calibrating, judging, opening, revising
 from annotation.answering import Shown
 from annotation.calibrating import Gold, is_drawn, is_right, standing
 from annotation.errors import Refused
@@ -240,7 +240,7 @@ def test_who_fails_tries_other_pairs_once(alice: Annotator, gold: list[Pair]) ->
 def test_an_answer_made_right_afterwards_counts_as_it_was_first(alice: Annotator, gold: list[Pair]) -> None:
     wrong = held(alice)[0]
     answer(alice, wrong, right=False)
-    assert judging.undo(annotator=alice).pk == wrong
+    assert revising.undo(annotator=alice).pk == wrong
     answer(alice, wrong)
     assert Judgement.objects.current().get(assignment=wrong).strength == 2
     assert (calibrating.standing_of(alice).done, calibrating.standing_of(alice).right) == (1, 0)

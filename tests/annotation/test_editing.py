@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from annotation import editing, judging
+from annotation import drafting, editing
 from annotation.editing import LONGEST_EDIT, edits_of
 from annotation.models import Annotator, Assignment, Edit, Event, Judgement, Pair, Project
 
@@ -297,4 +297,4 @@ def test_edits_are_read_with_what_they_are_about(judged: Judgement, editable: Pr
     assert (found.original, found.text, found.candidate) == (better.text, "Mended.", better.pk)
     assert found.is_first == (judged.strength > 0)  # type: ignore[operator]
     assert list(edits_of(editable, pairs=[0])) == []
-    assert judging.LARGEST_DRAFT > 4 * LONGEST_EDIT
+    assert drafting.LARGEST_DRAFT > 4 * LONGEST_EDIT

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotation.errors import Refused
@@ -69,6 +70,16 @@ def test_only_what_changed_is_recorded(project: Any, lead: Any) -> None:
     assert event.after == {"question": "Which is kinder?"}
     change_settings(project=project, actor=lead.user, question="Which is kinder?")
     assert Event.objects.count() == 1
+
+
+def test_the_shortest_reason_is_bounded(project: Any, lead: Any) -> None:
+    change_settings(project=project, actor=lead.user, shortest_reason=20)
+    with pytest.raises(Refused, match="0 to 1000 characters"):
+        change_settings(project=project, actor=lead.user, shortest_reason=1001)
+    project.refresh_from_db()
+    assert project.shortest_reason == 20
+    with pytest.raises(IntegrityError, match="project_shortest_reason_to_1000"), transaction.atomic():
+        type(project).objects.update(shortest_reason=1001)
 
 
 def _judge(pair: Any, annotator: Any, *, slot: bool) -> None:

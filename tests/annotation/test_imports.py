@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import os
 import threading
-import uuid
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,13 +16,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import ranking, running
+from annotation import running
 from annotation.errors import Refused
-from annotation.importing import REASONS, check, receiving, undoing, uploads
+from annotation.importing import REASONS, check, uploads
 from annotation.importing.guessing import guess_columns
 from annotation.importing.receiving import ReportLines, Upload, path_of
-from annotation.models import Assignment, Candidate, Event, Judgement, Lineup, Pair, Prompt, Run, Worker
-from tests.curation.test_progress import judge
+from annotation.models import Assignment, Event, Judgement, Pair, Run, Worker
 from workers import tasks
 
 pytestmark = pytest.mark.django_db
@@ -92,97 +87,6 @@ def worked() -> Run:
 @pytest.fixture
 def client(lead: Any, sign_in: Any) -> Any:
     return sign_in(lead)
-
-
-# ---- receiving -------------------------------------------------------------------------------------------------------
-
-
-def test_an_upload_gets_a_name_of_ours_and_its_digest(project, lead, client):
-    answer = send(client, project, GOOD, name="../../etc/pass wd.jsonl")
-    run = newest()
-    assert answer["Location"] == reverse("import_run", args=[project.slug, run.pk])
-    at = run.parameters
-    assert (at["phase"], at["size"], at["file"]) == ("check", len(GOOD), "pass wd.jsonl")
-    assert at["sha256"] == hashlib.sha256(GOOD).hexdigest()
-    assert at["upload"].isalnum()
-    assert [path.name for path in django_settings.UPLOADS.iterdir()] == [at["upload"]]
-    assert path_of(at["upload"]).read_bytes() == GOOD
-    assert run.started_by == lead.user
-
-
-def test_without_a_file_or_with_an_empty_one_nothing_is_kept(project, client):
-    answer = client.post(reverse("imports", args=[project.slug]), {"holds": "pairs"})
-    assert answer.status_code == 422
-    assert "No file was chosen" in answer.content.decode()
-    answer = send(client, project, b"")
-    assert answer.status_code == 422
-    assert not Run.objects.exists()
-    assert list(django_settings.UPLOADS.iterdir()) == []
-
-
-def test_an_unknown_kind_of_content_is_refused_and_the_file_deleted(project, client):
-    assert send(client, project, GOOD, holds="everything").status_code == 422
-    assert list(django_settings.UPLOADS.iterdir()) == []
-
-
-def test_a_file_over_the_limit_is_refused_before_it_is_read(project, client, settings):
-    settings.UPLOAD_MAX_BYTES = 10
-    answer = send(client, project, b"x" * (receiving.FORM_BYTES + 11))
-    assert answer.status_code == 413
-    assert "import_pairs" in answer.content.decode()
-    assert not settings.UPLOADS.exists()
-
-
-def test_without_its_token_a_form_leaves_no_file(project, lead):
-    strict = Client(enforce_csrf_checks=True)
-    strict.force_login(lead.user, backend="annotation.signing_in.Backend")
-    strict.get(reverse("imports", args=[project.slug]))
-    assert send(strict, project, GOOD, csrfmiddlewaretoken="wrong" * 8).status_code == 403
-    assert list(django_settings.UPLOADS.iterdir()) == []
-    assert not Run.objects.exists()
-
-
-@pytest.mark.parametrize("who", ["alice", "adjudicator", "stranger"])
-def test_only_leads_come_in(project, client, sign_in, who, request):
-    send(client, project, MIXED)
-    run = worked()
-    other = sign_in(request.getfixturevalue(who))
-    before = sorted(django_settings.UPLOADS.iterdir())
-    assert other.get(reverse("imports", args=[project.slug])).status_code == 404
-    assert send(other, project, GOOD).status_code == 404
-    assert other.get(reverse("import_run", args=[project.slug, run.pk])).status_code == 404
-    assert press(other, run, do="import").status_code == 404
-    assert other.get(reverse("import_refused", args=[project.slug, run.pk])).status_code == 404
-    assert sorted(django_settings.UPLOADS.iterdir()) == before
-    assert not Pair.objects.filter(project=project).exists()
-
-
-def test_runs_of_other_kinds_and_projects_are_not_found(project, client, stranger):
-    other = Run.objects.create(project=project, kind="measurement", code_version="t")
-    theirs = Run.objects.create(project=stranger.project, kind="import", code_version="t")
-    for run in (other, theirs):
-        assert client.get(f"/p/{project.slug}/import/{run.pk}").status_code == 404
-    assert client.get(f"/p/{project.slug}/import/99999999999999999999999").status_code == 404
-
-
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "", ".", "nothing", "a/b"])
-def test_only_files_of_the_folder_are_uploads(name, settings):
-    settings.UPLOADS.mkdir()
-    (settings.UPLOADS.parent / "secret").write_text("x")
-    with pytest.raises(Refused, match="not here any more"):
-        path_of(name)
-
-
-def test_old_files_go_when_a_new_one_comes(project, client, settings):
-    settings.UPLOADS.mkdir()
-    old, young = settings.UPLOADS / "old", settings.UPLOADS / "young"
-    for path, days in ((old, 31), (young, 29)):
-        path.write_text("x")
-        then = (timezone.now() - timedelta(days=days)).timestamp()
-        os.utime(path, (then, then))
-    send(client, project, GOOD)
-    assert not old.exists()
-    assert young.exists()
 
 
 # ---- check -----------------------------------------------------------------------------------------------------------
@@ -519,101 +423,6 @@ def test_old_judgements_are_checked_and_imported_with_their_judges(project, clie
     assert run.result["added"] == 6
     assert Judgement.objects.filter(annotator__kind="judge").count() == 3
     assert "Undo" not in page(client, run)
-
-
-# ---- undo ------------------------------------------------------------------------------------------------------------
-
-
-def imported(client: Client, project: Any, data: bytes = GOOD) -> Run:
-    send(client, project, data)
-    press(client, worked(), do="import")
-    return worked()
-
-
-def test_undo_takes_away_what_the_import_brought_and_nothing_else(project, client, make_pair, alice):
-    mine = make_pair()
-    run = imported(client, project)
-    Assignment.objects.filter(pair__imported_by=run, slot=1).update(annotator=None)
-    assert "Undo this import: delete 20 pairs" in page(client, run)
-    press(client, run, do="undo")
-    assert list(Pair.objects.all()) == [mine]
-    assert (Candidate.objects.count(), Prompt.objects.count()) == (2, 1)
-    assert Assignment.objects.count() == project.overlap
-    assert Event.objects.filter(act="import.undo").count() == 1
-    text = page(client, run)
-    assert "Undone." in text
-    assert "Undo this import" not in text
-    assert press(client, run, do="undo").status_code == 422
-    assert imported(client, project).result["added"] == 20
-
-
-def test_what_somebody_judged_stays(project, client, alice):
-    run = imported(client, project)
-    judge(Pair.objects.order_by("id")[0], alice)
-    assert "Undo this import" not in page(client, run)
-    assert press(client, run, do="undo").status_code == 422
-    assert Pair.objects.count() == 20
-
-
-def test_undo_ends_after_thirty_days(project, client):
-    run = imported(client, project)
-    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=30, minutes=1))
-    assert "Undo this import" not in page(client, run)
-    answer = press(client, run, do="undo")
-    assert answer.status_code == 422
-    assert "older than 30 days" in answer.content.decode()
-    assert Pair.objects.count() == 20
-    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=29))
-    assert "Undo is possible for 30 days" in page(client, run)
-    press(client, run, do="undo")
-    assert Pair.objects.count() == 0
-
-
-def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice):
-    run = imported(client, project)
-    row = Assignment.objects.filter(project=project).order_by("id")[0]
-    Assignment.objects.filter(pk=row.pk).update(annotator=alice, lease_until=timezone.now() + timedelta(minutes=5))
-    undoing.undo_import(run=run, actor=lead.user)
-    assert not Assignment.objects.exists()
-
-
-def test_lineups_go_with_their_import_and_a_ranking_keeps_it(project, client, lead, alice):
-    project.task, project.overlap = "rankings", 1
-    project.save()
-    alice.refresh_from_db()
-    lines = "\n".join(line(n, prompt="What is it?", response_a=f"This {n}.", response_b=f"That {n}.") for n in (1, 2))
-    run = imported(client, project, lines.encode())
-    turn = ranking.hand_out(annotator=alice)
-    assert turn is not None
-    assert len(turn.shown) == 4
-    assert Pair.objects.count() == 6
-    undoing.undo_import(run=run, actor=lead.user)
-    assert not Pair.objects.exists()
-    assert not Lineup.objects.exists()
-    run = imported(client, project, (lines + "\n").encode())
-    turn = ranking.hand_out(annotator=alice)
-    assert turn is not None
-    skipped: dict[str, Any] = {"places": {}, "skip_reason": "language"}
-    ranked = ranking.Ranked(key=uuid.uuid4(), claim=ranking.claim_of(turn), **skipped)
-    ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked)
-    with pytest.raises(Refused, match="never thrown away"):
-        undoing.undo_import(run=run, actor=lead.user)
-
-
-def test_texts_that_another_pair_uses_stay(project, client, lead):
-    imported(client, project, line(1).encode())
-    second = imported(
-        client, project, line(2, prompt="What is 1?", response_a="It is 1.", response_b="Something else.").encode()
-    )
-    undoing.undo_import(run=second, actor=lead.user)
-    assert Pair.objects.count() == 1
-    assert Candidate.objects.count() == 2
-    assert Prompt.objects.count() == 1
-
-
-def test_a_check_cannot_be_undone(project, client):
-    send(client, project, GOOD)
-    assert press(client, worked(), do="undo").status_code == 422
 
 
 # ---- progress and cancelling, on connections of their own ------------------------------------------------------------

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +24,8 @@ from annotation.answering import (
     turned,
     verdict_in_words,
 )
-from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Assignment, Draft, Event, Guideline, Judgement, Pair, Project, Rationale
+from annotation.errors import Refused
+from annotation.models import Annotator, Assignment, Draft, Guideline, Judgement, Pair, Project, Rationale
 
 MakePair = Callable[..., Pair]
 
@@ -296,6 +294,30 @@ def test_answers_must_fit_the_project(make_pair: MakePair, alice: Annotator) -> 
 
 
 @pytest.mark.django_db
+def test_a_project_may_ask_for_so_many_characters_of_ones_own(make_pair: MakePair, alice: Annotator) -> None:
+    make_pair()
+    make_pair()
+    mine = claim(alice)
+    Project.objects.update(rationale_policy="required", shortest_reason=12)
+    for text in ("", "  Eleven ch.  ", " \n" * 12):
+        field, said = refusal(alice, shown(mine, "a2", text=text, tags=("tone",)))
+        assert field == "note"
+        assert "12 characters" in said
+    skipped = send(alice, shown(mine, "skip"))
+    assert skipped.next is not None, "A skip needs no reason of one's own."
+    # Characters are code points, however many bytes or UTF-16 units they take.
+    assert send(alice, shown(skipped.next.assignment_id, "a2", text="😀" * 12)).echo.startswith("A better")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("policy", ["optional", "off"])
+def test_where_no_reason_is_needed_its_length_is_not_asked(make_pair: MakePair, alice: Annotator, policy: str) -> None:
+    make_pair()
+    Project.objects.update(rationale_policy=policy, shortest_reason=12)
+    assert send(alice, shown(claim(alice), "a2", text="Short.")).echo.startswith("A better")
+
+
+@pytest.mark.django_db
 def test_the_longest_text_and_a_skip_without_reason_are_taken(make_pair: MakePair, alice: Annotator) -> None:
     make_pair()
     make_pair()
@@ -332,181 +354,3 @@ def test_what_the_browser_measured_never_stands_in_the_way(
     row = Judgement.objects.get()
     assert (row.active_ms, row.first_key_ms, row.coverage_first, row.coverage_second) == (None, None, None, None)
     assert len(row.client) == 60
-
-
-# ---- taking back and revising ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("swapped", [False, True])
-def test_undo_reopens_the_latest_answer_as_it_was_left(make_pair: MakePair, alice: Annotator, swapped: bool) -> None:
-    make_pair()
-    make_pair()
-    first, second = claim(alice), claim(alice)
-    Assignment.objects.update(swapped=swapped)
-    send(alice, shown(first))
-    send(alice, shown(second, "b3", text="why", tags=("tone",), flags=("other",)))
-    reopened = judging.undo(annotator=alice)
-    assert reopened.pk == second
-    reopened.refresh_from_db()
-    assert reopened.annotator_id == alice.pk
-    assert reopened.done_at is None
-    assert reopened.lease_until
-    assert reopened.lease_until > timezone.now()
-    left: dict[str, Any] = {"verdict": "b3", "skip_reason": "", "tag": ["tone"], "note": "why", "flag": ["other"]}
-    left |= {"span": [], "vote": {}, "deciding": ""}
-    assert reopened.draft.body == left
-    old = Judgement.objects.get(assignment=second)
-    assert not old.is_current
-    assert old.rationales.get().text == "why", "What was said stays on record."
-    send(alice, shown(second, "a1"))
-    assert list(
-        Judgement.objects.filter(assignment=second).order_by("revision").values_list("revision", "is_current")
-    ) == [
-        (1, False),
-        (2, True),
-    ]
-    assert judging.undo(annotator=alice).pk == second
-    assert judging.undo(annotator=alice).pk == first
-    with pytest.raises(Refused, match="no answer"):
-        judging.undo(annotator=alice)
-    assert Event.objects.filter(act="judgement.undo").count() == 3
-
-
-@pytest.mark.django_db
-def test_after_an_undo_the_old_key_is_not_saved_again(make_pair: MakePair, alice: Annotator) -> None:
-    make_pair()
-    mine = claim(alice)
-    answer = shown(mine)
-    send(alice, answer)
-    judging.undo(annotator=alice)
-    with pytest.raises(judging.LeaseLost, match="taken back"):
-        send(alice, answer)
-    assert not Judgement.objects.current().exists()
-
-
-@pytest.mark.django_db
-def test_undo_touches_nobody_else(make_pair: MakePair, alice: Annotator, bob: Annotator) -> None:
-    make_pair()
-    send(alice, shown(claim(alice)))
-    with pytest.raises(Refused):
-        judging.undo(annotator=bob)
-    Project.objects.update(state="paused")
-    with pytest.raises(Refused, match="paused"):
-        judging.undo(annotator=alice)
-    assert Judgement.objects.current().count() == 1
-
-
-def revise(who: Annotator, assignment_id: int, control: str, *, revision: int, **fields: Any) -> Judgement:
-    row = Assignment.objects.get(pk=assignment_id)
-    answer = shown(assignment_id, control, **fields).stored(swapped=row.swapped)
-    return judging.revise(annotator=who, assignment=row, answer=answer, expected_revision=revision)
-
-
-@pytest.mark.django_db
-def test_revising_appends_a_revision(make_pair: MakePair, alice: Annotator) -> None:
-    make_pair()
-    mine = claim(alice)
-    send(alice, shown(mine, "a1", text="first thought"))
-    key = uuid.uuid4()
-    revised = revise(alice, mine, "b2", revision=1, text="second thought", key=key)
-    assert (revised.revision, revised.is_current) == (2, True)
-    assert recalling.echo(revised) == "B better · 2 words"
-    assert revise(alice, mine, "b2", revision=1, text="second thought", key=key).pk == revised.pk, (
-        "Sent twice, stored once."
-    )
-    rows = list(Judgement.objects.order_by("revision"))
-    assert [(row.revision, row.is_current, row.rationales.get().text) for row in rows] == [
-        (1, False, "first thought"),
-        (2, True, "second thought"),
-    ]
-    with pytest.raises(Stale, match="another window"):
-        revise(alice, mine, "a3", revision=1)
-    assert Judgement.objects.count() == 2
-    event = Event.objects.get(act="judgement.revise")
-    assert event.after == {"judgement": revised.pk, "revision": 2, "verdict": "prefer", "strength": revised.strength}
-    assert "thought" not in json.dumps(event.before), "The record tells that it was changed, not what was written."
-
-
-@pytest.mark.django_db
-def test_revising_is_for_ones_own_answers_in_an_open_project(
-    make_pair: MakePair, alice: Annotator, bob: Annotator
-) -> None:
-    make_pair()
-    mine = claim(alice)
-    with pytest.raises(Refused):
-        revise(alice, mine, "a1", revision=0)
-    send(alice, shown(mine))
-    with pytest.raises(Refused):
-        revise(bob, mine, "a1", revision=1)
-    with pytest.raises(Unfit):
-        revise(alice, mine, "a1", revision=1, tags=("wit",))
-    Project.objects.update(state="paused")
-    revise(alice, mine, "a1", revision=1)
-    Project.objects.update(state="closed")
-    with pytest.raises(Refused, match="closed"):
-        revise(alice, mine, "a1", revision=2)
-
-
-@pytest.mark.django_db
-def test_the_database_refuses_to_change_what_was_said(make_pair: MakePair, alice: Annotator) -> None:
-    make_pair()
-    send(alice, shown(claim(alice)))
-    for change in ({"strength": 1}, {"swapped": True}, {"verdict": "tie", "strength": 0}):
-        with pytest.raises(IntegrityError, match="judgement_is_appended"), transaction.atomic():
-            Judgement.objects.update(**change)
-
-
-# ---- drafts ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-def test_drafts_are_kept_by_version(make_pair: MakePair, alice: Annotator, bob: Annotator) -> None:
-    make_pair()
-    mine = claim(alice)
-
-    def save(who: Annotator, body: str, version: int) -> bool:
-        return judging.save_draft(annotator=who, assignment_id=mine, body=body, version=version)
-
-    assert save(alice, '{"note": "one"}', 5)
-    assert not save(alice, '{"note": "late"}', 4)
-    assert not save(alice, '{"note": "same again"}', 5)
-    assert Draft.objects.get().body == {"note": "one"}
-    assert save(alice, '{"note": "two", "tag": ["tone"]}', 6)
-    assert Draft.objects.get().body == {"note": "two", "tag": ["tone"]}
-    with pytest.raises(judging.LeaseLost):
-        save(bob, '{"note": "not mine"}', 7)
-    send(alice, shown(mine))
-    with pytest.raises(judging.LeaseLost):
-        save(alice, '{"note": "after the fact"}', 8)
-    assert not Draft.objects.exists()
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "[]",
-        "nonsense",
-        '{"note": "\\u0000"}',
-        '{"note": "\\ud800"}',
-        '{"n": NaN}',
-        "[" * 60_000,
-        '{"n":"' + "x" * judging.LARGEST_DRAFT + '"}',
-    ],
-)
-def test_drafts_that_cannot_be_stored_are_refused(make_pair: MakePair, alice: Annotator, body: str) -> None:
-    make_pair()
-    with pytest.raises(Unfit):
-        judging.save_draft(annotator=alice, assignment_id=claim(alice), body=body, version=1)
-    assert not Draft.objects.exists()
-
-
-@pytest.mark.django_db
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80))
-def test_a_draft_comes_back_as_it_was_written(text: str) -> None:
-    body = judging.readable_draft(json.dumps({"note": text}))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT (%s::jsonb)->>'note'", [body])
-        assert cursor.fetchone()[0] == text

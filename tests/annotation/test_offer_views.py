@@ -267,3 +267,76 @@ def test_a_project_that_shows_none_has_no_trace_of_it(project: Any, make_pair: A
     assert "after.js" not in page
     assert "No machine reasons wait" in text_of(desk.get(REASONS))
     assert Project.objects.get(slug="everyday").machine_reasons == "off"
+
+
+# ---- taking back -----------------------------------------------------------------------------------------------------
+
+UNDO = f"{REASONS}/undo"
+
+
+def answered(project: Any, make_pair: Any, desk: Any, way: str = "one", n: int = 2) -> int:
+    """Answers with a reason for each, of which the latest was accepted (of a list: none fits). Returns its number."""
+    turn_on(project, way)
+    for _ in range(n):
+        pair = make_pair()
+        for side in ("first", "second"):
+            for k in range(1 if way == "one" else 3):
+                explain(pair, side, f"Because of {k}.")
+    for _ in range(n):
+        plain_answer(desk)
+    desk.get(JUDGE)
+    number = desk.get(REASONS).context["offer"].pk
+    desk.post(REASONS, {"offer": number, "choice": "accepted" if way == "one" else "ticked", "tick": ["1"]})
+    assert isinstance(number, int)
+    return number
+
+
+def test_a_plain_form_takes_back_and_shows_the_reason_as_it_was_left(project: Any, make_pair: Any, desk: Any) -> None:
+    number = answered(project, make_pair, desk)
+    page = text_of(desk.get(REASONS))
+    assert "The one before: <b>accepted</b>" in page
+    done = desk.post(UNDO, {"offer": number}, follow=True)
+    assert done.redirect_chain == [(f"{REASONS}?offer={number}", 303)]
+    assert "Taken back. The reason is as you left it." in text_of(done)
+    assert done.context["offer"].pk == number
+    assert not Reaction.objects.exists()
+    desk.post(REASONS, {"offer": number, "choice": "edited", "text": "My own words."})
+    shown = desk.post(UNDO, {"offer": number}, follow=True)
+    assert 'id="after-edit" data-edit>' in text_of(shown)
+    assert ">My own words.</textarea>" in text_of(shown)
+    assert not Rationale.objects.filter(source="edited").exists()
+
+
+def test_a_list_is_shown_with_the_ticks_that_were_taken_back(project: Any, make_pair: Any, desk: Any) -> None:
+    number = answered(project, make_pair, desk, "several", n=1)
+    page = text_of(desk.get(REASONS))
+    assert "The last one: <b>1 of 3 fit</b>" in page
+    shown = text_of(desk.post(UNDO, {"offer": number}, follow=True))
+    assert shown.count(" checked") == 1
+    assert 'name="tick" value="1" checked' in shown
+
+
+def test_the_script_is_told_what_waits_and_which_it_was(project: Any, make_pair: Any, desk: Any) -> None:
+    number = answered(project, make_pair, desk)
+    for _ in range(2):
+        told = desk.post(UNDO, {"offer": number}, headers=FETCH)
+        assert told.status_code == 200
+        assert told.json() == {"said": "Taken back. The reason is as you left it.", "offer": number, "waiting": 2}
+    for wrong, status in (("999999", 409), ("x", 422)):
+        refused = desk.post(UNDO, {"offer": wrong}, headers=FETCH)
+        assert refused.status_code == status
+        assert refused.json()["error"].endswith(".")
+    # Asked for by a number that is none of mine, or no number: the latest that waits.
+    for asked in ("x", "999999", "9" * 30):
+        assert desk.get(f"{REASONS}?offer={asked}").context["offer"].pk == number
+
+
+def test_others_take_nothing_back(
+    project: Any, make_pair: Any, desk: Any, sign_in: Any, bob: Any, stranger: Any, client: Any
+) -> None:
+    number = answered(project, make_pair, desk)
+    assert sign_in(bob).post(UNDO, {"offer": number}, headers=FETCH).status_code == 409
+    assert "The one before" not in text_of(sign_in(bob).get(REASONS))
+    assert sign_in(stranger).post(UNDO, {"offer": number}, headers=FETCH).status_code == 404
+    assert client.post(UNDO, {"offer": number}, headers=FETCH).status_code == 401
+    assert Reaction.objects.get().choice == "accepted"

@@ -12,10 +12,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation import judging, offering
+from annotation import judging, offering, revising
 from annotation.answering import Answer, Unfit
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Judgement, LanguageModel, Offer, Project, Rationale, Reaction
+from annotation.models import Annotator, Event, Judgement, LanguageModel, Offer, Project, Rationale, Reaction, TakenBack
 from tests.machines import explain, judge, turn_on
 
 pytestmark = pytest.mark.django_db
@@ -301,6 +301,112 @@ def test_none_of_a_list_may_fit(project: Any, alice: Any, make_pair: Any) -> Non
     assert offering.waiting(annotator=mine(alice)) == 0
 
 
+# ---- what is taken back ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("choice", "other"), [("accepted", "rejected"), ("rejected", "accepted")])
+def test_what_was_taken_back_waits_again_and_stays_on_record(
+    on: Any, alice: Any, make_pair: Any, choice: str, other: str
+) -> None:
+    offer = offered(alice, make_pair())
+    offering.react(annotator=mine(alice), number=offer.pk, choice=choice, active_ms=4200)
+    assert offering.waiting(annotator=mine(alice)) == 0
+    for _ in range(2):
+        assert offering.take_back(annotator=mine(alice), number=offer.pk).answered_at is None
+    assert not Reaction.objects.exists()
+    [kept] = TakenBack.objects.all()
+    assert (kept.offer, kept.choice, kept.active_ms, kept.text) == (offer, choice, 4200, "")
+    assert kept.rationale_id == offer.rationales[0]
+    assert kept.judgement == Judgement.objects.get()
+    assert Event.objects.filter(act="reaction.undo", before={"choices": [choice]}).count() == 1
+    shown = offering.show(annotator=mine(alice), number=offer.pk)
+    assert shown == offer
+    assert offering.left_as(offer).choice == choice
+    offering.react(annotator=mine(alice), number=offer.pk, choice=other)
+    assert Reaction.objects.get().choice == other
+    assert TakenBack.objects.count() == 1
+
+
+def test_an_edit_that_is_taken_back_is_no_reason_of_mine_any_more(on: Any, alice: Any, make_pair: Any) -> None:
+    offer = offered(alice, make_pair(), text="It is short and right.")
+    for text in ("It is short, and right.", "It is right."):
+        offering.react(annotator=mine(alice), number=offer.pk, choice="edited", text=text)
+        assert Rationale.objects.get(source="edited").text == text
+        offering.take_back(annotator=mine(alice), number=offer.pk)
+        assert not Rationale.objects.filter(source="edited").exists()
+        assert offering.last_answered(annotator=mine(alice)) is None
+    kept = list(TakenBack.objects.order_by("pk").values_list("text", "distance"))
+    assert kept == [("It is short, and right.", 1), ("It is right.", 10)]
+    assert offering.left_as(offer).text == "It is right."
+    assert Rationale.objects.get().source == "machine"
+
+
+def test_a_list_comes_back_with_its_ticks(project: Any, alice: Any, make_pair: Any) -> None:
+    turn_on(project, "several")
+    pair = make_pair()
+    for n in range(3):
+        explain(pair, text=f"Reason {n}.")
+    judge(alice, pair)
+    offering.draw(annotator=mine(alice))
+    offer = offering.show(annotator=mine(alice))
+    assert offer is not None
+    offering.tick(annotator=mine(alice), number=offer.pk, ticked=[2, 0])
+    assert offering.last_answered(annotator=mine(alice)) == offer
+    offering.take_back(annotator=mine(alice), number=offer.pk)
+    assert offering.left_as(offer).ticked == {0, 2}
+    offering.tick(annotator=mine(alice), number=offer.pk, ticked=[])
+    assert set(Reaction.objects.values_list("choice", flat=True)) == {"left"}
+
+
+def test_only_ones_own_answer_in_an_open_project_is_taken_back(on: Any, alice: Any, bob: Any, make_pair: Any) -> None:
+    offer = offered(alice, make_pair())
+    with pytest.raises(Refused, match="nothing to take back"):
+        offering.take_back(annotator=mine(alice), number=offer.pk)
+    offering.react(annotator=mine(alice), number=offer.pk, choice="accepted")
+    with pytest.raises(Refused, match="There is no such reason"):
+        offering.take_back(annotator=mine(bob), number=offer.pk)
+    assert offering.last_answered(annotator=mine(bob)) is None
+    Project.objects.update(state="closed")
+    with pytest.raises(Refused, match="closed"):
+        offering.take_back(annotator=mine(alice), number=offer.pk)
+    assert offering.last_answered(annotator=mine(alice)) is None
+    assert Reaction.objects.get().choice == "accepted"
+
+
+def test_the_last_one_is_the_one_that_was_answered_last(on: Any, alice: Any, make_pair: Any) -> None:
+    first, second = (offered(alice, make_pair()) for _ in range(2))
+    offering.react(annotator=mine(alice), number=second.pk, choice="accepted")
+    assert offering.last_answered(annotator=mine(alice)) == second
+    later = timezone.now() + timedelta(hours=1)
+    Offer.objects.filter(pk=first.pk).update(answered_at=later)
+    assert offering.last_answered(annotator=mine(alice)) == first
+
+
+def test_the_database_keeps_what_was_taken_back(on: Any, alice: Any, make_pair: Any) -> None:
+    offer = offered(alice, make_pair())
+    offering.react(annotator=mine(alice), number=offer.pk, choice="accepted")
+    # As long as a reaction stands, its offer is answered.
+    with pytest.raises(IntegrityError, match="offer_is_drawn_once"), transaction.atomic():
+        Offer.objects.update(answered_at=None)
+    Reaction.objects.all().delete()
+    # And nothing is forgotten: without a record of what was taken back it stays answered.
+    with pytest.raises(IntegrityError, match="offer_is_drawn_once"), transaction.atomic():
+        Offer.objects.update(answered_at=None)
+    offer = offered(alice, make_pair())
+    offering.react(annotator=mine(alice), number=offer.pk, choice="accepted")
+    offering.take_back(annotator=mine(alice), number=offer.pk)
+    with pytest.raises(IntegrityError, match="taken_back_is_appended"), transaction.atomic():
+        TakenBack.objects.update(choice="rejected")
+    kept: dict[str, Any] = {name: value for name, value in TakenBack.objects.values().get().items() if name != "id"}
+    for name, wrong in (
+        ("taken_back_after_it_was_given", {"taken_back_at": kept["created_at"] - timedelta(seconds=1)}),
+        ("only_an_edit_taken_back_has_a_text", {"text": "Mine."}),
+        ("only_an_edit_taken_back_has_a_text", {"choice": "edited", "distance": 3, "distance_share": 0.5}),
+    ):
+        with pytest.raises(IntegrityError, match=name), transaction.atomic():
+            TakenBack.objects.create(**{**kept, **wrong})
+
+
 # ---- the judgement afterwards ----------------------------------------------------------------------------------------
 
 
@@ -309,7 +415,7 @@ def revise(who: Any, offer: Offer, strength: int) -> Judgement:
     assignment = offer.judgement.assignment
     answer = Answer(assignment_id=assignment.pk, key=uuid.uuid4(), verdict="prefer", strength=strength)
     revision = assignment.judgements.current().get().revision
-    return judging.revise(annotator=seat, assignment=assignment, answer=answer, expected_revision=revision)
+    return revising.revise(annotator=seat, assignment=assignment, answer=answer, expected_revision=revision)
 
 
 def test_a_judgement_that_is_changed_after_a_reason_was_shown_is_marked(on: Any, alice: Any, make_pair: Any) -> None:
@@ -347,7 +453,7 @@ def test_an_answer_taken_back_and_given_anew_is_marked_too(on: Any, alice: Any, 
     judging.submit(user_id=alice.user_id, project=on, answer=Answer(key=uuid.uuid4(), **answer))
     offering.draw(annotator=mine(alice))
     assert offering.show(annotator=mine(alice)) is not None
-    judging.undo(annotator=mine(alice))
+    revising.undo(annotator=mine(alice))
     assert offering.waiting(annotator=mine(alice)) == 0
     judging.submit(user_id=alice.user_id, project=on, answer=Answer(key=uuid.uuid4(), **answer))
     assert list(Judgement.objects.order_by("revision").values_list("saw_machine", flat=True)) == [False, True]

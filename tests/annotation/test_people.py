@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Event, Invitation, Judgement, User
 from tests.annotation.test_entrances import confirmed
+from tests.annotation.test_ranking import answers, rank
 from tests.conftest import PASSWORD
 
 
@@ -169,3 +170,14 @@ def test_only_who_has_a_seat_is_offered_to_judge(sign_in, lead, admin):
     assert f'href="{judge}"' in sign_in(lead).get(f"/p/{lead.project.slug}/people").content.decode()
     assert f'href="{judge}"' not in sign_in(admin).get(f"/p/{lead.project.slug}/people").content.decode()
     assert sign_in(admin).get(judge).status_code == 404
+
+
+def test_where_lineups_are_ranked_a_ranking_counts_once(
+    ranking_project: Any, lead: Any, alice: Any, bob: Any, sign_in: Any
+) -> None:
+    answers(ranking_project, 4)
+    rank(alice, 1, 2, 3, 4)
+    page = sign_in(lead).get("/p/everyday/people")
+    counted = {member.name: (member.judged, member.last_judged is not None) for member in page.context["members"]}
+    assert counted == {"Lena": (0, False), "Alice": (1, True), "Bob": (0, False)}
+    assert "Rankings" in page.content.decode()

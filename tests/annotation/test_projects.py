@@ -23,6 +23,7 @@ SENT = {
     "lease_minutes": "30",
     "gold_round": "0",
     "gold_pass": "0",
+    "shortest_reason": "0",
     "gold_rate": "0",
 }
 
@@ -66,6 +67,7 @@ def test_wrong_settings_change_nothing(sign_in: Any, lead: Any, project: Any) ->
         ({"allow_tie": ""}, "A scale of 7 points has this in its middle"),
         ({"tags": "A\nA"}, "stands there twice"),
         ({"overlap": "0"}, "greater than or equal to 1"),
+        ({"shortest_reason": "1001"}, "less than or equal to 1000"),
         ({"name": ""}, "This field is required"),
     ):
         answer = client.post(f"/p/{project.slug}/settings", {**SENT, **sent})

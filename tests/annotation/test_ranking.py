@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 import uuid
 from collections.abc import Callable
@@ -12,27 +10,17 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
-from django.test import Client
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from annotation import judging, lining_up, opening, ranking
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.founding import change_settings
-from annotation.models import Annotator, Assignment, Candidate, Judgement, Lineup, Pair, Project, Prompt, Ranking, Turn
+from annotation.models import Annotator, Candidate, Judgement, Pair, Project, Prompt, Ranking, Turn
 from annotation.ranking import LETTERS, Ranked, claim_of
 
-RANK = "/p/everyday/rank"
-FETCH = {"X-Plumbline": "1"}
 MakePair = Callable[..., Pair]
-
-
-@pytest.fixture
-def ranking_project(project: Project) -> Project:
-    project.task, project.overlap = Project.Task.RANKINGS, 2
-    project.save()
-    return project
 
 
 def answers(project: Project, n: int, *, text: str = "Which way is up?", spread: bool = True) -> Prompt:
@@ -72,66 +60,6 @@ def rank(who: Annotator, *ranks: int | None, **more: Any) -> Ranking:
 def says(who: Annotator) -> dict[tuple[int, int], int]:
     found = Judgement.objects.current().filter(annotator=who).select_related("assignment__pair")
     return {(one.assignment.pair.first_id, one.assignment.pair.second_id): one.strength for one in found}  # type: ignore[misc]
-
-
-# ---- lineups ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-def test_three_to_eight_candidates_are_lined_up_and_every_two_are_a_pair(ranking_project: Project) -> None:
-    for n in (2, 3, 5, 8, 11):
-        answers(ranking_project, n, text=f"{n} answers?")
-    answers(ranking_project, 4, text="All the same?", spread=False)
-    assert lining_up.open_lineups(project=ranking_project) == 4
-    assert sorted(len(one.candidates) for one in Lineup.objects.all()) == [3, 5, 8, 8]
-    for lineup in Lineup.objects.all():
-        there = set(Pair.objects.filter(prompt=lineup.prompt).values_list("first_id", "second_id"))
-        assert set(combinations(lineup.candidates, 2)) <= there
-    assert Turn.objects.count() == 4 * 2
-    assert Pair.objects.values("rank").distinct().count() == Pair.objects.count()
-    before = list(Lineup.objects.values_list("candidates", flat=True))
-    assert lining_up.open_lineups(project=ranking_project) == 0
-    assert list(Lineup.objects.values_list("candidates", flat=True)) == before
-
-
-@pytest.mark.django_db
-def test_toys_gold_and_what_is_out_of_play_are_not_lined_up(ranking_project: Project) -> None:
-    for text, fields in (
-        ("Toys?", {"marks": ["toy"]}),
-        ("Gold?", {"is_gold": True, "gold_use": "check", "gold_verdict": "first"}),
-        ("Out?", {"excluded_at": timezone.now()}),
-    ):
-        prompt = answers(ranking_project, 4, text=text)
-        Pair.objects.filter(prompt=prompt).update(**fields)
-    assert lining_up.open_lineups(project=ranking_project) == 0
-
-
-@pytest.mark.django_db
-def test_the_work_is_done_in_pieces_along_the_queue(ranking_project: Project, alice: Annotator) -> None:
-    for n in range(5):
-        answers(ranking_project, 3, text=f"Prompt {n}?")
-    assert [lining_up.open_lineups(project=ranking_project, most=2) for _ in range(4)] == [2, 2, 1, 0]
-    order = [one.prompt_id for one in Lineup.objects.order_by("rank")]
-    assert order == sorted(order)
-
-
-@pytest.mark.django_db
-def test_where_a_project_ranks_no_pair_has_an_open_slot_and_back_again(
-    project: Project, lead: Annotator, alice: Annotator
-) -> None:
-    answers(project, 3)
-    opening.open_slots(project=project)
-    assert Assignment.objects.open().count() == 2 * 3
-    assert lead.user is not None
-    change_settings(project=project, actor=lead.user, task="rankings")
-    assert Assignment.objects.open().count() == 0
-    assert opening.open_slots(project=Project.objects.get(pk=project.pk)) == 0
-    assert ranking.hand_out(annotator=Annotator.objects.get(pk=alice.pk)) is not None
-    change_settings(project=project, actor=lead.user, task="pairs")
-    assert Assignment.objects.open().count() == 3 * 3
-
-
-# ---- handing out -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -516,163 +444,3 @@ def test_the_database_refuses_turns_that_cannot_be(
     fields = {**fields, **({"annotator": alice} if "annotator" in fields else {})}
     with pytest.raises(IntegrityError, match=name), transaction.atomic():
         Turn.objects.create(lineup=turn.lineup, **fields)
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("n", [2, 9])
-def test_a_lineup_has_three_to_eight(ranking_project: Project, n: int) -> None:
-    prompt = answers(ranking_project, 3)
-    with pytest.raises(IntegrityError, match="lineup_of_three_to_eight"), transaction.atomic():
-        Lineup.objects.create(project=ranking_project, prompt=prompt, candidates=list(range(n)), rank=1)
-
-
-# ---- the page over HTTP ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def desk(sign_in: Any, alice: Annotator) -> Client:
-    client: Client = sign_in(alice)
-    return client
-
-
-def form_of(client: Client) -> dict[str, Any]:
-    context = client.get(RANK).context
-    return {"turn": context["turn"].pk, "claim": context["claim"], "key": str(context["key"])}
-
-
-@pytest.mark.django_db
-def test_the_page_ranks_without_the_script(ranking_project: Project, desk: Client) -> None:
-    answers(ranking_project, 4)
-    form = form_of(desk)
-    answer = desk.post(RANK, {**form, "place-a": "2", "place-b": "1", "place-c": "2", "place-d": "", "note": "So."})
-    assert (answer.status_code, answer["Location"]) == (303, RANK)
-    made = Ranking.objects.get()
-    assert (made.ranks, made.note) == ([2, 1, 2, None], "So.")
-    assert "B &gt; A = C, D not ranked" in desk.get(RANK).content.decode()
-
-
-@pytest.mark.django_db
-def test_a_refused_form_keeps_everything_in_it(ranking_project: Project, desk: Client) -> None:
-    answers(ranking_project, 3)
-    form = {**form_of(desk), "place-a": "1", "place-b": "", "place-c": "x", "note": "My words.", "flag": "harmful"}
-    page = desk.post(RANK, form)
-    assert page.status_code == 422
-    text = page.content.decode()
-    assert "My words." in text
-    assert re.search(r'name="place-a"[^>]*value="1"', text)
-    assert re.search(r'value="harmful" checked', text)
-    assert not Ranking.objects.exists()
-
-
-@pytest.mark.django_db
-def test_the_script_gets_json_for_everything(ranking_project: Project, desk: Client) -> None:
-    answers(ranking_project, 3)
-    form = form_of(desk)
-    draft = {**form, "version": 5, "body": json.dumps({"place": {"a": 1}, "note": "half"})}
-    assert desk.post(f"{RANK}/draft", draft, headers=FETCH).status_code == 204
-    assert desk.post(f"{RANK}/draft", {**draft, "version": 4, "body": "{}"}, headers=FETCH).status_code == 204
-    assert desk.get(RANK).context["draft"] == {"place": {"a": 1}, "note": "half", "version": 5}
-    assert desk.post(f"{RANK}/draft", {**draft, "body": "[]"}, headers=FETCH).status_code == 422
-    assert desk.post(f"{RANK}/beat", headers=FETCH).status_code == 204
-    few = desk.post(RANK, {**form, "place-a": "1"}, headers=FETCH)
-    assert (few.status_code, few.json()["field"]) == (422, "place")
-    done = desk.post(RANK, {**form, "place-a": "1", "place-b": "2"}, headers=FETCH)
-    assert done.json() == {"saved": {"text": "Saved: A > B, C not ranked"}, "next": RANK}
-    late = desk.post(RANK, {**form, "key": str(uuid.uuid4()), "place-a": "1", "place-b": "2"}, headers=FETCH)
-    assert late.status_code == 409
-    assert desk.post(f"{RANK}/undo", headers=FETCH).json() == {"next": RANK}
-    assert desk.get(RANK).context["candidates"][0]["place"] == 1
-    Project.objects.update(state="paused")
-    closed = desk.post(RANK, {**form_of_closed(form), "place-a": "1", "place-b": "2"}, headers=FETCH)
-    assert closed.status_code == 423
-
-
-def form_of_closed(form: dict[str, Any]) -> dict[str, Any]:
-    return {**form, "key": str(uuid.uuid4())}
-
-
-@pytest.mark.django_db
-def test_my_rankings_are_listed_and_changed(ranking_project: Project, desk: Client, alice: Annotator) -> None:
-    answers(ranking_project, 3)
-    made = rank(alice, 1, 2, 3)
-    assert "A &gt; B &gt; C" in desk.get("/p/everyday/rankings").content.decode()
-    path = f"/p/everyday/rankings/{made.turn_id}"
-    page = desk.get(path)
-    form = {"turn": made.turn_id, "claim": page.context["claim"], "key": str(page.context["key"]), "revision": 1}
-    assert [one["place"] for one in page.context["candidates"]] == [1, 2, 3]
-    assert desk.post(path, {**form, "place-a": "3", "place-b": "2", "place-c": "1"}).status_code == 303
-    assert "C &gt; B &gt; A" in desk.get("/p/everyday/rankings").content.decode()
-    stale = desk.post(path, {**form, "key": str(uuid.uuid4()), "place-a": "1", "place-b": "2"}, headers=FETCH)
-    assert stale.status_code == 409
-
-
-@pytest.mark.django_db
-def test_strangers_find_nothing_and_nobody_opens_another_persons_ranking(
-    ranking_project: Project, alice: Annotator, bob: Annotator, stranger: Annotator, sign_in: Any
-) -> None:
-    answers(ranking_project, 3)
-    made = rank(alice, 1, 2, 3)
-    path = f"/p/everyday/rankings/{made.turn_id}"
-    for who, paths in ((stranger, [RANK, "/p/everyday/rankings", path]), (bob, [path])):
-        for one in paths:
-            assert sign_in(who).get(one).status_code == 404, one
-    assert sign_in(stranger).post(f"{RANK}/undo", headers=FETCH).status_code == 404
-    assert Client().get(RANK, headers=FETCH).status_code == 401
-
-
-@pytest.mark.django_db
-def test_the_page_shows_nothing_but_texts(ranking_project: Project, desk: Client, bob: Annotator) -> None:
-    """No model, no number of a candidate, nothing that somebody else said."""
-    prompt = answers(ranking_project, 5)
-    Candidate.objects.filter(prompt=prompt).update(strategy="canary-strategy", polarity="better")
-    rank(bob, 1, 2, 3, 4, 5, note="canary-note")
-    text = desk.get(RANK).content.decode()
-    assert "canary" not in text
-    numbers = {str(pk) for pk in Candidate.objects.values_list("pk", flat=True) if pk > 20}
-    assert not numbers & set(re.findall(r'(?:value|name|id|data-[a-z]+)="(?:[a-z-]*)(\d+)"', text)) - {
-        str(Turn.objects.get(annotator__user__email="alice@example.org").pk)
-    }
-
-
-@pytest.mark.django_db
-def test_a_project_that_ranks_leads_from_the_judging_page_and_back(
-    ranking_project: Project, project: Project, desk: Client
-) -> None:
-    assert desk.get("/p/everyday/judge")["Location"] == RANK
-    Project.objects.update(task="pairs")
-    assert desk.get(RANK)["Location"] == "/p/everyday/judge"
-    assert "not ranked anything" in desk.get("/p/everyday/rankings").content.decode()
-
-
-@pytest.mark.django_db
-def test_with_nothing_to_rank_the_page_says_why(ranking_project: Project, desk: Client, alice: Annotator) -> None:
-    assert "three candidates or more" in desk.get(RANK).content.decode()
-    answers(ranking_project, 3)
-    rank(alice, 1, 2, 3)
-    assert "last lineup for you" in desk.get(RANK).content.decode()
-    Project.objects.update(state="paused")
-    assert "This project is paused." in desk.get(RANK).content.decode()
-
-
-@pytest.mark.django_db
-def test_the_queries_of_the_list_do_not_grow(
-    ranking_project: Project, desk: Client, alice: Annotator, django_assert_max_num_queries: Any
-) -> None:
-    for n in range(12):
-        answers(ranking_project, 3, text=f"Prompt {n}?")
-        rank(alice, 1, 2, 3)
-    assert connection.vendor == "postgresql"
-    with django_assert_max_num_queries(8):
-        desk.get("/p/everyday/rankings")
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("name", ["overview", "board", "people", "settings", "agreement_report", "people_report"])
-def test_the_leads_pages_stand_in_a_project_that_ranks(
-    ranking_project: Project, alice: Annotator, lead: Annotator, sign_in: Any, name: str
-) -> None:
-    from django.urls import reverse
-
-    answers(ranking_project, 4)
-    rank(alice, 1, 2, 3, None)
-    assert sign_in(lead).get(reverse(name, args=["everyday"])).status_code == 200

@@ -109,6 +109,59 @@ def test_accept_one_edit_one_reject_one_by_keyboard_alone(enter: Any, alice: Any
     assert mouse == []
 
 
+def test_what_was_made_of_a_reason_is_taken_back_by_keyboard(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    turn_on(project)
+    with_reasons(make_pair)
+    page = enter(alice, JUDGE)
+    answer(page)
+    waits(page, 1)
+    dialog, text = page.locator("#after"), page.locator("#after textarea")
+    page.keyboard.press("o")
+    expect(dialog.locator("blockquote")).to_be_visible()
+    page.keyboard.press("2")
+    expect(text).to_be_focused()
+    page.keyboard.type(" And u.")
+    page.keyboard.press("Control+Enter")
+    expect(dialog).to_be_hidden()
+    assert soon(Reaction.objects.first).choice == "edited"
+    # Opened again, with nothing that waits: the last one is named, and U takes it back.
+    page.keyboard.press("o")
+    expect(dialog.locator("[data-last]")).to_contain_text("The last one: your version")
+    assert faults(page) == []
+    page.keyboard.press("u")
+    expect(text).to_have_value(re.compile(r"And u\.$"))
+    expect(page.locator("[data-after-said]")).to_contain_text("Taken back")
+    waits(page, 1)
+    assert not Reaction.objects.exists()
+    assert not Rationale.objects.filter(source="edited").exists()
+    assert page.evaluate("document.activeElement.id") == "after-head"
+    page.keyboard.press("3")
+    expect(dialog).to_be_hidden()
+    assert soon(Reaction.objects.first).choice == "rejected"
+    # The judgement itself was never touched.
+    assert Judgement.objects.current().count() == Judgement.objects.count() == 1
+
+
+def test_who_asks_right_after_the_answer_gets_its_reason(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
+    """The draw is asked for a moment after the answer; who comes before it does not hear that there is none."""
+    turn_on(project)
+    with_reasons(make_pair)
+    page = enter(alice)
+    page.clock.install()
+    page.goto(JUDGE)
+    before = shown(page)
+    for key in ("2", "t", "Space", "Enter"):
+        page.keyboard.press(key)
+    comes_true(page, "before => document.querySelector('#judging').assignment.value != before", before)
+    # The page's clock stands still: the quarter of a second never passes.
+    page.clock.pause_at(page.evaluate("Date.now()") + 1)
+    page.keyboard.press("o")
+    expect(page.locator("#after blockquote")).to_be_visible()
+    assert Offer.objects.count() == 1
+
+
 def test_several_are_ticked_by_keyboard(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
     turn_on(project, "several")
     with_reasons(make_pair, each=3)
@@ -351,3 +404,22 @@ def test_it_is_sound_at_every_width(
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     assert faults(page) == []
+
+
+def test_the_three_choices_fit_a_phone_in_every_language(
+    enter: Any, alice: Any, project: Any, make_pair: Any, settings: Any
+) -> None:
+    turn_on(project)
+    with_reasons(make_pair, 2 * len(settings.LANGUAGES))
+    for language, _ in settings.LANGUAGES:
+        page = enter(alice, JUDGE, viewport={"width": 320, "height": 640}, locale=language)
+        answer(page)
+        page.keyboard.press("o")
+        page.locator("#after .after__acts").wait_for()
+        too_long = page.evaluate(
+            "[...document.querySelectorAll('.after__acts .btn')].filter(b => b.scrollWidth > b.clientWidth).length"
+        )
+        assert too_long == 0, language
+        page.keyboard.press("3")
+        expect(page.locator("#after")).to_be_hidden()
+        page.context.close()

@@ -235,3 +235,27 @@ def test_a_required_reason_is_asked_for(enter: Any, alice: Any, project: Any, ma
     page.keyboard.press("Space")
     press_and_go_on(page, "Enter")
     assert Judgement.objects.count() == 1
+
+
+def test_a_reason_that_is_too_short_is_counted(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
+    project.rationale_policy, project.shortest_reason = "required", 20
+    project.save()
+    make_pair()
+    make_pair()
+    page = enter(alice, JUDGE)
+    expect(page.locator("#note-hint")).to_have_text(
+        "This project needs 20 characters of your own words for every verdict."
+    )
+    page.keyboard.press("2")
+    page.keyboard.press("t")
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-line]")).to_have_text("Say why in 20 characters or more; there are 0")
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.type("It is right 😀")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-line]")).to_have_text("Say why in 20 characters or more; there are 13")
+    assert not Judgement.objects.exists()
+    page.keyboard.type(" and it is kind.")
+    press_and_go_on(page, "Control+Enter")
+    assert Judgement.objects.get().rationales.get().text == "It is right 😀 and it is kind."

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from annotation import rendering
 from annotation.models import Assignment, Guideline, Judgement, Rationale
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on, shown, stored
+from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -50,6 +50,43 @@ def test_coverage_tells_how_far_a_long_candidate_was_read(enter: Any, alice: Any
     assert judgement.coverage_first is not None
     assert 0 < judgement.coverage_first < 0.3
     assert judgement.coverage_second == 1
+
+
+def test_who_jumps_to_the_end_has_not_seen_the_middle(enter: Any, alice: Any, make_pair: Any) -> None:
+    long = "A paragraph of many words. " * 20 + "\n\n"
+    for _ in range(3):
+        as_read(make_pair(first=long * 20, second=long * 20))
+    page = enter(alice, JUDGE)
+    jumped = shown(page)
+    end = "el => el.scrollTo({ top: el.scrollHeight, behavior: 'instant' })"
+    tops = "() => ['a', 'b'].every(s => document.querySelector(`#body-${s}`).scrollTop > 0)"
+    for side in ("#body-a", "#body-b"):
+        page.locator(side).evaluate(end)
+    comes_true(page, tops)
+    for key in ("2", "t", "Space"):
+        page.keyboard.press(key)
+    press_and_go_on(page, "Enter")
+    judgement = stored(jumped)
+    assert judgement.coverage_first is not None
+    # The beginning and the end: two screens of it, and not what lies between.
+    visible = page.evaluate("(b => b.clientHeight / b.scrollHeight)(document.querySelector('#body-a'))")
+    assert judgement.coverage_first == pytest.approx(2 * visible, abs=0.06)
+    assert judgement.coverage_first < 0.8
+    # Screen by screen, it is all of it.
+    read = shown(page)
+    page.evaluate(
+        """async () => {
+          for (const s of ['a', 'b']) {
+            const b = document.querySelector(`#body-${s}`);
+            for (let y = 0; y < b.scrollHeight; y += b.clientHeight * 0.7) {
+              b.scrollTo({ top: y, behavior: 'instant' });
+              await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            }
+          }
+        }"""
+    )
+    press_and_go_on(page, "2", "t", "Space", "Enter")
+    assert stored(read).coverage_first == stored(read).coverage_second == 1
 
 
 def test_the_first_paint_does_not_move(enter: Any, alice: Any, make_pair: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
+from annotation import guiding, ranking
 from annotation.models import Candidate, Judgement, Pair, Project, Prompt, Ranking, Turn
 from tests.browser.sitting import comes_true, soon
 from tests.browser.test_pages import LOOKS, faults
@@ -168,6 +171,22 @@ def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project
     assert order(ready(page)) == ["b", "=c", "a", "=d"]
 
 
+def test_a_note_outlives_its_lease(enter: Any, project: Any, alice: Any) -> None:
+    """The turn went back and came again in another order: the places are gone, the words are not."""
+    lined_up(project, n=8)
+    page = ready(enter(alice, RANK))
+    page.locator("#place-a").fill("1")
+    page.locator("#note").fill("The second is the shortest.")
+    soon(lambda: Turn.objects.filter(draft__note="The second is the shortest.").exists())
+    Turn.objects.filter(draft__isnull=False).update(lease_until=timezone.now() - timedelta(minutes=1))
+    assert ranking.sweep(project=project) == 1
+    page.reload()
+    ready(page)
+    expect(page.locator("#note")).to_have_value("The second is the shortest.")
+    assert order(page) == []
+    soon(lambda: Turn.objects.filter(draft__note="The second is the shortest.").exists())
+
+
 def test_offline_everything_stays_and_goes_out_later_once(enter: Any, project: Any, alice: Any) -> None:
     lined_up(project, n=3)
     page = ready(enter(alice, RANK))
@@ -212,6 +231,22 @@ def test_a_ranking_is_changed_from_my_rankings(enter: Any, project: Any, alice: 
         page.keyboard.press(key)
     soon(lambda: Ranking.objects.filter(revision=2).exists())
     assert stored() == [3, 1, 2]
+
+
+def test_what_is_new_in_the_guideline_comes_first(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    first = guiding.publish_guideline(project=project, text="Be kind.")
+    guiding.acknowledge(annotator=alice, guideline=first)
+    guiding.publish_guideline(project=Project.objects.get(pk=project.pk), text="Be kind and short.")
+    page = enter(alice, RANK)
+    expect(page.locator("#guideline")).to_contain_text("short")
+    page.locator("[data-acknowledge] button").click()
+    expect(page.locator("[data-acknowledge] button")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator("#guideline")).to_be_hidden()
+    page.reload()
+    ready(page)
+    assert not page.locator("#guideline").is_visible()
 
 
 def test_without_the_script_places_are_written(enter: Any, project: Any, alice: Any) -> None:

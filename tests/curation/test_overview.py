@@ -10,8 +10,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Worker
+from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation.weekly import agreement_by_week
+from tests.annotation.test_ranking import answers, rank
 from tests.curation.test_progress import judge
 
 pytestmark = pytest.mark.django_db
@@ -260,3 +261,53 @@ def test_who_failed_every_gold_round_is_named_with_what_to_do(project, lead, ali
     assert "1 person is stopped by the gold rounds" in page
     assert "Alice did not pass 2 rounds of 2 checks, of which 2 must be right." in page
     assert "0</b> of 3 judgements" in page, "Checks count towards nothing."
+
+
+# ---- a project that ranks --------------------------------------------------------------------------------------------
+
+
+def test_a_project_of_rankings_says_how_far_it_is_before_anybody_asked(ranking_project, lead, alice, bob, sign_in):
+    for n in range(2):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    client = sign_in(lead)
+    text = page(client, ranking_project)
+    assert "<b>0</b> of 4 rankings, 0 %" in text
+    assert "Nothing: lineups are waiting and people can rank them." in text
+    assert "in the queue" not in text
+    rank(alice, 1, 2, 3)
+    text = page(client, ranking_project)
+    assert "<b>1</b> of 4 rankings, 25 %" in text
+    assert "Rankings per day" in text
+    assert "Judgements per day" not in text
+
+
+def test_without_three_candidates_it_says_what_to_do(ranking_project, lead, alice, sign_in):
+    answers(ranking_project, 2)
+    text = page(sign_in(lead), ranking_project)
+    assert "No prompt has three different candidates" in text
+    assert "A ranking is of 3 to 8 candidates of one prompt" in text
+
+
+def test_lineups_that_everybody_skipped_and_that_nobody_can_rank_are_named(ranking_project, lead, alice, bob, sign_in):
+    answers(ranking_project, 3)
+    for who in (alice, bob):
+        rank(who, skip_reason="language")
+    text = page(sign_in(lead), ranking_project)
+    assert "1 lineup was skipped by everybody" in text
+    assert "I do not read this language" in text
+    Project.objects.filter(pk=ranking_project.pk).update(overlap=5)
+    answers(ranking_project, 3, text="Another?")
+    text = page(sign_in(lead), ranking_project)
+    assert "Nobody can give 2 rankings" in text
+    assert "Each lineup is to be ranked by 5 different people, and 3 can judge here." in text
+
+
+def test_the_forecast_goes_by_rankings(ranking_project, lead, alice, sign_in):
+    for n in range(12):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    for n in range(1, 8):
+        made = rank(alice, 1, 2, 3)
+        Turn.objects.filter(pk=made.turn_id).update(done_at=timezone.now() - timedelta(days=n))
+    text = page(sign_in(lead), ranking_project)
+    assert "of 24 rankings" in text
+    assert "At the pace of the last 7 full days it is done on" in text

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from annotation import pacing, watching
+from annotation import pacing, ranking, watching
 from annotation.models import Annotator, Assignment, Judgement, Pair, Run, Worker
 from curation import progress
 from curation.models import Measurement
+from tests.annotation.test_ranking import answers, rank
 
 pytestmark = pytest.mark.django_db
 
@@ -182,3 +183,54 @@ def test_gold_checks_and_who_settled_count_towards_nothing(project, make_pair, a
     found = progress.counts_of([project.pk])[project.pk]
     assert (found.total, found.done, found.elsewhere) == (3, 1, 0)
     assert progress.per_day(project, days=2, now=now)[-1][1] == 1
+
+
+# ---- rankings --------------------------------------------------------------------------------------------------------
+
+
+def test_prompts_that_nobody_has_lined_up_are_counted_as_if_they_were(ranking_project, alice, bob):
+    for n in range(3):
+        answers(ranking_project, 4, text=f"Prompt {n}?")
+    answers(ranking_project, 2, text="Too few?")
+    answers(ranking_project, 4, text="All the same?", spread=False)
+    to_do = progress.counts_of([ranking_project.pk])[ranking_project.pk]
+    assert (to_do.total, to_do.done, to_do.left, to_do.elsewhere) == (6, 0, 6, 0)
+    rank(alice, 1, 2, 3, 4)
+    ranking.hand_out(annotator=bob)
+    lined_up = progress.counts_of([ranking_project.pk])[ranking_project.pk]
+    assert (lined_up.total, lined_up.done, lined_up.leased, lined_up.left) == (6, 1, 1, 4)
+    # Six implied judgements were handed out by nobody.
+    assert lined_up.elsewhere == 0
+    days = progress.per_day(ranking_project, days=3, now=timezone.now())
+    assert [n for _, n in days] == [0, 0, 1]
+
+
+def test_a_project_of_pairs_counts_no_lineups(project, alice):
+    answers(project, 4)
+    assert progress.counts_of([project.pk]) == {}
+    assert progress.turns_to_come([project.pk]) == {}
+
+
+def test_rankings_that_nobody_can_give_are_counted_before_and_after_lining_up(ranking_project, alice, bob):
+    ranking_project.overlap = 4
+    ranking_project.save()
+    for n in range(2):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    assert progress.impossible(ranking_project, people=2) == 4
+    rank(alice, 1, 2, 3)
+    assert progress.impossible(ranking_project, people=2) == 4
+    assert progress.impossible(ranking_project, people=4) == 0
+
+
+def test_one_ranking_counts_once_whatever_it_implies(ranking_project, make_pair, alice, bob):
+    pair = make_pair()
+    for n in range(2):
+        answers(ranking_project, 4, text=f"Prompt {n}?")
+    rank(alice, 1, 2, 3, 4)
+    rank(alice, skip_reason="language")
+    found = progress.own_counts([alice.pk, bob.pk])
+    assert set(found) == {alice.pk}
+    assert found[alice.pk][0] == 2
+    assert found[alice.pk][1] is not None
+    judge(pair, alice)
+    assert progress.own_counts([alice.pk])[alice.pk][0] == 3

@@ -1,0 +1,73 @@
+"""What is entered while judging -> drafts: kept by version until the answer is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from annotation import judging
+from annotation.answering import Unfit
+from annotation.models import Annotator
+
+# Room for an edited answer, and for what else is in a draft.
+LARGEST_DRAFT = 512 * 1024
+
+# The lease is looked at under a lock that waits for a submit of the same slot: no draft outlives its judgement.
+SAVE_DRAFT = """
+WITH mine AS MATERIALIZED (
+  SELECT id FROM assignment
+  WHERE id = %(assignment)s::bigint AND annotator_id = %(me)s::bigint AND lease_until IS NOT NULL FOR SHARE),
+saved AS (
+  INSERT INTO draft (assignment_id, body, version, saved_at)
+  SELECT id, %(body)s::jsonb, %(version)s::bigint, now() FROM mine
+  ON CONFLICT (assignment_id) DO UPDATE
+  SET body = excluded.body, version = excluded.version, saved_at = excluded.saved_at
+  WHERE draft.version < excluded.version RETURNING 1)
+SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM saved)
+"""
+
+
+def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> bool:
+    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing (False).
+
+    Raises:
+        Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
+        LeaseLost: the assignment is not mine any more.
+    """
+    text = readable_draft(body)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SAVE_DRAFT,
+            {"assignment": str(assignment_id), "me": str(annotator.pk), "body": text, "version": str(version)},
+        )
+        mine, saved = cursor.fetchone()
+    if not mine:
+        raise judging.LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
+    return bool(saved)
+
+
+def readable_draft(body: str) -> str:
+    """The body as JSON that the database can hold; raises Unfit."""
+    if len(body) > LARGEST_DRAFT or len(body.encode(errors="surrogatepass")) > LARGEST_DRAFT:
+        raise Unfit(
+            _("The draft is larger than %(most)s kB. Shorten your text.") % {"most": LARGEST_DRAFT // 1024},
+            field="body",
+        )
+    try:
+        fields = json.loads(body, parse_constant=_no_number)
+        text = json.dumps(fields, ensure_ascii=False)
+        text.encode()  # Half a character (a lone surrogate) cannot be stored.
+    except (ValueError, RecursionError):
+        raise Unfit(_("The draft is not JSON, or holds a character that cannot be stored."), field="body") from None
+    if not isinstance(fields, dict):
+        raise Unfit(_("The draft is not a JSON object."), field="body")
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise Unfit(_("Your text contains a NUL character, which cannot be stored. Remove it."), field="body")
+    return text
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON.")

@@ -1,0 +1,123 @@
+"""An import is undone: what it brought goes, what anybody judged stays, and after thirty days all of it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from annotation import ranking
+from annotation.errors import Refused
+from annotation.importing import undoing, uploads
+from annotation.models import Assignment, Candidate, Event, Lineup, Pair, Prompt, Run
+from tests.annotation.test_imports import GOOD, line, page, press, send, worked
+from tests.curation.test_progress import judge
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
+    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
+
+
+@pytest.fixture
+def client(lead: Any, sign_in: Any) -> Any:
+    return sign_in(lead)
+
+
+def imported(client: Client, project: Any, data: bytes = GOOD) -> Run:
+    send(client, project, data)
+    press(client, worked(), do="import")
+    return worked()
+
+
+def test_undo_takes_away_what_the_import_brought_and_nothing_else(project, client, make_pair, alice):
+    mine = make_pair()
+    run = imported(client, project)
+    Assignment.objects.filter(pair__imported_by=run, slot=1).update(annotator=None)
+    assert "Undo this import: delete 20 pairs" in page(client, run)
+    press(client, run, do="undo")
+    assert list(Pair.objects.all()) == [mine]
+    assert (Candidate.objects.count(), Prompt.objects.count()) == (2, 1)
+    assert Assignment.objects.count() == project.overlap
+    assert Event.objects.filter(act="import.undo").count() == 1
+    text = page(client, run)
+    assert "Undone." in text
+    assert "Undo this import" not in text
+    assert press(client, run, do="undo").status_code == 422
+    assert imported(client, project).result["added"] == 20
+
+
+def test_what_somebody_judged_stays(project, client, alice):
+    run = imported(client, project)
+    judge(Pair.objects.order_by("id")[0], alice)
+    assert "Undo this import" not in page(client, run)
+    assert press(client, run, do="undo").status_code == 422
+    assert Pair.objects.count() == 20
+
+
+def test_undo_ends_after_thirty_days(project, client):
+    run = imported(client, project)
+    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=30, minutes=1))
+    assert "Undo this import" not in page(client, run)
+    answer = press(client, run, do="undo")
+    assert answer.status_code == 422
+    assert "older than 30 days" in answer.content.decode()
+    assert Pair.objects.count() == 20
+    Run.objects.filter(pk=run.pk).update(finished_at=timezone.now() - timedelta(days=29))
+    assert "Undo is possible for 30 days" in page(client, run)
+    press(client, run, do="undo")
+    assert Pair.objects.count() == 0
+
+
+def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice):
+    run = imported(client, project)
+    row = Assignment.objects.filter(project=project).order_by("id")[0]
+    Assignment.objects.filter(pk=row.pk).update(annotator=alice, lease_until=timezone.now() + timedelta(minutes=5))
+    undoing.undo_import(run=run, actor=lead.user)
+    assert not Assignment.objects.exists()
+
+
+def test_lineups_go_with_their_import_and_a_ranking_keeps_it(project, client, lead, alice):
+    project.task, project.overlap = "rankings", 1
+    project.save()
+    alice.refresh_from_db()
+    lines = "\n".join(line(n, prompt="What is it?", response_a=f"This {n}.", response_b=f"That {n}.") for n in (1, 2))
+    run = imported(client, project, lines.encode())
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    assert len(turn.shown) == 4
+    assert Pair.objects.count() == 6
+    undoing.undo_import(run=run, actor=lead.user)
+    assert not Pair.objects.exists()
+    assert not Lineup.objects.exists()
+    run = imported(client, project, (lines + "\n").encode())
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    skipped: dict[str, Any] = {"places": {}, "skip_reason": "language"}
+    ranked = ranking.Ranked(key=uuid.uuid4(), claim=ranking.claim_of(turn), **skipped)
+    ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked)
+    with pytest.raises(Refused, match="never thrown away"):
+        undoing.undo_import(run=run, actor=lead.user)
+
+
+def test_texts_that_another_pair_uses_stay(project, client, lead):
+    imported(client, project, line(1).encode())
+    second = imported(
+        client, project, line(2, prompt="What is 1?", response_a="It is 1.", response_b="Something else.").encode()
+    )
+    undoing.undo_import(run=second, actor=lead.user)
+    assert Pair.objects.count() == 1
+    assert Candidate.objects.count() == 2
+    assert Prompt.objects.count() == 1
+
+
+def test_a_check_cannot_be_undone(project, client):
+    send(client, project, GOOD)
+    assert press(client, worked(), do="undo").status_code == 422
