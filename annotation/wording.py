@@ -167,8 +167,8 @@ COUNTED = {
     "unseen_shown": ngettext_noop("%(n)s invisible character shown", "%(n)s invisible characters shown"),
     "offline": ngettext_noop("Offline: kept here, %(n)s waiting", "Offline: kept here, %(n)s waiting"),
     "principles_open": ngettext_noop(
-        "%(n)s principle without an answer. Submit again to send.",
-        "%(n)s principles without an answer. Submit again to send.",
+        "%(n)s principle open. Submit again to send.",
+        "%(n)s principles open. Submit again to send.",
     ),
     "answers_kept": ngettext_noop(
         "%(n)s answer is kept here and not sent yet.", "%(n)s answers are kept here and not sent yet."
