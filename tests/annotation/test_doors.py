@@ -168,6 +168,8 @@ def house(
         "prompt_id": pair.prompt_id,
         "pair_id": pair.pk,
         "adjudication_id": Adjudication.objects.create(project=project, pair=pair).pk,
+        # Nobody's: whoever may knock is told so in a sentence.
+        "offer_id": 1,
         "token": "no-such-token",
         "key": "set-password",
         "kind": "judge",

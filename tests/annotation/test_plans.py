@@ -51,7 +51,7 @@ def test_a_key_that_is_missing_has_its_default():
         ({"models": ["m"], "temperature": float("nan")}, "temperature is nan"),
         ({"models": ["m"], "top_p": 0}, "top p is 0"),
         ({"models": ["m"], "stop": [""]}, "none of them is empty"),
-        ({"models": ["m"], "pairing": "some"}, "There is no pairing 'some'. Known are: none, all"),
+        ({"models": ["m"], "pairing": "some"}, "There is no pairing 'some'. Known are: all, sampled"),
         ({"models": ["m"], "pairing": "best_worst"}, "gives no scores"),
         ({"models": ["m"], "pairing": "contrast"}, "makes no contrasting candidates"),
         ({"models": ["m"], "scorer": "judge"}, "does not score"),
