@@ -372,9 +372,10 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
     say(alice, pairs[8], "tie")
     project.prompts.filter(system="Be brief.").update(system="")
     assert {*OWN} == {*LAYOUTS}
-    # A seed by which each split has a pair that is in every layout.
-    prompts = np.array([pairs[1].prompt_id, pairs[2].prompt_id])
-    seed = next(seed for seed in range(1000) if (uniform(prompts, seed=seed) < 0.3).tolist() == [True, False])
+    # A seed by which each split has a pair of every layout: 1 is in all, 2 in all but those of better answers that were
+    # edited, and 9 in those. An empty split is not loaded.
+    prompts = np.array([pairs[place].prompt_id for place in (1, 2, 9)])
+    seed = next(seed for seed in range(1000) if (uniform(prompts, seed=seed) < 0.3).tolist() == [True, False, False])
     for name, layout in LAYOUTS.items():
         rule = "majority" if layout.chooses else "votes" if name == "votes" else "soft"
         done = release(
