@@ -231,6 +231,7 @@ def test_a_ranking_is_changed_from_my_rankings(enter: Any, project: Any, alice: 
         page.keyboard.press(key)
     soon(lambda: Ranking.objects.filter(revision=2).exists())
     assert stored() == [3, 1, 2]
+    page.wait_for_load_state()
 
 
 def test_what_is_new_in_the_guideline_comes_first(enter: Any, project: Any, alice: Any) -> None:

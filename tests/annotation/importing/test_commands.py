@@ -111,7 +111,9 @@ def test_nobody_is_kept_from_the_record_while_a_file_comes_in(good: Path, monkey
 
     def look(read: int) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [CHAIN_LOCK])
+            # Of this connection: other processes have tests of their own in databases beside this one.
+            of_ours = "locktype = 'advisory' AND pid = pg_backend_pid()"
+            cursor.execute(f"SELECT count(*) FROM pg_locks WHERE {of_ours} AND objid = %s", [CHAIN_LOCK])
             held.append(cursor.fetchone()[0])
 
     monkeypatch.setattr(ImportCommand, "progress", lambda self, options: look)
