@@ -59,7 +59,7 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: d
 def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -> str:
     layout = manifest["layout"]
     splits: dict[str, list[str]] = {}
-    for within in manifest["splits"]:
+    for within in _told(manifest):
         splits.setdefault(within.partition("/")[0], []).append(within)
     head: dict[str, Any] = {
         # One line: a line of its own with three dashes would end the head.
@@ -98,6 +98,11 @@ def _head(manifest: dict[str, Any], *, name: str, arrow_bytes: dict[str, int]) -
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)}---"
 
 
+def _told(manifest: dict[str, Any]) -> list[str]:
+    """The splits that the head names: `datasets` refuses a whole config one of whose splits has no row."""
+    return [within for within, rows in manifest["splits"].items() if rows] or list(manifest["splits"])
+
+
 def _simulated(manifest: dict[str, Any]) -> list[str]:
     count = manifest["annotators"]["simulated"]
     if not count:
@@ -109,9 +114,10 @@ def _simulated(manifest: dict[str, Any]) -> list[str]:
 
 def _load(manifest: dict[str, Any]) -> str:
     layout = LAYOUTS[manifest["layout"]]
+    split = _told(manifest)[0].partition("/")[2]
     return (
         "```python\nfrom datasets import load_dataset\n\n"
-        f'rows = load_dataset("path/to/this/folder", "{layout.name}", split="train")\n```\n\n'
+        f'rows = load_dataset("path/to/this/folder", "{layout.name}", split="{split}")\n```\n\n'
         f"Layout `{layout.name}`: {layout.title}. Read by {layout.reads}."
         + (f"\n\n> **Mind.** {layout.warning}" if layout.warning else "")
     )
@@ -144,6 +150,10 @@ def _made(manifest: dict[str, Any]) -> str:
             f" About {manifest['test_share']:.0%} of the prompts, drawn by a hash with seed {manifest['seed']}, are in "
             "the split test with all their pairs: no prompt is in both."
         )
+    told = _told(manifest)
+    for within in manifest["splits"]:
+        if within not in told:
+            rule += f" `{within}` has no row, and is not named to `datasets`."
     criteria = ", ".join(f"`{_code(one)}`" for one in manifest["criteria"])
     return f"{rule}\n\nCriteria: {criteria or 'none besides those below'}.{_facts(manifest)}"
 

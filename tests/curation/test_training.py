@@ -28,8 +28,11 @@ import json, sys
 from datasets import load_dataset
 found = {}
 for name in sys.argv[2:]:
-    by_default, by_name = load_dataset(f"{sys.argv[1]}/{name}"), load_dataset(f"{sys.argv[1]}/{name}", name)
-    assert by_default["train"].features == by_name["train"].features
+    folder, config = f"{sys.argv[1]}/{name}", name.rpartition("/")[2]
+    by_default, by_name = load_dataset(folder), load_dataset(folder, config)
+    assert {split: rows.features for split, rows in by_default.items()} == {
+        split: rows.features for split, rows in by_name.items()
+    }
     found[name] = {split: list(rows) for split, rows in by_name.items()}
 print(json.dumps(found))
 """
@@ -373,7 +376,7 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
     project.prompts.filter(system="Be brief.").update(system="")
     assert {*OWN} == {*LAYOUTS}
     # A seed by which each split has a pair of every layout: 1 is in all, 2 in all but those of better answers that were
-    # edited, and 9 in those. An empty split is not loaded.
+    # edited, and 9 in those.
     prompts = np.array([pairs[place].prompt_id for place in (1, 2, 9)])
     seed = next(seed for seed in range(1000) if (uniform(prompts, seed=seed) < 0.3).tolist() == [True, False, False])
     for name, layout in LAYOUTS.items():
@@ -382,7 +385,20 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
             project=project, version=name, layout=name, rule=rule, test_share=0.3, seed=seed, out=tmp_path / name
         )
         assert done.release.manifest["splits"][f"{name}/test"] > 0
-    found = in_a_fresh_process(LOAD, tmp_path, *LAYOUTS, home=tmp_path)
+    # And a release all of whose pairs fell into the test split.
+    all_prompts = np.array([pair.prompt_id for pair in pairs])
+    one_sided = next(seed for seed in range(10_000) if (uniform(all_prompts, seed=seed) < 0.5).all())
+    release(
+        project=project,
+        version="one-sided",
+        layout="trl_dpo",
+        test_share=0.5,
+        seed=one_sided,
+        out=tmp_path / "one-sided/trl_dpo",
+    )
+    found = in_a_fresh_process(LOAD, tmp_path, *LAYOUTS, "one-sided/trl_dpo", home=tmp_path)
+    assert list(found["one-sided/trl_dpo"]) == ["test"]
+    assert len(found["one-sided/trl_dpo"]["test"]) == sum(map(len, found["trl_dpo"].values()))
     truths = [Truth(pair) for pair in Pair.objects.order_by("pk").select_related("prompt", "first", "second")]
     everywhere = None
     for name, layout in LAYOUTS.items():

@@ -116,3 +116,21 @@ def test_without_licence_guideline_or_judgements_the_card_says_so(manifest):
     assert "No licence was named." in text
     assert "has no guideline in force" in text
     assert "Nobody judged these pairs here." in text
+
+
+def test_a_split_without_rows_is_told_in_words_and_not_in_the_head(manifest):
+    manifest |= {"splits": {"trl_dpo/train": 0, "trl_dpo/test": 120, "trl_dpo-easiest-1/train": 0}, "test_share": 0.2}
+    text = write(manifest, arrow_bytes=dict.fromkeys(manifest["splits"], 9))
+    head = head_of(text)
+    assert [one["config_name"] for one in head["configs"]] == ["trl_dpo"]
+    assert [one["split"] for one in head["configs"][0]["data_files"]] == ["test"]
+    assert [one["name"] for one in head["dataset_info"][0]["splits"]] == ["test"]
+    assert 'split="test"' in text
+    assert "`trl_dpo/train` has no row" in text
+    assert "`trl_dpo-easiest-1/train` has no row" in text
+
+
+def test_a_release_without_any_row_names_its_splits_all_the_same(manifest):
+    manifest |= {"splits": {"trl_dpo/train": 0}, "rows": 0}
+    head = head_of(write(manifest))
+    assert [one["split"] for one in head["configs"][0]["data_files"]] == ["train"]
