@@ -102,10 +102,13 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The test database is dropped at the end: threads of live servers must not hold on to it."""
-    yield
+    """Emptied quickly after each test that commits, and dropped at the end: no thread of a server holds on to it."""
     from django.db import connection
+    from django.test import TransactionTestCase
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: databases.empty())
+        yield
     with django_db_blocker.unblock():
         databases.leave_alone(connection.settings_dict["NAME"])
 

@@ -15,11 +15,16 @@ import django
 import psycopg
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 PREFIX = "plumbline_template_"
 # Any number, the same in every process: whoever holds it may make the template.
 LOCK = 7_234_090
+
+# What `migrate` itself writes, the same in every test.
+KEPT = ("django_migrations", "django_content_type", "auth_permission")
+# Bytes of a table that is truncated rather than left with so many deleted rows.
+LARGE = 1 << 19
 
 
 def template() -> str:
@@ -50,6 +55,35 @@ def _make(server: Any, name: str) -> None:
         leave_alone(half)
         connection.settings_dict["NAME"] = usual
     server.execute(f'ALTER DATABASE "{half}" RENAME TO "{name}"')
+
+
+def empty() -> None:
+    """Take every row out but those of `KEPT`, as `flush` would; in a few ms where it takes a third of a second.
+
+    `flush` gives each table new files and makes content types and permissions anew. Tests leave a few rows behind,
+    which are deleted sooner; tables that a test made large are truncated, for no test shall walk through what another
+    left. Whoever still writes is waited for.
+    """
+    tables = [name for name in connection.introspection.table_names() if name not in KEPT]
+    quoted = {name: connection.ops.quote_name(name) for name in tables}
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Rows that a request in flight commits later would be in the next test.
+        cursor.execute(f"LOCK TABLE {', '.join(quoted.values())} IN EXCLUSIVE MODE")
+        filled = " UNION ALL ".join(
+            f"(SELECT {n}, pg_relation_size('{quoted[name]}') FROM {quoted[name]} LIMIT 1)"
+            for n, name in enumerate(tables)
+        )
+        cursor.execute(filled)
+        found = {tables[n]: size for n, size in cursor.fetchall()}
+        cursor.execute("SELECT current_setting('is_superuser') = 'on'")
+        (may_pass_triggers,) = cursor.fetchone()
+        if not may_pass_triggers or any(size > LARGE for size in found.values()):
+            cursor.execute(f"TRUNCATE {', '.join(quoted.values())}")
+            return
+        # Facts that are only ever appended forbid to be deleted, and the order of the tables shall not matter.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for name in found:
+            cursor.execute(f"DELETE FROM {quoted[name]}")
 
 
 def _digest() -> str:
