@@ -60,17 +60,20 @@ CROSS JOIN LATERAL (
   FROM generate_series(1, %(words)s::int) AS i) AS t
 """
 
-# Candidates number 2n and 2n + 1 answer one prompt; where pairs outnumber them, partners from farther away are taken.
+# As an import leaves them: numbered as they came, in a drawn order. Candidates number 2n and 2n + 1 answer one prompt;
+# where pairs outnumber them, partners from farther away are taken.
 PAIR = """
 WITH numbered AS MATERIALIZED (
   SELECT c.id, c.prompt_id, row_number() OVER (ORDER BY c.id) - 1 AS n
   FROM candidate c JOIN prompt p ON p.id = c.prompt_id WHERE p.project_id = %(project)s::bigint)
 INSERT INTO pair (project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label, label_kind,
   meta, is_gold, split, created_at)
-SELECT %(project)s::bigint, f.prompt_id, f.id, s.id, k, '', '', '{}', '{}', '', '', '{}', false, '', now()
-FROM generate_series(0, %(pairs)s::int - 1) AS k
+SELECT %(project)s::bigint, f.prompt_id, f.id, s.id, drawn, '', '', '{}', '{}', '', '', '{}', false, '', now()
+FROM (SELECT k, row_number() OVER (ORDER BY md5(k::text)) - 1 AS drawn
+      FROM generate_series(0, %(pairs)s::int - 1) AS k ORDER BY k) AS placed
 JOIN numbered f ON f.n = 2 * (k %% (%(candidates)s::int / 2))
 JOIN numbered s ON s.n = f.n + 1 + 2 * (k / (%(candidates)s::int / 2))
+ORDER BY k
 """
 
 

@@ -73,7 +73,8 @@ def seed(project: int, *, rows: int) -> None:
                                  label, label_kind, meta, is_gold, split, created_at)
             SELECT %s, prompt_id, min(c.id), max(c.id), row_number() OVER (ORDER BY md5(prompt_id::text)), 'bench',
                    'pair-' || prompt_id, '{general}', '{}', '', '', '{}', false, '', now()
-            FROM candidate c JOIN prompt q ON q.id = c.prompt_id WHERE q.project_id = %s GROUP BY prompt_id""",
+            FROM candidate c JOIN prompt q ON q.id = c.prompt_id WHERE q.project_id = %s GROUP BY prompt_id
+            ORDER BY prompt_id""",
             [project, project],
         )
         cursor.execute(
@@ -88,7 +89,7 @@ def seed(project: int, *, rows: int) -> None:
             SELECT %s, p.id, slot, p.rank * 1000000 + slot, n.id, false, now()
             FROM pair p CROSS JOIN generate_series(1, 3) slot
             JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM annotator WHERE project_id = %s) n
-              ON n.place = (p.rank * 3 + slot) %% 60 WHERE p.project_id = %s""",
+              ON n.place = (p.rank * 3 + slot) %% 60 WHERE p.project_id = %s ORDER BY 4""",
             [project, project, project],
         )
         cursor.execute(

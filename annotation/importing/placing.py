@@ -117,20 +117,18 @@ WHERE leader <> no OR %(full)s AND EXISTS (
   SELECT 1 FROM pair WHERE pair.first_id = w.first_id AND pair.second_id = w.second_id)
 """
 
-# Ids follow the drawn order; the rows are written in the file's, in which their candidates lie beside each other: each
-# key is checked by looking at a candidate, and in the drawn order every one would be on another page.
+# Ids and rows follow the file, in which a pair's candidates lie beside those of the next one: each key is checked by
+# looking at a candidate, and whoever reads pairs by their numbers reads texts page by page. The queue goes by the rank.
 PAIRS = """
 INSERT INTO pair (id, project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label,
   label_kind, label_strength, meta, is_gold, split, imported_by_id, created_at)
-SELECT id, %(project)s, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label, label_kind,
-  strength, ('{"imported":{"a":"' || a || '"}' || meta)::jsonb, false, '', %(run)s, %(now)s
+SELECT nextval(%(sequence)s::regclass), %(project)s, prompt_id, first_id, second_id, rank, source, external_id, tags,
+  marks, label, label_kind, strength, ('{"imported":{"a":"' || a || '"}' || meta)::jsonb, false, '', %(run)s, %(now)s
 FROM (
-  SELECT staged.*, nextval(%(sequence)s::regclass) AS id,
-    %(rank)s + row_number() OVER (ORDER BY shuffle, no) - 1 AS rank
+  SELECT staged.*, %(rank)s + row_number() OVER (ORDER BY shuffle, no) - 1 AS rank
   FROM staged WHERE NOT %(some)s OR no NOT IN (SELECT no FROM twin)
-  ORDER BY shuffle, no OFFSET 0
+  ORDER BY no OFFSET 0
 ) AS placed
-ORDER BY no
 """
 
 LINKS = """
