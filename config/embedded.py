@@ -33,6 +33,9 @@ DATABASE = "plumbline"
 USER = "plumbline"
 ROOT = Path(__file__).resolve().parent.parent
 
+# Our file of settings in the cluster's folder, beside PostgreSQL's own, which includes it.
+CONF = "plumbline.conf"
+
 # How long a server may take to come up or to go away, in seconds.
 PATIENCE = 60.0
 
@@ -43,7 +46,6 @@ SETTINGS = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "logging_collector": "off",
     # Durability is never traded for speed; the start-up check in config.checks refuses anything else.
@@ -52,9 +54,21 @@ SETTINGS = {
     "full_page_writes": "on",
 }
 
+# The server's own cache, in MiB: an eighth of the memory between these two. 100,000 pairs with their texts fit into the
+# larger one, and are then read for a release without a system call.
+CACHE = (128, 512)
+
 
 class EmbeddedError(RuntimeError):
     """The embedded database cannot run here. The text says why and what to do."""
+
+
+def settings() -> str:
+    """The server's settings on this machine, as its configuration file has them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    least, most = CACHE
+    told = {**SETTINGS, "shared_buffers": f"{min(max(memory // 8, least), most)}MB"}
+    return "".join(f"{name} = {value}\n" for name, value in told.items())
 
 
 def var_folder() -> Path:
@@ -143,6 +157,7 @@ class Cluster:
             self._initialise()
         self._wait_for_survivors()
         self._remove_stale_locks()
+        self._renew_settings()
         self._start()
         self._create_database()
         return True
@@ -186,11 +201,19 @@ class Cluster:
         self._run(
             [*command, "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
         )
-        self._as_owner_write(fresh / "plumbline.conf", "".join(f"{k} = {v}\n" for k, v in SETTINGS.items()))
+        self._as_owner_write(fresh / CONF, settings())
         with (fresh / "postgresql.conf").open("a") as conf:
-            conf.write("include = 'plumbline.conf'\n")
+            conf.write(f"include = '{CONF}'\n")
         shutil.rmtree(self.data, ignore_errors=True)
         fresh.rename(self.data)
+
+    def _renew_settings(self) -> None:
+        """A cluster of an earlier version or another machine takes these; what ALTER SYSTEM set still wins."""
+        kept, wanted = self.data / CONF, settings()
+        if not kept.exists() or kept.read_text() != wanted:
+            fresh = kept.with_suffix(".new")
+            self._as_owner_write(fresh, wanted)
+            fresh.rename(kept)
 
     def _start(self) -> None:
         options = f"-c unix_socket_directories='{self.socket_folder}' -p {PORT}"

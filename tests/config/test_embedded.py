@@ -123,6 +123,26 @@ def test_it_listens_on_the_socket_only_and_is_durable(make_cluster):
     assert stat.S_IMODE(cluster.socket_folder.stat().st_mode) == 0o700
 
 
+def test_settings_of_an_earlier_version_are_renewed_and_those_of_the_operator_win(make_cluster):
+    cluster = make_cluster()
+    kept = cluster.data / embedded.CONF
+    kept.write_text(kept.read_text().replace("max_connections = 100", "max_connections = 30"))
+    with (cluster.data / "postgresql.auto.conf").open("a") as conf:
+        conf.write("max_wal_size = '2GB'\n")
+    cluster.ensure_running()
+    with psycopg.connect(cluster.dsn()) as connection:
+        told = connection.execute("SELECT current_setting('max_connections'), current_setting('max_wal_size')")
+        assert told.fetchone() == ("100", "2GB")
+    assert kept.stat().st_uid == (cluster.data / "PG_VERSION").stat().st_uid
+
+
+@pytest.mark.parametrize(("memory", "cache"), [(512, "128MB"), (2_048, "256MB"), (65_536, "512MB")])
+def test_the_cache_fits_the_machine(monkeypatch, memory, cache):
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory * 256}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    assert f"shared_buffers = {cache}\n" in embedded.settings()
+
+
 def test_after_kill_9_it_starts_again_with_every_row(make_cluster):
     cluster = make_cluster()
     cluster.ensure_running()
