@@ -16,7 +16,7 @@ from curation.deciding import Decision, decide
 from curation.export import files
 from curation.needing import rows_made
 from curation.planning import Plan
-from curation.preserving import is_preserved, passing
+from curation.preserving import as_it_was
 from curation.reading import Lines
 from curation.selecting import Sieve
 from curation.subsetting import NGRAMS, Subset, subset
@@ -69,14 +69,18 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     facts = arrays.pair_facts(project=asked.project, voices=asked.voices, where=asked.criteria, using=using, said=said)
     sieve = Sieve(left=np.ones(len(facts), dtype=bool))
     for criterion, passes in zip(asked.criteria, facts.passes, strict=True):
-        if asked.preserved is not None and is_preserved(criterion):
-            passes = passing(asked.preserved, criterion, pairs=facts.pair, using=using)
-        sieve.keep(passes, name=f"{criterion.text}")
+        then = as_it_was(criterion, passes, table=asked.preserved, out=asked.out_of_play, pairs=facts.pair, using=using)
+        sieve.keep(then, name=f"{criterion.text}")
     selected = sieve.left
     sieve.keep(~facts.empty, name="marked empty")
     sieve.keep(~facts.identical, name="marked identical")
     found = ruled.ruled(
-        project=asked.project, rule=asked.rule, through=asked.rulings_through, pairs=facts.pair, using=using
+        project=asked.project,
+        rule=asked.rule,
+        through=asked.rulings_through,
+        missed=asked.heard.missed.ruling,
+        pairs=facts.pair,
+        using=using,
     )
     spared = ruled.sparing(sieve, found)
     said_so = decide(asked.rule, facts, spared, said=said, ties=asked.ties, least_probability=asked.least_probability)
@@ -101,7 +105,7 @@ def choose(asked: Plan, *, using: BaseDatabaseWrapper) -> Chosen:
     harmful = flagged_harmful(
         project=asked.project,
         through=asked.flags_through,
-        stood=asked.heard.stood,
+        heard=asked.heard,
         pairs=facts.pair[rows],
         using=using,
     )

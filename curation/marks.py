@@ -11,13 +11,14 @@ from curation.export.records import Mark
 from curation.selecting import Voices, end
 
 # Highlights in answers of one message, by annotators who count: with a judgement that is current, or with none. What
-# lies behind the end of the text touches no step of it. The parameter is the last rationale that counts.
+# lies behind the end of the text touches no step of it. The parameters are the last rationale that counts, and those
+# before it that do not.
 _MARKS = """
     FROM span s JOIN rationale r ON r.id = s.rationale_id JOIN pair p ON p.id = r.pair_id
     JOIN candidate c ON c.id = s.candidate_id JOIN annotator n ON n.id = r.annotator_id
     LEFT JOIN judgement j ON j.id = r.judgement_id
     WHERE s.candidate_id IN (p.first_id, p.second_id) AND s.message = 0 AND jsonb_array_length(c.messages) = 1
-      AND r.id <= %s
+      AND r.id <= %s AND NOT r.id <@ %s::int8multirange
 """
 
 
@@ -29,7 +30,7 @@ def with_marks(
     with using.cursor() as cursor:
         cursor.execute(
             f"SELECT DISTINCT p.id, s.candidate_id = p.first_id {_MARKS} AND p.project_id = %s AND {whose}",
-            [end(voices.heard.rationale), project.pk, *params],
+            [end(voices.heard.rationale), voices.heard.missed.rationale, project.pk, *params],
         )
         return by_side(cursor.fetchall())
 
@@ -42,7 +43,7 @@ def marks_of(pairs: NDArray[np.int64], *, voices: Voices, using: BaseDatabaseWra
             f"""SELECT p.id, r.annotator_id, CASE WHEN s.candidate_id = p.first_id THEN 'first' ELSE 'second' END,
                        s.start, s."end", s.polarity = 'hurts'
                 {_MARKS} AND p.id = ANY(%s) AND {whose} ORDER BY s.id""",
-            [end(voices.heard.rationale), pairs.tolist(), *params],
+            [end(voices.heard.rationale), voices.heard.missed.rationale, pairs.tolist(), *params],
         )
         found = cursor.fetchall()
     by_pair: dict[int, list[Mark]] = {pair: [] for pair in pairs.tolist()}

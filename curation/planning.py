@@ -84,6 +84,8 @@ class Plan:
     heard: Heard = ALL_THERE_IS
     # What fields that change said then; None: what they say now.
     preserved: pa.Table | None = field(default=None, repr=False, compare=False)
+    # How many pairs were out of play then; None: those that are now.
+    out_of_play: int | None = None
 
     @property
     def schema(self) -> pa.Schema:

@@ -1,7 +1,8 @@
 """Criteria -> what they read of each pair, preserved in the release, wherever it may be something else tomorrow.
 
-Facts are gathered anew whenever somebody judged, and a pair may be made gold: nothing tells afterwards what a criterion
-saw. A release whose criteria speak of such fields has a file with what they said of every pair of the project.
+Facts are gathered anew whenever somebody judged, a pair may be made gold or be taken out of play: nothing tells
+afterwards what a criterion saw. A release whose criteria speak of such fields has a file with what they said of every
+pair of the project. All criteria speak of what is out of play; where nothing is, its number says so and no file does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from curation.selecting import FIELDS, Criterion, FieldKind
 FILE = "facts.parquet"
 # Pairs that are read, or tried, at once.
 PIECE = 50_000
+# What every plan speaks of.
+OUT = "excluded"
 # How each kind of field lies in the file, and how the database gives it and takes it back. A list is no such field:
 # whose numbers are in it concerns nobody, only whether the one that is asked for is.
 _KINDS: dict[FieldKind, tuple[pa.DataType, str]] = {
@@ -69,6 +72,45 @@ def is_preserved(criterion: Criterion) -> bool:
 def column_of(criterion: Criterion) -> str:
     """The name of the column that decides a criterion."""
     return criterion.text if FIELDS[criterion.field].kind == "list" else criterion.field
+
+
+def out_of_play(criteria: Sequence[Criterion], passes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which pairs were taken out of play, shape (n_pairs,), by what their criterion found.
+
+    `criteria` with one that speaks of it, as those of a plan always are; `passes`: which pairs met each, shape
+    (n_criteria, n_pairs).
+    """
+    place = next(place for place, one in enumerate(criteria) if one.field == OUT)
+    out: NDArray[np.bool_] = passes[place] if criteria[place].value else ~passes[place]
+    return out
+
+
+def to_preserve(criteria: Sequence[Criterion], *, out: int | None) -> list[Criterion]:
+    """The criteria of which something is in the file. `out`: how many pairs are out of play; None: nobody counted."""
+    return [one for one in criteria if is_preserved(one) and (one.field != OUT or out)]
+
+
+def as_it_was(
+    criterion: Criterion,
+    passes: NDArray[np.bool_],
+    *,
+    table: pa.Table | None,
+    out: int | None,
+    pairs: NDArray[np.int64],
+    using: BaseDatabaseWrapper,
+) -> NDArray[np.bool_]:
+    """Which of `pairs` (ascending) met a criterion when the release was made; shapes (n_pairs,).
+
+    Args:
+        passes: which meet it now: the answer where the release has not preserved what it goes by.
+        table: what was preserved.
+        out: as for `to_preserve`.
+    """
+    if criterion.field == OUT and out == 0:
+        return np.full(len(pairs), not criterion.value)
+    if table is None or not to_preserve([criterion], out=out):
+        return passes
+    return passing(table, criterion, pairs=pairs, using=using)
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
@@ -140,10 +182,15 @@ def passing(
 
 
 def provenance(project: Project, criteria: Sequence[Criterion], *, using: BaseDatabaseWrapper) -> dict[str, Any] | None:
-    """What a manifest says of what was preserved: which columns, and which model's difficulty the facts had."""
+    """What a manifest says of what was preserved: which columns, and which model's difficulty the facts had.
+
+    No model and no run where none of it is a fact of the board.
+    """
     columns = columns_of(criteria)
     if not columns:
         return None
+    if not any("pair_facts" in FIELDS[one.field].sql for one in criteria):
+        return {"fields": [one.name for one in columns], "model": "", "run": None}
     with using.cursor() as cursor:
         cursor.execute(
             "SELECT model, (models_measured ->> model)::bigint FROM facts_state WHERE project_id = %s", [project.pk]

@@ -269,10 +269,10 @@ def _release(
     asked = _salted(asked)
     try:
         with files.beside(folder) as temporary:
-            manifest = write(
+            manifest, missed = write(
                 hold, asked, temporary, progress=_beating(hold, progress), promised=promised, workers=workers
             )
-            return _publish(asked, manifest, temporary, folder, hold=hold, command=command)
+            return _publish(asked, manifest, missed, temporary, folder, hold=hold, command=command)
     except (Broken, files.Taken) as error:
         raise Refused(str(error)) from error
     except OSError as error:
@@ -328,6 +328,7 @@ def _beating(hold: Hold, progress: Callable[[int, int], None] | None) -> Callabl
 def _publish(
     asked: Plan,
     manifest: dict[str, Any],
+    missed: dict[str, str],
     temporary: Path,
     folder: Path,
     *,
@@ -356,6 +357,7 @@ def _publish(
                 rule=asked.rule,
                 layout=asked.layout.name,
                 manifest=manifest,
+                missed=missed,
                 digest=digest,
                 rows=manifest["rows"],
                 salt=asked.salt,
@@ -404,6 +406,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("code_version", f"it was made by the code {old.get('code_version')}, this is {new['code_version']}"),
         ("facts", "the facts that criteria read are of another model or run"),
         ("heard", "pairs, flags or reasons have come since"),
+        ("out_of_play", "pairs were taken out of play or put back"),
     ):
         if old.get(key) != new[key]:
             return words

@@ -42,9 +42,17 @@ class Ruled:
 
 
 def ruled(
-    *, project: Project, rule: str, through: int | None, pairs: NDArray[np.int64], using: BaseDatabaseWrapper
+    *,
+    project: Project,
+    rule: str,
+    through: int | None,
+    missed: str,
+    pairs: NDArray[np.int64],
+    using: BaseDatabaseWrapper,
 ) -> Ruled:
     """What adjudicators decided about `pairs` (ascending), as it stood after ruling number `through`; None: now.
+
+    `missed`: rulings that came later although their number is lower, as an int8multirange.
 
     Nothing, where the rule does not give way.
     A later revision replaces the earlier one; of a pair that was settled twice the later decision counts.
@@ -58,18 +66,18 @@ def ruled(
             """
             SELECT DISTINCT ON (d.pair_id) d.pair_id, r.outcome
             FROM (SELECT DISTINCT ON (adjudication_id) id, adjudication_id, outcome FROM ruling
-                  WHERE id <= %s ORDER BY adjudication_id, revision DESC) r
+                  WHERE id <= %s AND NOT id <@ %s::int8multirange ORDER BY adjudication_id, revision DESC) r
             JOIN adjudication d ON d.id = r.adjudication_id
             WHERE d.project_id = %s AND r.outcome <> ''
             ORDER BY d.pair_id, r.id DESC
             """,
-            [limit, project.pk],
+            [limit, missed, project.pk],
         )
         rows = cursor.fetchall()
         cursor.execute(
             "SELECT coalesce(max(r.id), 0) FROM ruling r JOIN adjudication d ON d.id = r.adjudication_id"
-            " WHERE d.project_id = %s AND r.id <= %s",
-            [project.pk, limit],
+            " WHERE d.project_id = %s AND r.id <= %s AND NOT r.id <@ %s::int8multirange",
+            [project.pk, limit, missed],
         )
         last = int(cursor.fetchone()[0])
     numbers = np.array([pair for pair, _ in rows], dtype=np.int64)

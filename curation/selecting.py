@@ -26,8 +26,8 @@ FieldKind = Literal["number", "text", "list", "choice", "flag"]
 class Field:
     """What can be asked of a pair.
 
-    `sql` reads p (pair), q (prompt), v (its tallies: null without judgements), l.last, the last judgement to count, and
-    l.stood, judgements that are not current any more and count all the same.
+    `sql` reads p (pair), q (prompt), v (its tallies: null without judgements), l.last, the last judgement to count,
+    l.stood, judgements that are not current any more and count all the same, and l.missed, those that do not count.
     """
 
     kind: FieldKind
@@ -81,7 +81,8 @@ FIELDS: dict[str, Field] = {
     "flag": Field(
         "list",
         "ARRAY(SELECT unnest(fj.flags) FROM assignment fa JOIN judgement fj ON fj.assignment_id = fa.id"
-        " WHERE fa.pair_id = p.id AND (fj.is_current OR fj.id = ANY(l.stood)) AND fj.id <= l.last)",
+        " WHERE fa.pair_id = p.id AND (fj.is_current OR fj.id = ANY(l.stood))"
+        " AND fj.id <= l.last AND NOT fj.id <@ l.missed)",
         "what somebody flagged it as: harmful, personal, identity or other",
         choices=("harmful", "personal", "identity", "other"),
     ),
@@ -90,11 +91,11 @@ FIELDS: dict[str, Field] = {
         f"(SELECT count(*) FROM assignment ha JOIN judgement j ON j.assignment_id = ha.id"
         f" AND (j.is_current OR j.id = ANY(l.stood))"
         f" JOIN candidate hf ON hf.id = p.first_id JOIN candidate hs ON hs.id = p.second_id"
-        f" WHERE ha.pair_id = p.id AND j.id <= l.last AND j.verdict <> 'skip' AND ({HASTY}))",
+        f" WHERE ha.pair_id = p.id AND j.id <= l.last AND NOT j.id <@ l.missed AND j.verdict <> 'skip' AND ({HASTY}))",
         "how many judgements were given faster than one can read, or with a candidate not seen whole",
     ),
     "gold": Field("flag", "p.is_gold", "whether it is a gold pair: yes or no", fades=True),
-    "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no"),
+    "excluded": Field("flag", "p.excluded_at IS NOT NULL", "whether it was taken out of play: yes or no", fades=True),
 }
 
 
@@ -320,6 +321,27 @@ def _shown(text: str) -> str:
 # ---- SQL -----------------------------------------------------------------------------------------------------------
 
 NO_END = 2**63 - 1
+# An int8multirange in which there is no number.
+NOTHING = "{}"
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Numbers up to the last one heard that the release all the same did not see, as int8multiranges in text.
+
+    A number is drawn before its row is committed: who was still saving while the release took its snapshot may have a
+    lower one than somebody who was done.
+    """
+
+    pair: str = NOTHING
+    judgement: str = NOTHING
+    ranking: str = NOTHING
+    rationale: str = NOTHING
+    reaction: str = NOTHING
+    ruling: str = NOTHING
+
+
+NONE_MISSED = Missed()
 
 
 @dataclass(frozen=True)
@@ -330,7 +352,8 @@ class Heard:
     haste are looked at. `undone`: events that took one back. `ranking`: rankings. `rationale`: reasons, and what is
     highlighted with them. `reaction`: what people made of machines' reasons.
 
-    `stood`: judgements that were current then and are not now; `hearing.as_then` finds them.
+    `stood`: judgements that were current then and are not now; `hearing.as_then` finds them. `missed`: what has a
+    lower number than the last and came later all the same.
     """
 
     pair: int | None = None
@@ -340,9 +363,10 @@ class Heard:
     rationale: int | None = None
     reaction: int | None = None
     stood: tuple[int, ...] = ()
+    missed: Missed = NONE_MISSED
 
     def as_json(self) -> dict[str, int]:
-        numbers = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "stood"}
+        numbers = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("stood", "missed")}
         return {name: number for name, number in numbers.items() if number is not None}
 
 
@@ -389,6 +413,10 @@ class Voices:
         if self.through is not None:
             parts.append("coalesce(j.id, 0) <= %s" if is_without_too else "j.id <= %s")
             params.append(self.through)
+        if self.heard.missed.judgement != NOTHING:
+            number = "coalesce(j.id, 0)" if is_without_too else "j.id"
+            parts.append(f"NOT {number} <@ %s::int8multirange")
+            params.append(self.heard.missed.judgement)
         return " AND ".join(parts), params
 
 
@@ -421,12 +449,22 @@ def pairs_sql(*, project: int, voices: Voices) -> tuple[str, list[Any]]:
     last = voices.heard.judgement
     if last is None and voices.kind != "judge":
         last = voices.through
-    within, until = ("", []) if voices.heard.pair is None else (" AND p.id <= %s", [voices.heard.pair])
+    within, until = pairs_heard(voices.heard, of="p.id")
     return (
         f"FROM pair p JOIN prompt q ON q.id = p.prompt_id LEFT JOIN ({tallies}) v ON v.pair_id = p.id"
-        f" CROSS JOIN (SELECT %s::bigint AS last, %s::bigint[] AS stood) l WHERE p.project_id = %s{within}",
-        [*params, end(last), list(voices.heard.stood), project, *until],
+        f" CROSS JOIN (SELECT %s::bigint AS last, %s::bigint[] AS stood, %s::int8multirange AS missed) l"
+        f" WHERE p.project_id = %s{within}",
+        [*params, end(last), list(voices.heard.stood), voices.heard.missed.judgement, project, *until],
     )
+
+
+def pairs_heard(heard: Heard, *, of: str) -> tuple[str, list[Any]]:
+    """A further condition: only pairs that the release had heard of. `of`: the expression with a pair's number."""
+    if heard.pair is None:
+        return "", []
+    if heard.missed.pair == NOTHING:
+        return f" AND {of} <= %s", [heard.pair]
+    return f" AND {of} <= %s AND NOT {of} <@ %s::int8multirange", [heard.pair, heard.missed.pair]
 
 
 def names_excluded(criteria: Sequence[Criterion]) -> bool:

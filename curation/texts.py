@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -223,7 +224,8 @@ def _asked(prompt: pa.ListArray, system: pa.Array) -> pa.ListArray:
 _REASON = """
     LEFT JOIN LATERAL (
         SELECT r.text, r.tags FROM rationale r
-        WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id AND r.id <= %s
+        WHERE r.pair_id = a.pair_id AND r.annotator_id = j.annotator_id
+          AND r.id <= %s AND NOT r.id <@ %s::int8multirange
           AND (r.judgement_id = j.id OR r.judgement_id IS NULL)
           AND (r.source <> 'machine' OR NOT r.is_hinted AND
                r.explains IN ('', CASE WHEN j.strength > 0 THEN 'first' WHEN j.strength < 0 THEN 'second' END))
@@ -236,20 +238,21 @@ _REASON = """
         FROM offer o JOIN reaction x ON x.offer_id = o.id JOIN rationale m ON m.id = x.rationale_id
         LEFT JOIN rationale e ON e.id = x.edited_id
         WHERE coalesce(own.text, '') !~ '\\S' AND o.pair_id = a.pair_id AND o.annotator_id = j.annotator_id
-          AND x.id <= %s AND x.choice IN ('accepted', 'ticked', 'edited')
+          AND x.id <= %s AND NOT x.id <@ %s::int8multirange AND x.choice IN ('accepted', 'ticked', 'edited')
           AND j.verdict = 'prefer' AND (j.strength > 0) = (o.side = 'first')
         ORDER BY (SELECT avg((z.choice IN ('accepted', 'ticked'))::int) FROM reaction z
-                  WHERE z.rationale_id = m.id AND z.id <= %s) DESC, m.id
+                  WHERE z.rationale_id = m.id AND z.id <= %s AND NOT z.id <@ %s::int8multirange) DESC, m.id
         LIMIT 1
     ) agreed ON true
     CROSS JOIN LATERAL (SELECT coalesce(agreed.text, own.text) AS text, own.tags) r
 """
 
 
-def _until(voices: Voices) -> list[int]:
-    """The last rationale and the last reaction that count, as `_REASON` asks for them."""
-    last = end(voices.heard.reaction)
-    return [end(voices.heard.rationale), last, last]
+def _until(voices: Voices) -> list[Any]:
+    """The last rationale and the last reaction that count, and those that do not, as `_REASON` asks for them."""
+    heard = voices.heard
+    reactions = [end(heard.reaction), heard.missed.reaction]
+    return [end(heard.rationale), heard.missed.rationale, *reactions, *reactions]
 
 
 def said_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Project, Run
 from curation.arrays import columns, places_in
-from curation.selecting import end
+from curation.selecting import Heard, end
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,20 @@ def flagged_harmful(
     *,
     project: Project,
     through: int | None,
-    stood: Sequence[int],
+    heard: Heard,
     pairs: NDArray[np.int64],
     using: BaseDatabaseWrapper,
 ) -> Flagged:
     """Which pairs somebody flagged as harmful in a judgement that is current; whoever it was.
 
-    `through`: only by judgements up to this one; None for all. `stood`: judgements that count as current all the same.
+    `through`: only by judgements up to this one; None for all. `heard`: which count as current all the same, and which
+    do not although their number is lower.
     """
     found = columns(
         """SELECT a.pair_id, max(j.id) FROM judgement j JOIN assignment a ON a.id = j.assignment_id
            WHERE a.project_id = %s AND (j.is_current OR j.id = ANY(%s::bigint[])) AND 'harmful' = ANY(j.flags)
-             AND j.id <= %s GROUP BY a.pair_id""",
-        [project.pk, list(stood), end(through)],
+             AND j.id <= %s AND NOT j.id <@ %s::int8multirange GROUP BY a.pair_id""",
+        [project.pk, list(heard.stood), end(through), heard.missed.judgement],
         {"pair": pa.int64(), "judgement": pa.int64()},
         using=using,
     )

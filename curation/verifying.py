@@ -18,9 +18,9 @@ from curation.hearing import as_then
 from curation.lineage import tallies_digest
 from curation.models import Release
 from curation.planning import DIFFICULTY, Plan, plan
-from curation.preserving import FILE, preserved
+from curation.preserving import FILE, preserved, to_preserve
 from curation.reading import shown_annotators, snapshot, texts
-from curation.selecting import Heard, parse_all
+from curation.selecting import NONE_MISSED, Heard, Missed, parse_all
 from curation.subsetting import NGRAMS, NoVectors
 
 
@@ -123,6 +123,8 @@ def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
     made = Release.objects.filter(project=project, version=manifest["version"]).first()
     if made is None and asked.layout.tells and not asked.names:
         raise Unknown(f"{manifest['version']} is not known here, so its pseudonyms cannot be made again.")
+    # Releases from before they counted it go by what is out of play now.
+    out = manifest.get("out_of_play")
     return replace(
         asked,
         through=manifest["judgements"]["through"],
@@ -130,17 +132,18 @@ def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
         # Releases from before there were rulings have none.
         rulings_through=manifest.get("adjudicated", {"through": 0})["through"],
         # Releases from before they said how far they had heard go by all that there is.
-        heard=Heard(**manifest.get("heard", {})),
-        preserved=_preserved(folder, asked) if manifest.get("facts") else None,
+        heard=Heard(**manifest.get("heard", {}), missed=Missed(**made.missed) if made else NONE_MISSED),
+        preserved=_preserved(folder, asked, out=out) if manifest.get("facts") else None,
+        out_of_play=out,
         salt=made.salt if made else "",
         difficulty_run=cuts[0]["run"] if cuts else None,
         embedding_run=subset["run"],
     )
 
 
-def _preserved(folder: Path, asked: Plan) -> pa.Table:
+def _preserved(folder: Path, asked: Plan, *, out: int | None) -> pa.Table:
     try:
-        return preserved(folder, asked.where)
+        return preserved(folder, to_preserve(asked.criteria, out=out))
     except (OSError, pa.ArrowInvalid) as error:
         raise Unknown(
             f"{FILE} cannot be read. Without the facts that the criteria went by, no row can be derived again."

@@ -16,12 +16,12 @@ from annotation.running import Hold
 from curation.choosing import MOST_HARMFUL, Chosen, check_harm, choose
 from curation.export import files
 from curation.export.card import card
-from curation.hearing import heard_by
+from curation.hearing import heard_by, missed_by
 from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.planning import Plan
-from curation.preserving import preserve, provenance
+from curation.preserving import out_of_play, preserve, provenance, to_preserve
 from curation.reading import snapshot
 from curation.sharding import is_shared, shards_of, write_here, write_together
 
@@ -37,8 +37,8 @@ def write(
     progress: Callable[[int, int], None],
     promised: int | None,
     workers: int | None,
-) -> dict[str, Any]:
-    """Write all files of the release into `folder` and return its manifest.
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write all files of the release into `folder`; return its manifest, and what its snapshot missed.
 
     Args:
         hold: the run, whose parts other processes may do.
@@ -58,10 +58,14 @@ def write(
                 f"{len(chosen.pairs):,}: judgements came in between. Nothing was released. Count again."
             )
         check_harm(asked, chosen)
+        out = int(out_of_play(asked.criteria, chosen.facts.passes).sum())
+        faded = to_preserve(asked.criteria, out=out)
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
         manifest = _manifest(asked, chosen, guideline, using=reader, code_version=hold.run.code_version)
-        kept = preserve(asked.where, pairs=chosen.facts.pair, folder=folder, using=reader)
+        manifest |= {"out_of_play": out, "facts": provenance(asked.project, faded, using=reader)}
+        missed = missed_by(asked, using=reader)
+        kept = preserve(faded, pairs=chosen.facts.pair, folder=folder, using=reader)
         # Every judgement by itself has been counted, and takes as much memory as all else together.
         chosen = replace(chosen, said=chosen.said.none())
         shards = shards_of(asked, chosen)
@@ -97,7 +101,7 @@ def write(
     manifest["files"].append(readme.as_json())
     described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
     files.write_sums(folder, [*entries, readme, described])
-    return manifest
+    return manifest, missed
 
 
 def _counting(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
@@ -144,7 +148,6 @@ def _manifest(
         },
         "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},
         "heard": heard_by(asked, using=using).as_json(),
-        "facts": provenance(asked.project, asked.where, using=using),
         "steps": [{"name": step.name, "removed": step.removed, "left": step.left} for step in chosen.sieve.steps],
         "judgements": {
             "counted": int(facts.judgements.sum()),

@@ -15,7 +15,7 @@ from annotation.models import Project
 from curation.arrays.crossing import columns, places_in
 from curation.arrays.sayings import LABELS, SKIP, TURNED, VERDICTS
 from curation.metrics.labels import Labels
-from curation.selecting import Criterion, Voices, pairs_sql
+from curation.selecting import Criterion, Voices, pairs_heard, pairs_sql
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Voiced:
 def voiced(*, project: Project, voices: Voices, using: BaseDatabaseWrapper | None = None) -> Voiced:
     """Read every judgement that counts, in one pass. About 40 bytes each."""
     whose, params = voices.sql()
-    if voices.heard.pair is not None:
-        # Of a pair that is not there nothing was said.
-        whose, params = f"{whose} AND a.pair_id <= %s", [*params, voices.heard.pair]
+    # Of a pair that is not there nothing was said.
+    there, until = pairs_heard(voices.heard, of="a.pair_id")
+    whose, params = f"{whose}{there}", [*params, *until]
     found = columns(
         f"""
         SELECT j.id, a.pair_id, j.annotator_id, j.guideline_id,

@@ -19,7 +19,7 @@ from curation.models import PairFact, Release
 from curation.preserving import FILE, columns_of, passing, preserve, preserved
 from curation.releasing import release
 from curation.selecting import FIELDS, OPERATORS, Voices, in_play, parse, parse_all
-from curation.verifying import verify
+from curation.verifying import plan_of, verify
 from tests.curation.folders import bytes_of
 
 pytestmark = pytest.mark.usefixtures("same_connection")
@@ -164,9 +164,54 @@ def test_what_is_preserved_answers_every_criterion_as_the_database_does(project,
     assert not passing(table, parse("gold!=yes"), pairs=more, using=connection)[-1]
 
 
+@pytest.mark.parametrize(("where", "rows"), [([], 2), (["excluded=yes"], 1), (["pair>0", "excluded=no"], 2)])
+def test_a_pair_that_is_taken_out_of_play_later_or_put_back_disturbs_nothing(project, pairs, where, rows, tmp_path):
+    made = release(project=project, version="v1", where=parse_all(where), out=tmp_path / "v1").release
+    assert (made.manifest["out_of_play"], made.manifest["chosen"]) == (1, rows)
+    assert made.manifest["facts"] == {"fields": ["excluded"], "model": "", "run": None}
+    assert verify(tmp_path / "v1") == []
+    Pair.objects.filter(pk=pairs["excluded"].pk).update(excluded_at=None)
+    Pair.objects.filter(pk=pairs["unanimous"].pk).update(excluded_at=pairs["unanimous"].created_at)
+    assert verify(tmp_path / "v1") == []
+    # It is not what would be released now.
+    with pytest.raises(Refused, match="v1 was released already"):
+        release(project=project, version="v1", where=parse_all(where), out=tmp_path / "again")
+
+
+@pytest.mark.parametrize(("where", "rows"), [([], 1), (["excluded=yes"], 0)])
+def test_where_nothing_is_out_of_play_its_number_says_so_and_no_file_is_needed(
+    project, make_pair, say, alice, where, rows, tmp_path
+):
+    pair = make_pair(slots=0)
+    say(alice, pair, "first")
+    made = release(project=project, version="v1", where=parse_all(where), out=tmp_path / "v1").release
+    assert (made.manifest["out_of_play"], made.manifest["facts"], made.rows) == (0, None, rows)
+    assert not (tmp_path / "v1" / FILE).exists()
+    Pair.objects.update(excluded_at=pair.created_at)
+    assert verify(tmp_path / "v1") == []
+
+
+def test_a_release_from_before_it_said_what_was_out_of_play_goes_by_what_is(project, pairs, tmp_path):
+    release(project=project, version="v1", where=parse_all(["gold=no"]), out=tmp_path / "v1")
+    manifest = files.manifest_in(tmp_path / "v1")
+    assert manifest is not None
+    del manifest["out_of_play"]
+    manifest["facts"]["fields"] = ["gold"]
+    table = pq.read_table(tmp_path / "v1" / FILE).drop_columns(["excluded"])
+    pq.write_table(table, tmp_path / "v1" / FILE)
+    files.write_text(tmp_path / "v1", files.MANIFEST, files.canonical(manifest))
+    asked = plan_of(manifest, project, tmp_path / "v1")
+    assert asked.preserved is not None
+    assert (asked.out_of_play, asked.preserved.column_names) == (None, ["pair", "gold"])
+    told = verify(tmp_path / "v1")
+    assert not [one for one in told if "Pair" in one or "Row" in one], told
+    Pair.objects.filter(pk=pairs["unanimous"].pk).update(excluded_at=pairs["unanimous"].created_at)
+    assert f"Pair {pairs['unanimous'].pk} is in the release and should not be." in verify(tmp_path / "v1")
+
+
 def test_only_what_may_change_without_a_trace_fades():
     asked = in_play(parse_all(["agreement>=0.5", "tag=a", "id=x", "meta.k=1", "flag=harmful", "gold=no"]))
-    assert [one.name for one in columns_of(asked)] == ["gold"]
+    assert [one.name for one in columns_of(asked)] == ["excluded", "gold"]
     assert {name for name, field in FIELDS.items() if field.help.startswith("facts:")} <= {
         name for name, field in FIELDS.items() if field.fades
     }

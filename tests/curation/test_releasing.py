@@ -146,6 +146,8 @@ def test_every_file_is_named_with_its_digest(project, pairs, tmp_path):
         "README.md",
         "manifest.json",
         "SHA256SUMS",
+        # Which of the pairs is out of play.
+        "facts.parquet",
         "trl_dpo/train-00000-of-00001.parquet",
     }
 
