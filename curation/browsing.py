@@ -32,6 +32,7 @@ _ROW = (
     "strength",
     "difficulty",
     "margin",
+    "reward_margin",
     "length_difference",
     "tag",
     "b_difficulty",
@@ -273,7 +274,8 @@ def _row(found: dict[str, Any], dims: Sequence[Dimension]) -> dict[str, Any]:
         "agreeing": n - dissents,
         "shown": {
             key: shown(by_key[key], found[by_key[key].column])
-            for key in ("difficulty", "agreement", "strength", "margin", "length")
+            for key in ("difficulty", "agreement", "strength", "margin", "reward", "length")
+            if key in by_key
         },
         "reading": READINGS[reading - 1].name if reading else "",
     }

@@ -223,6 +223,7 @@ def dimensions(values: Mapping[str, Sequence[str]]) -> tuple[Dimension, ...]:
 
 # ---- what is asked for: the board's address --------------------------------------------------------------------------
 
+# By what the table of every project can be sorted.
 ORDERS = ("difficulty", "agreement", "strength", "margin", "length", "judgements", "dissents")
 # What an address of the board may say besides filters.
 BESIDES = ("sort", "colour", "scale", "pair", "after", "v", "page")
@@ -380,7 +381,12 @@ class Order:
     is_descending: bool = True
 
 
-def parse_order(text: str) -> Order:
+def orders_of(dims: Sequence[Dimension]) -> tuple[str, ...]:
+    """By what a project's table can be sorted: the reward margin too, where it has one."""
+    return (*ORDERS, *(one.key for one in dims if one.key == REWARD.key))
+
+
+def parse_order(text: str, dims: Sequence[Dimension]) -> Order:
     """Read `sort`: a dimension's name, with a dash in front for highest first.
 
     Raises:
@@ -389,9 +395,10 @@ def parse_order(text: str) -> Order:
     if not text:
         return Order()
     key = text.removeprefix("-")
-    if key not in ORDERS:
+    if key not in orders_of(dims):
         raise Refused(
-            f"The table cannot be sorted by {key[:60]!r}. Known are {', '.join(ORDERS)}, with - for highest first."
+            f"The table cannot be sorted by {key[:60]!r}. "
+            f"Known are {', '.join(orders_of(dims))}, with - for highest first."
         )
     return Order(key, text.startswith("-"))
 

@@ -28,12 +28,12 @@ from curation.dimensions import (
     HARD,
     HIGH,
     LOW,
-    ORDERS,
     READING,
     READINGS,
     STRENGTH,
     Dimension,
     Scope,
+    orders_of,
 )
 
 FORMAT = "plumbline-board/1"
@@ -47,8 +47,8 @@ HEAD = struct.Struct("<4sI")
 class Packed:
     """`summary` and `columns` are gzip; `rows` counts the pairs.
 
-    `pair` is the pair of each row, shape (rows,). `orders` holds for each key of ORDERS but the plane's x, which the
-    rows follow, the rows by value and then by pair, unknown ones last, shape (rows,).
+    `pair` is the pair of each row, shape (rows,). `orders` holds for each key of `orders_of` but the plane's x, which
+    the rows follow, the rows by value and then by pair, unknown ones last, shape (rows,).
     """
 
     rows: int
@@ -68,7 +68,7 @@ def in_order(dims: Sequence[Dimension], *, has_difficulty: bool) -> list[Dimensi
 def pack(*, project: Project, dims: Sequence[Dimension], version: int, scope: Scope | None = None) -> Packed:
     """Read the bins of all pairs in play, or of those within a scope; then `orders` is empty."""
     names = [one.bin_column for one in dims]
-    sorted_by = [] if scope else [one for one in dims if one.key in ORDERS]
+    sorted_by = [] if scope else [one for one in dims if one.key in orders_of(dims)]
     condition, params = (scope or Scope()).sql()
     wanted = ["f.pair_id", *names, *(f"{one.column}::float8" for one in sorted_by)]
     found = arrays.columns(

@@ -22,13 +22,13 @@ from annotation.models import Project, Role
 from curation import adjudicating, browsing, comparing, gathering, keeping, packing
 from curation.dimensions import (
     BESIDES,
-    ORDERS,
     READINGS,
     REWARD,
     SCOPES,
     Filter,
     Order,
     Scope,
+    orders_of,
     parse,
     parse_order,
     parse_scope,
@@ -62,11 +62,11 @@ def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
         raise Refused("Each filter stands in the address once.")
     if state is None:
         return Filter(), Order()
-    texts = {key: query.get(key, "") for key in query}
-    asked = parse(texts, browsing.dims_of(state))
+    texts, dims = {key: query.get(key, "") for key in query}, browsing.dims_of(state)
+    asked = parse(texts, dims)
     # Whom or what this project does not have is not on the list.
     browsing.scope_in_words(state.project, asked.scope)
-    return asked, parse_order(query.get("sort", "-difficulty"))
+    return asked, parse_order(query.get("sort", "-difficulty"), dims)
 
 
 def _within(project: Project, state: FactsState, scope: Scope) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
     rest = _bare(query, without=("sort", "after", "pair", "v"))
     heads = {
         key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
-        for key in ORDERS
+        for key in orders_of(dims)
     }
     heads[order.key]["sorted"] = "descending" if order.is_descending else "ascending"
     return {
@@ -286,7 +286,7 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
     state, query = browsing.state_of(project), _posted(request)
     for key in BESIDES:
         query = QueryDict(_bare(query, without=(key,)))
-    asked, _ = _asked(state, query)
+    asked = keeping.filter_of(state, query)
     try:
         saved = keeping.save_selection(
             project=project,

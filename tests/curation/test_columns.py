@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from annotation.models import Run
 from curation import browsing, columns, gathering
 from curation.browsing import Mark
 from curation.dimensions import ORDERS, Filter, Order, Scope
-from curation.models import FactsArray, FactsState
+from curation.models import FactsArray, FactsState, Measurement
 from tests.curation.conftest import random_filter
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +60,38 @@ def test_all_pages_together_are_all_pairs_in_order_and_what_is_unknown_comes_las
         known = [value for value in values if value is not None]
         assert known == sorted(known, reverse=True)
         assert values[: len(known)] == known
+
+
+@pytest.fixture
+def rewarded(project: Any, many: Any) -> FactsState:
+    """A reward model measured most of the pairs, and the facts are gathered again."""
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "rewards", "model": "a reward model"},
+    )  # fmt: skip
+    for place, pair in enumerate(many):
+        if place % 7:
+            Measurement.objects.create(run=run, metric="reward_margin", pair=pair, value=float(place * 13 % 40 - 20))
+    gathering.gather_facts(project=project)
+    return FactsState.objects.get(project=project)
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["columns", "database"])
+@pytest.mark.parametrize("is_descending", [True, False])
+def test_the_table_is_sorted_by_the_reward_margin_where_there_is_one(
+    rewarded: FactsState, many: Any, is_descending: bool, is_held: bool
+) -> None:
+    if not is_held:
+        # As in facts that were gathered before it was an order.
+        assert FactsArray.objects.filter(key="reward").delete()[0] == 1
+    for asked in (Filter(), Filter({"judgements": (1, 2, 3)})):
+        rows = all_pages(rewarded, asked, Order("reward", is_descending))
+        values = [row["value"] for row in rows]
+        known = [value for value in values if value is not None]
+        assert len(known) > 20
+        assert known == sorted(known, reverse=is_descending)
+        assert values[len(known) :] == [None] * (len(values) - len(known))
+    assert len(all_pages(rewarded, Filter(), Order("reward", is_descending))) == len(many)
 
 
 def test_a_filtered_page_asks_the_database_for_its_rows_only(state: FactsState) -> None:

@@ -61,8 +61,8 @@ def test_an_address_is_read_as_it_is_written() -> None:
     assert parse({"difficulty": "unknown"}, DIMS).passing == {"difficulty": (100,)}
     assert parse({"difficulty": "known"}, DIMS).passing == {"difficulty": tuple(range(100))}
     assert not parse({"difficulty": "0..1"}, DIMS), "The whole range is no filter: what is unknown passes too."
-    assert parse_order("") == Order("difficulty", True)
-    assert parse_order("agreement") == Order("agreement", False)
+    assert parse_order("", DIMS) == Order("difficulty", True)
+    assert parse_order("agreement", DIMS) == Order("agreement", False)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,10 @@ def test_what_is_not_allowed_is_refused_with_a_sentence(query: dict[str, str], s
 def test_the_table_is_sorted_by_what_is_allowed_only() -> None:
     for text in ("-prompt", "pair_id", "difficulty;", "--difficulty"):
         with pytest.raises(Refused, match="cannot be sorted"):
-            parse_order(text)
+            parse_order(text, DIMS)
+    with pytest.raises(Refused, match=r"cannot be sorted by 'reward'\. Known are difficulty, agreement"):
+        parse_order("-reward", DIMS)
+    assert parse_order("-reward", d.dimensions({"reward": ["a reward model"]})) == Order("reward", True)
 
 
 def test_filters_in_words() -> None:
