@@ -6,19 +6,55 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Max
+from django.http import QueryDict
 
 from annotation.errors import Refused
 from annotation.models import Project, User
 from annotation.recording import record
-from curation.dimensions import OTHER, UNKNOWN, Dimension, Filter
-from curation.models import Selection
+from curation import browsing
+from curation.dimensions import BESIDES, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
+from curation.models import FactsState, Selection
 from curation.selecting import NONE_OF, ONE_OF, Criterion, from_json
 
 # What a dimension is called among the criteria, where that differs.
 FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
 
+NO_FACTS = "The facts have not been gathered yet: open the board and press the button, or run manage.py gather_facts."
+# Of a filter. There are not as many dimensions.
+MOST_FILTERS = 60
 # Of the names that a refusal lists.
 MOST_NAMED = 20
+
+
+def query_of(text: str) -> QueryDict:
+    """A filter as a form or a program hands it over, as the board's address has it.
+
+    Raises:
+        Refused: it is too long.
+    """
+    if len(text) > LONGEST or text.count("&") > MOST_FILTERS:
+        raise Refused(f"The filter is too long: at most {LONGEST:,} characters and {MOST_FILTERS} parts are taken.")
+    return QueryDict(text.removeprefix("?"))
+
+
+def filter_of(state: FactsState | None, query: QueryDict) -> Filter:
+    """The pairs that an address asks for, and nothing besides.
+
+    Raises:
+        Refused: it says something that this project's board does not know, or the same twice.
+    """
+    if any(len(query.getlist(key)) > 1 for key in query):
+        raise Refused("Each filter stands in the address once.")
+    if besides := [key for key in BESIDES if key in query]:
+        raise Refused(f"{besides[0]!r} says how the board is shown, not which pairs. Leave it out.")
+    if not query:
+        return Filter()
+    if state is None:
+        raise Refused(NO_FACTS)
+    asked = parse({key: query.get(key, "") for key in query}, browsing.dims_of(state))
+    # Whom or what this project does not have is not on the list.
+    browsing.scope_in_words(state.project, asked.scope)
+    return asked
 
 
 @transaction.atomic

@@ -100,7 +100,7 @@ def house(
     settings: Any,
     tmp_path: Path,
 ) -> House:
-    from curation.models import Adjudication, Release
+    from curation.models import Adjudication, Release, Selection
 
     gone = User.objects.create_user("gone@example.org", PASSWORD, name="Gone")
     Annotator.objects.create(project=project, user=gone, name="Gone", role="lead")
@@ -168,6 +168,7 @@ def house(
         "prompt_id": pair.prompt_id,
         "pair_id": pair.pk,
         "adjudication_id": Adjudication.objects.create(project=project, pair=pair).pk,
+        "selection_id": Selection.objects.create(project=project, name="kept").pk,
         # Nobody's: whoever may knock is told so in a sentence.
         "offer_id": 1,
         "token": "no-such-token",
