@@ -16,6 +16,7 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Pair, Principle, Project, Rationale, Span
 from curation import columns, haste
 from curation.dimensions import DIFFICULTY, READINGS, Dimension, Filter, Order, Scope, dimensions, shown, words
+from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, Measurement, PairFact, Ruling
 
 PAGE = 50
@@ -339,7 +340,8 @@ class Opened:
     judgements: list[Judgement]
     # What machines wrote of themselves, or of what people preferred.
     reasons: list[Rationale]
-    measurements: list[Measurement]
+    # Each with what the metric is called.
+    measurements: list[tuple[str, Measurement]]
     timeline: list[tuple[Any, str]]
     adjudications: list[Adjudication]
 
@@ -460,8 +462,8 @@ def _said(one: Judgement) -> str:
     return one.get_verdict_display().lower()
 
 
-def _latest_of_each(found: list[Measurement]) -> list[Measurement]:
+def _latest_of_each(found: list[Measurement]) -> list[tuple[str, Measurement]]:
     latest: dict[tuple[str, str], Measurement] = {}
     for one in found:
         latest.setdefault((one.metric, str(one.run.parameters.get("model", ""))), one)
-    return list(latest.values())
+    return [(METRICS[one.metric].title if one.metric in METRICS else one.metric, one) for one in latest.values()]

@@ -280,3 +280,45 @@ def test_an_empty_board_says_what_to_do(enter: Any, lead: Any, project: Any, mak
     page.wait_for_selector(LIVE)
     assert shown(page) == 1
     assert faults(page) == []
+
+
+EVERYTHING = (
+    "difficulty=0.1..0.9&agreement=0.3..0.9&strength=0.5..2&length=-1000..1000&margin=known&reward=-5..5"
+    "&judgements=1..3&dissents=0..2&arbitrary=0..2&discretion=consensus,conflict"
+)
+OVERLAPS = """() => [...document.querySelectorAll('.dim-head')].flatMap(head => {
+    const seen = node => node && node.getClientRects().length && getComputedStyle(node).visibility !== 'hidden';
+    const title = head.querySelector('h3'), buttons = [...head.querySelectorAll('.x, input')].filter(seen);
+    // What is cut off is not drawn: the text ends where its box does.
+    const text = document.createRange();
+    text.selectNodeContents(title);
+    const box = title.getBoundingClientRect(), cut = getComputedStyle(title).overflowX !== 'visible';
+    return [...text.getClientRects()].flatMap(line => buttons.filter(button => {
+        const at = button.getBoundingClientRect(), end = cut ? Math.min(line.right, box.right) : line.right;
+        return at.left < end && line.left < at.right && at.top < line.bottom && line.top < at.bottom;
+    }).map(button => `${title.textContent}: ${button.getAttribute('aria-label')}`));
+})"""
+
+
+def test_nothing_lies_over_the_titles_of_filtered_charts(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    reward(project, judged)
+    page = enter(lead, f"/p/{project.slug}/board?{EVERYTHING}")
+    page.wait_for_selector(LIVE)
+    for width in (320, 390, 600, 768, 900, 1024, 1279, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("() => board.settled()")
+        assert page.locator(".range.on .x").count() >= 8
+        assert page.evaluate(OVERLAPS) == [], width
+        # Whoever filters loses no word of a title: what gives way is the unit.
+        short = "() => [...document.querySelectorAll('.range.on')].map(one => one.parentNode.querySelector('h3'))"
+        cut = f"({short})().filter(one => !one.firstChild || one.scrollWidth > one.clientWidth + 1"
+        names = page.evaluate(
+            f"""() => {{ const text = document.createRange();
+            return {cut}).filter(one => {{ text.selectNodeContents(one.firstChild);
+            return text.getBoundingClientRect().right > one.getBoundingClientRect().right + 1; }})
+            .map(one => one.textContent) }}"""
+        )
+        assert names == [], width
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width

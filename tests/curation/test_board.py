@@ -20,6 +20,7 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Event, Judgement, Principle, Project
 from curation import adjudicating, browsing, gathering, settling
 from curation.dimensions import Filter, Order, parse
+from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, PairFact, Selection
 from tests.curation.conftest import random_filter
 
@@ -155,6 +156,8 @@ def test_the_drawer_says_why_line_by_line_and_what_was_said(
     whole = client.get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
     assert "Back to the board" in whole
     assert "No filter is set" in whole
+    # What was measured is called as in the reports.
+    assert f"<dt>{METRICS['held_out_loss'].title}</dt>" in whole
 
 
 def test_the_timeline_keeps_what_was_changed_or_taken_back(
