@@ -38,14 +38,13 @@ def is_human_vote(one: dict[str, Any]) -> bool:
     return bool(one["source"] == "alignment-discretion-hh" and one["annotator_id"] == "human")
 
 
-@pytest.fixture
-def mtbench(lead: Any, shared_data: Path, tmp_path: Path, settings: Any) -> Project:
+def make_mtbench(shared_data: Path, tmp_path: Path) -> Project:
     """The MT-bench half with its people and its judge, measured, and with the facts that a board reads.
 
     The votes on principles of the same data are of other pairs, whose texts are not in it: pairs with their identifiers
     and texts of our own stand for them. Difficulty is that of a tiny model with random weights: small, truly trained.
+    `tmp_path` is one of the server's MODEL_ROOTS.
     """
-    settings.MODEL_ROOTS = [tmp_path]
     with (shared_data / "principle_votes.jsonl").open() as votes:
         voted = [json.loads(row)["item_id"] for row in votes]
     for kind in ("pairs", "judgements"):
@@ -78,7 +77,13 @@ def mtbench(lead: Any, shared_data: Path, tmp_path: Path, settings: Any) -> Proj
         "measure", "difficulty", project="mtbench", set=typed, where=["source=mt-bench-human"], here=True, json=True
     )
     call_command("gather_facts", "--project", "mtbench", "--model", "tiny")
-    project = Project.objects.get(slug="mtbench")
+    return Project.objects.get(slug="mtbench")
+
+
+@pytest.fixture
+def mtbench(lead: Any, shared_data: Path, tmp_path: Path, settings: Any) -> Project:
+    settings.MODEL_ROOTS = [tmp_path]
+    project = make_mtbench(shared_data, tmp_path)
     Annotator.objects.create(project=project, user=lead.user, role="lead", name="Lena")
     return project
 
