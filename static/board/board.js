@@ -1,5 +1,5 @@
 /* The board: starts the engine, paints, keeps the address, and fetches what the server knows better. */
-import { $, S, el, filterQuery, fmt, fromQuery, isRange, percent, toQuery, words } from './filters.js';
+import { $, S, el, filterQuery, fmt, nPairs, fromQuery, isRange, percent, toQuery, words } from './filters.js';
 import { isSettled, setFilters, settled, start, want } from './cubes.js';
 import { C, theme } from './colours.js';
 import { Cats, Chart, charts, tables } from './charts.js';
@@ -184,7 +184,7 @@ function drawReadings() {
     if (!R.isReady || R.drawn === key) return;
     R.drawn = key;
     R.n.textContent = fmt(n);
-    R.of.textContent = n === total ? 'pairs' : `of ${fmt(total)}`;
+    R.of.textContent = n === total ? (n === 1 ? 'pair' : 'pairs') : `of ${fmt(total)}`;
     if (R.mark) R.mark.lastChild.textContent = fmt(n);
     for (const button of [R.mark, R.button]) button?.setAttribute('aria-pressed', !!(f && f[k + 1]));
   });
@@ -195,7 +195,7 @@ const ACTS = {
 };
 function ask(act, filter, n, what) {
   const dialog = $('ask'), form = dialog.querySelector('form'), isMany = n > 1000, [title, text] = ACTS[act], go = $('ask-go');
-  $('ask-title').textContent = `${title}: ${fmt(n)} pairs`;
+  $('ask-title').textContent = `${title}: ${nPairs(n)}`;
   $('ask-text').textContent = `${text} From: ${what.toLowerCase()}.`;
   $('ask-more').hidden = act !== 'ask_again';
   $('ask-typed').hidden = !isMany;

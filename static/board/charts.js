@@ -1,5 +1,5 @@
 /* Brushable histograms, and bars of categories. Number inputs, handles and buttons: everything also by keyboard. */
-import { S, brushOf, edge, el, fmt, interval, isUnknownOnly, label, nearest, show, span, unknownOnly } from './filters.js';
+import { S, brushOf, edge, el, fmt, interval, isUnknownOnly, label, nPairs, nearest, show, span, unknownOnly } from './filters.js';
 import { setFilters, want } from './cubes.js';
 import { C } from './colours.js';
 
@@ -198,8 +198,8 @@ export class Chart {                                   // `vertical`: the plane'
     for (let b = from; b < Math.min(to, d.bins) && median === null; b++) { sum += H[b]; if (n && sum >= n / 2) median = b; }
     const middle = median === null ? 'nothing is known' : `median ${show(d, edge(d, median))}`;
     const unknown = d.slots > d.bins && S.totals[this.i][d.bins] ? ` ${fmt(H[d.bins])} unknown.` : '';
-    this.said.textContent = `${d.label}: ${f ? 'filtered' : 'no filter'}. ${fmt(n)} pairs; ${middle}.${unknown}`;
-    for (const node of [this.low, this.high]) node.setAttribute('aria-valuetext', `${show(d, +node.getAttribute('aria-valuenow'))}, ${fmt(n)} pairs`);
+    this.said.textContent = `${d.label}: ${f ? 'filtered' : 'no filter'}. ${nPairs(n)}; ${middle}.${unknown}`;
+    for (const node of [this.low, this.high]) node.setAttribute('aria-valuetext', `${show(d, +node.getAttribute('aria-valuenow'))}, ${nPairs(n)}`);
   }
 }
 

@@ -17,6 +17,7 @@ export function el(tag, props = {}, ...kids) {
 }
 const numbers = new Intl.NumberFormat('en');
 export const fmt = n => numbers.format(n);
+export const nPairs = n => `${fmt(n)} ${n === 1 ? 'pair' : 'pairs'}`;
 export const percent = v => (v < .0005 ? '0 %' : v < .0995 ? `${(v * 100).toFixed(1)} %` : `${Math.round(v * 100)} %`);
 
 export const isRange = d => d.kind !== 'category';

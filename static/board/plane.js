@@ -1,5 +1,5 @@
 /* The plane: x against agreement, coloured by density or discretion, with a brush of its own and the three readings. */
-import { $, S, brushOf, edge, el, fmt, show, span } from './filters.js';
+import { $, S, brushOf, edge, el, fmt, nPairs, show, span } from './filters.js';
 import { planeKey, setFilters, want } from './cubes.js';
 import { C, mix, place, ramp } from './colours.js';
 import { fit } from './charts.js';
@@ -207,7 +207,7 @@ function tip(e, atX, atY) {
   const cells = dx.slots * dy.slots, k = x * dy.slots + y;
   let n = 0;
   for (let q = 0; q < S.dims[2].slots; q++) n += S.planeNow[k + q * cells];
-  t.textContent = `${fmt(n)} pairs · ${dx.label.toLowerCase()} ${show(dx, edge(dx, x))} · agreement ${show(dy, edge(dy, y))}`;
+  t.textContent = `${nPairs(n)} · ${dx.label.toLowerCase()} ${show(dx, edge(dx, x))} · agreement ${show(dy, edge(dy, y))}`;
   const isRight = x > nx * .55, [cx, cy] = P.cell;
   t.style.left = isRight ? '' : `${(x + 2) * cx}px`;
   t.style.right = isRight ? `${(nx + 1 - x) * cx}px` : '';
