@@ -21,8 +21,13 @@ from curation.forms import address_of
 @login_required
 def releases(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    found = project.releases.select_related("released_by", "selection").defer("manifest").order_by("-created_at", "-id")
-    context = {"project": project, "section": "releases", "releases": found, "counted_at": timezone.now()}
+    found = project.releases.select_related("released_by", "selection").defer("manifest", "missed")
+    context = {
+        "project": project,
+        "section": "releases",
+        "releases": found.order_by("-created_at", "-id"),
+        "counted_at": timezone.now(),
+    }
     return TemplateResponse(request, "releases/list.html", context)
 
 
