@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Annotator, Project, Rationale, Run
 from annotation.running import Hold
 from curation import arrays
+from curation.measuring import growing
+from curation.measuring.growing import Growing
 from curation.measuring.preferred import ModelRequest
 from curation.measuring.request import setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
@@ -30,7 +32,9 @@ from curation.selecting import Voices, in_play
 LEAST_RATIONALES = 10
 # No probability is taken for smaller: its logarithm would outweigh all others.
 LEAST = 1e-6
-SHOWN = ("comprehensiveness", "sufficiency", "rationale_gain", "perturbation_effect")
+OF_EVERYBODY = ("comprehensiveness", "sufficiency", "rationale_gain", "perturbation_effect")
+# Of all people together the areas too.
+SHOWN = (*OF_EVERYBODY, *growing.SHOWN)
 NO_RATIONALES = "Nobody has given a reason here, in words or by marking. Ask for them, or import them."
 
 
@@ -48,6 +52,11 @@ class FaithfulnessRequest(ModelRequest):
     perturbations: int = setting(3, says="how often a written reason is perturbed")
     share: float = setting(0.5, says="the share of its words that other words take the place of")
     least_rationales: int = setting(LEAST_RATIONALES, says="reasons that a figure needs")
+    thresholds: str = setting(
+        growing.THRESHOLDS,
+        says="the growing shares of the words that most people marked, with commas between; empty: none is asked about",
+    )
+    least_markers: int = setting(growing.LEAST_MARKERS, says="people who marked a pair whose words are ranked")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,6 +68,19 @@ class FaithfulnessRequest(ModelRequest):
             raise Refused(f"The share of perturbed words is above 0 and at most 1, not {self.share}.")
         if self.least_rationales < 1:
             raise Refused(f"A figure needs at least 1 reason, not {self.least_rationales}.")
+        try:
+            growing.shares_of(self.thresholds)
+        except ValueError:
+            raise Refused(
+                f"Thresholds are shares above 0 and at most 1 with commas between, not {self.thresholds!r}."
+            ) from None
+        if self.least_markers < 1:
+            raise Refused(f"Words are ranked by the marks of at least 1 person, not {self.least_markers}.")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The thresholds, ascending."""
+        return growing.shares_of(self.thresholds)
 
 
 def standing(project: Project, asked: FaithfulnessRequest, *, seed: int) -> list[int]:
@@ -69,14 +91,8 @@ def standing(project: Project, asked: FaithfulnessRequest, *, seed: int) -> list
     """
     facts = arrays.pair_facts(project=project, voices=Voices(kind="all"), where=in_play(asked.where))
     wanted = facts.pair[facts.passes.all(axis=0)]
-    whose = Q() if asked.voices.kind == "all" else Q(annotator__kind=asked.voices.kind)
-    if asked.voices.prefixes:
-        named = Q()
-        for prefix in asked.voices.prefixes:
-            named |= Q(annotator__name__startswith=prefix) | Q(annotator__external_id__startswith=prefix)
-        whose &= named
     found = (
-        Rationale.objects.filter(whose, Q(judgement=None) | Q(judgement__is_current=True), pair__project=project)
+        _given(project, asked)
         .filter(~Q(text="") | Q(spans__isnull=False))
         .order_by("pk")
         .distinct()
@@ -89,6 +105,48 @@ def standing(project: Project, asked: FaithfulnessRequest, *, seed: int) -> list
     if len(numbers) > asked.most:
         numbers = np.sort(np.random.default_rng(seed).choice(numbers, size=asked.most, replace=False))
     return [int(one) for one in numbers]
+
+
+def _given(project: Project, asked: FaithfulnessRequest) -> QuerySet[Rationale]:
+    """What stands of those whose reasons are asked for."""
+    whose = Q() if asked.voices.kind == "all" else Q(annotator__kind=asked.voices.kind)
+    if asked.voices.prefixes:
+        named = Q()
+        for prefix in asked.voices.prefixes:
+            named |= Q(annotator__name__startswith=prefix) | Q(annotator__external_id__startswith=prefix)
+        whose &= named
+    return Rationale.objects.filter(whose, Q(judgement=None) | Q(judgement__is_current=True), pair__project=project)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What each of several people marked in the candidates of a pair, by pair; and how many pairs fewer marked."""
+
+    marked: dict[int, list[growing.Marks]]
+    left_out: int
+
+
+def shared(project: Project, asked: FaithfulnessRequest, numbers: Sequence[int]) -> Shared:
+    """What people marked in the pairs of these rationales, all that stands of it. Nothing where no share is asked for.
+
+    What models marked is left out: a share is of people.
+    """
+    if not asked.shares:
+        return Shared({}, 0)
+    pairs = Rationale.objects.filter(pk__in=numbers).values("pair")
+    rows = (
+        _given(project, asked)
+        .filter(annotator__kind=Annotator.Kind.PERSON, spans__candidate__isnull=False, pair__in=pairs)
+        .order_by("pair_id", "annotator_id", "spans")
+        .values_list("pair_id", "annotator_id", "spans__candidate_id", "spans__message", "spans__start", "spans__end")
+    )
+    found: dict[int, dict[int, dict[growing.Place, list[tuple[int, int]]]]] = {}
+    for pair, who, candidate, message, start, end in rows:
+        found.setdefault(pair, {}).setdefault(who, {}).setdefault((candidate, message), []).append((start, end))
+    kept: dict[int, list[growing.Marks]] = {
+        pair: list(of.values()) for pair, of in found.items() if len(of) >= asked.least_markers
+    }
+    return Shared(kept, len(found) - len(kept))
 
 
 # ---- texts without what was marked, and nothing else ----------------------------------------------------------------
@@ -164,8 +222,10 @@ class Answers:
         return cls(annotator=annotator, **nothing, perturbed=np.full((n, n_perturbations), np.nan))
 
 
-def store(hold: Hold, asked: FaithfulnessRequest, answers: Answers, *, result: dict[str, Any]) -> dict[str, Any]:
-    """Store the four figures of all people together and of everybody. Returns the run's result.
+def store(
+    hold: Hold, asked: FaithfulnessRequest, answers: Answers, grown: Growing, *, result: dict[str, Any]
+) -> dict[str, Any]:
+    """Store the four figures of all people together and of everybody, and the areas. Returns the run's result.
 
     Raises:
         Superseded: another worker has the run now.
@@ -180,6 +240,14 @@ def store(hold: Hold, asked: FaithfulnessRequest, answers: Answers, *, result: d
     for number, whose in subjects:
         for metric, estimate in figures(answers, whose, asked, seed=run.seed).items():
             found.append(as_row(run, metric, estimate, annotator_id=number))
+    found += growing.rows(
+        run,
+        grown,
+        asked.shares,
+        least=asked.least_rationales,
+        least_markers=asked.least_markers,
+        resamples=asked.bootstrap,
+    )
     with hold.fenced():
         replace_all(hold, found)
     return {"rationales": len(answers.annotator), **result}
@@ -232,7 +300,7 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     for entry in found["annotators"]:
         lines.append(f"{entry['annotator']}:")
-        lines += [f"  {METRICS[name].title}: {_line(entry[name])}" for name in SHOWN]
+        lines += [f"  {METRICS[name].title}: {_line(entry[name])}" for name in SHOWN if name in entry]
     return "\n".join(lines)
 
 

@@ -148,7 +148,7 @@ METRICS: dict[str, Metric] = {
     "aopc_comprehensiveness": Metric(
         "Comprehensiveness over growing rationales",
         aopc,
-        "annotator",
+        "project",
         "higher is better",
         "difference of probabilities, -1 to 1",
         "probabilities",
@@ -158,7 +158,7 @@ METRICS: dict[str, Metric] = {
     "aopc_sufficiency": Metric(
         "Sufficiency over growing rationales",
         aopc,
-        "annotator",
+        "project",
         "lower is better",
         "difference of probabilities, -1 to 1",
         "probabilities",

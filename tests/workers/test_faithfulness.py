@@ -112,7 +112,14 @@ def test_a_model_that_reads_what_is_marked_needs_it_and_it_is_enough(measured, r
     # It does not hear reasons.
     assert of(run, "rationale_gain", bob).value == pytest.approx(0)
     assert of(run, "perturbation_effect", bob).value == pytest.approx(0)
-    assert result == {"rationales": 24, "revision": "revision of stub", "toy": True, "not_answered": 0}
+    assert result == {
+        "rationales": 24,
+        "revision": "revision of stub",
+        "toy": True,
+        "not_answered": 0,
+        "pairs_ranked": 0,
+        "pairs_not_answered": 0,
+    }
 
 
 def test_a_model_that_hears_a_reason_gains_by_it_and_loses_it_with_its_words(measured, reasons, bob, make_pair, alice):

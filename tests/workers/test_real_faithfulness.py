@@ -157,3 +157,27 @@ def test_a_reason_gains_what_the_forward_passes_with_it_say(measured, by_hand, m
     gains = np.log(told) - np.log(without)
     assert value(run, "rationale_gain", bob) == (pytest.approx(np.mean(gains), abs=1e-5), 3)
     assert min(map(abs, gains)) > 1e-4
+
+
+def test_the_areas_are_those_of_forward_passes_without_the_best_words_and_with_them_alone(
+    measured, by_hand, make_pair, alice, bob
+):
+    prompt, (one, other), *_ = CASES[0]
+    pair = make_pair(slots=0, prompt=prompt, first=one, second=other)
+    # Of fifteen words both mark "short.", and one of them "right," and "numbers": 1 % are one word, 20 % all three.
+    for who, marked in ((alice, [(0, 23, 29)]), (bob, [(0, 23, 29), (0, 6, 12), (1, 4, 11)])):
+        said = Rationale.objects.create(pair=pair, annotator=who)
+        for side, start, end in marked:
+            Span.objects.create(rationale=said, candidate=(pair.first, pair.second)[side], start=start, end=end)
+    run, result = measured(thresholds="0.01,0.2")
+    assert result["pairs_ranked"] == 1
+    without = [("It is right, and it is ", other), ("It is and it is ", "The do not add up, I think.")]
+    alone = [("short.", ""), ("right, … short.", "numbers")]
+    whole = by_hand(prompt, one, other)
+    of = (lambda first: first) if whole >= 0.5 else (lambda first: 1 - first)
+    for metric, texts in (("aopc_comprehensiveness", without), ("aopc_sufficiency", alone)):
+        changes = [of(whole) - of(by_hand(prompt, *two)) for two in texts]
+        assert value(run, metric) == (pytest.approx(np.mean(changes), abs=1e-6), 1)
+        at = run.measurements.get(metric=metric).detail["at"]
+        assert [point["change"] for point in at] == pytest.approx(changes, abs=2e-6)
+        assert min(map(abs, changes)) > 1e-4
