@@ -5,6 +5,7 @@ Reading streams: the database sends columns of numbers in pieces, and there is n
 
 from __future__ import annotations
 
+from curation.arrays.answers import Preferring, preferring
 from curation.arrays.comparisons import Comparisons, comparisons
 from curation.arrays.crossing import columns, places_in, store_pair_values
 from curation.arrays.judgements import WEEK_SECONDS, Judged, judged, judgement_labels
@@ -23,6 +24,7 @@ __all__ = [
     "Judged",
     "PairFacts",
     "Preferences",
+    "Preferring",
     "PrincipleVotes",
     "Voiced",
     "columns",
@@ -32,6 +34,7 @@ __all__ = [
     "pair_facts",
     "places_in",
     "preferences",
+    "preferring",
     "principle_votes",
     "store_pair_values",
     "voiced",

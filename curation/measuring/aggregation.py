@@ -16,10 +16,10 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
-from curation.arrays import Judged
-from curation.measuring import scores
+from curation.measuring import crowdlab, scores
 from curation.measuring.request import Request, setting
 from curation.measuring.scores import from_enough
+from curation.measuring.soft_labels import details, labels_of, overall
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS
 from curation.metrics.aggregation import (
@@ -31,17 +31,18 @@ from curation.metrics.aggregation import (
     majority_vote,
     one_coin,
 )
-from curation.metrics.estimates import NO_LABELS, Estimate
+from curation.metrics.estimates import NO_LABELS
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 
-# What soft labels can be made by. CROWDLAB needs a model's probabilities, and is not among them.
+# What soft labels can be made by from votes alone. CROWDLAB takes a judge's probabilities besides.
 AGGREGATES: dict[str, Callable[[Labels], Aggregate]] = {
     "majority_vote": majority_vote,
     "dawid_skene": dawid_skene,
     "one_coin": one_coin,
     "glad": glad,
 }
+WAYS = (*AGGREGATES, crowdlab.NAME)
 # Fewer labels of an annotator say nothing of their errors; METRICS of people ask for as many items with others.
 LEAST_LABELS = 30
 
@@ -52,15 +53,20 @@ class AggregationRequest(Request):
 
     measure: ClassVar[str] = "aggregation"
 
-    by: str = setting("majority_vote,dawid_skene", says=f"how, with commas between: {', '.join(AGGREGATES)}")
+    by: str = setting("majority_vote,dawid_skene", says=f"how, with commas between: {', '.join(WAYS)}")
+    judge: str = setting("", says="by crowdlab: the judge whose probabilities stand beside the votes")
     least_labels: int = setting(LEAST_LABELS, says="labels or comparisons of an annotator that a reliability needs")
     ridge: float = setting(0.01, says="ridge of the scores; 0 for none")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        strange = [name for name in self.names if name not in AGGREGATES]
+        strange = [name for name in self.names if name not in WAYS]
         if strange or not self.names:
-            raise Refused(f"Labels add up by {', '.join(AGGREGATES)}, with commas between, not by {self.by!r}.")
+            raise Refused(f"Labels add up by {', '.join(WAYS)}, with commas between, not by {self.by!r}.")
+        if crowdlab.NAME in self.names and not self.judge:
+            raise Refused("CROWDLAB takes a judge's probabilities beside the votes. Name the judge: --set judge=NAME.")
+        if self.judge and crowdlab.NAME not in self.names:
+            raise Refused("Only CROWDLAB reads what a judge says. Leave judge out, or set by=crowdlab.")
         if self.least_labels < 1:
             raise Refused(f"A reliability needs at least 1 label, not {self.least_labels}.")
         if not 0 <= self.ridge <= 1000:
@@ -70,7 +76,7 @@ class AggregationRequest(Request):
     def names(self) -> list[str]:
         """Each once, in the order of the table."""
         asked = {name.strip() for name in self.by.split(",")} - {""}
-        return [name for name in AGGREGATES if name in asked] + sorted(asked - {*AGGREGATES})
+        return [name for name in WAYS if name in asked] + sorted(asked - {*WAYS})
 
 
 def execute(hold: Hold, project: Project, asked: AggregationRequest) -> dict[str, Any]:
@@ -83,17 +89,24 @@ def execute(hold: Hold, project: Project, asked: AggregationRequest) -> dict[str
     annotator is by the crowd's scores.
 
     Raises:
+        Refused: the judge that CROWDLAB is asked for is not there, or has stored no probabilities.
         Cancelled, Superseded: as `Hold.beat`.
     """
     run = hold.run
-    labels = labels_of(arrays.judged(project=project, voices=asked.voices, where=asked.where))
+    judged = arrays.judged(project=project, voices=asked.voices, where=asked.where)
+    labels = labels_of(judged)
     said = arrays.comparisons(project=project, voices=asked.voices, where=asked.where)
     hold.beat()
     soft: dict[str, Aggregate] = {}
     rows: list[Measurement] = []
+    beside_judge: crowdlab.Found | None = None
     for name in asked.names:
+        if name == crowdlab.NAME:
+            beside_judge = crowdlab.measured(run, project, judged, judge=asked.judge, least=asked.least_labels)
+            rows += beside_judge.rows
+            continue
         soft[name] = AGGREGATES[name](labels)
-        rows.append(_overall(run, name, soft[name], labels))
+        rows.append(overall(run, name, soft[name], labels))
         rows += _annotators(run, name, soft[name], labels, asked)
         hold.beat()
     resampling = np.random.default_rng(run.seed) if asked.bootstrap else None
@@ -111,7 +124,18 @@ def execute(hold: Hold, project: Project, asked: AggregationRequest) -> dict[str
                 values=found.posterior.max(axis=1, initial=0.0),
                 n=labels.per_item,
                 undefined=NO_LABELS,
-                details=_details(found, labels),
+                details=details(found, labels),
+            )
+        if beside_judge is not None:
+            crowd = beside_judge.crowd
+            arrays.store_pair_values(
+                run=run,
+                metric=crowdlab.NAME,
+                pairs=beside_judge.sides.labels.items,
+                values=crowd.posterior.max(axis=1, initial=0.0),
+                n=crowd.n,
+                undefined=beside_judge.reason,
+                details=beside_judge.details(),
             )
     return {
         "pairs": labels.n_items,
@@ -123,46 +147,7 @@ def execute(hold: Hold, project: Project, asked: AggregationRequest) -> dict[str
     }
 
 
-# ---- soft labels -----------------------------------------------------------------------------------------------------
-
-
-def labels_of(judged: Judged) -> Labels:
-    """What was said of each pair, first and second as the pair has them: the labels that a release decides by."""
-    kept = np.flatnonzero(judged.is_decided)
-    items, item = np.unique(judged.pair[kept], return_inverse=True)
-    annotators, annotator = np.unique(judged.annotator[kept], return_inverse=True)
-    return Labels(item, annotator, judged.says[kept].astype(np.int64), items, annotators, np.array(arrays.VERDICTS))
-
-
-def _details(found: Aggregate, labels: Labels) -> Iterator[dict[str, Any]]:
-    """Of each pair the probabilities and the votes, in the order of `arrays.VERDICTS`."""
-    votes, best, tied = labels.counts().tolist(), found.best.tolist(), found.is_tied.tolist()
-    for place, row in enumerate(np.round(found.posterior, 6).tolist()):
-        yield {
-            "best": arrays.VERDICTS[best[place]],
-            "tied": tied[place],
-            "posterior": row,
-            "votes": votes[place],
-        }
-
-
-def _overall(run: Run, name: str, found: Aggregate, labels: Labels) -> Measurement:
-    """How likely the likeliest answers are on average, and on how many pairs it is another than the majority's."""
-    if found.reason is not None:
-        return as_row(run, name, Estimate.undefined(found.reason))
-    majority = majority_vote(labels)
-    clear = (majority.n > 0) & ~majority.is_tied
-    detail: dict[str, Any] = {
-        "changed": int((found.best != majority.best)[clear].sum()),
-        "clear": int(clear.sum()),
-        "tied": int(found.is_tied.sum()),
-    }
-    if isinstance(found, Confusions | Abilities):
-        detail |= {"iterations": found.iterations, "has_converged": found.has_converged}
-    if isinstance(found, Confusions):
-        detail["prior"] = np.round(found.prior, 6).tolist()
-    sure = float(found.posterior[found.n > 0].max(axis=1).mean())
-    return as_row(run, name, Estimate(sure, n=int((found.n > 0).sum())), detail=detail)
+# ---- annotators ------------------------------------------------------------------------------------------------------
 
 
 def _annotators(
@@ -222,12 +207,14 @@ def as_text(found: dict[str, Any]) -> str:
     for name, one in found["soft"].items():
         if one["value"] is None:
             lines.append(f"{METRICS[name].title}: undefined. {one['reason']}")
+            lines += _beside(one)
             continue
         steps = "" if one.get("has_converged", True) else ", not converged"
         lines.append(
             f"{METRICS[name].title}: {100 * one['value']:.1f} % sure on average, {one['tied']} tied; another answer "
             f"than the majority's on {one['changed']} of {one['clear']} pairs that have one{steps}"
         )
+        lines += _beside(one)
     for entry in found["annotators"]:
         said = [f"{METRICS[name].title} {_said(entry[name])}" for name in METRICS if name in entry]
         lines.append(f"{entry['annotator']}: {'; '.join(said)}")
@@ -241,6 +228,17 @@ def as_text(found: dict[str, Any]) -> str:
     if found["candidates"]:
         lines.append(f"{found['candidates']} candidates have scores of their own within their prompts.")
     return "\n".join(lines)
+
+
+def _beside(one: dict[str, Any]) -> Iterator[str]:
+    """Whose probabilities stand beside the votes, and what was left out."""
+    if "judge" in one:
+        out = one["left_out"]
+        yield (
+            f"  with the probabilities of {one['judge']}; left out: {out['pairs_that_choose_neither']} pairs on which "
+            f"most votes choose neither, {out['pairs_without_probability']} without a probability, and "
+            f"{out['votes_for_neither']} votes for a tie or both bad"
+        )
 
 
 def _said(one: dict[str, Any]) -> str:

@@ -206,6 +206,7 @@ class Crowdlab(Aggregate):
         consensus: that label's code, shape (n_items,); -1: no label.
         annotator_quality: shape (n_annotators,), 0 to 1; nan: no label.
         annotator_weight, model_weight: what a vote of each weighs against the others.
+        model_quality: as an annotator's, with the model's likeliest value as its label; ours.
     """
 
     quality: Floats = field(default_factory=lambda: np.empty(0))
@@ -213,6 +214,7 @@ class Crowdlab(Aggregate):
     annotator_quality: Floats = field(default_factory=lambda: np.empty(0))
     annotator_weight: Floats = field(default_factory=lambda: np.empty(0))
     model_weight: float = math.nan
+    model_quality: float = math.nan
 
     @classmethod
     def undefined(cls, labels: Labels, reason: str) -> Self:
@@ -284,7 +286,8 @@ def _with_consensus(labels: Labels, model: Floats, consensus: Codes) -> Crowdlab
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = np.where(pairs > 0, same / pairs, same.sum() / pairs.sum())
     weight = np.maximum(1e-6, 1 - (1 - agreement) / base)
-    wrong = float((np.argmax(model, axis=1)[several] != consensus[several]).mean())
+    models_own = np.argmax(model, axis=1)
+    wrong = float((models_own[several] != consensus[several]).mean())
     model_weight = max(1e-6, 1 - wrong / base) * math.sqrt(per_item[per_item > 0].mean())
     posterior = _weighed(labels, model * model_weight, model_weight, weight, p)
     quality = posterior[np.arange(labels.n_items), consensus]
@@ -300,6 +303,7 @@ def _with_consensus(labels: Labels, model: Floats, consensus: Codes) -> Crowdlab
     share = model_weight / (model_weight + crowd_weight)
     annotator_quality = share * likely + (1 - share) * np.where(np.isnan(right), likely, right)
     has_labels = per_item > 0
+    models_likely = float(posterior[np.arange(labels.n_items), models_own][has_labels].mean())
     posterior[~has_labels] = np.nan
     return Crowdlab(
         posterior,
@@ -310,6 +314,7 @@ def _with_consensus(labels: Labels, model: Floats, consensus: Codes) -> Crowdlab
         annotator_quality,
         np.where(voted, weight, np.nan),
         model_weight,
+        share * models_likely + (1 - share) * (1 - wrong),
     )
 
 

@@ -204,6 +204,8 @@ def test_crowdlab_has_its_golden_values():
     np.testing.assert_allclose(found.annotator_quality, [0.837485, 0.691307, 0.725945], atol=1e-6)
     np.testing.assert_allclose(found.annotator_weight, [0.444444, 0.0625, 0.166667], atol=1e-6)
     assert found.model_weight == pytest.approx(1.67332, abs=1e-5)
+    # Its likeliest values are the consensus, as the first annotator's are.
+    assert found.model_quality == pytest.approx(0.837485, abs=1e-6)
     np.testing.assert_allclose(found.posterior.sum(axis=1), 1)
 
 
@@ -239,6 +241,15 @@ def test_renaming_the_values_renames_crowdlabs_posterior():
     np.testing.assert_allclose(turned.posterior[:, renamed], found.posterior)
     np.testing.assert_array_equal(turned.consensus, renamed[found.consensus])
     np.testing.assert_allclose(turned.annotator_quality, found.annotator_quality)
+
+
+def test_a_model_that_is_wrong_has_a_low_quality():
+    labels, model = crowdlab_example()
+    found = crowdlab(labels, 1 - model)
+    likely = found.posterior[np.arange(5), np.argmax(1 - model, axis=1)].mean()
+    assert (found.consensus == np.argmax(1 - model, axis=1)).sum() == 0
+    # Never right, and of no weight: what remains is how likely its values are, times nothing.
+    assert 0 <= found.model_quality < 1e-5 < likely
 
 
 def test_crowdlab_needs_a_probability_for_every_cell():
