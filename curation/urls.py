@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from curation.views import (
+    added_up,
     adjudication,
     anchoring,
     board,
@@ -59,6 +60,8 @@ report_urls: list[URLPattern] = [
         representativeness.representativeness,
         name="representativeness",
     ),
+    path("p/<slug:slug>/reports/aggregation", added_up.aggregation, name="aggregation_report"),
+    path("p/<slug:slug>/reports/faithfulness", added_up.faithfulness, name="faithfulness_report"),
     path("p/<slug:slug>/reports/anchoring", anchoring.anchoring, name="anchoring"),
     path("p/<slug:slug>/judges", judges.judges, name="judges"),
 ]

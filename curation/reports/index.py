@@ -13,7 +13,7 @@ from curation import judges, scoreboard
 from curation.listing import AGREEMENT
 from curation.measuring.storing import latest, whole_runs
 from curation.models import Measurement
-from curation.reports import anchoring
+from curation.reports import aggregation, anchoring, faithfulness
 from curation.reports.words import number, percent
 
 
@@ -30,6 +30,13 @@ class ReportPage:
 
 REPORTS = (
     ReportPage("agreement", "Agreement", "agreement_report", "How far do people agree, and on what?", "agreement"),
+    ReportPage(
+        "aggregation",
+        "Aggregation",
+        "aggregation_report",
+        "What do the answers add up to, and who errs how?",
+        "aggregation",
+    ),
     ReportPage(
         "discretion",
         "Discretion",
@@ -49,6 +56,13 @@ REPORTS = (
         "representativeness",
     ),
     ReportPage("anchoring", "Anchoring", "anchoring", "What do reasons that machines wrote change?", "anchoring"),
+    ReportPage(
+        "faithfulness",
+        "Faithfulness",
+        "faithfulness_report",
+        "Does a model’s answer rest on what people marked and wrote?",
+        "faithfulness",
+    ),
     ReportPage("judges", "Judges", "judges", "How far can each judge be trusted?", ""),
 )
 
@@ -132,6 +146,17 @@ def _anchoring(project: Project, run: Run) -> str:
     return anchoring.finding(run)
 
 
+def _aggregation(project: Project, run: Run) -> str:
+    way = aggregation.leading(run)
+    if way is None or way.why:
+        return way.why if way else ""
+    return f"{way.name} gives {way.changed:,} of {way.clear:,} pairs another answer than most votes."
+
+
+def _faithfulness(project: Project, run: Run) -> str:
+    return faithfulness.finding(run)
+
+
 def _judges(project: Project, run: Run) -> str:
     said = scoreboard.finding(scoreboard.rows(judges.judge_reports(project=project)))
     if said is None:
@@ -149,10 +174,12 @@ def _with_interval(found: Measurement, digits: int) -> str:
 
 _FINDINGS: dict[str, Callable[[Project, Run], str]] = {
     "agreement": _agreement,
+    "aggregation": _aggregation,
     "discretion": _discretion,
     "difficulty": _difficulty,
     "people": _people,
     "anchoring": _anchoring,
+    "faithfulness": _faithfulness,
     "judges": _judges,
     "representativeness": _representativeness,
 }

@@ -109,7 +109,14 @@ CASES = [
 ]
 CASES += [
     Case(report, state=state, arguments=IN_A_PROJECT)
-    for report in ("agreement_report", "discretion", "people_report", "anchoring")
+    for report in (
+        "agreement_report",
+        "aggregation_report",
+        "discretion",
+        "people_report",
+        "anchoring",
+        "faithfulness_report",
+    )
     for state in ("empty", "measured")
 ]
 CASES += [
@@ -258,13 +265,59 @@ def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
                 active_ms=1000 * (place + 5),
                 guideline=versions[place % 2],
             )
+    answered(project, judge)
     for asked in (
         measuring.AgreementRequest(bootstrap=50),
         measuring.DiscretionRequest(bootstrap=50, resamples=10),
         measuring.PeopleRequest(bootstrap=50, resamples=10),
         measuring.AnchoringRequest(bootstrap=50),
+        measuring.AggregationRequest(
+            bootstrap=50, by="majority_vote,dawid_skene,one_coin,glad,crowdlab", judge=judge.name
+        ),
     ):
         measuring.measure(project=project, asked=asked)
+    asked_of_a_model(project, people)
+
+
+def answered(project: Any, judge: Any) -> None:
+    """What the judge gives both candidates of its first thirty pairs, by which some answers change."""
+    from annotation.models import JudgeAnswer, Pair, Run
+
+    run = Run.objects.create(project=project, kind="judging", code_version="t")
+    for place, pair in enumerate(Pair.objects.filter(project=project).order_by("pk")[:30]):
+        first = 0.2 if place % 3 else 0.9
+        for swapped in (False, True):
+            a = 1 - first if swapped else first
+            told = {"probability_a": a, "probability_b": 1 - a, "probability_na": 0.0}
+            JudgeAnswer.objects.create(run=run, annotator=judge, pair=pair, swapped=swapped, **told)
+
+
+def asked_of_a_model(project: Any, people: list[Any]) -> None:
+    """What people marked, and a finished run of faithfulness as a worker stores it."""
+    import numpy as np
+
+    from annotation.models import Pair, Rationale
+    from curation.measuring import FaithfulnessRequest, faithfulness
+    from curation.measuring.faithfulness import Answers
+    from curation.measuring.growing import Growing
+    from tests.workers.holding import held
+
+    pairs = list(Pair.objects.filter(project=project).order_by("pk")[:20])
+    for pair in pairs:
+        for who in people[:3]:
+            Rationale.objects.create(pair=pair, annotator=who, text=LONG)
+    asked = FaithfulnessRequest(model=LONG, bootstrap=50)
+    hold = held(project, "measurement", asked.as_parameters())
+    draw = np.random.default_rng(2)
+    n = 60
+    whose = np.array([who.pk for _ in pairs for who in people[:3]], dtype=np.int64)
+    given = {name: draw.uniform(0.4, 0.6, n) for name in ("without", "only", "told", "untold")}
+    answers = Answers(
+        annotator=whose, full=draw.uniform(0.6, 0.9, n), perturbed=draw.uniform(0.4, 0.6, (n, 3)), **given
+    )
+    grown = Growing(draw.uniform(0.6, 0.9, 20), draw.uniform(0.3, 0.6, (20, 5)), draw.uniform(0.3, 0.6, (20, 5)), 7)
+    told = {"revision": "r", "toy": True, "not_answered": 2, "pairs_ranked": 20, "pairs_not_answered": 0}
+    hold.finish(result=faithfulness.store(hold, asked, answers, grown, result=told))
 
 
 STATES: dict[str, Callable[..., None]] = {
