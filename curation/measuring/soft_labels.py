@@ -16,6 +16,9 @@ from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 
+# The numbers of so many pairs with another answer than the majority's are kept, the surest first.
+MOST_CHANGED = 12
+
 
 def labels_of(judged: Judged) -> Labels:
     """What was said of each pair, first and second as the pair has them: the labels that a release decides by."""
@@ -46,8 +49,12 @@ def overall(run: Run, name: str, found: Aggregate, labels: Labels, **more: Any) 
         return as_row(run, name, Estimate.undefined(found.reason), detail=more)
     majority = majority_vote(labels)
     clear = (majority.n > 0) & ~majority.is_tied
+    changed = np.flatnonzero(clear & (found.best != majority.best))
+    surest = changed[np.argsort(-found.posterior.max(axis=1)[changed], kind="stable")[:MOST_CHANGED]]
     detail: dict[str, Any] = {
-        "changed": int((found.best != majority.best)[clear].sum()),
+        "changed": len(changed),
+        # The report shows these: to find them among a hundred thousand pairs takes the database more than a second.
+        "surest_changes": labels.items[surest].tolist(),
         "clear": int(clear.sum()),
         "tied": int(found.is_tied.sum()),
         **more,

@@ -8,15 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, OuterRef, Subquery
-from django.db.models.fields.json import KT
-
 from annotation.models import Annotator, Project, Run
 from curation.arrays import VERDICTS
 from curation.measuring import as_shown, whole_runs
 from curation.measuring.aggregation import WAYS
 from curation.metrics import METRICS
-from curation.models import Measurement
 from curation.reports.estimates import Axis, Line, line, place
 from curation.reports.words import number, percent
 
@@ -31,7 +27,6 @@ OF_ANNOTATORS = {
     "crowdlab": "CROWDLAB’s quality",
     "crowd_bradley_terry": "Says what the crowd’s scores say",
 }
-MOST_CHANGED = 12
 # Scores are drawn at least this far to both sides, in log odds.
 LEAST_SCORE = 1.0
 
@@ -118,7 +113,7 @@ def report(*, run: Run) -> Report:
         told=ways.get(first),
         annotators=_annotators(run),
         answers=list(SAID.values()),
-        changed=_changed(run, first) if first and ways[first].changed else [],
+        changed=_changed(run, first, rows[first].get("surest_changes", [])) if first else [],
         models=models,
         no_models=rows["bradley_terry"].get("reason") or "",
         axis=axis,
@@ -170,21 +165,10 @@ def _annotator(who: Annotator, figures: dict[str, dict[str, Any]]) -> Confused:
     return Confused(who.name, who.kind, max(one["n"] for one in figures.values()), cells, confusion)
 
 
-def _changed(run: Run, name: str) -> list[Changed]:
+def _changed(run: Run, name: str, surest: list[int]) -> list[Changed]:
     """The pairs on which this way is surest of another answer than the majority's. Of a tied vote there is none."""
-    majority = (
-        Measurement.objects.filter(run=run, metric="majority_vote", pair=OuterRef("pair"), detail__tied=False)
-        .annotate(best=KT("detail__best"))
-        .values("best")
-    )
-    rows = (
-        run.measurements.filter(metric=name, pair__isnull=False, value__isnull=False)
-        .annotate(most=Subquery(majority), best=KT("detail__best"))
-        .filter(most__isnull=False)
-        .exclude(best=F("most"))
-        .select_related("pair__prompt")
-        .order_by("-value", "pair_id")[:MOST_CHANGED]
-    )
+    of = run.measurements.filter(metric=name, pair__in=surest).select_related("pair__prompt")
+    rows = sorted(of, key=lambda row: surest.index(row.pair_id or 0))
     found = []
     for row in rows:
         assert row.pair is not None
@@ -192,7 +176,7 @@ def _changed(run: Run, name: str) -> list[Changed]:
         messages = row.pair.prompt.messages
         asks = " ".join(str(messages[-1]["content"]).split())[:160] if messages else ""
         told = ", ".join(f"{SAID[one].lower()} {count}" for one, count in zip(VERDICTS, votes, strict=True) if count)
-        most, best = (SAID[one].lower() for one in (row.most, row.best))
+        most, best = (SAID[one].lower() for one in (VERDICTS[votes.index(max(votes))], row.detail["best"]))
         found.append(Changed(row.pair.pk, asks, most, best, f"{percent(row.value or 0)} %", told))
     return found
 
