@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from annotation.models import Annotator, Judgement, Offer, Pair, Project, Rationale, Reaction, Run
-from annotation.offering import in_order, keep_edit, place_of
+from annotation.offering import in_order, place_of
+from annotation.reacting import keep_edit
 from annotation.reasoning import Written, record_rationales
 from annotation.running import claim, request_run
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import offering
+from annotation import offering, reacting
 from annotation.access import membership_for
 from annotation.answering import LONGEST_MS, sides
 from annotation.api.errors import ErrorOutput
@@ -90,9 +90,9 @@ class OneReaction(APIView):
         sent: dict[str, Any] = given.validated_data
         about: dict[str, Any] = {"annotator": me, "number": offer_id, "active_ms": sent.get("active_ms")}
         if sent["choice"] == Reaction.Choice.TICKED:
-            stored = offering.tick(ticked=sent.get("ticked", []), **about)
+            stored = reacting.tick(ticked=sent.get("ticked", []), **about)
         else:
-            stored = offering.react(choice=sent["choice"], text=sent.get("text", ""), **about)
+            stored = reacting.react(choice=sent["choice"], text=sent.get("text", ""), **about)
         said = {"offer": offer_id, "choices": [one.choice for one in stored]}
         return Response(ReactionOutput({**said, "waiting": offering.waiting(annotator=me)}).data)
 
@@ -100,7 +100,7 @@ class OneReaction(APIView):
     def delete(self, request: Request, slug: str, offer_id: int) -> Response:
         """Take back what you made of it: it waits for you again."""
         me = membership_for(request.user, slug)
-        offering.take_back(annotator=me, number=offer_id)
+        reacting.take_back(annotator=me, number=offer_id)
         said = {"offer": offer_id, "choices": [], "waiting": offering.waiting(annotator=me)}
         return Response(ReactionOutput(said).data)
 

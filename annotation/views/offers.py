@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation import offering, typesetting
+from annotation import offering, reacting, typesetting
 from annotation.access import membership_for
 from annotation.answering import Unfit, sides, verdict_in_words
 from annotation.errors import Refused
@@ -61,9 +61,9 @@ def _react(request: HttpRequest, me: Annotator) -> str:
     took = whole(request, "active_ms") if sent.get("active_ms", "").isdecimal() else None
     if sent.get("choice") == Reaction.Choice.TICKED:
         places = [int(place) if place.isdecimal() and len(place) < 4 else -1 for place in sent.getlist("tick")]
-        stored = offering.tick(annotator=me, number=number, ticked=places, active_ms=took)
+        stored = reacting.tick(annotator=me, number=number, ticked=places, active_ms=took)
     else:
-        stored = offering.react(
+        stored = reacting.react(
             annotator=me, number=number, choice=sent.get("choice", ""), text=sent.get("text", ""), active_ms=took
         )
     return _("Saved: %(choice)s.") % {"choice": _in_words(stored)}
@@ -88,7 +88,7 @@ def take_back(request: HttpRequest, slug: str) -> HttpResponse:
     """What I made of a reason is taken back; it is shown again, as I left it."""
     me = membership_for(request.user, slug)
     try:
-        offer = offering.take_back(annotator=me, number=whole(request, "offer"))
+        offer = reacting.take_back(annotator=me, number=whole(request, "offer"))
     except Refused as error:
         return _refused(request, me, error)
     if is_fetch(request):
@@ -136,7 +136,7 @@ def _shown(
     }
     if offer is not None:
         context |= _pair(offer, scale=me.project.scale)
-        before = offering.left_as(offer)
+        before = reacting.left_as(offer)
         context["text"] = request.POST.get("text") or before.text or context["reasons"][0].text
         context["is_editing"] = is_editing or bool(before.text)
         context["ticked"] = before.ticked
@@ -146,7 +146,7 @@ def _shown(
 
 def _before(me: Annotator) -> dict[str, Any]:
     """The reason that I answered last, and what I made of it."""
-    last = offering.last_answered(annotator=me)
+    last = reacting.last_answered(annotator=me)
     return {"last": last, "last_said": _in_words(list(last.reactions.all()))} if last else {"last": None}
 
 

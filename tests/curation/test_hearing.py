@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from annotation import offering
+from annotation import reacting
 from annotation.models import Annotator, Edit, Event, Judgement, Pair, Rationale, Span
 from annotation.recording import record
 from curation.export import files
@@ -17,7 +17,7 @@ from curation.releasing import release
 from curation.selecting import parse_all
 from curation.verifying import verify
 from tests.curation.folders import bytes_of
-from tests.machines import explain, turn_on
+from tests.machines import explain, seat_of, shown_to, turn_on
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 
@@ -71,14 +71,10 @@ def later(project: Any, judged: list[Pair], make_pair: Any, say: Any, alice: Any
                 Span.objects.create(rationale=why, candidate=one.first, start=4, end=9, polarity="hurts")
         # A machine's reason that somebody agrees with now, in the place of words that they never gave.
         explain(judged[2], text="A machine said it.")
-        seat = Annotator.objects.select_related("project").get(pk=alice.pk)
         slot = judged[2].assignments.get(annotator=alice)
         slot.slot = 1
         slot.save()
-        offering.draw(annotator=seat)
-        offer = offering.show(annotator=seat)
-        assert offer is not None
-        offering.react(annotator=seat, number=offer.pk, choice="accepted")
+        reacting.react(annotator=seat_of(alice), number=shown_to(alice).pk, choice="accepted")
         # A ruling that turns the pair round, and a pair that was not there.
         ada = Annotator.objects.create(project=project, name="Ada", role="adjudicator", external_id="ada")
         project.assignments.create(pair=pair, annotator=ada, priority=0, is_recused=True, done_at=pair.created_at)

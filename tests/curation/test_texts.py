@@ -7,11 +7,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from annotation.models import Assignment, Judgement, Rationale, Run
+from annotation import reacting
+from annotation.models import Assignment, Judgement, Offer, Rationale, Run
 from curation.export.records import Broken
 from curation.selecting import Voices
 from curation.texts import read as ask
 from curation.texts import rows_of, said_of, with_reason
+from tests.machines import explain, judge, offered, seat_of, shown_to, turn_on
 
 
 def read(pairs, **changes):
@@ -128,22 +130,15 @@ def test_a_machines_reason_is_that_of_the_verdict_it_explains_and_never_one_that
 
 def test_a_reason_that_was_agreed_with_stands_in_for_an_own_one(project, alice, bob, make_pair):
     """Of several ticked the one that most readers agree with; an own sentence first; never for the other side."""
-    from annotation import offering
-    from annotation.models import Annotator, Offer, Rationale
-    from tests.machines import explain, judge, turn_on
-
     turn_on(project, "several")
     pair = make_pair()
     liked, less = explain(pair, text="Liked by both."), explain(pair, text="Liked by one.")
     own = {}
     for who, fits in ((alice, {liked.pk, less.pk}), (bob, {liked.pk})):
         own[who] = judge(who, pair)
-        seat = Annotator.objects.select_related("project").get(pk=who.pk)
-        offering.draw(annotator=seat)
-        offer = offering.show(annotator=seat)
-        assert offer is not None
+        offer = shown_to(who)
         places = [place for place, number in enumerate(offer.rationales) if number in fits]
-        offering.tick(annotator=seat, number=offer.pk, ticked=places)
+        reacting.tick(annotator=seat_of(who), number=offer.pk, ticked=places)
 
     def told():
         [said] = said_of(np.array([pair.pk]), voices=Voices(), shown=str, using=connection)
@@ -174,19 +169,11 @@ def test_a_reason_that_was_agreed_with_stands_in_for_an_own_one(project, alice, 
 
 
 def test_an_edit_stays_the_reason_when_only_the_strength_changes(project, alice, make_pair):
-    from annotation import offering
-    from annotation.models import Annotator, Judgement
-    from tests.machines import explain, judge, turn_on
-
     turn_on(project)
     pair = make_pair()
-    explain(pair)
-    before = judge(alice, pair)
-    seat = Annotator.objects.select_related("project").get(pk=alice.pk)
-    offering.draw(annotator=seat)
-    offer = offering.show(annotator=seat)
-    assert offer is not None
-    offering.react(annotator=seat, number=offer.pk, choice="edited", text="In my words.")
+    offer = offered(alice, pair)
+    before = offer.judgement
+    reacting.react(annotator=seat_of(alice), number=offer.pk, choice="edited", text="In my words.")
     Judgement.objects.filter(pk=before.pk).update(is_current=False)
     Judgement.objects.create(
         assignment=before.assignment,

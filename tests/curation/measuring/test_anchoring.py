@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from annotation import offering
+from annotation import offering, reacting
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Offer, Rationale
 from curation import measuring
@@ -133,9 +133,9 @@ def measured(project, seat, make_pair, robot, say):
         shown = offering.show(annotator=seat, number=offer.pk)
         assert shown is not None
         if n % 4 == 0:
-            offering.react(annotator=seat, number=offer.pk, choice="edited", text=shown_text(offer) + "!")
+            reacting.react(annotator=seat, number=offer.pk, choice="edited", text=shown_text(offer) + "!")
         else:
-            offering.react(annotator=seat, number=offer.pk, choice="accepted" if n % 2 else "rejected", active_ms=2000)
+            reacting.react(annotator=seat, number=offer.pk, choice="accepted" if n % 2 else "rejected", active_ms=2000)
         if n % 2:
             say(seat, offer.pair, "first", 3)
     return measuring.measure(project=project, asked=AnchoringRequest(bootstrap=100, least_in_arm=20))
