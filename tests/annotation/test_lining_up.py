@@ -11,7 +11,7 @@ from django.utils import timezone
 from annotation import lining_up, opening, ranking
 from annotation.founding import change_settings
 from annotation.models import Annotator, Assignment, Lineup, Pair, Project, Turn
-from tests.annotation.test_ranking import answers
+from tests.lineups import answers
 
 
 @pytest.mark.django_db

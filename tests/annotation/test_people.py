@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Event, Invitation, Judgement, User
 from tests.annotation.test_entrances import confirmed
-from tests.annotation.test_ranking import answers, rank
 from tests.conftest import PASSWORD
+from tests.lineups import answers, rank
 
 
 @pytest.fixture

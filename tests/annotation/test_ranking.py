@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -17,44 +17,11 @@ from annotation import judging, lining_up, opening, ranking
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.founding import change_settings
-from annotation.models import Annotator, Candidate, Judgement, Pair, Project, Prompt, Ranking, Turn
-from annotation.ranking import LETTERS, Ranked, claim_of
+from annotation.models import Annotator, Judgement, Pair, Project, Ranking, Turn
+from annotation.ranking import claim_of
+from tests.lineups import answers, rank, ranked
 
 MakePair = Callable[..., Pair]
-
-
-def answers(project: Project, n: int, *, text: str = "Which way is up?", spread: bool = True) -> Prompt:
-    """A prompt with n candidates, of which each stands in one pair."""
-    prompt = Prompt.objects.create(
-        project=project, messages=[{"role": "user", "content": text}], digest=text.encode()[:32]
-    )
-    made = [
-        Candidate.objects.create(
-            prompt=prompt,
-            messages=[{"role": "assistant", "content": f"Answer {one if spread else 0} to {text}"}],
-            digest=f"{text}{one}".encode()[:32].rjust(32),
-            model=f"canary-model-{one}",
-        )
-        for one in range(n)
-    ]
-    rank = Pair.objects.count()
-    for at, (one, other) in enumerate(pairwise(made)):
-        Pair.objects.create(project=project, prompt=prompt, first=one, second=other, rank=rank + at + 1)
-    return prompt
-
-
-def places(*ranks: int | None) -> dict[str, int | None]:
-    return dict(zip(LETTERS, ranks, strict=False))
-
-
-def ranked(turn: Turn, *ranks: int | None, **more: Any) -> Ranked:
-    return Ranked(**{"key": uuid.uuid4(), "claim": claim_of(turn), "places": places(*ranks), **more})
-
-
-def rank(who: Annotator, *ranks: int | None, **more: Any) -> Ranking:
-    turn = ranking.hand_out(annotator=who)
-    assert turn is not None
-    return ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, *ranks, **more))
 
 
 def says(who: Annotator) -> dict[tuple[int, int], int]:

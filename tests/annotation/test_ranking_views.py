@@ -13,7 +13,7 @@ from django.test import Client
 
 from annotation import guiding
 from annotation.models import Annotator, Candidate, Project, Ranking, Turn
-from tests.annotation.test_ranking import answers, rank
+from tests.lineups import answers, rank
 
 RANK = "/p/everyday/rank"
 FETCH = {"X-Plumbline": "1"}

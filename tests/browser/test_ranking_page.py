@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,9 +10,10 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from annotation import guiding, ranking
-from annotation.models import Candidate, Judgement, Pair, Project, Prompt, Ranking, Turn
+from annotation.models import Judgement, Project, Ranking, Turn
 from tests.browser.sitting import comes_true, soon
 from tests.browser.test_pages import LOOKS, faults
+from tests.lineups import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 RANK = "/p/everyday/rank"
@@ -24,22 +24,9 @@ def _ranks(project: Any) -> None:
     Project.objects.filter(pk=project.pk).update(task="rankings")
 
 
-def lined_up(project: Any, n: int = 4, prompts: int = 1, text: str = "") -> None:
+def lined_up(project: Any, n: int = 4, prompts: int = 1, more: str = "") -> None:
     for at in range(prompts):
-        asked = f"What is harbour {at} for?"
-        prompt = Prompt.objects.create(
-            project=project, messages=[{"role": "user", "content": asked}], digest=asked.encode()[:32]
-        )
-        made = [
-            Candidate.objects.create(
-                prompt=prompt,
-                messages=[{"role": "assistant", "content": f"Answer number {one} of {at}. {text}"}],
-                digest=f"{at} {one}".encode().rjust(32),
-            )
-            for one in range(n)
-        ]
-        for one, other in pairwise(made):
-            Pair.objects.create(project=project, prompt=prompt, first=one, second=other, rank=Pair.objects.count())
+        answers(project, n, text=f"What is harbour {at} for?", more=more)
 
 
 def ready(page: Any) -> Any:
@@ -264,7 +251,7 @@ def test_without_the_script_places_are_written(enter: Any, project: Any, alice: 
 def test_the_page_has_no_faults_and_does_not_overflow(
     enter: Any, project: Any, alice: Any, width: int, scheme: str
 ) -> None:
-    lined_up(project, n=8, text="x" * 200 + "\n\n```\n" + "code " * 60 + "\n```\n" + "More words. " * 120)
+    lined_up(project, n=8, more="\n\n" + "x" * 200 + "\n\n```\n" + "code " * 60 + "\n```\n" + "More words. " * 120)
     page = ready(enter(alice, RANK, viewport={"width": width, "height": 900}, color_scheme=scheme))
     page.keyboard.press("o")
     for key in ("1", "ArrowDown", "2", "=", "ArrowDown", "Space"):

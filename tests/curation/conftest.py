@@ -48,6 +48,14 @@ def say() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def four(ranking_project: Any) -> list[Any]:
+    """The four candidates of a prompt, each of another model, in a project that ranks."""
+    from tests.lineups import answers
+
+    return list(answers(ranking_project, 4, text="Why?").candidates.order_by("pk"))
+
+
+@pytest.fixture
 def same_connection(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a release read on the test's own connection, which alone sees what a test has not committed.
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation.weekly import agreement_by_week
-from tests.annotation.test_ranking import answers, rank
 from tests.curation.test_progress import judge
+from tests.lineups import answers, rank
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from annotation import pacing, ranking, watching
 from annotation.models import Annotator, Assignment, Judgement, Pair, Run, Worker
 from curation import progress
 from curation.models import Measurement
-from tests.annotation.test_ranking import answers, rank
+from tests.lineups import answers, rank
 
 pytestmark = pytest.mark.django_db
 

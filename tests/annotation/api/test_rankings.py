@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from annotation.models import Candidate, Judgement, Project, Ranking, Turn
-from tests.annotation.test_ranking import answers
+from tests.lineups import answers
 
 HOME = "/api/v1/projects/everyday"
 pytestmark = pytest.mark.django_db

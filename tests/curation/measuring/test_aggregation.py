@@ -1,22 +1,18 @@
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from django.core.management import call_command
 
-from annotation import ranking
 from annotation.errors import Refused
-from annotation.models import Candidate, Pair, Prompt
-from annotation.ranking import LETTERS, Ranked, claim_of
+from annotation.models import Candidate, Pair
 from curation import arrays, measuring
 from curation.measuring import AggregationRequest, scores
 from curation.metrics.aggregation import bradley_terry
 from curation.selecting import Voices
+from tests.lineups import rank_candidates
 
 
 def measured(project, **settings):
@@ -169,38 +165,9 @@ def test_who_says_the_opposite_of_the_crowd_is_unreliable(project, compete, alic
 # ---- rankings -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def four(project):
-    """A prompt with the candidates of four models, in a project that ranks."""
-    project.task, project.overlap = "rankings", 2
-    project.save()
-    prompt = Prompt.objects.create(project=project, messages=[{"role": "user", "content": "Why?"}], digest=b"why")
-    made = [
-        Candidate.objects.create(
-            prompt=prompt,
-            messages=[{"role": "assistant", "content": f"Because {n}."}],
-            digest=hashlib.sha256(str(n).encode()).digest(),
-            model=f"model {n}",
-        )
-        for n in range(4)
-    ]
-    for place, (one, other) in enumerate(pairwise(made)):
-        Pair.objects.create(project=project, prompt=prompt, first=one, second=other, rank=1000 + place)
-    return made
-
-
-def rank(who, places):
-    """`places` by candidate, in the order of their numbers."""
-    turn = ranking.hand_out(annotator=who)
-    assert turn is not None
-    by_number = dict(zip(sorted(turn.shown), places, strict=True))
-    given = {letter: by_number[number] for letter, number in zip(LETTERS, turn.shown, strict=False)}
-    ranking.submit(annotator=who, turn_id=turn.pk, ranked=Ranked(key=uuid.uuid4(), claim=claim_of(turn), places=given))
-
-
 def test_what_follows_from_a_ranking_counts_so_that_each_candidate_counts_once(project, four, alice, bob):
-    rank(alice, (1, 2, 3, 4))
-    rank(bob, (1, 2, 2, None))
+    rank_candidates(alice, 1, 2, 3, 4)
+    rank_candidates(bob, 1, 2, 2, None)
     said = arrays.comparisons(project=project, voices=Voices())
     assert (
         sorted(zip(said.ranked.tolist(), said.weight.tolist(), strict=True))
@@ -210,27 +177,27 @@ def test_what_follows_from_a_ranking_counts_so_that_each_candidate_counts_once(p
     models = of(run, "bradley_terry").detail["models"]
     # Once with Alice, and once with Bob, who left the last one out.
     assert {one["model"]: one["games"] for one in models} == {
-        "model 0": pytest.approx(2),
-        "model 1": pytest.approx(2),
-        "model 2": pytest.approx(2),
-        "model 3": pytest.approx(1),
+        "canary-model-0": pytest.approx(2),
+        "canary-model-1": pytest.approx(2),
+        "canary-model-2": pytest.approx(2),
+        "canary-model-3": pytest.approx(1),
     }
     assert run.result["implied"] == 9
 
 
 def test_a_judgement_by_itself_weighs_more_than_one_that_follows_from_a_ranking(project, four, alice, bob, say):
-    rank(alice, (1, 2, 3, 4))
+    rank_candidates(alice, 1, 2, 3, 4)
     pair = Pair.objects.get(first=four[2], second=four[3])
     say(bob, pair, "second")
     models = {one["model"]: one for one in of(measured(project), "bradley_terry").detail["models"]}
     # One ranking puts model 2 above model 3, one judgement below: unweighted they would be as good.
-    assert models["model 3"]["score"] > models["model 2"]["score"]
+    assert models["canary-model-3"]["score"] > models["canary-model-2"]["score"]
 
 
 def test_candidates_of_a_prompt_have_scores_from_three_on(project, four, alice, make_pair, say, bob):
     alone = make_pair(slots=0)
     say(bob, alone, "first")
-    rank(alice, (2, 1, 3, 4))
+    rank_candidates(alice, 2, 1, 3, 4)
     run = measured(project)
     found = {row.candidate_id: row.value for row in run.measurements.exclude(candidate=None)}
     assert [one.pk for one in sorted(four, key=lambda one: -found[one.pk])] == [four[n].pk for n in (1, 0, 2, 3)]
