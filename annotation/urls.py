@@ -17,6 +17,7 @@ from annotation.views import (
     ranking,
     runs,
     templates,
+    training,
 )
 
 entrance_urls: list[URLPattern] = [
@@ -63,8 +64,8 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge/reasons", offers.reasons, name="reasons"),
     path("p/<slug:slug>/judge/reasons/draw", offers.draw, name="draw_reasons"),
     path("p/<slug:slug>/judge/reasons/undo", offers.take_back, name="take_back_reason"),
-    path("p/<slug:slug>/training", judging.training, name="training"),
-    path("p/<slug:slug>/training/disagree", judging.disagree, name="disagree"),
+    path("p/<slug:slug>/training", training.training, name="training"),
+    path("p/<slug:slug>/training/disagree", training.disagree, name="disagree"),
     path("p/<slug:slug>/answers", answers.answers, name="answers"),
     path("p/<slug:slug>/answers/<int:assignment_id>", answers.answer, name="answer"),
 ]

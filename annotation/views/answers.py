@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -15,23 +15,21 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import judging, offering, recalling, rendering, revising, typesetting
 from annotation.access import assignment_for, membership_for
-from annotation.answering import Unfit, verdict_in_words
+from annotation.answering import verdict_in_words
 from annotation.assigning import Handed
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale
-from annotation.views.items import (
-    answer_sent,
+from annotation.views.fetching import (
     as_json,
-    controls_for,
-    entered,
+    field_of,
     is_fetch,
-    item_of,
-    principles_of,
-    raw_sides,
     redirect_after_post,
+    refused_as_json,
+    signed_in,
+    status_of,
     whole,
 )
-from annotation.views.judging import signed_in
+from annotation.views.items import answer_sent, controls_for, entered, item_of, principles_of, raw_sides
 
 PER_PAGE = 50
 
@@ -42,20 +40,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
     """What I have answered, newest first; `q` searches prompts and my own words, `verdict` narrows to one kind."""
     me = membership_for(request.user, slug)
     asked, kind = request.GET.get("q", "").replace("\0", "").strip()[:200], request.GET.get("verdict", "")
-    mine = (
-        Judgement.objects.current()
-        .filter(annotator=me, assignment__slot__isnull=False)
-        .select_related("assignment__pair__prompt")
-        .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
-        .order_by("-id")
-    )
-    if asked:
-        mine = mine.filter(
-            Q(assignment__pair__prompt__messages__icontains=asked) | Q(rationales__text__icontains=asked)
-        ).distinct()
-    if kind:
-        mine = mine.filter(verdict=kind)
-    page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(_found(me, asked, kind), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": me.project,
         "me": me,
@@ -69,6 +54,24 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
         "editable": me.project.state != Project.State.CLOSED,
     }
     return TemplateResponse(request, "judging/answers.html", context)
+
+
+def _found(me: Annotator, asked: str, kind: str) -> QuerySet[Judgement]:
+    """My answers in which the words stand, in the prompt or in my reason, of one kind of verdict; empty: any."""
+    mine = (
+        Judgement.objects.current()
+        .filter(annotator=me, assignment__slot__isnull=False)
+        .select_related("assignment__pair__prompt")
+        .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
+        .order_by("-id")
+    )
+    if asked:
+        mine = mine.filter(
+            Q(assignment__pair__prompt__messages__icontains=asked) | Q(rationales__text__icontains=asked)
+        ).distinct()
+    if kind:
+        mine = mine.filter(verdict=kind)
+    return mine
 
 
 def _row(judgement: Judgement, *, scale: int) -> dict[str, Any]:
@@ -102,36 +105,40 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
     current = assignment.judgements.current().filter(annotator=me).first()
     if current is None:
         raise Http404
-    extra: dict[str, Any] = {}
-    status = 200
-    if request.method == "POST":
-        try:
-            shown = answer_sent(request, assignment_id=assignment.pk).stored(swapped=current.swapped)
-            expected = whole(request, "revision")
-            revised = revising.revise(annotator=me, assignment=assignment, answer=shown, expected_revision=expected)
-        except Refused as error:
-            field = error.field if isinstance(error, Unfit) else ""
-            status = 422 if field else 409
-            if is_fetch(request):
-                return as_json({"error": str(error), **({"field": field} if field else {})}, status)
-            extra = {"error": str(error), "error_field": field}
-        else:
-            if is_fetch(request):
-                saved = {"assignment": assignment.pk, "text": recalling.echo(revised), "revision": revised.revision}
-                return as_json({"saved": saved})
-            messages.success(request, _("Saved: %(answer)s") % {"answer": recalling.echo(revised)})
-            return redirect_after_post("answers", slug)
+    if request.method != "POST":
+        return _page(request, me, assignment, current)
+    try:
+        given = answer_sent(request, assignment_id=assignment.pk).stored(swapped=current.swapped)
+        expected = whole(request, "revision")
+        revised = revising.revise(annotator=me, assignment=assignment, answer=given, expected_revision=expected)
+    except Refused as error:
+        if is_fetch(request):
+            return refused_as_json(error)
+        return _page(request, me, assignment, current, refused=error)
+    if is_fetch(request):
+        saved = {"assignment": assignment.pk, "text": recalling.echo(revised), "revision": revised.revision}
+        return as_json({"saved": saved})
+    messages.success(request, _("Saved: %(answer)s") % {"answer": recalling.echo(revised)})
+    return redirect_after_post("answers", slug)
+
+
+def _page(
+    request: HttpRequest, me: Annotator, assignment: Assignment, current: Judgement, *, refused: Refused | None = None
+) -> HttpResponse:
+    """The judging page with an answer in it: as it is stored or, where it was refused, as it was sent."""
     assert me.user_id is not None
     judging.keep_terms(me.project)
-    item = item_of(_shown_again(assignment, current), slug=slug, user_id=me.user_id, position=0)
+    item = item_of(_shown_again(assignment, current), slug=me.project.slug, user_id=me.user_id, position=0)
     item["draft"] = recalling.fields_of(current)
-    if extra:
+    error = {}
+    if refused is not None:
         item |= entered(request)
+        error = {"error": str(refused), "error_field": field_of(refused)}
     context = {
         "project": me.project,
         "me": me,
         "guideline": me.project.guideline,
-        "controls": controls_for(me.project, item, editing=True, **extra),
+        "controls": controls_for(me.project, item, editing=True, **error),
         "item": item,
         "upcoming": [],
         "counts": None,
@@ -142,9 +149,9 @@ def answer(request: HttpRequest, slug: str, assignment_id: int) -> HttpResponse:
         "principles": principles_of(me.project),
         **raw_sides(me, item),
         **_neighbours(me, current),
-        **extra,
+        **error,
     }
-    return TemplateResponse(request, "judging/page.html", context, status=status)
+    return TemplateResponse(request, "judging/page.html", context, status=status_of(refused) if refused else 200)
 
 
 def _neighbours(me: Annotator, current: Judgement) -> dict[str, str]:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -19,13 +18,9 @@ from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
+from annotation.views.fetching import whole
 
 Item = dict[str, Any]
-
-
-def is_fetch(request: HttpRequest) -> bool:
-    """True for the page's script; a plain form, without JavaScript, does not send the header."""
-    return request.headers.get("X-Plumbline") == "1"
 
 
 def item_of(handed: Handed, *, slug: str, user_id: int, position: int) -> Item:
@@ -255,28 +250,8 @@ def _readable(sent: list[str]) -> list[Marked]:
     return found
 
 
-def whole(request: HttpRequest, field: str) -> int:
-    text = request.POST.get(field, "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Unfit(
-            _("The page did not send a number as “%(field)s”. Reload it and try again.") % {"field": field}, field=field
-        )
-    return int(text)
-
-
 def _number(text: str | None, kind: Callable[[str], Any]) -> Any:
     try:
         return kind(text) if text and len(text) < 30 else None
     except ValueError:
         return None
-
-
-def as_json(body: dict[str, Any], status: int = 200) -> HttpResponse:
-    return HttpResponse(json.dumps(body, ensure_ascii=False), content_type="application/json", status=status)
-
-
-def redirect_after_post(name: str, *args: Any) -> HttpResponse:
-    """303: whatever the method was, the next request is a GET."""
-    answer = redirect(name, *args)
-    answer.status_code = 303
-    return answer

@@ -5,58 +5,31 @@ POST `judge` is the hot path: session, account and one statement, each plain SQL
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, disagreeing, drafting, guiding, judging, offering, revising
+from annotation import assigning, calibrating, drafting, guiding, judging, offering, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Cause, Project
+from annotation.models import Annotator, Project
+from annotation.views.fetching import as_json, is_fetch, redirect_after_post, refused_as_json, signed_in, whole
 from annotation.views.items import (
     Item,
     answer_sent,
-    as_json,
     controls_for,
     counts_shown,
     entered,
-    is_fetch,
     item_of,
     principles_of,
     raw_sides,
-    redirect_after_post,
-    whole,
 )
-
-View = Callable[..., HttpResponse]
-
-
-def signed_in(view: View) -> View:
-    """Without a session the script gets 401 and keeps what was written; a browser is led to the sign-in page."""
-
-    @functools.wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
-        if is_fetch(request):
-            sign_in = reverse("account_login")
-            return as_json(
-                {"error": _("You are signed out. Sign in again; what you wrote is kept."), "sign_in": sign_in}, 401
-            )
-        return redirect_to_login(request.get_full_path())
-
-    return guarded
-
 
 # ---- the page and its one question ----------------------------------------------------------------------------------
 
@@ -83,10 +56,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         item_of(one, slug=slug, user_id=me.user_id, position=at.today + n) for n, one in enumerate(handed, start=1)
     ]
     if refused is not None:
-        for item in items:
-            if item["assignment"] == refused["assignment"]:
-                item |= refused
-        items.sort(key=lambda item: item["assignment"] != refused["assignment"])
+        _put_first(items, refused)
     left = at.open + at.mine if at.open < assigning.COUNT_AT_MOST else None
     context = {
         "project": me.project,
@@ -108,6 +78,14 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
     return TemplateResponse(request, "judging/page.html", context, status=422 if refused is not None else 200)
 
 
+def _put_first(items: list[Item], refused: Item) -> None:
+    """The pair of a refused form comes first, with what was filled in."""
+    for item in items:
+        if item["assignment"] == refused["assignment"]:
+            item |= refused
+    items.sort(key=lambda item: item["assignment"] != refused["assignment"])
+
+
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
     user_id: int = request.user.pk  # type: ignore[assignment]
     try:
@@ -115,12 +93,12 @@ def _submit(request: HttpRequest, slug: str) -> HttpResponse:
         outcome = judging.submit_and_next(user_id=user_id, slug=slug, shown=answer_sent(request), held=held)
     except Unfit as error:
         membership_for(request.user, slug)  # A stranger learns nothing, whatever was sent.
-        return as_json({"error": str(error), "field": error.field}, 422)
+        return refused_as_json(error)
     except Stale as error:
-        return as_json({"error": str(error), "item": _replacement(request, slug)}, 409)
+        return refused_as_json(error, item=_replacement(request, slug))
     except Refused as error:
         # The project takes no answers now: the page keeps this one and sends it again later.
-        return as_json({"error": str(error), "item": None}, 423)
+        return refused_as_json(error, otherwise=423, item=None)
     except Annotator.DoesNotExist:
         raise Http404 from None
     following = item_of(outcome.next, slug=slug, user_id=user_id, position=outcome.position) if outcome.next else None
@@ -182,10 +160,8 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
         version, assignment_id = whole(request, "version"), whole(request, "assignment")
         body = request.POST.get("body", "")
         drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
-    except Unfit as error:
-        return as_json({"error": str(error), "field": error.field}, 422)
-    except Stale as error:
-        return as_json({"error": str(error)}, 409)
+    except (Unfit, Stale) as error:
+        return refused_as_json(error)
     return HttpResponse(status=204)
 
 
@@ -207,7 +183,7 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         reopened = revising.undo(annotator=me)
     except Refused as error:
         if is_fetch(request):
-            return as_json({"error": str(error)}, 409)
+            return refused_as_json(error)
         messages.error(request, str(error))
         return redirect_after_post("judge", slug)
     if not is_fetch(request):
@@ -231,50 +207,6 @@ def ready(request: HttpRequest, slug: str) -> HttpResponse:
     at = assigning.counts_of(annotator_id=me.pk)
     some = at.mine > 0 or (at.open > 0 and calibrating.why_nothing(me) is None)
     return as_json({"ready": at.state == Project.State.JUDGING and some})
-
-
-@require_safe
-@signed_in
-def training(request: HttpRequest, slug: str) -> HttpResponse:
-    """Explained examples; and how my own rounds went, where the project shows it."""
-    me = membership_for(request.user, slug)
-    shows = me.project.shows_results
-    context = {
-        "project": me.project,
-        "me": me,
-        "guideline": me.project.guideline,
-        "counts": None,
-        "examples": calibrating.examples(project=me.project),
-        "standing": calibrating.standing_of(me) if shows else None,
-        "missed": _missed(me) if shows else [],
-        "causes": Cause.choices,
-        "longest_note": disagreeing.LONGEST_NOTE,
-    }
-    return TemplateResponse(request, "judging/training.html", context)
-
-
-def _missed(me: Annotator) -> list[dict[str, Any]]:
-    """What was judged otherwise than expected, with the cause that I gave."""
-    missed = calibrating.explained(calibrating.missed(me))
-    given = disagreeing.causes_given(one["judgement"] for one in missed)
-    return [{**one, "given": given.get(one["judgement"])} for one in missed]
-
-
-@require_POST
-@signed_in
-def disagree(request: HttpRequest, slug: str) -> HttpResponse:
-    """Why I see a pair differently from what was expected."""
-    me = membership_for(request.user, slug)
-    cause, note = request.POST.get("cause", ""), request.POST.get("note", "")
-    try:
-        said = disagreeing.give_cause(annotator=me, judgement_id=whole(request, "judgement"), cause=cause, note=note)
-    except Refused as error:
-        messages.error(request, str(error))
-        return redirect_after_post("training", slug)
-    messages.success(request, _("Saved: %(cause)s") % {"cause": said.get_cause_display()})
-    answer = redirect_after_post("training", slug)
-    answer["Location"] += f"#judged-{said.judgement_id}"
-    return answer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -16,11 +16,19 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation import offering, reacting, typesetting
 from annotation.access import membership_for
-from annotation.answering import Unfit, sides, verdict_in_words
+from annotation.answering import sides, verdict_in_words
 from annotation.errors import Refused
 from annotation.models import Annotator, Offer, Reaction
-from annotation.views.items import as_json, is_fetch, redirect_after_post, whole
-from annotation.views.judging import signed_in
+from annotation.views.fetching import (
+    as_json,
+    field_of,
+    is_fetch,
+    redirect_after_post,
+    refused_as_json,
+    signed_in,
+    status_of,
+    whole,
+)
 
 # What the page's button “Edit” sends: open the text, and store nothing yet.
 OPEN_EDIT = "edit"
@@ -101,16 +109,14 @@ def take_back(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, me: Annotator, error: Refused) -> HttpResponse:
-    field = error.field if isinstance(error, Unfit) else ""
-    status = 422 if field else 409
     if is_fetch(request):
-        body = {"error": str(error), "waiting": offering.waiting(annotator=me), **({"field": field} if field else {})}
-        return as_json(body, status)
+        return refused_as_json(error, waiting=offering.waiting(annotator=me))
+    field = field_of(error)
     if not field or not request.POST.get("offer", "").isdecimal():
         messages.error(request, str(error))
         return redirect_after_post("reasons", me.project.slug)
     offer = offering.show(annotator=me, number=whole(request, "offer"))
-    return _shown(request, me, offer, is_editing=field == "text", error=str(error), status=status)
+    return _shown(request, me, offer, is_editing=field == "text", error=str(error), status=status_of(error))
 
 
 def _shown(

@@ -21,8 +21,16 @@ from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Candidate, Flag, Pair, Project, Ranking, SkipReason, Turn
 from annotation.ranking import LETTERS, Ranked, claim_of
-from annotation.views.items import as_json, is_fetch, redirect_after_post, whole
-from annotation.views.judging import signed_in
+from annotation.views.fetching import (
+    as_json,
+    field_of,
+    is_fetch,
+    redirect_after_post,
+    refused_as_json,
+    signed_in,
+    status_of,
+    whole,
+)
 
 PER_PAGE = 50
 # The beginning of a text, beside its letter.
@@ -73,13 +81,13 @@ def _saved(request: HttpRequest, made: Ranking, name: str, slug: str) -> HttpRes
 
 
 def _refused(request: HttpRequest, me: Annotator, error: Refused, turn: Turn | None, **extra: Any) -> HttpResponse:
-    field = error.field if isinstance(error, Unfit) else ""
-    status = 422 if field else 409 if isinstance(error, Stale) else 423
+    otherwise = 409 if isinstance(error, Stale) else 423
     if is_fetch(request):
-        return as_json({"error": str(error), **({"field": field} if field else {})}, status)
+        return refused_as_json(error, otherwise=otherwise)
     same = turn is not None and request.POST.get("claim") == claim_of(turn)
     filled = {"filled": _entered(request)} if same else {}
-    return _page(request, me, turn, status=status, error=str(error), error_field=field, **{**extra, **filled})
+    shown = {**extra, **filled, "error": str(error), "error_field": field_of(error)}
+    return _page(request, me, turn, status=status_of(error, otherwise=otherwise), **shown)
 
 
 def _page(request: HttpRequest, me: Annotator, turn: Turn | None, *, status: int = 200, **extra: Any) -> HttpResponse:
@@ -186,10 +194,8 @@ def rank_draft(request: HttpRequest, slug: str) -> HttpResponse:
             body=request.POST.get("body", ""),
             version=whole(request, "version"),
         )
-    except Unfit as error:
-        return as_json({"error": str(error), "field": error.field}, 422)
-    except Stale as error:
-        return as_json({"error": str(error)}, 409)
+    except (Unfit, Stale) as error:
+        return refused_as_json(error)
     return HttpResponse(status=204)
 
 
@@ -208,7 +214,7 @@ def rank_undo(request: HttpRequest, slug: str) -> HttpResponse:
         ranking.undo(annotator=me)
     except Refused as error:
         if is_fetch(request):
-            return as_json({"error": str(error)}, 409)
+            return refused_as_json(error)
         messages.error(request, str(error))
         return redirect_after_post("rank", slug)
     if is_fetch(request):

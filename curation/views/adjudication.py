@@ -84,12 +84,7 @@ def _page(
     entered: dict[str, str] | None = None,
 ) -> HttpResponse:
     queue = list(waiting_for(me).select_related("pair__facts")[: docket.LISTED]) if me else []
-    one = next((waiting for waiting in queue if waiting.pk == at), None)
-    if one is None and at and me:
-        waits = waiting_for(me).filter(pk=at).first()
-        # What was settled while it was read stays on the page together with what was written about it.
-        one = waits or (get_object_or_404(Adjudication, pk=at, project=project) if error else None)
-    one = one or (queue[0] if queue else None)
+    one = _chosen(project, me, queue, at=at, is_refused=bool(error))
     case = docket.case_of(one) if one else None
     places = [waiting.pk for waiting in queue]
     following = places.index(one.pk) + 1 if one and one.pk in places else 0
@@ -114,6 +109,19 @@ def _page(
         **(_for_leads(request, project) if leads else {}),
     }
     return TemplateResponse(request, "adjudication/page.html", context, status=422 if error else 200)
+
+
+def _chosen(
+    project: Project, me: Annotator | None, queue: list[Adjudication], *, at: int, is_refused: bool
+) -> Adjudication | None:
+    """The pair `at`, if it waits for me; else the first of the queue."""
+    one = next((waiting for waiting in queue if waiting.pk == at), None)
+    if one is None and at and me:
+        one = waiting_for(me).filter(pk=at).first()
+        if one is None and is_refused:
+            # What was settled while it was read stays on the page together with what was written about it.
+            one = get_object_or_404(Adjudication, pk=at, project=project)
+    return one or (queue[0] if queue else None)
 
 
 # The outcomes as the form asks them, with the keys of the judging page where they mean the same.

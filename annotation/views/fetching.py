@@ -1,0 +1,79 @@
+"""Requests of an annotator's page: from its script, which is answered in JSON, or from a plain form without it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from annotation.answering import Unfit
+from annotation.errors import Refused
+
+View = Callable[..., HttpResponse]
+
+
+def is_fetch(request: HttpRequest) -> bool:
+    """True for the page's script; a plain form, without JavaScript, does not send the header."""
+    return request.headers.get("X-Plumbline") == "1"
+
+
+def signed_in(view: View) -> View:
+    """Without a session the script gets 401 and keeps what was written; a browser is led to the sign-in page."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if is_fetch(request):
+            sign_in = reverse("account_login")
+            return as_json(
+                {"error": _("You are signed out. Sign in again; what you wrote is kept."), "sign_in": sign_in}, 401
+            )
+        return redirect_to_login(request.get_full_path())
+
+    return guarded
+
+
+def whole(request: HttpRequest, field: str) -> int:
+    """A number that was posted; raises Unfit."""
+    text = request.POST.get(field, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Unfit(
+            _("The page did not send a number as “%(field)s”. Reload it and try again.") % {"field": field}, field=field
+        )
+    return int(text)
+
+
+def as_json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(body, ensure_ascii=False), content_type="application/json", status=status)
+
+
+def field_of(error: Refused) -> str:
+    """The form's field that has to be mended; empty where it is none of them."""
+    return error.field if isinstance(error, Unfit) else ""
+
+
+def status_of(error: Refused, *, otherwise: int = 409) -> int:
+    """422 where a field has to be mended."""
+    return 422 if field_of(error) else otherwise
+
+
+def refused_as_json(error: Refused, *, otherwise: int = 409, **more: Any) -> HttpResponse:
+    """What was refused, for the script: the sentence, and the field where one has to be mended."""
+    field = field_of(error)
+    body = {"error": str(error), **({"field": field} if field else {}), **more}
+    return as_json(body, status_of(error, otherwise=otherwise))
+
+
+def redirect_after_post(name: str, *args: Any) -> HttpResponse:
+    """303: whatever the method was, the next request is a GET."""
+    answer = redirect(name, *args)
+    answer.status_code = 303
+    return answer
