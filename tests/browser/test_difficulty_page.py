@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from curation.measuring import DifficultyRequest, difficulty
-from curation.measuring.preferred import preferred_pairs
+from curation.measuring import DifficultyRequest
 from tests.browser.test_lead_pages import is_sound
 from tests.browser.test_pages import LONG, LOOKS
-from tests.workers.holding import held
+from tests.curation.trained import trained
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -27,25 +26,9 @@ def test_difficulty_empty_and_full(
     for n in range(40):
         make_pair(prompt=f"{LONG} {n}" if n % 2 else "", first=LONG * 6 if n % 3 else "", slots=0, label="first")
     asked = DifficultyRequest(model=LONG, preference="source", seeds="41,42", checkpoints=1)
-    hold = held(project, "measurement", asked.as_parameters())
-    chosen = preferred_pairs(project=project, asked=asked)
     draw = np.random.default_rng(3)
-    base = draw.normal(0.68, 0.02, len(chosen))
-    for seed in (41, 42):
-        difficulty.record_training(
-            hold=hold,
-            asked=asked,
-            revision="r",
-            digest=chosen.digest("r"),
-            seed=seed,
-            half=0,
-            trained_on=20,
-            steps=[5],
-            seconds=1.0,
-            pairs=chosen.pair,
-            losses=(base + draw.normal(0, 0.01, len(chosen)))[:, None],
-        )
-    hold.finish(result=difficulty.store(hold, asked, chosen, revision="r", steps=[5]) | {"cut": 0})
+    base = draw.normal(0.68, 0.02, 40)
+    trained(project, asked, lambda n: base + draw.normal(0, 0.01, n))
     page.reload()
     page.get_by_role("heading", name="The ten hardest").wait_for()
     assert page.get_by_role("img", name="Histogram of the held-out loss of 40 pairs").is_visible()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +55,30 @@ def four(ranking_project: Any) -> list[Any]:
     from tests.lineups import answers
 
     return list(answers(ranking_project, 4, text="Why?").candidates.order_by("pk"))
+
+
+@pytest.fixture
+def pool(project: Any, make_pair: Callable[..., Any], say: Callable[..., Any], tmp_path: Path) -> Any:
+    """Sixteen young people and six of middle age, all from here; nobody is old. On each pair three young outvote two of
+    middle age.
+    """
+    from annotation.models import Annotator
+    from curation import declaring
+
+    young = [Annotator.objects.create(project=project, name=f"Y{n}", external_id=f"y{n}") for n in range(16)]
+    middle = [Annotator.objects.create(project=project, name=f"M{n}", external_id=f"m{n}") for n in range(6)]
+    for n in range(8):
+        pair = make_pair(slots=0)
+        for k in range(3):
+            say(young[(3 * n + k) % 16], pair, "first")
+        for k in range(2):
+            say(middle[(2 * n + k) % 6], pair, "second")
+    path = tmp_path / "declared.json"
+    said = {one.external_id: {"age": "young", "place": "here"} for one in young}
+    said |= {one.name: {"age": "middle", "place": "here"} for one in middle}
+    path.write_text(json.dumps(said))
+    declaring.declare(project=project, path=path)
+    return project
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import LanguageModel, Run
-from curation.measuring import DifficultyRequest, difficulty
-from curation.measuring.preferred import preferred_pairs
-from tests.workers.holding import held
+from curation.measuring import DifficultyRequest
+from tests.curation.trained import trained
 
 pytestmark = pytest.mark.django_db
 
@@ -47,28 +46,7 @@ def measured(project, make_pair):
             make_pair(prompt=f"Asked {place}", first=f"Good {place}", second=f"Bad {place}", slots=0, label="first")
         make_pair(slots=0, label="tie")
         asked = DifficultyRequest(model=model, preference="source", seeds="1,2", checkpoints=2)
-        hold = held(project, "measurement", asked.as_parameters())
-        chosen = preferred_pairs(project=project, asked=asked)
-        digest = chosen.digest("r1")
-        for seed in (1, 2):
-            for half in (0, 1):
-                places = np.arange(len(chosen)) % 2 == half
-                losses = np.repeat(0.5 + np.flatnonzero(places)[:, None] / 50, 2, axis=1)
-                difficulty.record_training(
-                    hold=hold,
-                    asked=asked,
-                    revision="r1",
-                    digest=digest,
-                    seed=seed,
-                    half=half,
-                    trained_on=10,
-                    steps=[5, 10],
-                    seconds=1.0,
-                    pairs=chosen.pair[places],
-                    losses=losses,
-                )
-        hold.finish(result=difficulty.store(hold, asked, chosen, revision="r1", steps=[5, 10]) | {"cut": 0})
-        return hold.run
+        return trained(project, asked, lambda n: 0.5 + np.arange(n) / 50)
 
     return measure
 

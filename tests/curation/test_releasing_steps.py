@@ -106,34 +106,16 @@ def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tm
 @uncommitted
 def test_pairs_are_cut_by_what_measuring_difficulty_stores(project, make_pair, tmp_path):
     """From the losses of trainings to a config, with no name given: what is measured is what is cut by."""
-    from curation.measuring import DifficultyRequest, difficulty
-    from curation.measuring.preferred import preferred_pairs
-    from tests.workers.holding import held
+    from curation.measuring import DifficultyRequest
+    from tests.curation.trained import trained
 
     for n in range(12):
         make_pair(slots=0, external_id=str(n), label="first")
     asked = DifficultyRequest(model="tiny", preference="source", seeds="41,42", checkpoints=1)
-    hold = held(project, "measurement", asked.as_parameters())
-    chosen = preferred_pairs(project=project, asked=asked)
-    loss = np.linspace(0.9, 0.5, len(chosen))
-    for seed in asked.seed_list:
-        difficulty.record_training(
-            hold=hold,
-            asked=asked,
-            revision="r",
-            digest=chosen.digest("r"),
-            seed=seed,
-            half=0,
-            trained_on=6,
-            steps=[5],
-            seconds=1.0,
-            pairs=chosen.pair,
-            losses=loss[:, None],
-        )
-    hold.finish(result=difficulty.store(hold, asked, chosen, revision="r", steps=[5]))
+    run = trained(project, asked, lambda n: np.linspace(0.9, 0.5, n))
     made = release(project=project, version="v1", rule="label", cuts=[0.25], out=tmp_path / "v1").release
     cut = made.manifest["cuts"]["trl_dpo-easiest-25"]
-    assert (cut["metric"], cut["model"], cut["run"]) == ("held_out_loss", "tiny", hold.run.pk)
+    assert (cut["metric"], cut["model"], cut["run"]) == ("held_out_loss", "tiny", run.pk)
     rows = pq.read_table(tmp_path / "v1" / "trl_dpo-easiest-25").to_pylist()
     assert [row["external_id"] for row in rows] == ["11", "10", "9"]
     # Those that were ranked wrong at the end have no step at which they were learned.

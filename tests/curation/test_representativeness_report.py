@@ -9,33 +9,14 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
-from annotation.models import Annotator, Run
-from curation import declaring, measuring
+from annotation.models import Run
+from curation import measuring
 from curation.measuring import RepresentativenessRequest
 from curation.reports import representativeness as report
 
 pytestmark = pytest.mark.django_db
 
 TARGET = {"age": {"young": 1, "middle": 2, "old": 1}}
-
-
-@pytest.fixture
-def pool(project, make_pair, say, tmp_path):
-    """Sixteen young people who prefer the first, six of middle age who prefer the second; nobody is old."""
-    young = [Annotator.objects.create(project=project, name=f"Y{n}", external_id=f"y{n}") for n in range(16)]
-    middle = [Annotator.objects.create(project=project, name=f"M{n}", external_id=f"m{n}") for n in range(6)]
-    for n in range(8):
-        pair = make_pair(slots=0)
-        for k in range(3):
-            say(young[(3 * n + k) % 16], pair, "first")
-        for k in range(2):
-            say(middle[(2 * n + k) % 6], pair, "second")
-    path = tmp_path / "declared.json"
-    said = {one.external_id: {"age": "young", "place": "here"} for one in young}
-    said |= {one.external_id: {"age": "middle", "place": "here"} for one in middle}
-    path.write_text(json.dumps(said))
-    declaring.declare(project=project, path=path)
-    return project
 
 
 def measured(project, target, **settings):

@@ -6,33 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.errors import Refused
-from annotation.models import Annotator
 from curation import declaring, measuring
 from curation.measuring import RepresentativenessRequest
 from curation.selecting import Voices
 
 TARGET = {"age": {"young": 35, "middle": 40, "old": 25}}
-
-
-@pytest.fixture
-def pool(project, make_pair, say, tmp_path):
-    """Sixteen young people and six of middle age; nobody is old. On each pair three young outvote two of middle age."""
-    young = [Annotator.objects.create(project=project, name=f"Y{n}", external_id=f"y{n}") for n in range(16)]
-    middle = [Annotator.objects.create(project=project, name=f"M{n}", external_id=f"m{n}") for n in range(6)]
-    for n in range(8):
-        pair = make_pair(slots=0)
-        for k in range(3):
-            say(young[(3 * n + k) % 16], pair, "first")
-        for k in range(2):
-            say(middle[(2 * n + k) % 6], pair, "second")
-    path = tmp_path / "declared.json"
-    path.write_text(
-        json.dumps(
-            {one.external_id: {"age": "young"} for one in young} | {f"M{n}": {"age": "middle"} for n in range(6)}
-        )
-    )
-    declaring.declare(project=project, path=path)
-    return project
 
 
 @pytest.fixture
