@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import access
-from annotation.api.errors import ErrorOutput
+from annotation.api.errors import WRITES, ErrorOutput
 from annotation.api.paging import refuse_unknown
 from annotation.api.prompts import MessageOutput
 from annotation.errors import Refused
@@ -94,7 +94,7 @@ class OneRuling(APIView):
     @extend_schema(
         operation_id="adjudications_settle",
         request=RulingInput,
-        responses={200: RulingOutput, 400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput},
+        responses={200: RulingOutput, **WRITES},
     )
     def put(self, request: Request, slug: str, adjudication_id: int) -> Response:
         """Settle a pair that you have not judged. Judgements stay as they are."""

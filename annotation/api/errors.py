@@ -22,6 +22,8 @@ class ErrorOutput(serializers.Serializer[Any]):
     )
 
 
+# What an operation may answer that writes what somebody may have changed meanwhile.
+WRITES = {400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput}
 # What any operation may answer, beside what it declares itself.
 EVERYWHERE = {
     "401": "The token is missing, unknown or withdrawn.",

@@ -17,8 +17,8 @@ from rest_framework.views import APIView
 from annotation import assigning, calibrating, judging, ordering, recalling, revising
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
-from annotation.api.errors import ErrorOutput
-from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
 from annotation.editing import LONGEST_EDIT
 from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason, Span
@@ -177,7 +177,6 @@ class Judgements(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """Every revision of every judgement, for leads; strengths are positive for the pair's first candidate."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit"})
         rows = Judgement.objects.filter(assignment__project=project).select_related(
             "assignment", "annotator", "guideline", "edit"
         )
@@ -186,7 +185,7 @@ class Judgements(APIView):
     @extend_schema(
         operation_id="judgements_submit",
         request=SubmitInput,
-        responses={201: StoredOutput, 400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput},
+        responses={201: StoredOutput, **WRITES},
     )
     def post(self, request: Request, slug: str) -> Response:
         """Answer a pair that is leased to you. Sides are those on which it was handed out."""
@@ -213,7 +212,7 @@ class OneAnswer(APIView):
     @extend_schema(
         operation_id="judgements_revise",
         request=ReviseInput,
-        responses={200: StoredOutput, 400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput},
+        responses={200: StoredOutput, **WRITES},
     )
     def put(self, request: Request, slug: str, assignment_id: int) -> Response:
         """Change an answer of yours: a new revision, on the sides on which you saw the pair."""

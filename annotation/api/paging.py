@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -35,8 +36,14 @@ def refuse_unknown(request: Request, *, known: set[str]) -> None:
         )
 
 
-def paged(request: Request, rows: QuerySet[M], output: type[serializers.Serializer[Any]]) -> Response:
-    """One page of `rows` by primary key: {"results": [...], "next": number or null}."""
+def paged(
+    request: Request, rows: QuerySet[M], output: type[serializers.Serializer[Any]], *, filters: Collection[str] = ()
+) -> Response:
+    """One page of `rows` by primary key: {"results": [...], "next": number or null}.
+
+    `filters` are the parameters that the operation reads besides `after` and `limit`; any other is refused.
+    """
+    refuse_unknown(request, known={"after", "limit", *filters})
     page = PageInput(data={k: request.query_params[k] for k in ("after", "limit") if k in request.query_params})
     page.is_valid(raise_exception=True)
     limit = page.validated_data["limit"]

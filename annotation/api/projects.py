@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from annotation.access import account_of, may_found, project_for, projects_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.founding import found_project
 from annotation.models import Project, Scale
 
@@ -65,7 +65,6 @@ class Projects(APIView):
     )
     def get(self, request: Request) -> Response:
         """The projects in which you have a seat."""
-        refuse_unknown(request, known={"after", "limit"})
         return paged(request, projects_for(request.user).select_related("guideline"), ProjectOutput)
 
     @extend_schema(

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from annotation.access import pair_for, project_for, prompt_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.models import Candidate, Pair, Prompt, Role
 
 
@@ -95,10 +95,8 @@ class Prompts(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's prompts."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit", "source"})
-        return paged(
-            request, Prompt.objects.filter(_equal(request, "source"), project=project).defer("html"), PromptOutput
-        )
+        rows = Prompt.objects.filter(_equal(request, "source"), project=project).defer("html")
+        return paged(request, rows, PromptOutput, filters=["source"])
 
 
 class OnePrompt(APIView):
@@ -121,14 +119,13 @@ class Pairs(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's pairs, with both candidates and their origin."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit", "source", "external_id"})
         wanted = _equal(request, "source") & _equal(request, "external_id")
         rows = (
             Pair.objects.filter(wanted, project=project)
             .select_related("first", "second")
             .defer("first__html", "second__html")
         )
-        return paged(request, rows, PairOutput)
+        return paged(request, rows, PairOutput, filters=["source", "external_id"])
 
 
 class OnePair(APIView):

@@ -17,14 +17,13 @@ from rest_framework.views import APIView
 from annotation import ranking
 from annotation.access import membership_for, project_for, turn_for
 from annotation.answering import LONGEST_MS, LONGEST_TEXT
-from annotation.api.errors import ErrorOutput
-from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
 from annotation.models import Candidate, Flag, Ranking, Role, SkipReason, Turn
 from annotation.ranking import LETTERS, Ranked, claim_of
 
 HIGHEST_PLACE = 999
-WRITES = {400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput}
 
 
 class LetterOutput(serializers.Serializer[Any]):
@@ -157,7 +156,6 @@ class Rankings(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """Every revision of every ranking, for leads. What each implies of pairs is among the judgements."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit"})
         rows = Ranking.objects.filter(turn__lineup__project=project)
         return paged(request, rows.select_related("turn__lineup", "annotator", "guideline"), RankingOutput)
 
@@ -180,7 +178,6 @@ class MyRankings(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """Your own rankings as they stand, by the letters on which you saw the candidates."""
         me = membership_for(request.user, slug)
-        refuse_unknown(request, known={"after", "limit"})
         return paged(
             request, Ranking.objects.filter(annotator=me, is_current=True).select_related("turn"), MyRankingOutput
         )

@@ -16,12 +16,10 @@ from rest_framework.views import APIView
 from annotation import offering, reacting
 from annotation.access import membership_for
 from annotation.answering import LONGEST_MS, sides
-from annotation.api.errors import ErrorOutput
+from annotation.api.errors import WRITES, ErrorOutput
 from annotation.api.prompts import MessageOutput
 from annotation.models import Offer, Reaction
 from annotation.reasoning import LONGEST_RATIONALE
-
-WRITES = {400: ErrorOutput, 404: ErrorOutput, 409: ErrorOutput}
 
 
 class ReasonOutput(serializers.Serializer[Any]):

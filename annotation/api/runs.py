@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from annotation import running, starting
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.asking import JudgingPlan
 from annotation.generating import GenerationPlan
 from annotation.models import Role, Run
@@ -86,7 +86,6 @@ class Runs(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's runs, of every kind."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit"})
         return paged(request, Run.objects.filter(project=project).defer("log"), RunOutput)
 
     @extend_schema(
