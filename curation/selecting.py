@@ -477,6 +477,16 @@ def in_play(criteria: Sequence[Criterion]) -> list[Criterion]:
     return list(criteria) if names_excluded(criteria) else [Criterion("excluded", "=", False), *criteria]
 
 
+def chosen_sql(*, project: int, voices: Voices, where: Sequence[Criterion]) -> tuple[str, list[Any]]:
+    """FROM and WHERE as `pairs_sql` gives them, over the pairs in play that meet all criteria."""
+    source, params = pairs_sql(project=project, voices=voices)
+    for one in in_play(where):
+        condition, values = one.sql()
+        source += f" AND ({condition})"
+        params += values
+    return source, params
+
+
 # ---- counting what each step removes -------------------------------------------------------------------------------
 
 

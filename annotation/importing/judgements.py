@@ -316,13 +316,7 @@ def _resolve(cursor: Any, values: dict[str, Any], report: Report) -> None:
     with resolving.by_index(cursor):
         cursor.execute(FOUND, values)
     cursor.execute("ANALYZE found")
-    cursor.execute("SELECT count(*) FROM said WHERE no NOT IN (SELECT no FROM found)")
-    if missing := cursor.fetchone()[0]:
-        report.elsewhere["items that are not in this project"] += missing
-    refused = []
-    cursor.execute("SELECT line, item FROM said JOIN found USING (no) WHERE pairs > 1")
-    for line, item in cursor.fetchall():
-        refused.append(refusal(line, Bad("ambiguous_item", f"Several pairs have the id {item!r}.", item), item))
+    refused = resolving.without_a_pair(cursor, "said", report)
     cursor.execute(READY)
     cursor.execute("ANALYZE ready")
     cursor.execute(REPEATED)

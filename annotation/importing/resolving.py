@@ -119,3 +119,18 @@ def copy(cursor: CursorWrapper, table: str, rows: Iterable[tuple[Any, ...]]) -> 
     with cursor.copy(f"COPY {table} FROM STDIN") as lines:
         for row in rows:
             lines.write_row(row)
+
+
+def without_a_pair(cursor: CursorWrapper, table: str, report: Report) -> list[Refusal]:
+    """The rows of a temporary table that could be about several pairs, by `found`; those about none are counted.
+
+    The table has no, line and item; `found` has no, and how many pairs are meant.
+    """
+    cursor.execute(f"SELECT count(*) FROM {table} WHERE no NOT IN (SELECT no FROM found)")
+    if missing := cursor.fetchone()[0]:
+        report.elsewhere["items that are not in this project"] += missing
+    cursor.execute(f"SELECT line, item FROM {table} JOIN found USING (no) WHERE pairs > 1")
+    return [
+        refusal(line, Bad("ambiguous_item", f"Several pairs have the id {item!r}.", item), item)
+        for line, item in cursor.fetchall()
+    ]

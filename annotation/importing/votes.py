@@ -245,13 +245,7 @@ def _resolve(
     cursor.execute("ANALYZE voted")
     cursor.execute(FOUND)
     cursor.execute("ANALYZE found")
-    cursor.execute("SELECT count(*) FROM voted WHERE no NOT IN (SELECT no FROM found)")
-    if missing := cursor.fetchone()[0]:
-        report.elsewhere["items that are not in this project"] += missing
-    refused = []
-    cursor.execute("SELECT line, item FROM voted JOIN found USING (no) WHERE pairs > 1")
-    for line, item in cursor.fetchall():
-        refused.append(refusal(line, Bad("ambiguous_item", f"Several pairs have the id {item!r}.", item), item))
+    refused = resolving.without_a_pair(cursor, "voted", report)
     cursor.execute("SELECT DISTINCT list FROM voted JOIN found USING (no)")
     used = {name: lists[name] for (name,) in cursor.fetchall()}
     made = _ensure_principles(project, used)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from annotation.models import Candidate, Project
 from annotation.orders import weight_of
 from curation.arrays.crossing import columns
-from curation.arrays.sayings import all_of
-from curation.selecting import Criterion, Voices, in_play, pairs_sql
+from curation.selecting import Criterion, Voices, chosen_sql
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ def comparisons(
     """Read the current judgements that compare, ordered by prompt, annotator and candidates. About 70 bytes each."""
     named = Candidate.objects.filter(prompt__project=project).exclude(model="")
     models = sorted(named.values_list("model", flat=True).distinct())
-    source, source_params = pairs_sql(project=project.pk, voices=voices)
-    conditions, where_params = all_of(in_play(where))
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=voices, where=where)
     whose, whose_params = voices.sql()
     found = columns(
         f"""
@@ -69,12 +67,12 @@ def comparisons(
                CASE WHEN j.verdict = 'tie' THEN 0.5 WHEN j.strength > 0 THEN 1 ELSE 0 END::float8,
                coalesce(cardinality(array_remove(r.ranks, NULL)), 0)
         FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
-        JOIN (SELECT p.id, p.prompt_id, p.first_id, p.second_id {source} AND {conditions}) w ON w.id = a.pair_id
+        JOIN (SELECT p.id, p.prompt_id, p.first_id, p.second_id {chosen}) w ON w.id = a.pair_id
         JOIN candidate one ON one.id = w.first_id JOIN candidate other ON other.id = w.second_id
         LEFT JOIN ranking r ON r.id = j.ranking_id
         WHERE a.project_id = %s AND {whose} AND j.verdict IN ('prefer', 'tie')
         """,
-        [models, models, *source_params, *where_params, project.pk, *whose_params],
+        [models, models, *chosen_params, project.pk, *whose_params],
         {name: pa.int64() for name in ("prompt", "annotator", "first", "second", "first_model", "second_model")}
         | {"won": pa.float64(), "ranked": pa.int64()},
         using=using,

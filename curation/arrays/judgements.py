@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays.crossing import columns
-from curation.arrays.sayings import GOLD, SKIP, STRENGTHS, TURNED, VERDICTS, all_of
+from curation.arrays.sayings import GOLD, SKIP, STRENGTHS, TURNED, VERDICTS
 from curation.metrics.labels import Labels
-from curation.selecting import Criterion, Voices, in_play, pairs_sql
+from curation.selecting import Criterion, Voices, chosen_sql
 
 WEEK_SECONDS = 7 * 24 * 3600
 # Weeks begin on a Monday; the first day of the epoch was a Thursday.
@@ -45,8 +45,7 @@ def judgement_labels(
         One label per judgement. Skips say nothing about the pair and never become labels.
     """
     voices = voices or Voices()
-    source, source_params = pairs_sql(project=project.pk, voices=voices)
-    conditions, where_params = all_of(in_play(where))
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=voices, where=where)
     whose, whose_params = voices.sql()
     if level == "nominal":
         prefers = "CASE WHEN (j.strength > 0) <> w.is_turned THEN 0 ELSE 1 END"
@@ -60,10 +59,10 @@ def judgement_labels(
         f"""
         SELECT a.pair_id, j.annotator_id, {value} AS value
         FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
-        JOIN (SELECT p.id, {TURNED} AS is_turned {source} AND {conditions}) w ON w.id = a.pair_id
+        JOIN (SELECT p.id, {TURNED} AS is_turned {chosen}) w ON w.id = a.pair_id
         WHERE a.project_id = %s AND {whose} AND {says}
         """,
-        [*source_params, *where_params, project.pk, *whose_params],
+        [*chosen_params, project.pk, *whose_params],
         {"pair": pa.int64(), "annotator": pa.int64(), "value": pa.int64()},
         using=using,
     )
@@ -128,8 +127,7 @@ def judged(
     *, project: Project, voices: Voices, where: Sequence[Criterion] = (), using: BaseDatabaseWrapper | None = None
 ) -> Judged:
     """What is known of the current judgements of a project, ordered by annotator and pair. About 70 bytes each."""
-    source, source_params = pairs_sql(project=project.pk, voices=voices)
-    conditions, where_params = all_of(in_play(where))
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=voices, where=where)
     whose, whose_params = voices.sql()
     codes = "WHEN 'first' THEN 0 WHEN 'second' THEN 1 WHEN 'tie' THEN 2"
     gold = f"CASE WHEN p.is_gold THEN CASE {GOLD} {codes} ELSE -1 END ELSE -1 END"
@@ -146,12 +144,12 @@ def judged(
                floor((extract(epoch FROM j.created_at) + {_MONDAY}) / {WEEK_SECONDS}), w.gold, w.is_turned
         FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
         JOIN (SELECT p.id, p.first_id, p.second_id, {gold} AS gold, {TURNED} AS is_turned
-              {source} AND {conditions}) w ON w.id = a.pair_id
+              {chosen}) w ON w.id = a.pair_id
         JOIN candidate one ON one.id = w.first_id JOIN candidate other ON other.id = w.second_id
         LEFT JOIN guideline g ON g.id = j.guideline_id
         WHERE a.project_id = %s AND {whose}
         """,
-        [*source_params, *where_params, project.pk, *whose_params],
+        [*chosen_params, project.pk, *whose_params],
         {**types, "is_turned": pa.bool_()},
         using=using,
     )

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays.crossing import columns
-from curation.arrays.sayings import all_of
 from curation.metrics.votes import majority_of_votes
-from curation.selecting import Criterion, Voices, in_play, pairs_sql
+from curation.selecting import Criterion, Voices, chosen_sql
 
 
 @dataclass(frozen=True)
@@ -57,18 +56,17 @@ def principle_votes(
         where: which pairs; those taken out of play stay out unless a criterion speaks of them.
         using: another connection than the usual one.
     """
-    source, source_params = pairs_sql(project=project.pk, voices=voices)
-    conditions, where_params = all_of(in_play(where))
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=voices, where=where)
     whose, whose_params = voices.sql(is_without_too=True)
     found = columns(
         f"""
         SELECT x.pair_id, x.principle_id, CASE x.vote WHEN 'first' THEN 1 WHEN 'second' THEN -1 ELSE 0 END AS vote
         FROM principle_vote x JOIN annotator n ON n.id = x.annotator_id
         LEFT JOIN judgement j ON j.id = x.judgement_id
-        JOIN (SELECT p.id {source} AND {conditions}) w ON w.id = x.pair_id
+        JOIN (SELECT p.id {chosen}) w ON w.id = x.pair_id
         WHERE {whose}
         """,
-        [*source_params, *where_params, *whose_params],
+        [*chosen_params, *whose_params],
         {"pair": pa.int64(), "principle": pa.int64(), "vote": pa.int8()},
         using=using,
     )
@@ -101,18 +99,17 @@ def preferences(
     *, project: Project, voices: Voices, where: Sequence[Criterion] = (), using: BaseDatabaseWrapper | None = None
 ) -> Preferences:
     """The preferences that the current judgements of a project state, ordered by annotator and pair."""
-    source, source_params = pairs_sql(project=project.pk, voices=voices)
-    conditions, where_params = all_of(in_play(where))
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=voices, where=where)
     whose, whose_params = voices.sql()
     found = columns(
         f"""
         SELECT a.pair_id, j.annotator_id, n.kind = 'judge' AS is_judge,
                CASE WHEN j.verdict = 'prefer' THEN sign(j.strength)::int ELSE 0 END AS value
         FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN annotator n ON n.id = j.annotator_id
-        JOIN (SELECT p.id {source} AND {conditions}) w ON w.id = a.pair_id
+        JOIN (SELECT p.id {chosen}) w ON w.id = a.pair_id
         WHERE a.project_id = %s AND {whose}
         """,
-        [*source_params, *where_params, project.pk, *whose_params],
+        [*chosen_params, project.pk, *whose_params],
         {"pair": pa.int64(), "annotator": pa.int64(), "is_judge": pa.bool_(), "value": pa.int64()},
         using=using,
     )

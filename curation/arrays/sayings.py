@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from annotation.models import Pair
-from curation.selecting import Criterion
 
 # What a judgement says of its pair, as names and in this order everywhere.
 VERDICTS = ("first", "second", "tie", "both_bad")
@@ -24,14 +20,3 @@ TURNED = "coalesce(p.meta #>> '{imported,a}' = 'second', false)"
 # What is right of a gold pair, for its first candidate as it is stored: what the lead said (annotation/calibrating.py),
 # or, of pairs that came as gold, the label of their source.
 GOLD = "coalesce(nullif(p.gold_verdict, ''), p.label)"
-
-
-def all_of(criteria: Sequence[Criterion]) -> tuple[str, list[Any]]:
-    """The condition that all criteria are met, as SQL with its parameters."""
-    parts: list[str] = []
-    params: list[Any] = []
-    for one in criteria:
-        sql, values = one.sql()
-        parts.append(f"({sql})")
-        params += values
-    return " AND ".join(parts) or "true", params

@@ -25,7 +25,7 @@ from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS, anchoring
 from curation.metrics.estimates import Estimate
 from curation.models import Measurement
-from curation.selecting import in_play, pairs_sql
+from curation.selecting import chosen_sql
 
 EFFECTS = ("anchoring_revision", "anchoring_agreement", "anchoring_reason")
 CHOICES = ("accepted", "edited", "rejected")
@@ -71,9 +71,7 @@ class Cases:
 
 def read(project: Project, asked: AnchoringRequest) -> Cases:
     """The offers of the people asked for, in one query of numbers, in the order in which they were drawn."""
-    source, source_params = pairs_sql(project=project.pk, voices=asked.voices)
-    parts = [one.sql() for one in in_play(asked.where)]
-    conditions = " AND ".join(f"({sql})" for sql, _ in parts) or "true"
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=asked.voices, where=asked.where)
     whose, whose_params = asked.voices.sql(is_without_too=True)
     found = arrays.columns(
         f"""
@@ -86,7 +84,7 @@ def read(project: Project, asked: AnchoringRequest) -> Cases:
                later.length::float8
         FROM offer o JOIN annotator n ON n.id = o.annotator_id
         JOIN judgement j0 ON j0.id = o.judgement_id
-        JOIN (SELECT p.id {source} AND {conditions}) w ON w.id = o.pair_id
+        JOIN (SELECT p.id {chosen}) w ON w.id = o.pair_id
         -- The condition on whose speaks of j; an offer's own judgement may have been replaced since.
         LEFT JOIN judgement j ON false
         LEFT JOIN LATERAL (
@@ -104,7 +102,7 @@ def read(project: Project, asked: AnchoringRequest) -> Cases:
         ) machine ON true
         WHERE {whose} ORDER BY o.id
         """,
-        [*source_params, *(value for _, values in parts for value in values), *whose_params],
+        [*chosen_params, *whose_params],
         {"number": pa.int64(), "is_control": pa.bool_(), "opened": pa.bool_(), "opened_first": pa.bool_()}
         | {name: pa.float64() for name in ("changed", "agrees", "length")},
     )

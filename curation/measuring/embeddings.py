@@ -22,7 +22,7 @@ from curation.measuring.preferred import ModelRequest
 from curation.measuring.request import setting
 from curation.measuring.storing import asked_of
 from curation.models import Embedding
-from curation.selecting import in_play, pairs_sql
+from curation.selecting import chosen_sql
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,8 @@ def embedded_pairs(*, project: Project, asked: EmbeddingsRequest) -> NDArray[np.
     Raises:
         Refused: there is none.
     """
-    source, params = pairs_sql(project=project.pk, voices=asked.voices)
-    criteria = [one.sql() for one in in_play(asked.where)]
-    conditions = " AND ".join(f"({sql})" for sql, _ in criteria) or "true"
-    found = arrays.columns(
-        f"SELECT p.id {source} AND {conditions}",
-        [*params, *(value for _, values in criteria for value in values)],
-        {"pair": pa.int64()},
-    )["pair"]
+    chosen, params = chosen_sql(project=project.pk, voices=asked.voices, where=asked.where)
+    found = arrays.columns(f"SELECT p.id {chosen}", params, {"pair": pa.int64()})["pair"]
     if not len(found):
         raise Refused("No pair meets these criteria, so there is nothing to embed.")
     return np.sort(found)

@@ -22,7 +22,7 @@ from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import rationales
 from curation.metrics.estimates import Estimate, not_enough
 from curation.models import Measurement
-from curation.selecting import Voices, in_play, pairs_sql
+from curation.selecting import Voices, chosen_sql
 
 # Fewer pairs that both marked are not enough data.
 LEAST_PAIRS = 10
@@ -68,9 +68,7 @@ class Marked:
 
 def read(project: Project, asked: RationalesRequest) -> Marked:
     """The spans that stand alone or belong to a current judgement, in one query of numbers."""
-    source, source_params = pairs_sql(project=project.pk, voices=asked.voices)
-    parts = [one.sql() for one in in_play(asked.where)]
-    conditions = " AND ".join(f"({sql})" for sql, _ in parts) or "true"
+    chosen, chosen_params = chosen_sql(project=project.pk, voices=asked.voices, where=asked.where)
     whose, whose_params = asked.voices.sql(is_without_too=True)
     found = arrays.columns(
         f"""
@@ -78,11 +76,11 @@ def read(project: Project, asked: RationalesRequest) -> Marked:
                length(coalesce(c.messages, q.messages) -> s.message::int ->> 'content')
         FROM span s JOIN rationale x ON x.id = s.rationale_id JOIN annotator n ON n.id = x.annotator_id
         LEFT JOIN judgement j ON j.id = x.judgement_id
-        JOIN (SELECT p.id, p.prompt_id {source} AND {conditions}) w ON w.id = x.pair_id
+        JOIN (SELECT p.id, p.prompt_id {chosen}) w ON w.id = x.pair_id
         JOIN prompt q ON q.id = w.prompt_id LEFT JOIN candidate c ON c.id = s.candidate_id
         WHERE {whose}
         """,
-        [*source_params, *(value for _, values in parts for value in values), *whose_params],
+        [*chosen_params, *whose_params],
         {name: pa.int64() for name in ("pair", "candidate", "message", "starts", "ends", "annotator")}
         | {"is_person": pa.bool_(), "length": pa.int64()},
     )
