@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import harness
+from bench.harness import CHROMIUM
 from bench.serving import web_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,6 @@ STATES = 60
 MOVES = 60
 # The board is opened so often, each time with an empty cache.
 LOADS = 5
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 # One statement each; what is random is drawn from the row's number, so that two runs make the same pairs. `amb` is how
 # ambiguous a pair is and `hard` how hard: votes, strengths, principles and losses follow from the two.

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.harness import busy_seconds, report, set_up, throw_away_database
+from bench.harness import CHROMIUM, NO_CHROMIUM, busy_seconds, report, set_up, throw_away_database
 from bench.next_and_submit import SLUG, fill
 from bench.serving import web_server
 
@@ -165,9 +164,8 @@ def main() -> int:
     options = parser.parse_args()
     rounds = options.rounds or (5 if options.quick else 50)
     others = max(2, rounds * 2 // 5)
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        print("Chromium is not here. On Debian: apt-get install chromium")
+    if CHROMIUM is None:
+        print(NO_CHROMIUM)
         return 1
     set_up()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -190,7 +188,7 @@ def main() -> int:
             sync_playwright() as driver,
         ):
             address = f"http://127.0.0.1:{port}"
-            chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+            chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
             def as_(who: int) -> Any:
                 context = chromium.new_context(base_url=address, viewport={"width": 1440, "height": 900})

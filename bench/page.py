@@ -19,14 +19,23 @@ import http.client
 import json
 import os
 import random
-import shutil
 import threading
 import time
 import urllib.parse
 import uuid
 from typing import Any
 
-from bench.harness import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
+from bench.harness import (
+    CHROMIUM,
+    NO_CHROMIUM,
+    busy_seconds,
+    cpu_seconds,
+    family,
+    percentiles,
+    report,
+    set_up,
+    throw_away_database,
+)
 from bench.next_and_submit import CSRF, ROOT, SLUG, fill, postmaster
 from bench.serving import web_server
 
@@ -126,9 +135,8 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=0)
     options = parser.parse_args()
     items = options.items or (20 if options.quick else 200)
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        print("Chromium is not here. On Debian: apt-get install chromium")
+    if CHROMIUM is None:
+        print(NO_CHROMIUM)
         return 1
     set_up()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -155,7 +163,7 @@ def main() -> int:
             for thread in threads:
                 thread.start()
             with sync_playwright() as driver:
-                chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+                chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
                 context = chromium.new_context(viewport={"width": 1440, "height": 900})
                 address = f"http://127.0.0.1:{port}"
                 context.add_cookies([{"name": "plumbline", "value": people[-1][1], "url": address}])

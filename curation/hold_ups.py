@@ -176,16 +176,7 @@ def _skipped(project: Project) -> list[HoldUp]:
             """,
             [project.pk],
         )
-        row = cursor.fetchone()
-    if row is None:
-        return []
-    reason, times, pairs = row
-    return [
-        HoldUp(
-            f"{_n(pairs, 'pair was', 'pairs were')} skipped by everybody",
-            f"Reason given most: “{SkipReason(reason).label}” ({times:,}). More people will not help.",
-        )
-    ]
+        return _all_skipped(cursor.fetchone(), "pair")
 
 
 def _skipped_lineups(project: Project) -> list[HoldUp]:
@@ -203,13 +194,17 @@ def _skipped_lineups(project: Project) -> list[HoldUp]:
             """,
             [project.pk],
         )
-        row = cursor.fetchone()
+        return _all_skipped(cursor.fetchone(), "lineup")
+
+
+def _all_skipped(row: tuple[str, int, int] | None, what: str) -> list[HoldUp]:
+    """From the reason given most, how often, and how many were skipped by everybody who could have answered."""
     if row is None:
         return []
-    reason, times, lineups = row
+    reason, times, lost = row
     return [
         HoldUp(
-            f"{_n(lineups, 'lineup was', 'lineups were')} skipped by everybody",
+            f"{_n(lost, f'{what} was', f'{what}s were')} skipped by everybody",
             f"Reason given most: “{SkipReason(reason).label}” ({times:,}). More people will not help.",
         )
     ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
+from bench.harness import CHROMIUM, NO_CHROMIUM
 from tests.browser.sitting import all_answered
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
@@ -30,9 +29,7 @@ Enter = Callable[..., Page]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if CHROMIUM:
         return
-    skip = pytest.mark.skip(
-        reason="Chromium is not here: browser tests are skipped. On Debian: apt-get install chromium"
-    )
+    skip = pytest.mark.skip(reason=f"Browser tests are skipped. {NO_CHROMIUM}")
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(skip)

@@ -8,12 +8,11 @@ Light, dark, on a phone, from right to left, and in German; in a database of the
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.harness import set_up, throw_away_database
+from bench.harness import CHROMIUM, NO_CHROMIUM, set_up, throw_away_database
 from bench.serving import web_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,9 +114,8 @@ PICTURES: list[tuple[str, str, list[str], dict[str, Any]]] = [
 
 
 def main() -> int:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        print("Chromium is not here. On Debian: apt-get install chromium")
+    if CHROMIUM is None:
+        print(NO_CHROMIUM)
         return 1
     set_up()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -132,7 +130,7 @@ def main() -> int:
             sync_playwright() as driver,
         ):
             address = f"http://127.0.0.1:{port}"
-            chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+            chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
             for name, slug, steps, options in PICTURES:
                 context = chromium.new_context(
                     base_url=address,
