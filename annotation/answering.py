@@ -111,60 +111,52 @@ def _sides_of(*, swapped: bool) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer as it is stored: `strength` is positive for the first candidate, -3..3, as in Judgement."""
+class Given:
+    """What an answer says, whichever side each candidate stood on."""
 
     assignment_id: int
     key: uuid.UUID
-    verdict: str
-    strength: int | None = None
     skip_reason: str = ""
     flags: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     text: str = ""
     spans: tuple[Marked, ...] = ()
-    # By principle (its id): first, second, same or irrelevant.
+    # By principle (its id), of the candidates as the answer names them: one of the two, same or irrelevant.
     votes: Mapping[int, str] = field(default_factory=dict)
     # The principle that decided; 0: none of them; None: not said.
     deciding: int | None = None
     active_ms: int | None = None
     first_key_ms: int | None = None
-    coverage_first: float | None = None
-    coverage_second: float | None = None
-    # What was sent as the candidates' texts; None where nothing was.
-    edit_first: str | None = None
-    edit_second: str | None = None
+    # Whether the sides changed places on the screen at any time.
     turned: bool = False
     client: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Answer(Given):
+    """An answer as it is stored: `strength` is positive for the first candidate, -3..3, as in Judgement."""
+
+    verdict: str
+    strength: int | None = None
+    coverage_first: float | None = None
+    coverage_second: float | None = None
+    # What was sent as the candidates' texts; None where nothing was.
+    edit_first: str | None = None
+    edit_second: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown(Given):
     """An answer as it was given on the screen: `control` is one of CONTROLS, coverage is of A and B.
 
     The page does not know which candidate is the first; the server learns it in the statement that stores the answer.
     """
 
-    assignment_id: int
-    key: uuid.UUID
     control: str
-    skip_reason: str = ""
-    flags: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    text: str = ""
-    spans: tuple[Marked, ...] = ()
-    # By principle (its id): a, b, same or irrelevant.
-    votes: Mapping[int, str] = field(default_factory=dict)
-    deciding: int | None = None
-    active_ms: int | None = None
-    first_key_ms: int | None = None
     coverage_a: float | None = None
     coverage_b: float | None = None
     edit_a: str | None = None
     edit_b: str | None = None
-    # Whether the sides changed places on the screen at any time.
-    turned: bool = False
-    client: str = ""
 
     def stored(self, *, swapped: bool) -> Answer:
         """The answer to store when the candidates stood like this."""
