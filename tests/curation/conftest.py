@@ -186,19 +186,15 @@ def answer(project: Any, oracle: Any) -> Callable[..., None]:
 @pytest.fixture
 def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
     """Forty pairs with 0 to 3 judgements, some with votes and most with a difficulty; their facts are gathered."""
-    from django.utils import timezone
-
-    from annotation.models import Principle, PrincipleVote, Run
+    from annotation.models import Principle, PrincipleVote
     from curation import gathering
     from curation.models import Measurement
+    from tests.curation.finished import finished
 
     draw = random.Random(3)
     pairs = [make_pair(source=f"s{place % 3}", external_id=f"p-{place}") for place in range(40)]
     principles = [Principle.objects.create(project=project, key=f"k{n}", short=f"k{n}", text=".") for n in range(2)]
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-        parameters={"measure": "difficulty", "model": "tiny"},
-    )  # fmt: skip
+    run = finished(project, parameters={"measure": "difficulty", "model": "tiny"})
     for place, pair in enumerate(pairs):
         for who in crowd[: place % 4]:
             say(who, pair, draw.choice(["first", "first", "second", "tie"]), draw.randint(1, 3))

@@ -15,6 +15,7 @@ from curation.measuring.anchoring import Cases, effects
 from curation.models import Measurement
 from curation.reports import anchoring as report
 from curation.reports.index import entries
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.django_db
 
@@ -31,11 +32,8 @@ def shown(project, lead, sign_in):
 
 def measured(project, *, offered=0.4, control=0.1, n=300, shorter=0.0):
     """A finished run over planted cases."""
-    run = Run.objects.create(
-        project=project,
-        kind="measurement",
-        code_version="test",
-        state="done",
+    run = finished(
+        project,
         finished_at="2026-11-21T12:00Z",
         parameters=AnchoringRequest(bootstrap=200).as_parameters(),
         result={

@@ -20,6 +20,7 @@ from curation.models import Release, Selection
 from curation.planning import plan
 from curation.releasing import release
 from curation.selecting import parse_all
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 
@@ -38,9 +39,7 @@ def pairs(make_pair, say, alice, bob, adjudicator):
 
 @pytest.fixture
 def difficult(project, pairs):
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
-    )
+    run = finished(project, finished_at=project.created_at)
     store_pair_values(
         run=run,
         metric="held_out_loss",
@@ -109,10 +108,7 @@ def test_each_step_after_the_rule_is_in_the_counts(difficult, look):
 
 def test_a_cut_is_for_the_model_that_is_chosen(project, difficult, pairs, look):
     for model, sign in (("large", 1), ("small", -1)):
-        run = Run.objects.create(
-            project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at,
-            parameters={"measure": "difficulty", "model": model},
-        )  # fmt: skip
+        run = finished(project, finished_at=project.created_at, parameters={"measure": "difficulty", "model": model})
         store_pair_values(
             run=run,
             metric="held_out_loss",

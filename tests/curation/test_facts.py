@@ -14,6 +14,7 @@ from annotation.models import Annotator, Judgement, Pair, Principle, PrincipleVo
 from curation import gathering
 from curation.dimensions import AGREEMENT, DIFFICULTY, DISCRETION, HARD, HIGH, LOW, REWARD
 from curation.models import FactsState, Measurement, PairFact
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.django_db
 
@@ -21,10 +22,7 @@ SAYS = ("first", "second", "tie", "both_bad", "skip")
 
 
 def measured(project: Any, metric: str, values: dict[Any, float | None], model: str) -> None:
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-        parameters={"measure": metric, "model": model},
-    )  # fmt: skip
+    run = finished(project, parameters={"measure": metric, "model": model})
     for pair, value in values.items():
         said = {"value": value} if value is not None else {"reason": "It was not read."}
         Measurement.objects.create(run=run, metric=metric, pair=pair, **said)

@@ -16,6 +16,7 @@ from annotation.models import Event, Judgement, Part, Principle, PrincipleVote, 
 from curation import gathering
 from curation.dimensions import DIFFICULTY, dimensions
 from curation.models import FactsState, Measurement, PairFact
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.django_db
 
@@ -48,10 +49,7 @@ def losses(project: Any) -> Any:
     """A finished measurement of difficulty for a model: `losses("tiny", {pair: 0.3})`."""
 
     def measure(model: str, values: dict[Any, float], metric: str = "held_out_loss") -> Run:
-        run = Run.objects.create(
-            project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-            parameters={"measure": metric, "model": model},
-        )  # fmt: skip
+        run = finished(project, parameters={"measure": metric, "model": model})
         for pair, value in values.items():
             Measurement.objects.create(run=run, metric=metric, pair=pair, value=value)
         return run
@@ -303,9 +301,7 @@ def test_a_run_that_ended_while_facts_were_gathered_is_not_missed(project: Any, 
     state = gather(project)
     FactsState.objects.update(seconds=60.0)
     state.refresh_from_db()
-    run = Run.objects.create(
-        project=project, kind=kind, state="done", code_version="t", finished_at=state.gathered_at - timedelta(minutes=2)
-    )
+    run = finished(project, kind=kind, finished_at=state.gathered_at - timedelta(minutes=2))
     assert not gathering.is_stale(state), "It had ended before anything was read."
     Run.objects.filter(pk=run.pk).update(finished_at=state.gathered_at - timedelta(seconds=30))
     assert gathering.is_stale(state)

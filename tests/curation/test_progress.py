@@ -14,6 +14,7 @@ from annotation import pacing, ranking, watching
 from annotation.models import Annotator, Assignment, Judgement, Pair, Run, Worker
 from curation import progress
 from curation.models import Measurement
+from tests.curation.finished import finished
 from tests.lineups import answers, rank
 
 pytestmark = pytest.mark.django_db
@@ -127,14 +128,7 @@ def test_what_nobody_can_give(project, make_pair, lead, alice):
 
 def test_the_latest_measurement_of_the_whole_wins(project, alice):
     def measured(value: float, *, whole: bool = True, **subject: Any) -> None:
-        run = Run.objects.create(
-            project=project,
-            kind="measurement",
-            state="done",
-            finished_at=timezone.now(),
-            parameters={"whole": whole},
-            code_version="t",
-        )
+        run = finished(project, parameters={"whole": whole})
         Measurement.objects.create(run=run, metric="alpha_nominal", value=value, **subject)
 
     measured(0.1)

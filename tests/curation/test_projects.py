@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.models import Annotator, Assignment, Project, Run, Worker
+from annotation.models import Annotator, Assignment, Project, Worker
 from curation.models import Measurement
+from tests.curation.finished import finished
 from tests.curation.test_progress import judge
 
 pytestmark = pytest.mark.django_db
@@ -43,14 +44,7 @@ def test_signed_out_is_led_to_the_sign_in(client):
 
 def test_the_lead_sees_figures_bar_agreement_and_worker(project, lead, alice, make_pair, sign_in):
     judge(make_pair(), alice)
-    run = Run.objects.create(
-        project=project,
-        kind="measurement",
-        state="done",
-        finished_at=timezone.now(),
-        parameters={"whole": True},
-        code_version="t",
-    )
+    run = finished(project, parameters={"whole": True})
     Measurement.objects.create(run=run, metric="alpha_nominal", value=0.634, low=0.591, high=0.662, n=40)
     Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
     text = page(sign_in(lead))
@@ -64,14 +58,7 @@ def test_the_lead_sees_figures_bar_agreement_and_worker(project, lead, alice, ma
 
 def test_undefined_agreement_is_a_sentence_and_never_zero(project, lead, sign_in, make_pair):
     make_pair()
-    run = Run.objects.create(
-        project=project,
-        kind="measurement",
-        state="done",
-        finished_at=timezone.now(),
-        parameters={"whole": True},
-        code_version="t",
-    )
+    run = finished(project, parameters={"whole": True})
     Measurement.objects.create(run=run, metric="alpha_nominal", reason="No pair has two labels.")
     text = page(sign_in(lead))
     assert "No pair has two labels." in text

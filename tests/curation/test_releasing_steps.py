@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from annotation.errors import Refused
-from annotation.models import Event, Run
+from annotation.models import Event
 from curation.models import Release
 from curation.releasing import release
 from curation.selecting import parse_all
 from curation.verifying import verify
+from tests.curation.finished import finished
 from tests.curation.folders import read
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.
@@ -68,10 +69,12 @@ def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tm
     # Pair n has the difficulty (5 n) mod 11: 11 values, the last undefined. An older run said the opposite.
     values = np.array([float(5 * n % 11) for n in range(11)] + [np.nan])
     for kind, measured in (("old", -values), ("new", values)):
-        run = Run.objects.create(
-            project=project, kind="measurement", code_version=kind, state="done", finished_at=project.created_at,
+        run = finished(
+            project,
+            code_version=kind,
+            finished_at=project.created_at,
             parameters={"measure": "difficulty", "model": f"the {kind} one"},
-        )  # fmt: skip
+        )
         store_pair_values(
             run=run,
             metric="held_out_loss",

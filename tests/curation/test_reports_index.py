@@ -5,25 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.utils import timezone
-
-from annotation.models import Run
 from curation.models import Measurement
 from curation.reports import index
+from tests.curation.finished import finished
 
 
 def test_each_report_says_when_it_was_measured_and_what_it_found(project: Any, lead: Any, sign_in: Any) -> None:
     client = sign_in(lead)
     page = client.get("/p/everyday/reports").content.decode()
     assert page.count("Not measured yet") == len(index.entries(project)) >= 2
-    run = Run.objects.create(
-        project=project,
-        kind="measurement",
-        state="done",
-        code_version="t",
-        finished_at=timezone.now(),
-        parameters={"measure": "discretion", "whole": True},
-    )
+    run = finished(project, parameters={"measure": "discretion", "whole": True})
     Measurement.objects.create(run=run, metric="consensus_share", value=0.625, n=8)
     page = client.get("/p/everyday/reports").content.decode()
     assert "On 62.5 % of pairs every relevant principle points the same way." in page
@@ -45,28 +36,13 @@ def test_findings_of_people_and_difficulty_are_told_from_their_runs(project: Any
         "difficulty": {"still_wrong": 13, "pairs": 40},
     }
     for measure, result in told.items():
-        Run.objects.create(
-            project=project,
-            kind="measurement",
-            state="done",
-            code_version="t",
-            finished_at=timezone.now(),
-            parameters={"measure": measure, "whole": True, "model": "tiny"},
-            result=result,
-        )
+        finished(project, parameters={"measure": measure, "whole": True, "model": "tiny"}, result=result)
     page = sign_in(lead).get("/p/everyday/reports").content.decode()
     assert "1,200 judgements by 1 person and 2 judges." in page
     assert "13 of 40 pairs stay wrong for tiny after it has learned from the others." in page
 
 
 def test_a_number_that_rounds_to_nothing_has_no_sign(project: Any, lead: Any, sign_in: Any) -> None:
-    run = Run.objects.create(
-        project=project,
-        kind="measurement",
-        state="done",
-        code_version="t",
-        finished_at=timezone.now(),
-        parameters={"measure": "agreement", "whole": True},
-    )
+    run = finished(project, parameters={"measure": "agreement", "whole": True})
     Measurement.objects.create(run=run, metric="alpha_nominal", value=0.19, low=-0.001, high=0.34, n=8)
     assert "0.19 (0.00 to 0.34)" in sign_in(lead).get("/p/everyday/reports").content.decode()

@@ -19,6 +19,7 @@ from curation.releasing import release
 from curation.spread import centred, greedy
 from curation.subsetting import NoVectors, by_model, by_ngrams, embedded_models
 from curation.verifying import verify
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 
@@ -44,10 +45,13 @@ def pairs(make_pair, say, alice):
 @pytest.fixture
 def embedded(project, pairs):
     """Vectors of a model: pair n points at n * 12 degrees; the last two pairs have none."""
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", code_version="c1", finished_at=project.created_at,
-        parameters={"measure": "embeddings", "model": "tiny"}, result={"revision": "r1", "dimensions": 2},
-    )  # fmt: skip
+    run = finished(
+        project,
+        code_version="c1",
+        finished_at=project.created_at,
+        parameters={"measure": "embeddings", "model": "tiny"},
+        result={"revision": "r1", "dimensions": 2},
+    )
     for n, pair in enumerate(pairs[:-2]):
         angle = np.deg2rad(12 * n)
         vector = np.array([np.cos(angle), np.sin(angle)], dtype="<f4").tobytes()
@@ -102,10 +106,13 @@ def test_vectors_of_a_model_decide_instead_and_are_named(project, pairs, embedde
 
 def test_a_later_run_does_not_change_what_a_release_is_derived_from(project, pairs, embedded, tmp_path):
     release(project=project, version="v1", subset=6, embedding="tiny", out=tmp_path / "out")
-    later = Run.objects.create(
-        project=project, kind="measurement", state="done", code_version="c2", finished_at=project.created_at,
-        parameters={"measure": "embeddings", "model": "tiny"}, result={"revision": "r2", "dimensions": 2},
-    )  # fmt: skip
+    later = finished(
+        project,
+        code_version="c2",
+        finished_at=project.created_at,
+        parameters={"measure": "embeddings", "model": "tiny"},
+        result={"revision": "r2", "dimensions": 2},
+    )
     for n, pair in enumerate(pairs):
         vector = np.array([n % 2, n % 3], dtype="<f4").tobytes()
         Embedding.objects.create(run=later, pair=pair, dimensions=2, vector=vector)

@@ -19,6 +19,7 @@ from curation.planning import plan
 from curation.releasing import release
 from curation.selecting import parse_all
 from curation.verifying import verify
+from tests.curation.finished import finished
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.
 committed = pytest.mark.django_db(transaction=True)
@@ -148,7 +149,7 @@ def test_without_its_project_no_row_can_be_derived(released):
 @pytest.fixture
 def varied(project, make_pair, say, alice, bob):
     """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
-    from annotation.models import Edit, Rationale, Run, Span
+    from annotation.models import Edit, Rationale, Span
     from curation.arrays import store_pair_values
 
     made = []
@@ -165,9 +166,7 @@ def varied(project, make_pair, say, alice, bob):
                 pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
             )
             Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", code_version="test", finished_at=project.created_at
-    )
+    run = finished(project, finished_at=project.created_at)
     store_pair_values(
         run=run,
         metric="held_out_loss",
