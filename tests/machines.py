@@ -9,6 +9,7 @@ from typing import Any
 from annotation import offering, revising
 from annotation.answering import Answer
 from annotation.models import Annotator, Judgement, Offer, Project, Rationale, Run
+from tests.verdicts import judge
 
 _numbers = itertools.count(1)
 
@@ -21,15 +22,6 @@ def explain(pair: Any, side: str = "first", text: str = "It is short and right."
     run = Run.objects.create(project=pair.project, kind="judging", code_version="test")
     values = {"template": f"general-{next(_numbers)}", "explains": side, "source": "machine", **fields}
     return Rationale.objects.create(pair=pair, annotator=judge, run=run, text=text, **values)
-
-
-def judge(who: Any, pair: Any, strength: int | None = 2, verdict: str = "prefer", **fields: Any) -> Judgement:
-    """`who` judges an open slot of `pair`, as if handed out here."""
-    slot = pair.assignments.filter(annotator=None).earliest("slot")
-    slot.annotator, slot.done_at = who, pair.created_at
-    slot.save()
-    values = {"key": uuid.uuid4(), "verdict": verdict, "strength": strength, "swapped": False, **fields}
-    return Judgement.objects.create(assignment=slot, annotator=who, **values)
 
 
 def turn_on(project: Any, machine_reasons: str = "one", control_share: float = 0.0) -> None:

@@ -18,7 +18,7 @@ from annotation.answering import Marked, Terms, Unfit
 from annotation.guiding import Entry
 from annotation.models import Annotator, Assignment, Judgement, Pair, Project, Span
 from annotation.ordering import VOTES, asked, is_asked
-from tests.annotation.test_judging import claim, send, shown
+from tests.verdicts import claim, send, shown
 
 MakePair = Callable[..., Pair]
 

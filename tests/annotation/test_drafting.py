@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from annotation import drafting, judging
 from annotation.answering import Unfit
 from annotation.models import Annotator, Draft
-from tests.annotation.test_judging import MakePair, claim, send, shown
+from tests.verdicts import MakePair, claim, send, shown
 
 
 @pytest.mark.django_db

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import assigning, judging, opening, recalling
+from annotation import judging, opening, recalling
 from annotation.answering import (
     CONTROLS,
     LONGEST_TEXT,
@@ -25,28 +24,8 @@ from annotation.answering import (
     verdict_in_words,
 )
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Draft, Guideline, Judgement, Pair, Project, Rationale
-
-MakePair = Callable[..., Pair]
-
-
-def shown(assignment_id: int, control: str = "a2", **fields: Any) -> Shown:
-    if control == "skip":
-        fields.setdefault("skip_reason", "language")
-    return Shown(assignment_id=assignment_id, key=fields.pop("key", None) or uuid.uuid4(), control=control, **fields)
-
-
-def send(who: Annotator, answer: Shown, **more: Any) -> judging.Outcome:
-    assert who.user_id is not None
-    return judging.submit_and_next(user_id=who.user_id, slug=who.project.slug, shown=answer, **more)
-
-
-def claim(who: Annotator) -> int:
-    assert who.user_id is not None
-    taken = assigning.claim(user_id=who.user_id, slug=who.project.slug)
-    assert taken
-    return taken.assignment_id
-
+from annotation.models import Annotator, Assignment, Draft, Guideline, Judgement, Project, Rationale
+from tests.verdicts import MakePair, claim, send, shown
 
 # ---- A and B, first and second ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from annotation.models import Judgement, Offer, Project, Rationale, Reaction
-from tests.machines import explain, judge, turn_on
+from tests.machines import explain, turn_on
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 

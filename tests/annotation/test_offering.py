@@ -16,7 +16,8 @@ from annotation import judging, offering, reacting, revising
 from annotation.answering import Answer
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, LanguageModel, Offer, Project, Rationale, Reaction
-from tests.machines import explain, judge, offered, revise, seat_of, shown_to, turn_on
+from tests.machines import explain, offered, revise, seat_of, shown_to, turn_on
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 

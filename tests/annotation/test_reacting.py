@@ -13,7 +13,8 @@ from annotation import offering, reacting
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.models import Event, Judgement, Offer, Project, Rationale, Reaction, TakenBack
-from tests.machines import explain, judge, offered, revise, seat_of, turn_on
+from tests.machines import explain, offered, revise, seat_of, turn_on
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from annotation import judging, recalling, revising
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Assignment, Event, Judgement, Project
-from tests.annotation.test_judging import MakePair, claim, send, shown
+from tests.verdicts import MakePair, claim, send, shown
 
 
 @pytest.mark.django_db

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation.weekly import agreement_by_week
-from tests.curation.test_progress import judge
 from tests.lineups import answers, rank
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +46,7 @@ def test_an_empty_project_says_what_to_do(project, lead, sign_in):
 
 
 def test_figures_and_bar_say_the_same(project, lead, alice, make_pair, sign_in):
-    judge(make_pair(), alice)
+    judge(alice, make_pair())
     text = page(sign_in(lead), project)
     assert "<b>1</b> of 3 judgements, 33 %" in text
     assert "1 done, 0 leased, 2 left" in text
@@ -56,14 +56,14 @@ def test_the_forecast_has_a_date_and_a_range(project, lead, alice, bob, adjudica
     now = timezone.now()
     for n in range(1, 8):
         for _ in range(n % 3 + 1):
-            judge(make_pair(), alice, at=now - timedelta(days=n))
+            judge(alice, make_pair(), at=now - timedelta(days=n))
     text = page(sign_in(lead), project)
     assert "At the pace of the last 7 full days it is done on" in text
     assert "80&nbsp;% probability" in text
 
 
 def test_a_young_project_says_why_there_is_no_forecast(project, lead, alice, bob, make_pair, sign_in):
-    judge(make_pair(), alice, at=timezone.now() - timedelta(days=1))
+    judge(alice, make_pair(), at=timezone.now() - timedelta(days=1))
     assert "judging has gone on for 1 full day, and a pace needs 5" in page(sign_in(lead), project)
 
 
@@ -100,9 +100,9 @@ def test_pairs_skipped_by_everybody_are_counted_and_others_not(
     lost, other = make_pair(), make_pair()
     skip: dict[str, Any] = {"verdict": "skip", "strength": None}
     for who in (alice, bob, adjudicator):
-        judge(lost, who, **skip, skip_reason="language")
-    judge(other, alice, **skip, skip_reason="broken")
-    judge(other, bob)
+        judge(who, lost, **skip, skip_reason="language")
+    judge(alice, other, **skip, skip_reason="broken")
+    judge(bob, other)
     text = page(sign_in(lead), project)
     assert "1 pair was skipped by everybody" in text
     assert "I do not read this language" in text
@@ -190,8 +190,8 @@ def test_agreement_by_week_keeps_guidelines_apart(project, alice, bob, make_pair
         at = now - timedelta(weeks=weeks)
         for sign in (1, -1):
             pair = make_pair()
-            judge(pair, alice, at=at, strength=sign, guideline=guideline)
-            judge(pair, bob, at=at, strength=sign if agrees else -sign, guideline=guideline)
+            judge(alice, pair, at=at, strength=sign, guideline=guideline)
+            judge(bob, pair, at=at, strength=sign if agrees else -sign, guideline=guideline)
     found = agreement_by_week(project)
     assert [(week.version, week.alpha.n) for week in found] == [(1, 2), (2, 2)]
     assert found[0].alpha.value < 0
@@ -202,9 +202,9 @@ def test_agreement_by_week_keeps_guidelines_apart(project, alice, bob, make_pair
 
 def test_judges_and_withdrawn_judgements_are_not_in_the_weeks(project, alice, bob, make_pair):
     pair = make_pair()
-    first = judge(pair, alice)
+    first = judge(alice, pair)
     machine = Annotator.objects.create(project=project, kind="judge", name="gpt", external_id="gpt")
-    judge(pair, machine)
+    judge(machine, pair)
     (week,) = agreement_by_week(project)
     assert week.alpha.reason
     Judgement.objects.filter(pk=first.pk).update(is_current=False)
@@ -216,8 +216,8 @@ def test_the_course_is_drawn_with_its_numbers(project, lead, alice, bob, make_pa
     for weeks in (0, 1):
         for n in range(12):
             pair = make_pair()
-            judge(pair, alice, at=now - timedelta(weeks=weeks), strength=1 if n % 2 else -1)
-            judge(pair, bob, at=now - timedelta(weeks=weeks), strength=1 if n % 2 or n == 4 else -1)
+            judge(alice, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 else -1)
+            judge(bob, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 or n == 4 else -1)
     text = page(sign_in(lead), project)
     assert 'class="band"' in text
     assert "alpha per week by guideline version" in text
@@ -230,7 +230,7 @@ def test_the_number_of_queries_does_not_grow_with_the_project(
     project, lead, alice, bob, make_pair, sign_in, django_assert_max_num_queries
 ):
     for _ in range(30):
-        judge(make_pair(), alice)
+        judge(alice, make_pair())
     for _ in range(10):
         Run.objects.create(project=project, kind="import", code_version="t", started_by=lead.user)
     client = sign_in(lead)

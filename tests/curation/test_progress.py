@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from annotation import pacing, ranking, watching
-from annotation.models import Annotator, Assignment, Judgement, Pair, Run, Worker
+from annotation.models import Annotator, Assignment, Pair, Run, Worker
 from curation import progress
 from curation.models import Measurement
 from tests.curation.finished import finished
 from tests.lineups import answers, rank
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 
 
-def judge(
-    pair: Any, who: Annotator, *, at: datetime | None = None, slot: int | None = None, **fields: Any
-) -> Judgement:
-    """Let `who` take the next open slot of a pair and judge it at a time."""
-    at = at or timezone.now()
-    row = Assignment.objects.filter(pair=pair, annotator=None).order_by("slot").first()
-    assert row is not None
-    row.annotator, row.done_at = who, at
-    row.save()
-    fields = {"verdict": "prefer", "strength": 1, **fields}
-    return Judgement.objects.create(assignment=row, annotator=who, key=uuid4(), swapped=False, created_at=at, **fields)
-
-
 def test_counts_tell_done_leased_left_and_elsewhere_apart(project, make_pair, alice, bob):
     one, two = make_pair(), make_pair()
-    judge(one, alice)
+    judge(alice, one)
     Assignment.objects.filter(pair=one, slot=2).update(annotator=bob, lease_until=timezone.now())
     imported = Annotator.objects.create(project=project, name="expert_1", external_id="expert_1")
     Assignment.objects.create(project=project, pair=two, priority=1, annotator=imported, done_at=timezone.now())
@@ -59,10 +46,10 @@ def test_excluded_pairs_are_not_counted(project, make_pair):
 
 def test_activity_counts_people_of_today_and_nobody_who_came_with_a_file(project, make_pair, alice, bob):
     pair, now = make_pair(), timezone.now()
-    judge(pair, alice, at=progress.midnight(now))
-    judge(pair, bob, at=progress.midnight(now) - timedelta(minutes=1))
+    judge(alice, pair, at=progress.midnight(now))
+    judge(bob, pair, at=progress.midnight(now) - timedelta(minutes=1))
     imported = Annotator.objects.create(project=project, name="expert_1", external_id="expert_1")
-    judge(pair, imported, at=now + timedelta(hours=1))
+    judge(imported, pair, at=now + timedelta(hours=1))
     found = progress.activity_of([project.pk], now=now)[project.pk]
     assert found.active_today == 1
     assert found.last_at == progress.midnight(now)
@@ -106,10 +93,10 @@ SELECT id, %(annotator)s, 1, true, gen_random_uuid(), 'prefer', 1, true, '', '{}
 def test_per_day_fills_days_without_judgements(project, make_pair, alice, bob):
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     pair, other = make_pair(), make_pair()
-    judge(pair, alice, at=now)
-    judge(pair, bob, at=now - timedelta(days=2))
-    judge(other, alice, at=now - timedelta(days=2))
-    judge(other, bob, at=now - timedelta(days=3))  # Before the window.
+    judge(alice, pair, at=now)
+    judge(bob, pair, at=now - timedelta(days=2))
+    judge(alice, other, at=now - timedelta(days=2))
+    judge(bob, other, at=now - timedelta(days=3))  # Before the window.
     days = progress.per_day(project, days=3, now=now)
     assert [(day.day, n) for day, n in days] == [(18, 2), (19, 0), (20, 1)]
 
@@ -117,7 +104,7 @@ def test_per_day_fills_days_without_judgements(project, make_pair, alice, bob):
 def test_what_nobody_can_give(project, make_pair, lead, alice):
     """k = 3 with two people: one slot of every pair stays open for ever, and no more than that."""
     untouched, begun = make_pair(), make_pair()
-    judge(begun, alice)
+    judge(alice, begun)
     assert progress.impossible(project, people=2) == 2
     assert progress.impossible(project, people=3) == 0
     # Somebody who left has used a slot and no longer counts as a person: the rest can do more than before.
@@ -168,7 +155,7 @@ def test_gold_checks_and_who_settled_count_towards_nothing(project, make_pair, a
     from annotation.recusing import recuse
 
     pair, check, now = make_pair(), make_pair(slots=0), timezone.now()
-    judge(pair, alice, at=now)
+    judge(alice, pair, at=now)
     Pair.objects.filter(pk=check.pk).update(is_gold=True, gold_use="check", gold_verdict="first")
     Assignment.objects.create(
         project=project, pair=check, slot=1, priority=1, annotator=alice, done_at=now, is_extra=True
@@ -226,5 +213,5 @@ def test_one_ranking_counts_once_whatever_it_implies(ranking_project, make_pair,
     assert set(found) == {alice.pk}
     assert found[alice.pk][0] == 2
     assert found[alice.pk][1] is not None
-    judge(pair, alice)
+    judge(alice, pair)
     assert progress.own_counts([alice.pk])[alice.pk][0] == 3

@@ -13,7 +13,7 @@ from django.utils import timezone
 from annotation.models import Annotator, Assignment, Project, Worker
 from curation.models import Measurement
 from tests.curation.finished import finished
-from tests.curation.test_progress import judge
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def test_signed_out_is_led_to_the_sign_in(client):
 
 
 def test_the_lead_sees_figures_bar_agreement_and_worker(project, lead, alice, make_pair, sign_in):
-    judge(make_pair(), alice)
+    judge(alice, make_pair())
     run = finished(project, parameters={"whole": True})
     Measurement.objects.create(run=run, metric="alpha_nominal", value=0.634, low=0.591, high=0.662, n=40)
     Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
@@ -78,7 +78,7 @@ def test_the_admin_sees_all(project, stranger, admin, sign_in):
 
 
 def test_an_annotator_sees_where_to_judge_and_no_figures_of_others(project, lead, alice, bob, make_pair, sign_in):
-    judge(make_pair(), bob)
+    judge(bob, make_pair())
     text = page(sign_in(alice))
     assert reverse("judge", args=[project.slug]) in text
     assert f'"{reverse("overview", args=[project.slug])}"' not in text
@@ -119,7 +119,7 @@ def test_the_latest_activity_comes_first(project, lead, alice, make_pair, sign_i
     client = sign_in(lead)
     text = page(client)
     assert text.index("More 1") < text.index("Everyday help")
-    judge(make_pair(), alice, at=timezone.now() + timedelta(minutes=1))
+    judge(alice, make_pair(), at=timezone.now() + timedelta(minutes=1))
     text = page(client)
     assert text.index("Everyday help") < text.index("More 1")
 
@@ -136,7 +136,7 @@ def test_demo_projects_are_marked(project, lead, sign_in):
 
 
 def test_sixty_projects_take_as_many_queries_as_one(project, lead, alice, make_pair, sign_in):
-    judge(make_pair(), alice)
+    judge(alice, make_pair())
     client = sign_in(lead)
     page(client)
     one = queries(client)

@@ -13,7 +13,8 @@ from curation.export.records import Broken
 from curation.selecting import Voices
 from curation.texts import read as ask
 from curation.texts import rows_of, said_of, with_reason
-from tests.machines import explain, judge, offered, seat_of, shown_to, turn_on
+from tests.machines import explain, offered, seat_of, shown_to, turn_on
+from tests.verdicts import judge
 
 
 def read(pairs, **changes):

@@ -8,7 +8,8 @@ import pytest
 
 from annotation import offering
 from annotation.models import Offer, Rationale, Reaction, TakenBack
-from tests.machines import explain, judge, turn_on
+from tests.machines import explain, turn_on
+from tests.verdicts import judge
 
 HOME = "/api/v1/projects/everyday"
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from annotation.errors import Refused
 from annotation.importing import undoing, uploads
 from annotation.models import Assignment, Candidate, Event, Lineup, Pair, Prompt, Run
 from tests.annotation.test_imports import GOOD, line, page, press, send, worked
-from tests.curation.test_progress import judge
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def test_undo_takes_away_what_the_import_brought_and_nothing_else(project, clien
 
 def test_what_somebody_judged_stays(project, client, alice):
     run = imported(client, project)
-    judge(Pair.objects.order_by("id")[0], alice)
+    judge(alice, Pair.objects.order_by("id")[0])
     assert "Undo this import" not in page(client, run)
     assert press(client, run, do="undo").status_code == 422
     assert Pair.objects.count() == 20

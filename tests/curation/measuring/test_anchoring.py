@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Offer, Rationale
 from curation import measuring
 from curation.measuring import AnchoringRequest, anchoring
-from tests.machines import explain, judge, turn_on
+from tests.machines import explain, turn_on
+from tests.verdicts import judge
 
 pytestmark = pytest.mark.django_db
 
@@ -63,8 +65,8 @@ def test_each_case_is_read_with_what_came_after_it(project, seat, make_pair, rob
     judged = []
     for n, (pair, strength) in enumerate(zip(pairs, (2, -1, None, 3), strict=True)):
         verdict = "skip" if strength is None else "prefer"
-        skipped = {"skip_reason": "cannot_judge"} if strength is None else {}
-        judged.append(judge(seat, pair, strength, verdict, created_at=START + timedelta(minutes=10 * n), **skipped))
+        skipped: dict[str, Any] = {"skip_reason": "cannot_judge"} if strength is None else {}
+        judged.append(judge(seat, pair, strength, verdict, at=START + timedelta(minutes=10 * n), **skipped))
     first = offer_of(judged[0], is_control=False, minutes=1)
     last = offer_of(judged[3], is_control=True, minutes=31)
     Offer.objects.filter(pk=first.pk).update(shown_at=START + timedelta(minutes=5))
@@ -94,13 +96,13 @@ def test_the_next_judgement_is_that_of_the_same_person_after_the_draw(project, s
     for pair in pairs:
         explain(pair)
         say(robot, pair, "first")
-    mine = judge(seat, pairs[0], 2, created_at=START)
-    judge(bob, pairs[1], 2, created_at=START + timedelta(minutes=2))
-    judge(seat, pairs[1], 2, created_at=START + timedelta(minutes=3))
+    mine = judge(seat, pairs[0], 2, at=START)
+    judge(bob, pairs[1], 2, at=START + timedelta(minutes=2))
+    judge(seat, pairs[1], 2, at=START + timedelta(minutes=3))
     # Drawn late, as after a time without connection: the one in between is not "next".
     offer_of(mine, is_control=False, minutes=4)
     assert np.isnan(anchoring.read(project, AnchoringRequest()).agrees).all()
-    judge(seat, pairs[2], -2, created_at=START + timedelta(minutes=5))
+    judge(seat, pairs[2], -2, at=START + timedelta(minutes=5))
     assert anchoring.read(project, AnchoringRequest()).agrees.tolist() == [0]
 
 
@@ -108,8 +110,8 @@ def test_machines_that_say_nothing_or_contradict_each_other_count_for_nothing(pr
     other = Annotator.objects.create(project=project, kind="judge", name="robot-2", model="robot")
     pairs = [make_pair() for _ in range(2)]
     explain(pairs[0])
-    offer_of(judge(seat, pairs[0], 2, created_at=START), is_control=False, minutes=1)
-    judge(seat, pairs[1], 2, created_at=START + timedelta(minutes=2))
+    offer_of(judge(seat, pairs[0], 2, at=START), is_control=False, minutes=1)
+    judge(seat, pairs[1], 2, at=START + timedelta(minutes=2))
     for says in (None, "tie", "first"):
         if says:
             say(robot, pairs[1], says)
