@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -22,66 +20,15 @@ from annotation.importing import REASONS, check, uploads
 from annotation.importing.guessing import guess_columns
 from annotation.importing.receiving import ReportLines, Upload, path_of
 from annotation.models import Assignment, Event, Judgement, Pair, Run, Worker
+from tests.annotation.importing.pressed import GOOD, MIXED, line, newest, page, press, send, worked
 from workers import tasks
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet_telling")]
 
 
-@pytest.fixture(autouse=True)
-def _quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
-    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
-
-
-def line(n: int, **fields: Any) -> str:
-    row = {"item_id": f"i{n}", "prompt": f"What is {n}?", "response_a": f"It is {n}.", "response_b": f"Not {n}."}
-    return json.dumps({**row, **fields})
-
-
-GOOD = "\n".join(line(n) for n in range(20)).encode()
-MIXED = "\n".join(
-    [
-        line(1),
-        line(2, response_a=""),
-        line(3, response_a="same", response_b="same"),
-        '{"item_id": "4", "prompt": "brok',
-        line(5, label="invoice\u202efdp.exe"),
-        line(6, prompt="<script>alert(1)</script>"),
-        line(7, response_a=["<img src=x onerror=alert(1)>\u202e"]),
-    ]
-).encode()
 COLUMNS = b"frage;antwort_1;antwort_2;besser\n" + b"".join(
     f"Wie {n}?;So {n}.;Anders {n}.;{n % 3}\n".encode() for n in range(6)
 )
-
-
-def send(client: Client, project: Any, data: bytes, name: str = "round3.jsonl", **fields: str) -> Any:
-    file = SimpleUploadedFile(name, data)
-    return client.post(reverse("imports", args=[project.slug]), {"file": file, "holds": "pairs", **fields})
-
-
-def press(client: Client, run: Run, **fields: Any) -> Any:
-    assert run.project is not None
-    return client.post(reverse("import_run", args=[run.project.slug, run.pk]), fields)
-
-
-def page(client: Client, run: Run, **query: Any) -> str:
-    assert run.project is not None
-    answer = client.get(reverse("import_run", args=[run.project.slug, run.pk]), query)
-    assert answer.status_code == 200
-    return answer.content.decode()
-
-
-def newest() -> Run:
-    run = Run.objects.order_by("-id").first()
-    assert run is not None
-    return run
-
-
-def worked() -> Run:
-    """Let the worker's task do the newest run."""
-    tasks.run(newest().pk)
-    return newest()
 
 
 @pytest.fixture

@@ -14,18 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.errors import Refused
-from annotation.importing import receiving, uploads
+from annotation.importing import receiving
 from annotation.importing.receiving import path_of
 from annotation.models import Pair, Run
-from tests.annotation.test_imports import GOOD, MIXED, newest, press, send, worked
+from tests.annotation.importing.pressed import GOOD, MIXED, newest, press, send, worked
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
-    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet_telling")]
 
 
 @pytest.fixture

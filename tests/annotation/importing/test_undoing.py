@@ -12,18 +12,12 @@ from django.utils import timezone
 
 from annotation import ranking
 from annotation.errors import Refused
-from annotation.importing import undoing, uploads
+from annotation.importing import undoing
 from annotation.models import Assignment, Candidate, Event, Lineup, Pair, Prompt, Run
-from tests.annotation.test_imports import GOOD, line, page, press, send, worked
+from tests.annotation.importing.pressed import GOOD, line, page, press, send, worked
 from tests.verdicts import judge
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
-    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quiet_telling")]
 
 
 @pytest.fixture

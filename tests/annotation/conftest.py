@@ -1,0 +1,13 @@
+"""What the tests of annotation need beside the cast."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that tells the progress sees nothing of a test's transaction: it stays silent here."""
+    from annotation.importing import uploads
+
+    monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
