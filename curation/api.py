@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import PAGE_PARAMETERS, paged, refuse_unknown
+from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
 from annotation.models import Role, Run
 from annotation.running import request_run
@@ -145,7 +145,6 @@ class Measurements(APIView):
     def get(self, request: Request, slug: str, run_id: int) -> Response:
         """What a run measured: a value with its interval, or the reason why there is none."""
         run = run_for(request.user, slug, run_id)
-        refuse_unknown(request, known={"after", "limit"})
         return paged(request, Measurement.objects.filter(run=run), MeasurementOutput)
 
 
@@ -158,7 +157,6 @@ class Releases(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's releases, each with its manifest."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit"})
         return paged(request, Release.objects.filter(project=project), ReleaseOutput)
 
     @extend_schema(

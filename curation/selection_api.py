@@ -100,13 +100,12 @@ class Selections(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The saved selections, every version by itself, as they were saved."""
         project = access.project_for(request.user, slug, role=Role.LEAD)
-        refuse_unknown(request, known={"after", "limit", "name"})
         asked = SelectionsInput(data=request.query_params)
         asked.is_valid(raise_exception=True)
         found = Selection.objects.filter(project=project).select_related("owner")
         if "name" in asked.validated_data:
             found = found.filter(name=asked.validated_data["name"])
-        return paged(request, found, SelectionOutput)
+        return paged(request, found, SelectionOutput, filters=["name"])
 
     @extend_schema(
         operation_id="selections_save",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -127,7 +129,13 @@ def test_without_reasons_and_with_strange_settings_it_is_refused(project, alice,
     with pytest.raises(Refused) as refusal:
         standing(project, FaithfulnessRequest(model="m"), seed=0)
     assert str(refusal.value) == NO_RATIONALES
-    wrong = [{"most": 0}, {"perturbations": 0}, {"share": 0.0}, {"share": 1.1}, {"least_rationales": 0}]
+    wrong: list[dict[str, Any]] = [
+        {"most": 0},
+        {"perturbations": 0},
+        {"share": 0.0},
+        {"share": 1.1},
+        {"least_rationales": 0},
+    ]
     wrong += [{"thresholds": "0.1,some"}, {"thresholds": "0,0.1"}, {"thresholds": "2"}, {"least_markers": 0}]
     for settings in wrong:
         with pytest.raises(Refused):
