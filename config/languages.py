@@ -18,6 +18,7 @@ Next = Callable[[HttpRequest], HttpResponse]
 TRANSLATED = (
     "allauth.",
     "annotation.views.judging.",
+    "annotation.views.training.",
     "annotation.views.answers.",
     "annotation.views.offers.",
     "annotation.views.entrances.",
