@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from django.db.backends.base.base import BaseDatabaseWrapper
+from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.running import Hold
@@ -18,8 +19,7 @@ from curation.export import files
 from curation.export.card import card
 from curation.hearing import heard_by, missed_by
 from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
-from curation.metrics.agreement import krippendorff_alpha
-from curation.metrics.labels import Labels
+from curation.metrics.agreement import krippendorff_alpha_of_counts
 from curation.planning import Plan
 from curation.preserving import out_of_play, preserve, provenance, to_preserve
 from curation.reading import snapshot
@@ -156,8 +156,8 @@ def _manifest(
         },
         "annotators": lineage.annotators,
         "agreement": {
-            "selected": _alpha(facts.labels(chosen.selected)),
-            "released": _alpha(facts.labels(chosen.pairs)),
+            "selected": _alpha(facts.counts_in_the_file(chosen.selected)),
+            "released": _alpha(facts.counts_in_the_file(chosen.pairs)),
         },
         "guideline": {
             "version": guideline.version,
@@ -172,5 +172,5 @@ def _manifest(
     }
 
 
-def _alpha(labels: Labels) -> dict[str, Any]:
-    return krippendorff_alpha(labels, rng=np.random.default_rng(SEED)).as_json()
+def _alpha(counts: NDArray[np.int32]) -> dict[str, Any]:
+    return krippendorff_alpha_of_counts(counts, rng=np.random.default_rng(SEED)).as_json()

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays.crossing import columns, places_in
-from curation.arrays.sayings import LABELS, SKIP, TURNED, VERDICTS
-from curation.metrics.labels import Labels
+from curation.arrays.sayings import LABELS, SKIP, TURNED
 from curation.selecting import Criterion, Voices, pairs_heard, pairs_sql
 
 
@@ -46,11 +45,15 @@ class PairFacts:
         total: NDArray[np.int32] = self.counts.sum(axis=1, dtype=np.int32)
         return total
 
-    def labels(self, chosen: NDArray[Any]) -> Labels:
-        """The judgements of the chosen pairs as `judgement_labels` gives them, annotators without their identity."""
-        counts, turned = self.counts[chosen], self.turned[chosen]
+    def counts_in_the_file(self, chosen: NDArray[Any]) -> NDArray[np.int32]:
+        """How often each of `VERDICTS` was given to the chosen pairs, first and second as in the file they came with.
+
+        Shape (n_chosen, 4).
+        """
+        counts: NDArray[np.int32] = self.counts[chosen]
+        turned = self.turned[chosen]
         counts[turned] = counts[turned][:, [1, 0, 2, 3]]
-        return Labels.from_counts(counts, values=VERDICTS)
+        return counts
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from curation.metrics.alpha import LEVELS, Level, krippendorff_alpha
+from curation.metrics.alpha import LEVELS, Level, krippendorff_alpha, krippendorff_alpha_of_counts
 from curation.metrics.chance import brennan_prediger, conger_kappa, gwet_ac1
 from curation.metrics.estimates import (
     NO_LABELS,
@@ -47,6 +47,7 @@ __all__ = [
     "joint_tables",
     "kappa_of_table",
     "krippendorff_alpha",
+    "krippendorff_alpha_of_counts",
     "percent_agreement",
 ]
 

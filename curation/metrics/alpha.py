@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curation.metrics.estimates import NO_LABELS, NO_OVERLAP, ONE_VALUE, Estimate, bootstrap_interval, patterns
 from curation.metrics.labels import Codes, Floats, Labels
@@ -85,6 +86,40 @@ def krippendorff_alpha(
         statistic = _AlphaOfCoincidences(k=labels.n_values, numbers=None if level == "ordinal" else labels.numbers)
         sums_of = _coincidences(counts)
     low, high = bootstrap_interval(sums_of, weights, statistic, rng=rng, resamples=resamples)
+    return replace(estimate, low=low, high=high)
+
+
+def krippendorff_alpha_of_counts(
+    counts: NDArray[Any], *, rng: np.random.Generator | None = None, resamples: int = 1000
+) -> Estimate:
+    """The nominal `krippendorff_alpha`, with its interval, from how often each value was given.
+
+    The same figure, without a row for every label: a release of a million pairs counts it twice.
+
+    Args:
+        counts: (n_items, n_values), integers.
+        rng, resamples: as in `krippendorff_alpha`.
+
+    Returns:
+        As `krippendorff_alpha`.
+
+    Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
+    """
+    different, weights = patterns(counts)
+    size = different.sum(axis=1)
+    met = size >= 2
+    n_items = int(weights[met].sum())
+    if not n_items:
+        return Estimate.undefined(NO_OVERLAP if size.any() else NO_LABELS)
+    different, weights = different[met], weights[met]
+    sums_of = _nominal_sums(different)
+    totals = weights @ sums_of
+    if (totals[2:] > 0).sum() < 2:
+        return Estimate.undefined(ONE_VALUE, n=n_items)
+    estimate = Estimate(float(_alpha_nominal(totals[None])[0]), n=n_items)
+    if rng is None:
+        return estimate
+    low, high = bootstrap_interval(sums_of, weights, _alpha_nominal, rng=rng, resamples=resamples)
     return replace(estimate, low=low, high=high)
 
 

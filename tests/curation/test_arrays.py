@@ -66,7 +66,7 @@ def test_labels_follow_the_order_of_the_file_that_a_pair_came_with(project, make
     assert strengths == {(turned.pk, alice.pk, -2), (as_is.pk, alice.pk, 2)}
     # What decides a release stays as the pair has it; the card's agreement is that of the labels.
     facts = arrays.pair_facts(project=project, voices=Voices(), where=[])
-    assert facts.labels(np.array([0, 1])).counts().tolist() == [[0, 1, 0, 1], [1, 0, 0, 1]]
+    assert facts.counts_in_the_file(np.array([0, 1])).tolist() == [[0, 1, 0, 1], [1, 0, 0, 1]]
     assert facts.counts.tolist() == [[1, 0, 0, 1], [1, 0, 0, 1]]
 
 

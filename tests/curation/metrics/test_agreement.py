@@ -18,6 +18,7 @@ from curation.metrics.agreement import (
     item_entropy,
     joint_tables,
     krippendorff_alpha,
+    krippendorff_alpha_of_counts,
     percent_agreement,
 )
 from curation.metrics.estimates import ONE_VALUE, Estimate, bootstrap_interval, patterns
@@ -398,3 +399,21 @@ def test_csc_has_its_interval_alpha(shared_data):
     items, annotators, values = read(shared_data, "lewidi/csc")
     labels = Labels.from_columns(items, annotators, [float(value) for value in values])
     assert krippendorff_alpha(labels, level="interval").value == pytest.approx(0.3345, abs=5e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_of_counts_is_alpha_of_the_labels_with_its_interval(seed):
+    counts = np.random.default_rng(seed).integers(0, 3, size=(200, 4)).astype(np.int32)
+    whole = krippendorff_alpha(Labels.from_counts(counts), rng=np.random.default_rng(7), resamples=50)
+    found = krippendorff_alpha_of_counts(counts, rng=np.random.default_rng(7), resamples=50)
+    assert found.n == whole.n < 200
+    assert [found.value, found.low, found.high] == pytest.approx([whole.value, whole.low, whole.high], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "counts", [np.zeros((0, 4), int), [[0, 0], [0, 0]], [[1, 0], [0, 1]], [[3, 0], [2, 0], [0, 1]]]
+)
+def test_alpha_of_counts_is_undefined_where_alpha_of_the_labels_is_and_says_the_same(counts):
+    table = np.asarray(counts)
+    assert krippendorff_alpha_of_counts(table) == krippendorff_alpha(Labels.from_counts(table))
+    assert not krippendorff_alpha_of_counts(table).is_defined
