@@ -29,6 +29,7 @@ STATES = 60
 MOVES = 60
 # The board is opened so often, each time with an empty cache.
 LOADS = 5
+QUICK_LOADS = 3
 
 # One statement each; what is random is drawn from the row's number, so that two runs make the same pairs. `amb` is how
 # ambiguous a pair is and `hard` how hard: votes, strengths, principles and losses follow from the two.
@@ -240,7 +241,7 @@ LOADED = """() => {
 }"""
 
 
-def browsed(port: int, slug: str, cookie: tuple[str, str], web: int) -> dict[str, Any]:
+def browsed(port: int, slug: str, cookie: tuple[str, str], web: int, *, loads_wanted: int) -> dict[str, Any]:
     """What a Chromium sees: how the board comes up, and how it follows a hand on four brushes."""
     from playwright.sync_api import sync_playwright
 
@@ -248,7 +249,7 @@ def browsed(port: int, slug: str, cookie: tuple[str, str], web: int) -> dict[str
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         loads, frames, gaps, builds, spent = [], [], [], [], []
-        for round_ in range(LOADS):
+        for round_ in range(loads_wanted):
             context = browser.new_context(viewport={"width": 1440, "height": 900})
             context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": home}])
             page = context.new_page()
@@ -304,7 +305,7 @@ def browsed(port: int, slug: str, cookie: tuple[str, str], web: int) -> dict[str
     }
 
 
-def measure(pairs: int) -> None:
+def measure(pairs: int, *, loads: int) -> None:
     from django.conf import settings
     from django.contrib.sessions.backends.db import SessionStore
     from django.test import Client
@@ -336,7 +337,7 @@ def measure(pairs: int) -> None:
 
             dims = browsing.dims_of(project.facts_state)
             with web_server(database=database, log=Path(folder) / "web.log") as (port, web):
-                browser = browsed(port, project.slug, cookie, web)
+                browser = browsed(port, project.slug, cookie, web, loads_wanted=loads)
                 browser |= asked_over_http(port, project.slug, cookie, dims, web)
     plain = found["one_histogram_in_sql"]["p95_ms"]
     frame = browser["brush_frame"]["p95_ms"] if browser else None
@@ -354,13 +355,13 @@ def measure(pairs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10,000 pairs only; ends within 30 s")
+    parser.add_argument("--quick", action="store_true", help="10,000 pairs only, and fewer loads; ends within 30 s")
     parser.add_argument("--pairs", type=int, nargs="+", help="how many pairs")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     harness.set_up()
     for pairs in options.pairs or (SIZES[:1] if options.quick else SIZES):
-        measure(pairs)
+        measure(pairs, loads=QUICK_LOADS if options.quick else LOADS)
 
 
 if __name__ == "__main__":

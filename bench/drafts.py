@@ -158,12 +158,12 @@ def expire(page: Any, path: str, *, email: str, rounds: int) -> Kept:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Drafts survive: killed tabs, lost connections, ended sessions.")
-    parser.add_argument("--quick", action="store_true", help="5 rounds, 2 and 2; ends within 30 s")
+    parser.add_argument("--quick", action="store_true", help="4 rounds, 1 and 1; ends within 30 s")
     parser.add_argument("--rounds", type=int, default=0, help="of killing the tab; default: 50")
     parser.add_argument("--seed", type=int, default=6)
     options = parser.parse_args()
-    rounds = options.rounds or (5 if options.quick else 50)
-    others = max(2, rounds * 2 // 5)
+    rounds = options.rounds or (4 if options.quick else 50)
+    others = max(1, rounds * 2 // 5)
     if CHROMIUM is None:
         print(NO_CHROMIUM)
         return 1
