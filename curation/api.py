@@ -18,13 +18,13 @@ from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
 from annotation.models import Role, Run
 from annotation.running import request_run
+from curation.criteria import parse_all
 from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest
 from curation.models import Measurement, Release
 from curation.planning import DIFFICULTY, HARDER
 from curation.releasing import ANNOTATORS, RULES, request_release
-from curation.selecting import parse_all
 from curation.subsetting import NGRAMS
 
 

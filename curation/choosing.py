@@ -18,7 +18,7 @@ from curation.needing import rows_made
 from curation.planning import Plan
 from curation.preserving import as_it_was
 from curation.reading import Lines
-from curation.selecting import Sieve
+from curation.sieving import Sieve
 from curation.subsetting import NGRAMS, Subset, subset
 from curation.texts import whole_texts, with_reason
 from curation.thinning import flagged_harmful, measured, tagged

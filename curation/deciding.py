@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from curation.arrays import LABELS, SKIP, VERDICTS, PairFacts, Voiced, places_in
 from curation.metrics.aggregation import dawid_skene
 from curation.metrics.labels import Labels
-from curation.selecting import Sieve
+from curation.sieving import Sieve
 
 RULES = {
     "majority": "the answer that more than half of the judgements prefer",

@@ -19,9 +19,9 @@ from curation.export import files
 from curation.hearing import as_then
 from curation.lineage import tallies_digest
 from curation.reading import snapshot
-from curation.selecting import end
 from curation.subsetting import NoVectors
 from curation.verifying import Unknown, plan_of
+from curation.voices import end
 
 UNKNOWN = "why is not known: the judgements that decided are not there any more"
 ELSEWHERE = "not a pair of that project"

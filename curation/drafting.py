@@ -18,9 +18,9 @@ from annotation.models import Pair
 from curation import shelf
 from curation.advising import Advice, advised
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
+from curation.criteria import Criterion, in_play
 from curation.planning import HARDER, Plan
 from curation.reading import snapshot
-from curation.selecting import Criterion, in_play
 from curation.shelf import Step
 from curation.subsetting import NGRAMS
 from curation.thinning import measured

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from annotation.models import Project
 from curation.export.records import Edit
 from curation.marks import by_side
-from curation.selecting import Voices
+from curation.voices import Voices
 
 # An edit belongs to one revision of a judgement and is stored with it; that of the current one counts.
 _EDITS = """

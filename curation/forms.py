@@ -13,13 +13,13 @@ from django import forms
 from annotation.errors import Refused
 from annotation.forms import Described
 from annotation.models import Project
+from curation.criteria import Criterion, from_json, parse, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
 from curation.measuring import RepresentativenessRequest
 from curation.models import Release, Selection
 from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, Impossible, plan
-from curation.selecting import Criterion, from_json, parse, parse_all
 from curation.subsetting import NGRAMS, embedded_models
 from curation.thinning import models_measured
 

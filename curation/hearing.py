@@ -16,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from curation.planning import Plan
-from curation.selecting import NOTHING, Heard, Missed, end
+from curation.voices import NOTHING, Heard, Missed, end
 
 # Fields of criteria that look at judgements of everybody, whoever counts.
 OF_EVERYBODY = ("flag", "hasty")

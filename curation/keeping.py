@@ -12,9 +12,9 @@ from annotation.errors import Refused
 from annotation.models import Project, User
 from annotation.recording import record
 from curation import browsing
+from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json
 from curation.dimensions import BESIDES, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
 from curation.models import FactsState, Selection
-from curation.selecting import NONE_OF, ONE_OF, Criterion, from_json
 
 # What a dimension is called among the criteria, where that differs.
 FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.export.records import Mark
-from curation.selecting import Voices, end
+from curation.voices import Voices, end
 
 # Highlights in answers of one message, by annotators who count: with a judgement that is current, or with none. What
 # lies behind the end of the text touches no step of it. The parameters are the last rationale that counts, and those

@@ -11,7 +11,7 @@ from annotation.models import Project
 from curation import edits, marks
 from curation.arrays import places_in
 from curation.export.layouts import Layout
-from curation.selecting import Voices
+from curation.voices import Voices
 
 
 class Lacking(Refused):

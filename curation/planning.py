@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from annotation.errors import Refused
 from annotation.models import Project
+from curation.criteria import Criterion, in_play
 from curation.deciding import CHOOSING, RULES, TIES
 from curation.export.layouts import LAYOUTS, Layout, schema_of, with_probability
 from curation.export.records import Rows
 from curation.metrics import METRICS
-from curation.selecting import ALL_THERE_IS, Criterion, Heard, Voices, in_play
 from curation.subsetting import NGRAMS
+from curation.voices import ALL_THERE_IS, Heard, Voices
 
 # What stands in an address where a release's name would.
 RESERVED = ("new",)

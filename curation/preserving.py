@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays import places_in
+from curation.criteria import FIELDS, Criterion, FieldKind
 from curation.export import files
 from curation.export.files import FileEntry
-from curation.selecting import FIELDS, Criterion, FieldKind
 
 FILE = "facts.parquet"
 # Pairs that are read, or tried, at once.

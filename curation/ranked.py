@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 
 from curation.export.records import Ranks
-from curation.selecting import Voices
+from curation.voices import Voices
 
 
 def rankings_by_prompt(

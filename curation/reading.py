@@ -23,8 +23,8 @@ from curation import arrays, edits, marks
 from curation.export.records import Edit, Mark, Ranks, Rows, Said
 from curation.planning import Plan
 from curation.ranked import rankings_by_prompt
-from curation.selecting import Voices
 from curation.texts import Read, read, rows_of, said_of
+from curation.voices import Voices
 
 # Pieces that the database reads ahead.
 AHEAD = 2

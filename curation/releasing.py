@@ -18,6 +18,7 @@ from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.running import Hold, request_run
 from config import processes
+from curation.criteria import Criterion, from_json
 from curation.deciding import RULES
 from curation.export import files
 from curation.export.records import Broken
@@ -25,7 +26,6 @@ from curation.inline import run_here
 from curation.models import Release, Selection
 from curation.models.releases import Salt
 from curation.planning import ANNOTATORS, DIFFICULTY, Plan, plan
-from curation.selecting import Criterion, from_json
 from curation.sharding import write_part
 from curation.subsetting import NGRAMS
 from curation.writing import write

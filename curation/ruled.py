@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.deciding import Decision
-from curation.selecting import Sieve
+from curation.sieving import Sieve
 
 # The rules that count what people said, and so give way to an adjudicator. `label` is what the source said, and `soft`
 # and `votes` tell how judgements are distributed, settled or not.

@@ -18,9 +18,9 @@ from annotation.api.paging import LARGEST_KEY, PageInput, paged, refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import browsing, comparing, keeping
+from curation.criteria import Criterion
 from curation.dimensions import LONGEST, Filter
 from curation.models import FactsState, Selection
-from curation.selecting import Criterion
 
 FILTER = "The filter as the board's address has it, without order: difficulty=0.55..0.97&discretion=conflict,unknown."
 

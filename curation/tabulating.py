@@ -12,7 +12,8 @@ from django.db import connection
 
 from annotation.models import Project
 from curation.dimensions import Dimension, reading_sql
-from curation.selecting import Voices, tallies_sql
+from curation.selecting import tallies_sql
+from curation.voices import Voices
 
 WHOSE = Voices(kind="person")
 # Half a judgement more, split between the answers: a share of three judgements is not as sure as one of thirty.

@@ -30,7 +30,7 @@ from curation.export.records import (
     strict_messages,
 )
 from curation.fetching import Fetched, Table, columns_of, fetch
-from curation.selecting import Voices, end
+from curation.voices import Voices, end
 
 PAIR = Table(
     "pair",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Project, Run
 from curation.arrays import columns, places_in
-from curation.selecting import Heard, end
+from curation.voices import Heard, end
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.models import Project
 from curation.choosing import Chosen, choose, lines_of, pieces_of
+from curation.criteria import parse_all
 from curation.export import files
 from curation.export.layouts import LAYOUTS
 from curation.hearing import as_then
@@ -20,8 +21,8 @@ from curation.models import Release
 from curation.planning import DIFFICULTY, Plan, plan
 from curation.preserving import FILE, preserved, to_preserve
 from curation.reading import shown_annotators, snapshot, texts
-from curation.selecting import NONE_MISSED, Heard, Missed, parse_all
 from curation.subsetting import NGRAMS, NoVectors
+from curation.voices import NONE_MISSED, Heard, Missed
 
 
 def verify(folder: Path) -> list[str]:

@@ -62,7 +62,7 @@ def _freeze_statistics() -> None:
     """Let nothing count the tables between two tests.
 
     Autovacuum comes when it likes: it would count a table between two tests, and the next test's 100,000 rows would be
-    planned for as none, which takes a hundred times as long. A table that was never counted is judged by its file's size.
+    planned for as none, which takes a hundred times as long. Where nothing was counted, the size of the file is taken.
     """
     with connection.cursor() as cursor:
         for name in connection.introspection.table_names(cursor):

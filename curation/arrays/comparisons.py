@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from annotation.models import Candidate, Project
 from annotation.orders import weight_of
 from curation.arrays.crossing import columns
-from curation.selecting import Criterion, Voices, chosen_sql
+from curation.criteria import Criterion
+from curation.selecting import chosen_sql
+from curation.voices import Voices
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from annotation.models import Project
 from curation.arrays.crossing import columns
 from curation.arrays.sayings import GOLD, SKIP, STRENGTHS, TURNED, VERDICTS
+from curation.criteria import Criterion
 from curation.metrics.labels import Labels
-from curation.selecting import Criterion, Voices, chosen_sql
+from curation.selecting import chosen_sql
+from curation.voices import Voices
 
 WEEK_SECONDS = 7 * 24 * 3600
 # Weeks begin on a Monday; the first day of the epoch was a Thursday.

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from annotation.models import Project
 from curation.arrays.crossing import columns, places_in
 from curation.arrays.sayings import LABELS, SKIP, TURNED
-from curation.selecting import Criterion, Voices, pairs_heard, pairs_sql
+from curation.criteria import Criterion
+from curation.selecting import pairs_heard, pairs_sql
+from curation.voices import Voices
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays.crossing import columns
+from curation.criteria import Criterion
 from curation.metrics.votes import majority_of_votes
-from curation.selecting import Criterion, Voices, chosen_sql
+from curation.selecting import chosen_sql
+from curation.voices import Voices
 
 
 @dataclass(frozen=True)

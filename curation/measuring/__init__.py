@@ -14,6 +14,7 @@ from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.registering import check_usable
 from annotation.running import Hold, request_run
+from curation.criteria import Criterion
 from curation.inline import run_here
 from curation.measuring import (
     aggregation,
@@ -46,7 +47,7 @@ from curation.measuring.representativeness import RepresentativenessRequest
 from curation.measuring.request import Request, parse_settings
 from curation.measuring.rewards import RewardsRequest
 from curation.measuring.storing import as_shown, estimate_of, latest, whole_runs
-from curation.selecting import Criterion, Voices
+from curation.voices import Voices
 
 __all__ = [
     "LEAST_COMMON",

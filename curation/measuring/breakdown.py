@@ -11,10 +11,10 @@ from django.db import connection
 from annotation.models import Project
 from annotation.running import Hold
 from curation import arrays
+from curation.criteria import Criterion
 from curation.measuring.request import Request
 from curation.metrics.agreement import krippendorff_alpha, percent_agreement
 from curation.metrics.labels import Labels
-from curation.selecting import Criterion
 
 MOST_VERSIONS = 12
 MOST_WEEKS = 26

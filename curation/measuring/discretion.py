@@ -23,7 +23,7 @@ from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import discretion
 from curation.metrics.estimates import Estimate
 from curation.models import Measurement
-from curation.selecting import Voices
+from curation.voices import Voices
 
 # Fewer rows of consensus than this are not enough data for arbitrariness (UX: minimum n of the reports).
 LEAST_ROWS = 30

@@ -17,6 +17,7 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Project, Rationale, Run
 from annotation.running import Hold
 from curation import arrays
+from curation.criteria import in_play
 from curation.measuring import growing
 from curation.measuring.growing import Growing
 from curation.measuring.preferred import ModelRequest
@@ -26,7 +27,7 @@ from curation.metrics import METRICS
 from curation.metrics.estimates import Estimate, not_enough
 from curation.metrics.rationales import comprehensiveness, perturbation_effect, rationale_gain, sufficiency
 from curation.models import Measurement
-from curation.selecting import Voices, in_play
+from curation.voices import Voices
 
 # Fewer reasons than this are not enough data.
 LEAST_RATIONALES = 10

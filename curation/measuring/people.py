@@ -33,7 +33,7 @@ from curation.metrics.agreement import joint_tables, kappa_of_table
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
-from curation.selecting import Voices
+from curation.voices import Voices
 
 # A left rate that rests on as many decided pairs is drawn, hollow, though it is not enough to say anything.
 LEAST_DRAWN = 30

@@ -14,8 +14,8 @@ from annotation.errors import Refused
 from annotation.models import Pair, Project
 from config.celery import GPU
 from curation import arrays
+from curation.criteria import in_play
 from curation.measuring.request import Request, setting
-from curation.selecting import in_play
 
 SAYS = ("judgements", "source")
 AT_ONCE = 500

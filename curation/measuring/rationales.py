@@ -22,7 +22,8 @@ from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import rationales
 from curation.metrics.estimates import Estimate, not_enough
 from curation.models import Measurement
-from curation.selecting import Voices, chosen_sql
+from curation.selecting import chosen_sql
+from curation.voices import Voices
 
 # Fewer pairs that both marked are not enough data.
 LEAST_PAIRS = 10

@@ -7,7 +7,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from annotation.errors import Refused
-from curation.selecting import Criterion, Voices, from_json
+from curation.criteria import Criterion, from_json
+from curation.voices import Voices
 
 MOST_RESAMPLES = 100_000
 

@@ -12,7 +12,7 @@ class Selection(models.Model):
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="selections")
     name = models.CharField(max_length=120)
     version = models.PositiveIntegerField(default=1)
-    # A list of {"field", "operator", "value"}; allowed ones are in curation/selecting.py.
+    # A list of {"field", "operator", "value"}; allowed ones are in curation/criteria.py.
     criteria = models.JSONField(default=list)
     # Made on the board: the filter as its address has it.
     query = models.CharField(max_length=2000, blank=True, default="")

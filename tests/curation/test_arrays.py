@@ -9,8 +9,9 @@ from django.db import connection
 from annotation.models import Run
 from curation import arrays
 from curation.arrays import crossing, pairs
+from curation.criteria import parse_all
 from curation.models import Measurement
-from curation.selecting import Voices, parse_all
+from curation.voices import Voices
 
 
 def rows(labels):

@@ -269,7 +269,8 @@ def test_a_selection_within_a_scope_is_what_a_release_takes(
     project: Any, lead: Any, sign_in: Any, many: Any, crowd: Any
 ) -> None:
     from curation.arrays import pair_facts
-    from curation.selecting import Voices, from_json
+    from curation.criteria import from_json
+    from curation.voices import Voices
 
     one, other = Principle.objects.order_by("pk").values_list("pk", flat=True)
     query = f"annotator={crowd[0].pk}&conflict={one}-{other}&dissents=0..2"
@@ -335,8 +336,10 @@ def test_a_selection_is_saved_with_owner_and_version(project: Any, lead: Any, si
 
 def test_the_criteria_of_a_selection_find_the_boards_pairs(project: Any, many: Any) -> None:
     """What a release reads of a saved selection is what the board counted, in random filters."""
+    from curation.criteria import from_json, in_play
     from curation.keeping import criteria_of
-    from curation.selecting import Voices, from_json, in_play, pairs_sql
+    from curation.selecting import pairs_sql
+    from curation.voices import Voices
 
     dims = browsing.dims_of(FactsState.objects.get(project=project))
     draw = random.Random(5)

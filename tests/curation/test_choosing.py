@@ -10,7 +10,7 @@ from curation import arrays, choosing
 from curation.arrays import PairFacts, pair_facts
 from curation.lineage import lineage_of, tallies_digest
 from curation.planning import plan
-from curation.selecting import Voices
+from curation.voices import Voices
 
 
 def facts_of(counts):

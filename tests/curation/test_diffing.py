@@ -4,9 +4,9 @@ import pytest
 
 from annotation.errors import Refused
 from annotation.models import Project
+from curation.criteria import parse_all
 from curation.diffing import UNKNOWN, diff
 from curation.releasing import release
-from curation.selecting import parse_all
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 

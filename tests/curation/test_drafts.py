@@ -16,10 +16,10 @@ from annotation import running
 from annotation.models import Run
 from curation import drafting
 from curation.arrays import store_pair_values
+from curation.criteria import parse_all
 from curation.models import Release, Selection
 from curation.planning import plan
 from curation.releasing import release
-from curation.selecting import parse_all
 from tests.curation.finished import finished
 
 pytestmark = pytest.mark.usefixtures("same_connection")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from annotation.models import Judgement
 from curation import haste
 from curation.arrays import pair_facts
-from curation.selecting import Voices, parse
+from curation.criteria import parse
+from curation.voices import Voices
 
 WHOLE = {"coverage_first": 1.0, "coverage_second": 1.0}
 

@@ -10,11 +10,11 @@ import pytest
 from annotation import reacting
 from annotation.models import Annotator, Edit, Event, Judgement, Pair, Rationale, Span
 from annotation.recording import record
+from curation.criteria import parse_all
 from curation.export import files
 from curation.export.layouts import LAYOUTS
 from curation.models import Adjudication, Release, Ruling
 from curation.releasing import release
-from curation.selecting import parse_all
 from curation.verifying import verify
 from tests.curation.folders import bytes_of
 from tests.machines import explain, seat_of, shown_to, turn_on

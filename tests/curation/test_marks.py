@@ -16,8 +16,8 @@ from curation.drafting import count
 from curation.needing import Lacking
 from curation.planning import plan
 from curation.releasing import release
-from curation.selecting import Voices
 from curation.verifying import verify
+from curation.voices import Voices
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 TEXT = "Two and two is four. That is prime. So I am sure."

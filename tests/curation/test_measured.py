@@ -20,7 +20,7 @@ from curation.dimensions import REWARD, parse
 from curation.keeping import criteria_of
 from curation.measured import UNNAMED, measured_of
 from curation.models import FactsState, Measurement, PairFact
-from curation.selecting import Voices
+from curation.voices import Voices
 
 pytestmark = pytest.mark.django_db
 

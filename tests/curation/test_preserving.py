@@ -13,13 +13,14 @@ from annotation.errors import Refused
 from annotation.models import Pair, Run
 from curation import gathering, preserving
 from curation.arrays import pair_facts
+from curation.criteria import FIELDS, OPERATORS, in_play, parse, parse_all
 from curation.diffing import diff
 from curation.export import files
 from curation.models import PairFact, Release
 from curation.preserving import FILE, columns_of, passing, preserve, preserved
 from curation.releasing import release
-from curation.selecting import FIELDS, OPERATORS, Voices, in_play, parse, parse_all
 from curation.verifying import plan_of, verify
+from curation.voices import Voices
 from tests.curation.folders import bytes_of
 
 pytestmark = pytest.mark.usefixtures("same_connection")

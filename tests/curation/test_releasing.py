@@ -15,10 +15,10 @@ from annotation.errors import Refused
 from annotation.models import Event, Guideline, Pair, Run
 from annotation.running import Hold
 from curation import reading, releasing
+from curation.criteria import parse_all
 from curation.export import files
 from curation.models import Release, Selection
 from curation.releasing import release
-from curation.selecting import parse_all
 from tests.curation.folders import bytes_of, read
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.

@@ -8,9 +8,9 @@ import pytest
 
 from annotation.errors import Refused
 from annotation.models import Event
+from curation.criteria import parse_all
 from curation.models import Release
 from curation.releasing import release
-from curation.selecting import parse_all
 from curation.verifying import verify
 from tests.curation.finished import finished
 from tests.curation.folders import read

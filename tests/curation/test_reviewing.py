@@ -11,10 +11,10 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from curation import reviewing
+from curation.criteria import parse_all
 from curation.forms import DraftForm, address_of
 from curation.models import Release
 from curation.releasing import plan, release
-from curation.selecting import parse_all
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 

@@ -17,10 +17,10 @@ from annotation import dividing
 from annotation.models import Candidate, Pair, Part
 from config import embedded
 from curation import sharding
+from curation.criteria import parse_all
 from curation.export import files
 from curation.models import Release, Selection
 from curation.releasing import release
-from curation.selecting import parse_all
 from tests.curation.folders import bytes_of, read
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.

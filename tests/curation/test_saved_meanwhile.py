@@ -12,12 +12,12 @@ import pytest
 from django.db import connection, transaction
 
 from annotation.models import Annotator, Edit, Judgement, Pair, Rationale, Span
+from curation.criteria import parse_all
 from curation.export.layouts import LAYOUTS
 from curation.hearing import missed_by
 from curation.models import Adjudication, Release, Ruling
 from curation.planning import plan
 from curation.releasing import release
-from curation.selecting import parse_all
 from curation.verifying import verify
 from tests.curation.folders import bytes_of
 

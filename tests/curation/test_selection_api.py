@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from annotation.models import Event, Project
 from curation import browsing
 from curation.comparing import compare
+from curation.criteria import parse_all
 from curation.dimensions import Filter
 from curation.keeping import filter_of, query_of
 from curation.models import FactsState, Selection
 from curation.releasing import release
-from curation.selecting import parse_all
 
 BASE = "/api/v1/projects/everyday/selections"
 pytestmark = pytest.mark.django_db

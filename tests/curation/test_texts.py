@@ -10,9 +10,9 @@ from django.utils import timezone
 from annotation import reacting
 from annotation.models import Assignment, Judgement, Offer, Rationale, Run
 from curation.export.records import Broken
-from curation.selecting import Voices
 from curation.texts import read as ask
 from curation.texts import rows_of, said_of, with_reason
+from curation.voices import Voices
 from tests.machines import explain, offered, seat_of, shown_to, turn_on
 from tests.verdicts import judge
 

@@ -12,12 +12,12 @@ from django.db import connection, connections
 
 from annotation.models import Project
 from curation.choosing import choose
+from curation.criteria import parse_all
 from curation.export import files
 from curation.export.layouts import LAYOUTS
 from curation.models import Release
 from curation.planning import plan
 from curation.releasing import release
-from curation.selecting import parse_all
 from curation.verifying import verify
 from tests.curation.finished import finished
 

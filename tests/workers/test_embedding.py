@@ -104,7 +104,7 @@ def test_what_is_too_long_is_read_from_its_end_and_counted(embed, tiny, make_pai
 
 
 def test_only_pairs_that_meet_the_criteria_are_embedded(embed, make_pair, project):
-    from curation.selecting import parse_all
+    from curation.criteria import parse_all
 
     make_pair(slots=0, tags=["code"])
     make_pair(slots=0)

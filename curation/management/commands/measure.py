@@ -13,9 +13,10 @@ from annotation.errors import Refused
 from annotation.models import Project, Run
 from config.celery import do_here
 from curation import measuring
+from curation.criteria import parse_all
 from curation.measuring.preferred import ModelRequest
 from curation.measuring.request import Request
-from curation.selecting import Voices, parse_all
+from curation.voices import Voices
 
 
 def _settings() -> str:

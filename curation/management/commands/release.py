@@ -12,11 +12,11 @@ from annotation.access import project_of
 from annotation.errors import Refused
 from curation import releasing
 from curation.choosing import MOST_HARMFUL
+from curation.criteria import FIELDS, from_json, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
 from curation.keeping import saved_as
 from curation.planning import ANNOTATORS, DIFFICULTY, HARDER
-from curation.selecting import FIELDS, from_json, parse_all
 from curation.subsetting import NGRAMS
 
 

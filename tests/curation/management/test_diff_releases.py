@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+from curation.criteria import parse_all
 from curation.releasing import release
-from curation.selecting import parse_all
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 

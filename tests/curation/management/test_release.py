@@ -27,8 +27,8 @@ def test_it_releases_and_says_what_was_dropped(project, judged, tmp_path, capsys
 
 
 def test_a_saved_selection_is_released_by_its_name(project, judged, tmp_path, capsys):
+    from curation.criteria import parse_all
     from curation.models import Release, Selection
-    from curation.selecting import parse_all
 
     for version, text in ((1, "tag=first"), (2, "tag!=first")):
         criteria = [one.as_json() for one in parse_all([text])]

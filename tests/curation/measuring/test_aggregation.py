@@ -11,7 +11,7 @@ from annotation.models import Candidate, Pair
 from curation import arrays, measuring
 from curation.measuring import AggregationRequest, scores
 from curation.metrics.aggregation import bradley_terry
-from curation.selecting import Voices
+from curation.voices import Voices
 from tests.lineups import rank_candidates
 
 

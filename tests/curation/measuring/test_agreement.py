@@ -7,8 +7,9 @@ import pytest
 from annotation.errors import Refused
 from annotation.models import Event, Guideline, Run
 from curation import arrays, measuring
+from curation.criteria import parse_all
 from curation.models import Measurement
-from curation.selecting import Voices, parse_all
+from curation.voices import Voices
 
 
 @pytest.fixture

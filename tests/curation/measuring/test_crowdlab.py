@@ -14,7 +14,7 @@ from curation import measuring
 from curation.measuring import AggregationRequest
 from curation.measuring.crowdlab import NO_COMMON
 from curation.metrics.estimates import NO_OVERLAP
-from curation.selecting import Voices
+from curation.voices import Voices
 
 F, S, T, B = "first", "second", "tie", "both_bad"
 # The cleanlab example: five pairs, three people, and what the judge gives the first candidate.

@@ -13,7 +13,7 @@ from curation import arrays, measuring
 from curation.measuring import DiscretionRequest
 from curation.measuring.discretion import NO_VOTES
 from curation.models import Measurement
-from curation.selecting import Voices
+from curation.voices import Voices
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 
 from annotation.errors import Refused
 from annotation.models import Rationale, Span
+from curation.criteria import parse_all
 from curation.measuring import FaithfulnessRequest
 from curation.measuring.faithfulness import NO_RATIONALES, Answers, cut, figures, only, perturbed, standing
-from curation.selecting import Voices, parse_all
+from curation.voices import Voices
 
 NAN = float("nan")
 TEXT = "It is short\n\nand  right."

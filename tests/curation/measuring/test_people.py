@@ -13,7 +13,7 @@ from annotation.importing import import_judgements, import_pairs
 from annotation.models import Guideline, Judgement
 from curation import arrays, measuring
 from curation.measuring import PeopleRequest
-from curation.selecting import Voices
+from curation.voices import Voices
 
 
 def measured(project, **settings):

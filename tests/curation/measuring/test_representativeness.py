@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from annotation.errors import Refused
 from curation import declaring, measuring
 from curation.measuring import RepresentativenessRequest
-from curation.selecting import Voices
+from curation.voices import Voices
 
 TARGET = {"age": {"young": 35, "middle": 40, "old": 25}}
 
