@@ -112,6 +112,7 @@ def _questions(rationale: Rationale, work: Work) -> dict[str, list[Texts]]:
     """What the model is asked about one rationale, by name.
 
     What is marked in the prompt is left alone: without what is asked nobody could say which answer is better.
+    Polarity is not looked at: words that hurt one candidate are evidence for the other, as those that support it are.
     """
     pair = rationale.pair
     spans: dict[tuple[int, int], list[tuple[int, int]]] = {}

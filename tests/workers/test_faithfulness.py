@@ -122,6 +122,15 @@ def test_a_model_that_reads_what_is_marked_needs_it_and_it_is_enough(measured, r
     }
 
 
+def test_what_hurts_an_answer_is_evidence_as_what_supports_it_is(measured, reasons, alice):
+    supporting, _, _ = measured(reads_the_answers)
+    Span.objects.update(polarity=Span.Polarity.HURTS)
+    hurting, _, _ = measured(reads_the_answers)
+    for metric in ("comprehensiveness", "sufficiency"):
+        assert of(hurting, metric, alice).value == of(supporting, metric, alice).value is not None
+
+
+
 def test_a_model_that_hears_a_reason_gains_by_it_and_loses_it_with_its_words(measured, reasons, bob, make_pair, alice):
     # Other reasons have other words, with which Bob's are perturbed.
     other = make_pair(slots=0)
