@@ -4,6 +4,8 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Where bytecode is not kept, each of the many processes of a test run reads and compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
 
