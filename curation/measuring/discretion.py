@@ -204,7 +204,9 @@ def priorities_of(
         "high": _plain(profile.high),
         "ranks": _ranks(profile),
     }
-    found = Estimate(float(conflicts), n=conflicts) if profile.is_defined else Estimate.undefined(profile.reason or "")
+    found = Estimate(float(conflicts), n=conflicts)
+    if not profile.is_defined:
+        found = Estimate.undefined(profile.reason or "", n=conflicts)
     return profile, as_row(run, "principle_priorities", found, annotator_id=subject.annotator, detail=detail)
 
 

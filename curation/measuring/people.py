@@ -5,8 +5,8 @@ People are compared with people. Judges are compared with people too, and never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,10 +17,11 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
-from curation.arrays import Judged
+from curation.arrays import Judged, PrincipleVotes
 from curation.measuring.agreement import LEAST_COMMON
 from curation.measuring.discretion import (
     DiscretionRequest,
+    Subject,
     arbitrariness_of,
     principles_of,
     priorities_of,
@@ -30,6 +31,7 @@ from curation.measuring.request import setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS, people
 from curation.metrics.agreement import joint_tables, kappa_of_table
+from curation.metrics.discretion import discrepancy_of_profiles, supremacy
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
@@ -39,6 +41,8 @@ from curation.voices import Voices
 LEAST_DRAWN = 30
 # Priorities are drawn for as many people, those with the most choices.
 MOST_PROFILES = 50
+BEYOND = f"Orders of principles are drawn for the {MOST_PROFILES} annotators with the most choices."
+NO_PEOPLE = "No person judged a pair that somebody voted on by principle."
 # Figures are kept apart for so many versions of the guideline, the latest ones.
 MOST_VERSIONS = 12
 # The chart of active seconds: so many classes of equal ratio.
@@ -144,7 +148,8 @@ def execute(hold: Hold, project: Project, asked: PeopleRequest) -> dict[str, Any
     """Measure every annotator and store it. Returns the run's result.
 
     Stored for each annotator are the metrics of `COLUMNS`, with the same figures under each version of the guideline
-    beside them; arbitrariness and priorities where somebody voted by principle; and Cohen's kappa with everybody who
+    beside them; arbitrariness, priorities and their discrepancy to all people together where somebody voted by
+    principle; and Cohen's kappa with everybody who
     judged a common pair.
 
     Raises:
@@ -221,14 +226,36 @@ def _by_principle(hold: Hold, project: Project, asked: PeopleRequest, found: lis
     if not len(votes):
         return []
     said = arrays.preferences(project=project, voices=asked.voices, where=asked.where)
-    everybody = [one for one in subjects(votes, said) if one.annotator is not None]
+    everybody = list(subjects(votes, said))
     for subject in everybody:
-        found.append(arbitrariness_of(hold.run, votes, subject, asked))
-        hold.beat()
-    for subject in sorted(everybody, key=lambda one: -len(one.value))[:MOST_PROFILES]:
-        found.append(priorities_of(hold.run, votes, subject, asked)[1])
-        hold.beat()
+        if subject.annotator is not None:
+            found.append(arbitrariness_of(hold.run, votes, subject, asked))
+            hold.beat()
+    found += _orders(hold, votes, everybody, asked)
     return principles_of(votes)
+
+
+def _orders(
+    hold: Hold, votes: PrincipleVotes, everybody: Sequence[Subject], asked: PeopleRequest
+) -> Iterator[Measurement]:
+    """Everybody's order of principles, and how far it is from that of all people together, a person among them."""
+    run = hold.run
+    together = next((one for one in everybody if one.annotator is None), None)
+    people_profile = priorities_of(run, votes, together, asked)[0] if together else None
+    alone = sorted((one for one in everybody if one.annotator is not None), key=lambda one: -len(one.value))
+    for place, subject in enumerate(alone):
+        if place < MOST_PROFILES:
+            profile, row = priorities_of(run, votes, subject, asked)
+            gap = discrepancy_of_profiles(profile, people_profile) if people_profile else Estimate.undefined(NO_PEOPLE)
+        else:
+            conflicts = int(supremacy(votes.votes[subject.row], subject.value).n.sum()) // 2
+            gap = Estimate.undefined(BEYOND, n=conflicts)
+            row = as_row(run, "principle_priorities", gap, annotator_id=subject.annotator)
+        if not gap.is_defined:
+            gap = replace(gap, n=row.n or 0)
+        yield row
+        yield as_row(run, "discretion_discrepancy", gap, annotator_id=subject.annotator)
+        hold.beat()
 
 
 # ---- reading it back -------------------------------------------------------------------------------------------------
@@ -266,11 +293,22 @@ def as_text(found: dict[str, Any]) -> str:
         kind = "a judge, " if entry["kind"] == Annotator.Kind.JUDGE else ""
         lines.append(f"{entry['annotator']}: {kind}{entry['n']} judgements")
         lines += [f"  {METRICS[name].title}: {_line(entry[name])}" for name in _columns(entry)]
+        lines += _order(entry.get("principle_priorities", {}), found["principles"])
     return "\n".join(lines)
 
 
 def _columns(entry: dict[str, Any]) -> Sequence[str]:
-    return [name for name in (*COLUMNS, "discretion_arbitrariness") if name in entry]
+    return [name for name in (*COLUMNS, "discretion_arbitrariness", "discretion_discrepancy") if name in entry]
+
+
+def _order(priorities: dict[str, Any], principles: list[dict[str, Any]]) -> list[str]:
+    """The principles from the one that goes first, where there is an order."""
+    if priorities.get("value") is None:
+        return []
+    both = zip(priorities["weights"], principles, strict=True)
+    weighed = sorted((-weight, one["short"]) for weight, one in both if weight is not None)
+    names = ", ".join(name for _, name in weighed)
+    return [f"  Order of principles: {names}, n {priorities['value']:.0f} conflicts"]
 
 
 def _line(one: dict[str, Any]) -> str:

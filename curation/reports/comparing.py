@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from annotation.models import Run
+from curation.metrics.discretion import discrepancy
 from curation.metrics.estimates import Estimate, difference
 from curation.reports.people import Report, Row
 from curation.reports.words import number, percent, signed
@@ -53,12 +56,21 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Orders:
+    """The order of principles of both: for each principle its rank with the interval, of the first and the second."""
+
+    says: str
+    rows: list[tuple[str, tuple[str, str], tuple[str, str]]]
+
+
+@dataclass(frozen=True)
 class Comparison:
     first: Row
     second: Row
     common: int
     kappa: str
     compared: list[Compared]
+    orders: Orders | None
     also: list[tuple[str, str, str]]
 
 
@@ -79,8 +91,40 @@ def comparison(*, run: Run, all_of: Report, numbers: tuple[int, int]) -> Compari
             for scale in SCALES
             if scale.metric in first.found or scale.metric in second.found
         ],
+        orders=_orders(run, numbers),
         also=[(title, _plain(first, metric), _plain(second, metric)) for metric, title in ALSO],
     )
+
+
+def _orders(run: Run, numbers: tuple[int, int]) -> Orders | None:
+    """None: nobody voted by principle."""
+    found = {
+        row.annotator_id: row for row in run.measurements.filter(metric="principle_priorities", annotator__in=numbers)
+    }
+    if not found:
+        return None
+    if len(found) < 2 or any(row.value is None for row in found.values()):
+        return Orders("not enough data", [])
+    first, second = (found[number].detail for number in numbers)
+    gap = discrepancy(*(np.array(one["weights"], dtype=np.float64) for one in (first, second)))
+    rows = [
+        (rank[0] if rank else len(first["ranks"]) + 1, name, _rank(rank), _rank(other))
+        for name, rank, other in zip(_names(run), first["ranks"], second["ranks"], strict=True)
+        if rank or other
+    ]
+    return Orders(
+        says=f"apart {gap.value:.2f} of 1" if gap.is_defined else "not enough data",
+        rows=[(name, one, other) for _, name, one, other in sorted(rows)],
+    )
+
+
+def _names(run: Run) -> list[str]:
+    return [one["short"] for one in run.result["principles"]]
+
+
+def _rank(one: list[int] | None) -> tuple[str, str]:
+    """A rank and its interval; a dash where the principle was never in conflict."""
+    return (str(one[0]), f"({one[1]}–{one[2]})") if one else ("–", "")
 
 
 def _estimate(one: dict[str, Any] | None) -> Estimate:

@@ -13,6 +13,7 @@ from typing import Any
 
 from annotation.models import Annotator, Project, Run
 from curation.measuring import whole_runs
+from curation.measuring.discretion import LEAST_CONFLICTS
 from curation.measuring.people import COLUMNS, LEAST_DRAWN
 from curation.metrics.estimates import Z, wilson_interval
 from curation.metrics.people import LEAST_CONSENSUS
@@ -49,9 +50,11 @@ MEASURED = (
     Column("tie", "tie_rate", "Tie %", is_number=True),
     Column("skip", "skip_rate", "Skip %", is_number=True),
     Column("arbitrary", "discretion_arbitrariness", "Arbitrary"),
+    Column("order", "discretion_discrepancy", "Order of principles", axis=(0, 1), ends=("same", "reversed")),
     Column("drift", "agreement_drift", "Drift", unit=" weeks"),
 )
-LEAST = {**COLUMNS, "discretion_arbitrariness": LEAST_CONSENSUS}
+OF_VOTES = {"discretion_arbitrariness": LEAST_CONSENSUS, "discretion_discrepancy": LEAST_CONFLICTS}
+LEAST = {**COLUMNS, **OF_VOTES}
 SORTED = {one.key: one for one in (NAME, COUNT, *MEASURED) if one.is_sorted}
 
 
@@ -153,7 +156,7 @@ def report(*, run: Run, version: str, sort: str, is_descending: bool, only_enoug
     columns = tuple(
         replace(one, reference=usual) if one.key == "agreement" else one
         for one in MEASURED
-        if one.key != "arbitrary" or any(one.metric in entry for entry in found.values())
+        if one.metric not in OF_VOTES or any(one.metric in entry for entry in found.values())
     )
     rows = [_row(number, entry, names[number], columns) for number, entry in found.items() if "skip_rate" in entry]
     people = [one for one in rows if not one.is_judge]
@@ -236,7 +239,7 @@ def _row(number: int, entry: dict[str, dict[str, Any]], name: tuple[str, str], c
 
 def _cell(column: Column, one: dict[str, Any] | None) -> Cell:
     if one is None:
-        return Cell("none", why="no votes" if column.key == "arbitrary" else "")
+        return Cell("none", why="no votes" if column.metric in OF_VOTES else "")
     if column.key == "left" and one["value"] is None and one["n"] >= LEAST_DRAWN:
         return _hollow(column, one)
     if one["value"] is None:
@@ -263,7 +266,7 @@ def _share(column: Column, one: dict[str, Any]) -> Cell:
     if column.axis is None:
         return Cell("plain", f"{percent(value, 0)} %", ends, sort=value)
     text, sub, sort = f"{percent(value, 0)} %", ends, value
-    if column.key == "agreement":
+    if column.key in ("agreement", "order"):
         text, sub = f"{value:.2f}", "" if one["low"] is None else f"{one['low']:.2f}–{one['high']:.2f}"
     if column.key == "gold":
         sub = f"{one['hits']}/{one['n']}"

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from django.urls import reverse
 
-from annotation.models import Guideline, Run
+from annotation.models import Guideline, Principle, PrincipleVote, Run
 from curation import measuring
 from curation.measuring import PeopleRequest
 
@@ -138,6 +138,37 @@ def test_two_are_compared_with_difference_and_interval(page, measured, alice, bo
     assert re.search(r"Left rate <span>not enough data<", drawer)
     same = page(f"?who={adjudicator.pk}&who={bob.pk}")
     assert re.search(r"Gold <span>difference 0 ± \d+ points, within noise<", same)
+
+
+@pytest.fixture
+def ordered(project, make_pair, say, alice, bob, robot, lead):
+    """On 60 pairs help and kindness ask for different answers: Alice goes by help, Bob by kindness."""
+    help, kind = (
+        Principle.objects.create(project=project, source="ours", key=key, text=f"Be {key}.", short=key)
+        for key in ("helpful", "kind")
+    )
+    for place in range(60):
+        pair = make_pair(slots=0)
+        PrincipleVote.objects.create(annotator=robot, pair=pair, principle=help, vote="first")
+        PrincipleVote.objects.create(annotator=robot, pair=pair, principle=kind, vote="second")
+        say(alice, pair, "first" if place else "second")
+        say(bob, pair, "second" if place < 40 else "first")
+    return measuring.measure(project=project, asked=PeopleRequest(bootstrap=0, resamples=20))
+
+
+def test_everybody_has_a_distance_to_the_order_of_all_and_two_have_their_ranks(page, ordered, alice, bob):
+    shown = page()
+    assert "Order of principles" in shown
+    assert "<b>0.00</b>" in row_of(shown, "Alice"), "Together they follow help in 79 of 120."
+    assert "<b>1.00</b>" in row_of(shown, "Bob")
+    drawer = page(f"?who={alice.pk}&who={bob.pk}")
+    drawer = drawer[drawer.index("Order of principles <span>apart 1.00 of 1<") :]
+    first, second = re.findall(r"<bdi>(helpful|kind)</bdi>.*?>(\d) <small>.*?>(\d) <small>", drawer)
+    assert (first, second) == (("helpful", "1", "2"), ("kind", "2", "1"))
+
+
+def test_without_votes_there_is_no_order(page, measured, alice, bob):
+    assert "Order of principles <span>" not in page(f"?who={alice.pk}&who={bob.pk}")
 
 
 @pytest.mark.parametrize("query", ["?who={0}", "?who={0}&who={0}", "?who={0}&who=99999", "?who={0}&who={1}&who={2}"])

@@ -130,7 +130,6 @@ def test_what_hurts_an_answer_is_evidence_as_what_supports_it_is(measured, reaso
         assert of(hurting, metric, alice).value == of(supporting, metric, alice).value is not None
 
 
-
 def test_a_model_that_hears_a_reason_gains_by_it_and_loses_it_with_its_words(measured, reasons, bob, make_pair, alice):
     # Other reasons have other words, with which Bob's are perturbed.
     other = make_pair(slots=0)

@@ -168,6 +168,42 @@ def test_votes_by_principle_add_arbitrariness_and_priorities(project, make_pair,
     assert not run.measurements.filter(annotator=robot).exists()
 
 
+def test_an_order_of_principles_is_compared_with_that_of_all_people(
+    project, make_pair, say, vote, robot, alice, bob, adjudicator, monkeypatch, capsys
+):
+    """Alice and Ada put help before kindness before truth, Bob the other way round."""
+    for place in range(120):
+        pair = make_pair(slots=0)
+        vote(robot, pair, ("+-.", ".+-", "+.-")[place % 3])
+        for who, said in ((alice, "first"), (adjudicator, "first"), (bob, "second")):
+            say(who, pair, said)
+    run = measured(project)
+    gap = {who: of(run, "discretion_discrepancy", who) for who in (alice, bob)}
+    assert (gap[alice].value, gap[bob].value) == (0, 1)
+    assert gap[bob].low == gap[bob].high == 1
+    assert gap[bob].n == 3, "Principles."
+    call_command("measure", "people", "--project", "everyday", "--set", "resamples=5")
+    said = capsys.readouterr().out
+    assert "Order of principles: h, k, t, n 120 conflicts" in said
+    assert "Order of principles: t, k, h, n 120 conflicts" in said
+    # Beyond the busiest everybody has a row all the same, which says why.
+    monkeypatch.setattr("curation.measuring.people.MOST_PROFILES", 1)
+    few = measured(project)
+    reasons = set(few.measurements.filter(metric="discretion_discrepancy", value=None).values_list("reason", "n"))
+    assert reasons == {("Orders of principles are drawn for the 50 annotators with the most choices.", 120)}
+    assert few.measurements.filter(metric="principle_priorities").count() == 3
+
+
+def test_too_few_conflicts_are_no_order(project, make_pair, say, vote, robot, alice):
+    for _ in range(29):
+        pair = make_pair(slots=0)
+        vote(robot, pair, "+-.")
+        say(alice, pair, "first")
+    gap = of(measured(project), "discretion_discrepancy", alice)
+    assert (gap.value, gap.n) == (None, 29)
+    assert "30" in gap.reason
+
+
 def test_planted_habits_are_found_again(project, make_pair, say, alice, bob):
     """Alice chooses the left seven times of ten; Bob the longer one with 2 log odds for a doubling."""
     rng = np.random.default_rng(5)
