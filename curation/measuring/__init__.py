@@ -32,13 +32,14 @@ from curation.measuring import (
     rewards,
 )
 from curation.measuring.aggregation import AggregationRequest
-from curation.measuring.agreement import LEAST_COMMON, NO_STRENGTHS, AgreementRequest
+from curation.measuring.agreement import NO_STRENGTHS, AgreementRequest
 from curation.measuring.anchoring import AnchoringRequest
 from curation.measuring.difficulty import DifficultyRequest
 from curation.measuring.discretion import DiscretionRequest
 from curation.measuring.diversity import DiversityRequest
 from curation.measuring.embeddings import EmbeddingsRequest
 from curation.measuring.faithfulness import FaithfulnessRequest
+from curation.measuring.kappas import LEAST_COMMON
 from curation.measuring.margins import MarginsRequest
 from curation.measuring.people import PeopleRequest
 from curation.measuring.preferred import ModelRequest

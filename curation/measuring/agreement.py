@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,22 +14,15 @@ from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
 from curation.measuring.breakdown import parts
+from curation.measuring.kappas import LEAST_COMMON, kappas_of, undefined
 from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS
-from curation.metrics.agreement import (
-    agreeing_pairs,
-    item_agreement,
-    item_entropy,
-    joint_tables,
-    kappa_of_table,
-)
+from curation.metrics.agreement import agreeing_pairs, item_agreement, item_entropy
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 
-# Below this many common pairs, kappa is left undefined: its interval would span most of the scale.
-LEAST_COMMON = 30
 BEAT_EVERY = 5.0
 
 _NOMINAL = ("alpha_nominal", "percent_agreement", "percent_agreement_without_ties")
@@ -54,8 +47,9 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
     """Measure how far annotators agree and store it. Returns the run's result.
 
     Stored are alpha (nominal; ordinal where strengths are known), Gwet's AC1, percent agreement with ties kept and
-    dropped, Cohen's kappa for every two annotators with a common pair, and for every judged pair its agreement and
-    entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and source.
+    dropped, Cohen's kappa for every two annotators with enough common pairs, and for every judged pair its agreement
+    and entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and source; and
+    how many twos of annotators have no kappa that was stored, by the reason.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -65,7 +59,6 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
     resampling = rng if asked.bootstrap else None
     labels = arrays.judgement_labels(project=project, voices=asked.voices, where=asked.where)
     strengths = arrays.judgement_labels(project=project, level="ordinal", voices=asked.voices, where=asked.where)
-    last_beat = time.monotonic()
     found: list[Measurement] = []
 
     def note(metric: str, estimate: Estimate, **more: Any) -> None:
@@ -80,16 +73,10 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
     # Drawn on its own: the intervals of the others stay what they were before it came.
     alone = np.random.default_rng(run.seed) if asked.bootstrap else None
     note("gwet_ac1", METRICS["gwet_ac1"].function(labels, rng=alone, resamples=asked.bootstrap))
-    for one, other, table in joint_tables(labels):
-        if time.monotonic() - last_beat > BEAT_EVERY:
-            hold.beat()
-            last_beat = time.monotonic()
-        estimate = kappa_of_table(table)
-        if estimate.n < asked.least_common:
-            estimate = Estimate.undefined(f"Fewer than {asked.least_common} common pairs.", n=estimate.n)
-        elif estimate.is_defined:
-            estimate = kappa_of_table(table, rng=resampling, resamples=asked.bootstrap)
-        note("cohen_kappa", estimate, annotator_id=int(labels.annotators[one]), other_id=int(labels.annotators[other]))
+    kappas = kappas_of(
+        run, labels, least=asked.least_common, rng=resampling, resamples=asked.bootstrap, beat=_sometimes(hold)
+    )
+    found += kappas.rows
     by = parts(hold, project, asked)
     with hold.fenced():
         replace_all(hold, found)
@@ -102,7 +89,26 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
                 n=labels.per_item,
                 undefined="Fewer than two judgements.",
             )
-    return {"pairs": labels.n_items, "judgements": len(labels), "counted": labels.n_annotators, "by": by}
+    return {
+        "pairs": labels.n_items,
+        "judgements": len(labels),
+        "counted": labels.n_annotators,
+        "by": by,
+        "kappas_left_out": kappas.left_out,
+    }
+
+
+def _sometimes(hold: Hold) -> Callable[[], None]:
+    """A beat every BEAT_EVERY seconds, however often it is called."""
+    last = time.monotonic()
+
+    def beat() -> None:
+        nonlocal last
+        if time.monotonic() - last > BEAT_EVERY:
+            hold.beat()
+            last = time.monotonic()
+
+    return beat
 
 
 def _alpha_of_strengths(strengths: Labels, *, rng: np.random.Generator | None, resamples: int) -> Estimate:
@@ -139,10 +145,7 @@ def as_text(found: dict[str, Any]) -> str:
     kappas = found["cohen_kappa"]
     defined = [one for one in kappas if one["value"] is not None]
     lines += [f"Cohen's kappa, {one['first']} and {one['second']}: {_line(one)}" for one in defined]
-    reasons = Counter(one["reason"] for one in kappas if one["value"] is None)
-    lines += [
-        f"Cohen's kappa, undefined for {count} pairs of annotators: {why}" for why, count in sorted(reasons.items())
-    ]
+    lines += undefined(kappas, found.get("kappas_left_out", {}))
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS, diversity
 from curation.metrics.estimates import Estimate, mean_of
+from curation.metrics.resemblance import near_duplicate_share
 
 # Near duplicates are looked for among as many candidates, drawn at random.
 MOST_TEXTS = 5_000
@@ -59,7 +60,7 @@ def execute(hold: Hold, project: Project, asked: DiversityRequest) -> dict[str, 
     rng = np.random.default_rng(run.seed) if asked.bootstrap else None
     distinct, by_model, sample, count = _words(project, asked, np.random.default_rng(run.seed), hold)
     factors = _factors(project)
-    near = diversity.near_duplicate_share(sample, rng=np.random.default_rng(run.seed), threshold=asked.threshold)
+    near = near_duplicate_share(sample, rng=np.random.default_rng(run.seed), threshold=asked.threshold)
     hold.beat()
     models = sorted(by_model, key=lambda model: (-len(by_model[model]), model))[:MOST_MODELS]
     sampled = sorted(factors, key=lambda model: (-len(factors[model]), model))[:MOST_MODELS]

@@ -18,7 +18,6 @@ from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
 from curation.arrays import Judged, PrincipleVotes
-from curation.measuring.agreement import LEAST_COMMON
 from curation.measuring.discretion import (
     DiscretionRequest,
     Subject,
@@ -27,10 +26,10 @@ from curation.measuring.discretion import (
     priorities_of,
     subjects,
 )
+from curation.measuring.kappas import LEAST_COMMON, kappas_of, undefined
 from curation.measuring.request import setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS, people
-from curation.metrics.agreement import joint_tables, kappa_of_table
 from curation.metrics.discretion import discrepancy_of_profiles, supremacy
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
@@ -149,8 +148,7 @@ def execute(hold: Hold, project: Project, asked: PeopleRequest) -> dict[str, Any
 
     Stored for each annotator are the metrics of `COLUMNS`, with the same figures under each version of the guideline
     beside them; arbitrariness, priorities and their discrepancy to all people together where somebody voted by
-    principle; and Cohen's kappa with everybody who
-    judged a common pair.
+    principle; and Cohen's kappa with everybody with whom they have enough common pairs. The result counts the others.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -166,7 +164,9 @@ def execute(hold: Hold, project: Project, asked: PeopleRequest) -> dict[str, Any
         apart[version] = _measured(run, judged.take(judged.guideline == version), asked)
         hold.beat()
     found = _rows(run, whole, apart)
-    found += _kappas(run, judged, asked)
+    # Without an interval: the page compares cells, it tests none.
+    kappas = kappas_of(run, judged.labels()[0], least=asked.least_common)
+    found += kappas.rows
     hold.beat()
     principles = _by_principle(hold, project, asked, found)
     with hold.fenced():
@@ -178,6 +178,7 @@ def execute(hold: Hold, project: Project, asked: PeopleRequest) -> dict[str, Any
         "judges": len(judge_numbers),
         "versions": versions,
         "principles": principles,
+        "kappas_left_out": kappas.left_out,
     }
 
 
@@ -205,19 +206,6 @@ def _rows(run: Run, whole: Figures, apart: dict[int, Figures]) -> list[Measureme
 
 def _detail(part: Figures, metric: str, place: int) -> dict[str, Any]:
     return part.detail[metric][place] if metric in part.detail else {}
-
-
-def _kappas(run: Run, judged: Judged, asked: PeopleRequest) -> list[Measurement]:
-    """Of every two annotators with a common pair. Without an interval: the page compares cells, it tests none."""
-    labels, _ = judged.labels()
-    found = []
-    for one, other, table in joint_tables(labels):
-        estimate = kappa_of_table(table)
-        if estimate.n < asked.least_common:
-            estimate = Estimate.undefined(f"Fewer than {asked.least_common} common pairs.", n=estimate.n)
-        numbers = {"annotator_id": int(labels.annotators[one]), "other_id": int(labels.annotators[other])}
-        found.append(as_row(run, "cohen_kappa", estimate, **numbers))
-    return found
 
 
 def _by_principle(hold: Hold, project: Project, asked: PeopleRequest, found: list[Measurement]) -> list[dict[str, Any]]:
@@ -294,6 +282,7 @@ def as_text(found: dict[str, Any]) -> str:
         lines.append(f"{entry['annotator']}: {kind}{entry['n']} judgements")
         lines += [f"  {METRICS[name].title}: {_line(entry[name])}" for name in _columns(entry)]
         lines += _order(entry.get("principle_priorities", {}), found["principles"])
+    lines += undefined(found["cohen_kappa"], found.get("kappas_left_out", {}))
     return "\n".join(lines)
 
 

@@ -104,6 +104,7 @@ def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str,
     Stored are token F1, exact span F1 and IOU F1 of every two annotators over the pairs that both marked, a text of
     them that only one marked counting as 0; and for each annotator how well the share of other people who marked a code
     point tells whether this one did: the area under the curve, average precision, and how often a marked one is above.
+    The share is of the people who marked the pair: in a text where they marked nothing it is 0 everywhere.
 
     Raises:
         Refused: nobody marked anything.
@@ -160,17 +161,19 @@ def _only(marks: Marks, pairs: set[int]) -> Marks:
 
 def _beside_people(run: Run, marked: Marked, who: int, asked: RationalesRequest) -> dict[str, Estimate]:
     """How well the share of other people who marked a code point tells whether this one did, in several figures."""
-    others = sorted(marked.people - {who})
     truth: list[NDArray[np.float64]] = []
     scores: list[NDArray[np.float64]] = []
-    pairs = set()
-    for text in sorted(marked.of[who]):
-        marks = [marked.of[one][text] for one in others if text in marked.of[one]]
-        if not marks:
-            continue
-        pairs.add(text[0])
-        truth.append(_flags(marked.of[who][text], marked.length[text]))
-        scores.append(np.mean([_flags(spans, marked.length[text]) for spans in marks], axis=0))
+    mine = marked.of[who]
+    others = _others(marked, who)
+    # Texts without a mark of this annotator have only one kind of code point: the figures leave them out anyway.
+    texts = [text for text in sorted(mine) if text[0] in others]
+    for text in texts:
+        length = marked.length[text]
+        truth.append(_flags(mine[text], length))
+        # Who marked another text of the pair gave this one a score, too: nothing of it is a reason.
+        share = [_flags(marked.of[one].get(text, []), length) for one in others[text[0]]]
+        scores.append(np.mean(share, axis=0))
+    pairs = {pair for pair, _, _ in texts}
     if len(pairs) < asked.least_pairs:
         reason = not_enough(len(pairs), asked.least_pairs, "pairs that others marked")
         return dict.fromkeys(OF_SCORES, Estimate.undefined(reason, n=len(pairs)))
@@ -184,6 +187,15 @@ def _beside_people(run: Run, marked: Marked, who: int, asked: RationalesRequest)
         )
         for metric, function in OF_SCORES.items()
     }
+
+
+def _others(marked: Marked, who: int) -> dict[int, list[int]]:
+    """For each pair that another person marked who they are."""
+    found: dict[int, list[int]] = {}
+    for one in sorted(marked.people - {who}):
+        for pair in _pairs(marked.of[one]):
+            found.setdefault(pair, []).append(one)
+    return found
 
 
 def _flags(spans: list[tuple[int, int]], length: int) -> NDArray[np.float64]:

@@ -144,15 +144,43 @@ def _distances(labels: Labels, weights: KappaWeights) -> Floats | None:
     return np.asarray(gap if weights == "linear" else gap**2)
 
 
-def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
-    """For every two annotators with a common item: their codes, and how often (value of one, of the other) occurred.
+@dataclass(frozen=True)
+class JointTables:
+    """Every two annotators with a common item, and how often (value of one, of the other) occurred among those.
 
-    The table has the shape (n_values, n_values); one's code is the lower. In ascending order of the codes.
+    `one`, `other`, `n`: their codes, one's the lower, and how many items they have in common, (n_twos,); ascending.
     """
+
+    one: Codes
+    other: Codes
+    n: Codes
+    n_values: int
+    # The cells that are not 0, by two annotators: where those of each begin and end, which they are, and their counts.
+    _ends: Codes
+    _cell: Codes
+    _count: Codes
+
+    def __len__(self) -> int:
+        return len(self.one)
+
+    def table(self, place: int) -> Codes:
+        """The table of the two at `place`, (n_values, n_values)."""
+        found = np.zeros(self.n_values**2, dtype=np.int64)
+        cells = slice(self._ends[place], self._ends[place + 1])
+        found[self._cell[cells]] = self._count[cells]
+        return found.reshape(self.n_values, self.n_values)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Codes]]:
+        for place in range(len(self)):
+            yield int(self.one[place]), int(self.other[place]), self.table(place)
+
+
+def joint_tables(labels: Labels) -> JointTables:
+    """Of every two annotators with a common item. A thousand annotators are half a million twos: choose by `n`."""
     k = labels.n_values
     cell = k * k
-    found: list[Codes] = []
-    times: list[Codes] = []
+    found = [np.zeros(0, dtype=np.int64)]
+    times = [np.zeros(0, dtype=np.int64)]
     for left, right in labels.met():
         a, b = labels.annotator[left], labels.annotator[right]
         turned = a > b
@@ -163,16 +191,14 @@ def joint_tables(labels: Labels) -> Iterator[tuple[int, int, Codes]]:
         keys, count = np.unique(key[a != b], return_counts=True)
         found.append(keys)
         times.append(count)
-    if not found:
-        return
     keys, place = np.unique(np.concatenate(found), return_inverse=True)
-    total = np.bincount(place, weights=np.concatenate(times)).astype(np.int64)
+    count = np.bincount(place, weights=np.concatenate(times), minlength=len(keys)).astype(np.int64)
     pair = keys // cell
     starts = np.nonzero(np.diff(pair, prepend=-1))[0]
-    for start, end in zip(starts, [*starts[1:], len(pair)], strict=True):
-        table = np.zeros(cell, dtype=np.int64)
-        table[keys[start:end] % cell] = total[start:end]
-        yield int(pair[start] // labels.n_annotators), int(pair[start] % labels.n_annotators), table.reshape(k, k)
+    ends = np.append(starts, len(keys))
+    total = np.diff(np.append(0, np.cumsum(count))[ends])
+    one, other = np.divmod(pair[starts], max(labels.n_annotators, 1))
+    return JointTables(one, other, total, k, ends, keys % cell, count)
 
 
 def kappa_of_table(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from curation.metrics.estimates import Estimate, mean_of
-from curation.metrics.labels import Codes, Floats
+from curation.metrics.labels import Floats
 from curation.metrics.metric import SHARE, Metric
+from curation.metrics.resemblance import near_duplicate_share
 
 # Up to this many tokens the mean entropy is used, above it the likelihood of the samples.
 SHORT = 50
@@ -132,111 +133,6 @@ def distinct_n(candidates: Sequence[Sequence[Hashable]], *, n: int = 2) -> Estim
     if not total:
         return Estimate.undefined(f"No candidate has {n} tokens.")
     return Estimate(len(seen) / total, n=total)
-
-
-# ---- near duplicates ------------------------------------------------------------------------------------------------
-
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-
-
-def shingles(text: str, *, size: int = 5) -> NDArray[np.uint64]:
-    """The different runs of `size` characters of a text, as hashes that are the same in every process; ascending.
-
-    Case and the amount of white space are not looked at. A text shorter than `size` is one run.
-    """
-    plain = " ".join(text.casefold().split())
-    if not plain:
-        return np.empty(0, dtype=np.uint64)
-    points = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    windows = np.lib.stride_tricks.sliding_window_view(points, min(size, len(points)))
-    found = np.zeros(len(windows), dtype=np.uint64)
-    for column in range(windows.shape[1]):
-        found = _mixed(found ^ (windows[:, column] + np.uint64(0x9E3779B97F4A7C15)))
-    return np.unique(found)
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spreads every bit over the whole number (the finaliser of SplitMix64)."""
-    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
-    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
-    return x ^ (x >> np.uint64(31))
-
-
-def min_hashes(sets: Sequence[NDArray[np.uint64]], *, rng: np.random.Generator, n_hashes: int = 128) -> NDArray:
-    """MinHash signatures, (n_sets, n_hashes): two sets agree in a place as often as their Jaccard similarity.
-
-    Source: Broder, On the resemblance and containment of documents, 1997.
-    """
-    keys = rng.integers(0, 2**64, size=n_hashes, dtype=np.uint64)
-    signatures = np.full((len(sets), n_hashes), np.iinfo(np.uint64).max, dtype=np.uint64)
-    for place, one in enumerate(sets):
-        # A long text in pieces: the table of its runs and the hashes stays small.
-        for start in range(0, len(one), 4096):
-            piece = _mixed(one[start : start + 4096, None] ^ keys[None, :]).min(axis=0)
-            signatures[place] = np.minimum(signatures[place], piece)
-    return signatures
-
-
-def near_duplicates(
-    texts: Sequence[str],
-    *,
-    threshold: float = 0.8,
-    rng: np.random.Generator,
-    size: int = 5,
-    n_hashes: int = 128,
-    bands: int = 32,
-) -> list[tuple[int, int, float]]:
-    """Every two texts whose runs of characters have a Jaccard similarity of at least `threshold`.
-
-    MinHash signatures in bands find the candidates; their similarity is then computed exactly, so that nothing is
-    called a duplicate by chance. Two texts of similarity s are missed with probability (1 - s^rows)^bands, rows =
-    n_hashes / bands: at .8 with 32 bands of 4, 5 in 10 million.
-
-    Args:
-        texts: texts without a character other than white space match nothing.
-        rng: the same state gives the same candidates.
-
-    Returns:
-        (i, j, similarity) with i < j, ascending.
-
-    Source: Broder, 1997; bands: Leskovec, Rajaraman and Ullman, Mining of massive datasets, section 3.4.
-    """
-    if n_hashes % bands:
-        raise ValueError(f"{n_hashes} hashes do not divide into {bands} bands.")
-    sets = [shingles(text, size=size) for text in texts]
-    signatures = min_hashes(sets, rng=rng, n_hashes=n_hashes)
-    some = np.array([place for place, one in enumerate(sets) if len(one)], dtype=np.int64)
-    candidates: set[tuple[int, int]] = set()
-    for band in np.split(signatures[some], bands, axis=1):
-        candidates.update(_same_rows(band, some))
-    found = [(i, j, _jaccard(sets[i], sets[j])) for i, j in sorted(candidates)]
-    return [pair for pair in found if pair[2] >= threshold]
-
-
-def _same_rows(rows: NDArray, names: Codes) -> Iterator[tuple[int, int]]:
-    if not len(rows):
-        return
-    _, group = np.unique(rows, axis=0, return_inverse=True)
-    order = np.argsort(group.ravel(), kind="stable")
-    for members in np.split(names[order], np.nonzero(np.diff(group.ravel()[order]))[0] + 1):
-        for place, i in enumerate(members.tolist()):
-            yield from ((i, j) for j in members[place + 1 :].tolist())
-
-
-def _jaccard(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)
-
-
-def near_duplicate_share(texts: Sequence[str], *, rng: np.random.Generator, threshold: float = 0.8) -> Estimate:
-    """The share of texts with a near duplicate among the others; lower is more diverse. As `near_duplicates`.
-
-    `n` counts the texts. Undefined: fewer than two.
-    """
-    if len(texts) < 2:
-        return Estimate.undefined("There are fewer than two texts.", n=len(texts))
-    twins = {place for i, j, _ in near_duplicates(texts, rng=rng, threshold=threshold) for place in (i, j)}
-    return Estimate(len(twins) / len(texts), n=len(texts))
 
 
 # ---- circles --------------------------------------------------------------------------------------------------------

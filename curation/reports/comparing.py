@@ -67,7 +67,9 @@ class Orders:
 class Comparison:
     first: Row
     second: Row
-    common: int
+    # None: fewer than `least`, how many was not kept.
+    common: int | None
+    least: int
     kappa: str
     compared: list[Compared]
     orders: Orders | None
@@ -81,10 +83,12 @@ def comparison(*, run: Run, all_of: Report, numbers: tuple[int, int]) -> Compari
         return None
     first, second = (rows[number] for number in numbers)
     kappa = run.measurements.filter(metric="cohen_kappa", annotator_id__in=numbers, other_id__in=numbers).first()
+    without = None if run.result.get("kappas_left_out") else 0
     return Comparison(
         first=first,
         second=second,
-        common=(kappa.n or 0) if kappa else 0,
+        common=(kappa.n or 0) if kappa else without,
+        least=run.parameters["least_common"],
         kappa=number(kappa.value) if kappa and kappa.value is not None else "",
         compared=[
             _compared(scale, first.found.get(scale.metric), second.found.get(scale.metric))

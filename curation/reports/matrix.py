@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from annotation.models import Run
+from curation.measuring.kappas import MOST_DRAWN
 from curation.reports.words import number
 
-# A grid of more is no longer read; those with the most judgements are shown.
-MOST = 24
 # The lower ends of the classes of colour above the first.
 STEPS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """`look` is its class: diag, blank (no common pair), few, or k0 to k5. `kappa` is empty where undefined."""
+    """`look` is its class: diag, blank (no common pair), few, or k0 to k5. `kappa` is empty where undefined.
+
+    `n` is None where the run did not keep how few common pairs they are.
+    """
 
     look: str
-    n: int
+    n: int | None
     kappa: str
     short: str
     name: str
@@ -46,9 +48,12 @@ class Pinned:
 
 @dataclass(frozen=True)
 class Matrix:
+    """`few`: so many twos have fewer than `least` common pairs, and were counted only."""
+
     rows: list[GridRow]
     left_out: int
     least: int
+    few: int
     pinned: Pinned | None
 
 
@@ -66,7 +71,8 @@ def matrix(*, run: Run, busiest: list[tuple[int, str]], pin: tuple[int, int] | N
     Returns:
         None: no two of them judged a common pair.
     """
-    shown = busiest[:MOST]
+    # A grid of more is no longer read.
+    shown = busiest[:MOST_DRAWN]
     numbers = [number for number, _ in shown]
     found: Kappas = {}
     rows = run.measurements.filter(Q(metric="cohen_kappa", annotator_id__in=numbers, other_id__in=numbers))
@@ -78,27 +84,43 @@ def matrix(*, run: Run, busiest: list[tuple[int, str]], pin: tuple[int, int] | N
         defined = {both: value for both, (value, _) in found.items() if value is not None}
         pin = min(defined, key=lambda both: (defined[both], both)) if defined else min(found)
     names = dict(shown)
+    least = run.parameters["least_common"]
+    few = sum(run.result.get("kappas_left_out", {}).values())
+    cells = _Cells(found, names, pin, least=least, are_all_kept=not few)
     return Matrix(
-        rows=[GridRow(one, name, [_cell(found, one, other, names, pin) for other in numbers]) for one, name in shown],
+        rows=[GridRow(one, name, [cells.of(one, other) for other in numbers]) for one, name in shown],
         left_out=len(busiest) - len(shown),
-        least=run.parameters["least_common"],
+        least=least,
+        few=few,
         pinned=_pinned(found, names, pin),
     )
 
 
-def _cell(found: Kappas, one: int, other: int, names: dict[int, str], pin: tuple[int, int] | None) -> Cell:
-    if one == other:
-        return Cell("diag", 0, "", "", "the same annotator", is_pinned=False)
-    value, n = found.get((one, other), (None, 0))
-    both, is_pinned = f"{names[one]} and {names[other]}", (one, other) == pin
-    if value is None:
-        pairs = f"{n} common pair{'s' if n != 1 else ''}"
-        said = "no common pair" if not n else f"kappa undefined, {pairs}"
-        return Cell("few" if n else "blank", n, "", "", f"{both}: {said}", is_pinned=is_pinned)
-    said = number(value)
-    step = sum(value >= edge for edge in STEPS)
-    name = f"{both}: kappa {said} on {n:,} common pairs"
-    return Cell(f"k{step}", n, said, said.replace("0.", ".", 1), name, is_pinned)
+@dataclass(frozen=True)
+class _Cells:
+    found: Kappas
+    names: dict[int, str]
+    pin: tuple[int, int]
+    least: int
+    # Who has no row has no common pair; otherwise they may have some, too few to be kept.
+    are_all_kept: bool
+
+    def of(self, one: int, other: int) -> Cell:
+        if one == other:
+            return Cell("diag", 0, "", "", "the same annotator", is_pinned=False)
+        both, is_pinned = f"{self.names[one]} and {self.names[other]}", (one, other) == self.pin
+        if (one, other) not in self.found and not self.are_all_kept:
+            name = f"{both}: kappa undefined, fewer than {self.least} common pairs"
+            return Cell("few", None, "", "", name, is_pinned=is_pinned)
+        value, n = self.found.get((one, other), (None, 0))
+        if value is None:
+            pairs = f"{n} common pair{'s' if n != 1 else ''}"
+            said = "no common pair" if not n else f"kappa undefined, {pairs}"
+            return Cell("few" if n else "blank", n, "", "", f"{both}: {said}", is_pinned=is_pinned)
+        said = number(value)
+        step = sum(value >= edge for edge in STEPS)
+        name = f"{both}: kappa {said} on {n:,} common pairs"
+        return Cell(f"k{step}", n, said, said.replace("0.", ".", 1), name, is_pinned)
 
 
 def _pinned(found: Kappas, names: dict[int, str], pin: tuple[int, int]) -> Pinned:

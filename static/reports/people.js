@@ -53,7 +53,7 @@ if (kappas) {
   const numbers = heads.map(head => head.dataset.number), say = $('#am-say'), link = $('#am-cmp');
   const bold = text => { const b = document.createElement('b'); b.textContent = text; return b; };
   const show = (cell, i, j) => {
-    const n = +cell.dataset.n, pairs = `${n.toLocaleString('en')} ${n === 1 ? 'pair' : 'pairs'}`;
+    const n = +cell.dataset.n, pairs = cell.dataset.n ? `${n.toLocaleString('en')} ${n === 1 ? 'pair' : 'pairs'}` : 'too few pairs';
     if (cell.dataset.kappa) say.replaceChildren(bold(names[i]), ' and ', bold(names[j]), ' agree at kappa ', bold(cell.dataset.kappa), ` on ${pairs.replace('pair', 'common pair')}.`);
     else say.replaceChildren(bold(names[i]), ' and ', bold(names[j]), ` share ${pairs}: not enough data.`);
     const address = new URL(link.href);

@@ -187,6 +187,20 @@ def test_the_grid_pins_who_agrees_least_or_who_is_asked_for(page, measured, alic
     assert "Bob and Ada agree at kappa 1.00" in said
 
 
+def test_who_has_too_little_in_common_is_told_though_only_counted(
+    page, project, make_pair, measured, alice, bob, robot, lead, monkeypatch
+):
+    monkeypatch.setattr("curation.measuring.kappas.MOST_DRAWN", 1)
+    measuring.measure(project=project, asked=PeopleRequest(bootstrap=0, least_common=39))
+    # The robot has 35 pairs in common with each of the others.
+    shown = page(f"?who={alice.pk}&who={robot.pk}")
+    assert "3 pairs of annotators with under 39 common pairs were counted only" in shown
+    assert 'aria-label="Alice and robot-1: kappa undefined, fewer than 39 common pairs"' in shown
+    assert re.search(r'<td class="few" [^>]*data-n="" data-kappa=""', shown)
+    assert "have fewer than 39 pairs in common: not enough data" in shown[shown.index('id="drawer"') :]
+    assert "−0.80" in page(f"?who={alice.pk}&who={bob.pk}")
+
+
 def test_without_a_measurement_a_button_asks_for_one_run(page, project, lead, sign_in):
     assert "People have not been measured here yet." in page()
     client = sign_in(lead)

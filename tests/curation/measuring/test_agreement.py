@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
+from django.core.management import call_command
 
 from annotation.errors import Refused
 from annotation.models import Event, Guideline, Run
@@ -31,6 +33,7 @@ def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lea
         "judgements": 80,
         "counted": 2,
         "by": {"guideline": [], "week": [], "tag": [], "source": []},
+        "kappas_left_out": {},
     }
     found = {row.metric: row for row in run.measurements.filter(pair=None)}
     assert {*found} == {
@@ -69,6 +72,17 @@ def test_kappa_below_the_least_number_of_common_pairs_is_undefined(project, judg
     run = measuring.measure_agreement(project=project, least_common=41)
     kappa = run.measurements.get(metric="cohen_kappa")
     assert (kappa.value, kappa.reason, kappa.n) == (None, "Fewer than 41 common pairs.", 40)
+
+
+def test_who_has_too_little_in_common_is_counted_in_the_result(project, judged, monkeypatch, capsys):
+    monkeypatch.setattr("curation.measuring.kappas.MOST_DRAWN", 1)
+    run = measuring.measure_agreement(project=project, least_common=41)
+    assert not run.measurements.filter(metric="cohen_kappa").exists()
+    assert run.result["kappas_left_out"] == {"Fewer than 41 common pairs.": 1}
+    call_command("measure", "agreement", "--project", project.slug, "--set", "least_common=41", "--json")
+    assert json.loads(capsys.readouterr().out)["kappas_left_out"] == {"Fewer than 41 common pairs.": 1}
+    call_command("measure", "agreement", "--project", project.slug, "--set", "least_common=41")
+    assert "undefined for 1 pairs of annotators: Fewer than 41 common pairs." in capsys.readouterr().out
 
 
 def test_people_and_judges_are_counted_together_only_when_asked(project, judged):

@@ -16,13 +16,13 @@ TEXT = "e\N{COMBINING ACUTE ACCENT}" + "x" * 38
 
 @pytest.fixture
 def mark(make_pair):
-    """Let somebody mark parts of a pair's first candidate: `mark(alice, pair, (0, 10))`."""
+    """Let somebody mark parts of a candidate of a pair, by default the first: `mark(alice, pair, (0, 10))`."""
 
-    def give(who, pair, *spans, judgement=None):
+    def give(who, pair, *spans, judgement=None, of="first"):
         source = "machine" if who.is_judge else "human"
         rationale = Rationale.objects.create(pair=pair, annotator=who, judgement=judgement, source=source)
         for start, end in spans:
-            Span.objects.create(rationale=rationale, candidate=pair.first, start=start, end=end)
+            Span.objects.create(rationale=rationale, candidate=getattr(pair, of), start=start, end=end)
 
     return give
 
@@ -66,6 +66,37 @@ def test_a_model_is_set_beside_people_and_never_beside_itself(project, marked, a
     # All that the robot marked some person marked too, half of it both.
     assert of(run, "roc_auc", robot).value > 0.8
     assert run.result == {"spans": 30, "texts": 10, "people": 2, "counted": 3}
+
+
+def test_who_marks_another_candidate_than_everybody_else_disagrees_with_them(project, make_pair, mark, alice, bob):
+    """In ten pairs the same is marked, in thirty each marks another candidate, of which the other says nothing."""
+    for number in range(40):
+        pair = make_pair(slots=0, first=TEXT, second=TEXT)
+        mark(alice, pair, (0, 10))
+        mark(bob, pair, (0, 10), of="first" if number < 10 else "second")
+    run = measured(project)
+    # A text whose scores are all equal has the base rate as its average precision, half way to 1 as its area.
+    base = 10 / len(TEXT)
+    for who in (alice, bob):
+        found = {metric: of(run, metric, who) for metric in ("auprc", "average_precision", "roc_auc")}
+        assert {row.n for row in found.values()} == {40}
+        assert found["auprc"].value == pytest.approx((10 + 30 * (1 + base) / 2) / 40)
+        assert found["average_precision"].value == pytest.approx((10 + 30 * base) / 40)
+        assert found["roc_auc"].value == pytest.approx((10 + 30 * 0.5) / 40)
+
+
+def test_the_share_of_others_is_of_who_marked_the_pair(project, make_pair, mark, alice, bob, lead):
+    """Alice marks a half. Bob marks it, too; the lead marks the other candidate and so leaves this one at a half."""
+    for _ in range(10):
+        pair = make_pair(slots=0, first=TEXT, second=TEXT)
+        mark(alice, pair, (0, 20))
+        mark(bob, pair, (0, 20))
+        mark(lead, pair, (0, 20), of="second")
+    run = measured(project)
+    assert of(run, "roc_auc", alice).value == 1
+    # Of the people beside the lead nobody marked what the lead did.
+    assert of(run, "roc_auc", lead).value == 0.5
+    assert of(run, "roc_auc", lead).n == 10
 
 
 def test_few_common_pairs_are_not_enough_and_none_are_no_row(project, make_pair, mark, alice, bob, lead):

@@ -10,11 +10,7 @@ from curation.metrics.diversity import (
     cycle_share,
     distinct_n,
     mean_branching_factor,
-    min_hashes,
-    near_duplicate_share,
-    near_duplicates,
     regime,
-    shingles,
     truncate,
 )
 
@@ -94,66 +90,6 @@ def test_distinct_n_counts_different_runs():
     assert distinct_n([["a"]], n=2).reason == "No candidate has 2 tokens."
     with pytest.raises(ValueError, match="at least one token"):
         distinct_n(candidates, n=0)
-
-
-# ---- near duplicates ------------------------------------------------------------------------------------------------
-
-ALPHABET = list("abcdefghijklmnopqrstuvwxyz     ")
-
-
-def passage(rng, length=400):
-    return "".join(rng.choice(ALPHABET, size=length))
-
-
-def test_planted_duplicates_are_found_and_nothing_else():
-    rng = np.random.default_rng(0)
-    texts = [passage(rng) for _ in range(200)]
-    planted = set()
-    for copy in range(20):
-        text = texts[copy]
-        changed = text[:200] + "CHANGED" + text[200:]
-        planted.add((copy, len(texts)))
-        texts.append(changed)
-    found = near_duplicates(texts, rng=np.random.default_rng(1))
-    assert {(i, j) for i, j, _ in found} == planted
-    assert all(0.9 < similarity < 1 for _, _, similarity in found)
-    assert near_duplicate_share(texts, rng=np.random.default_rng(1)).value == pytest.approx(40 / 220)
-
-
-def test_case_and_white_space_make_no_difference():
-    texts = ["Hello   world,\nhow are you", "hello world, HOW ARE YOU", "another text altogether"]
-    assert near_duplicates(texts, rng=np.random.default_rng(0)) == [(0, 1, 1.0)]
-
-
-def test_empty_texts_are_no_duplicates_and_short_ones_can_be():
-    found = near_duplicates(["", "  \n", "ok", "OK", "no"], rng=np.random.default_rng(0))
-    assert found == [(2, 3, 1.0)]
-    assert near_duplicates([], rng=np.random.default_rng(0)) == []
-    assert near_duplicate_share(["one"], rng=np.random.default_rng(0)).reason == "There are fewer than two texts."
-
-
-def test_any_text_has_hashes_that_are_the_same_every_time():
-    assert shingles("plumb line").tolist()[:2] == shingles("Plumb  line").tolist()[:2]
-    # Pinned: they are the same in every process and on every machine.
-    assert int(shingles("ok")[0]) == 14477190222558891381
-    assert len(shingles("🙂" * 9)) == 1
-    assert len(shingles("\ud800 broken")) > 0
-
-
-def test_signatures_agree_as_often_as_the_sets_are_similar():
-    rng = np.random.default_rng(5)
-    pool = rng.integers(0, 2**63, size=2400, dtype=np.uint64)
-    for common in (0, 800, 1600):
-        one, other = pool[:1600], np.concatenate([pool[:common], pool[1600 : 3200 - common]])
-        both = len(np.intersect1d(one, other))
-        similarity = both / (len(one) + len(other) - both)
-        signatures = min_hashes([one, other], rng=np.random.default_rng(0), n_hashes=1024)
-        assert (signatures[0] == signatures[1]).mean() == pytest.approx(similarity, abs=0.05)
-
-
-def test_hashes_that_do_not_divide_into_bands_are_refused():
-    with pytest.raises(ValueError, match="do not divide"):
-        near_duplicates(["a", "b"], rng=np.random.default_rng(0), n_hashes=100, bands=32)
 
 
 # ---- circles --------------------------------------------------------------------------------------------------------
