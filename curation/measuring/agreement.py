@@ -14,17 +14,19 @@ from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
 from curation import arrays
 from curation.measuring.breakdown import parts
-from curation.measuring.kappas import LEAST_COMMON, kappas_of, undefined
+from curation.measuring.kappas import LEAST_COMMON, OF_TWO, kappas_of, undefined, weighted_kappas_of
 from curation.measuring.request import Request, setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics import METRICS
-from curation.metrics.agreement import agreeing_pairs, item_agreement, item_entropy
+from curation.metrics.agreement import agreeing_pairs, conger_kappa, item_agreement, item_entropy
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
 
 BEAT_EVERY = 5.0
 
+# For comparison with published figures, each drawn by the run's seed alone.
+_BESIDE = ("gwet_ac1", "fleiss_kappa", "brennan_prediger")
 _NOMINAL = ("alpha_nominal", "percent_agreement", "percent_agreement_without_ties")
 NO_STRENGTHS = "The strength of no preference is known: the scale had none, or the file did not say."
 
@@ -46,10 +48,11 @@ class AgreementRequest(Request):
 def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, Any]:
     """Measure how far annotators agree and store it. Returns the run's result.
 
-    Stored are alpha (nominal; ordinal where strengths are known), Gwet's AC1, percent agreement with ties kept and
-    dropped, Cohen's kappa for every two annotators with enough common pairs, and for every judged pair its agreement
-    and entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and source; and
-    how many twos of annotators have no kappa that was stored, by the reason.
+    Stored are alpha (nominal; ordinal and interval where strengths are known), Gwet's AC1, the kappas of Fleiss, of
+    Brennan and Prediger and of Conger, percent agreement with ties kept and dropped, Cohen's kappa for every two
+    annotators with enough common pairs (weighted too, where strengths are known), and for every judged pair its
+    agreement and entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and
+    source; and how many twos of annotators have no kappa that was stored, by the reason.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -69,14 +72,20 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
         drop = ("tie", "both_bad") if name == "percent_agreement_without_ties" else ()
         agreeing, total = agreeing_pairs(labels, drop=drop)
         note(name, estimate, detail={"agreeing": agreeing, "total": total} if name.startswith("percent") else {})
-    note("alpha_ordinal", _alpha_of_strengths(strengths, rng=resampling, resamples=asked.bootstrap))
-    # Drawn on its own: the intervals of the others stay what they were before it came.
+    note("alpha_ordinal", _of_strengths("alpha_ordinal", strengths, rng=resampling, resamples=asked.bootstrap))
+    # Drawn on their own: the intervals of the others stay what they were before these came.
+    for name in _BESIDE:
+        alone = np.random.default_rng(run.seed) if asked.bootstrap else None
+        note(name, METRICS[name].function(labels, rng=alone, resamples=asked.bootstrap))
+    note("conger_kappa", conger_kappa(labels))
     alone = np.random.default_rng(run.seed) if asked.bootstrap else None
-    note("gwet_ac1", METRICS["gwet_ac1"].function(labels, rng=alone, resamples=asked.bootstrap))
+    note("alpha_interval", _of_strengths("alpha_interval", strengths, rng=alone, resamples=asked.bootstrap))
     kappas = kappas_of(
         run, labels, least=asked.least_common, rng=resampling, resamples=asked.bootstrap, beat=_sometimes(hold)
     )
     found += kappas.rows
+    if _is_known(strengths):
+        found += weighted_kappas_of(run, strengths, least=asked.least_common)
     by = parts(hold, project, asked)
     with hold.fenced():
         replace_all(hold, found)
@@ -111,28 +120,34 @@ def _sometimes(hold: Hold) -> Callable[[], None]:
     return beat
 
 
-def _alpha_of_strengths(strengths: Labels, *, rng: np.random.Generator | None, resamples: int) -> Estimate:
-    # Ties have a strength on every scale. Alone they say nothing about how strong preferences are.
-    if not (strengths.numbers[strengths.value] != 0).any():
+def _is_known(strengths: Labels) -> bool:
+    """Ties have a strength on every scale. Alone they say nothing about how strong preferences are."""
+    return bool((strengths.numbers[strengths.value] != 0).any())
+
+
+def _of_strengths(name: str, strengths: Labels, *, rng: np.random.Generator | None, resamples: int) -> Estimate:
+    if not _is_known(strengths):
         return Estimate.undefined(NO_STRENGTHS)
-    estimate: Estimate = METRICS["alpha_ordinal"].function(strengths, rng=rng, resamples=resamples)
+    estimate: Estimate = METRICS[name].function(strengths, rng=rng, resamples=resamples)
     return estimate
 
 
 def report(run: Run) -> dict[str, Any]:
-    """What a run found, as JSON values: `metrics` by name; `cohen_kappa` a list, one entry for every two annotators."""
+    """What a run found, as JSON values: `metrics` by name; each of `OF_TWO` a list with an entry for every two."""
     rows = run.measurements.filter(pair=None, candidate=None)
     names = dict(Annotator.objects.filter(project=run.project_id).values_list("pk", "name"))
     metrics: dict[str, Any] = {}
-    kappas: list[dict[str, Any]] = []
+    kappas: dict[str, list[dict[str, Any]]] = {metric: [] for metric in OF_TWO}
     for row in rows.order_by("id"):
         shown = as_shown(row)
         if row.annotator_id is None:
             metrics[row.metric] = shown
         else:
-            kappas.append({"first": names[row.annotator_id], "second": names[row.other_id or 0], **shown})
-    kappas.sort(key=lambda entry: (entry["first"], entry["second"]))
-    return {**asked_of(run), "metrics": metrics, "cohen_kappa": kappas}
+            entry = {"first": names[row.annotator_id], "second": names[row.other_id or 0], **shown}
+            kappas[row.metric].append(entry)
+    for entries in kappas.values():
+        entries.sort(key=lambda entry: (entry["first"], entry["second"]))
+    return {**asked_of(run), "metrics": metrics, **kappas}
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -142,10 +157,10 @@ def as_text(found: dict[str, Any]) -> str:
         f"(run {found['run']})."
     ]
     lines += [f"{METRICS[name].title}: {_line(entry)}" for name, entry in found["metrics"].items()]
-    kappas = found["cohen_kappa"]
-    defined = [one for one in kappas if one["value"] is not None]
-    lines += [f"Cohen's kappa, {one['first']} and {one['second']}: {_line(one)}" for one in defined]
-    lines += undefined(kappas, found.get("kappas_left_out", {}))
+    for metric in OF_TWO:
+        defined = [one for one in found[metric] if one["value"] is not None]
+        lines += [f"{METRICS[metric].title}, {one['first']} and {one['second']}: {_line(one)}" for one in defined]
+    lines += undefined(found["cohen_kappa"], found.get("kappas_left_out", {}))
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from annotation.models import Run
 from curation.measuring.storing import as_row
-from curation.metrics.agreement import joint_tables, kappa_of_table
+from curation.metrics.agreement import KappaWeights, distances, joint_tables, kappa_of_table
 from curation.metrics.estimates import Estimate
 from curation.metrics.labels import Labels
 from curation.models import Measurement
@@ -23,6 +23,8 @@ from curation.models import Measurement
 LEAST_COMMON = 30
 # Among so many annotators, those with the most judgements, everything is stored: a grid of them is drawn.
 MOST_DRAWN = 24
+WEIGHTS: tuple[KappaWeights, ...] = ("linear", "quadratic")
+OF_TWO = ("cohen_kappa", *(f"cohen_kappa_{weights}" for weights in WEIGHTS))
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,25 @@ def kappas_of(
         rows.append(as_row(run, "cohen_kappa", estimate, annotator_id=one, other_id=other))
     left_out = int((~is_stored).sum())
     return Kappas(rows, {reason: left_out} if left_out else {})
+
+
+def weighted_kappas_of(run: Run, strengths: Labels, *, least: int) -> list[Measurement]:
+    """Kappas of strengths, of every two with `least` common items: two that are a step apart agree the better.
+
+    Without intervals, and without reasons: who has none has no kappa of `kappas_of` either, or no known strength.
+
+    Args:
+        strengths: their values are strengths, their `annotators` numbers of annotators.
+    """
+    tables = joint_tables(strengths)
+    apart = {weights: distances(strengths, weights) for weights in WEIGHTS}
+    rows = []
+    for place in np.flatnonzero(tables.n >= least).tolist():
+        one, other = (int(strengths.annotators[code[place]]) for code in (tables.one, tables.other))
+        for weights in WEIGHTS:
+            estimate = kappa_of_table(tables.table(place), distance=apart[weights])
+            rows.append(as_row(run, f"cohen_kappa_{weights}", estimate, annotator_id=one, other_id=other))
+    return rows
 
 
 def undefined(entries: Iterable[dict[str, Any]], left_out: dict[str, int]) -> list[str]:

@@ -101,10 +101,11 @@ def read(project: Project, asked: RationalesRequest) -> Marked:
 def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str, Any]:
     """Measure how far marks agree and store it. Returns the run's result.
 
-    Stored are token F1, exact span F1 and IOU F1 of every two annotators over the pairs that both marked, a text of
-    them that only one marked counting as 0; and for each annotator how well the share of other people who marked a code
-    point tells whether this one did: the area under the curve, average precision, and how often a marked one is above.
-    The share is of the people who marked the pair: in a text where they marked nothing it is 0 everywhere.
+    Stored are token F1, exact span F1 and IOU F1 (ours, and as the benchmark counts it) of every two annotators over
+    the pairs that both marked, a text of them that only one marked counting as 0; and for each annotator how well the
+    share of other people who marked a code point tells whether this one did: the area under the curve (ours, and as
+    the benchmark counts it), average precision, and how often a marked one is above. The share is of the people who
+    marked the pair: in a text where they marked nothing it is 0 everywhere.
 
     Raises:
         Refused: nobody marked anything.
@@ -114,9 +115,11 @@ def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str,
     if not marked.of:
         raise Refused(NO_SPANS)
     found: list[Measurement] = []
+    pairs = {who: _pairs(marks) for who, marks in marked.of.items()}
     for one, other in itertools.combinations(sorted(marked.of), 2):
-        found += _two(hold.run, marked, one, other, asked)
-        hold.beat()
+        if common := pairs[one] & pairs[other]:
+            found += _two(hold.run, marked, (one, other), common, asked)
+            hold.beat()
     for who in sorted(marked.of):
         for metric, estimate in _beside_people(hold.run, marked, who, asked).items():
             found.append(as_row(hold.run, metric, estimate, annotator_id=who))
@@ -127,16 +130,16 @@ def execute(hold: Hold, project: Project, asked: RationalesRequest) -> dict[str,
     return {"spans": spans, "texts": len(marked.length), "people": len(marked.people), "counted": len(marked.of)}
 
 
-def _two(run: Run, marked: Marked, one: int, other: int, asked: RationalesRequest) -> list[Measurement]:
-    """The figures of two annotators; none where they marked no common pair."""
-    common = _pairs(marked.of[one]) & _pairs(marked.of[other])
-    if not common:
-        return []
-    truth, predicted = (_only(marked.of[who], common) for who in (one, other))
+def _two(
+    run: Run, marked: Marked, two: tuple[int, int], common: set[int], asked: RationalesRequest
+) -> list[Measurement]:
+    """The figures of two annotators over the pairs that both marked, `common`."""
+    truth, predicted = (_only(marked.of[who], common) for who in two)
     scores = {
         "token_f1": rationales.token_f1(truth, predicted),
         "span_f1": rationales.span_f1(truth, predicted),
         "iou_f1": rationales.iou_f1(truth, predicted, threshold=asked.threshold),
+        "eraser_iou_f1": rationales.eraser_iou_f1(truth, predicted, threshold=asked.threshold),
     }
     rows = []
     for metric, score in scores.items():
@@ -147,7 +150,7 @@ def _two(run: Run, marked: Marked, one: int, other: int, asked: RationalesReques
         detail: dict[str, float] = {"pairs": len(common)}
         if estimate.is_defined:
             detail |= {"precision": score.precision, "recall": score.recall}
-        rows.append(as_row(run, metric, estimate, annotator_id=one, other_id=other, detail=detail))
+        rows.append(as_row(run, metric, estimate, annotator_id=two[0], other_id=two[1], detail=detail))
     return rows
 
 
@@ -176,8 +179,8 @@ def _beside_people(run: Run, marked: Marked, who: int, asked: RationalesRequest)
     pairs = {pair for pair, _, _ in texts}
     if len(pairs) < asked.least_pairs:
         reason = not_enough(len(pairs), asked.least_pairs, "pairs that others marked")
-        return dict.fromkeys(OF_SCORES, Estimate.undefined(reason, n=len(pairs)))
-    return {
+        return dict.fromkeys([*OF_SCORES, "eraser_auprc"], Estimate.undefined(reason, n=len(pairs)))
+    return {"eraser_auprc": rationales.eraser_auprc(truth, scores)} | {
         metric: function(
             truth,
             scores,

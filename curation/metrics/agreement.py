@@ -40,6 +40,7 @@ __all__ = [
     "brennan_prediger",
     "cohen_kappa",
     "conger_kappa",
+    "distances",
     "fleiss_kappa",
     "gwet_ac1",
     "item_agreement",
@@ -124,7 +125,7 @@ def cohen_kappa(
 
     Source: Cohen, A coefficient of agreement for nominal scales, 1960; weighted: Cohen, Weighted kappa, 1968.
     """
-    distance = _distances(labels, weights)
+    distance = distances(labels, weights)
     one, other = annotators
     if max(one, other) >= labels.n_annotators:
         return Estimate.undefined("There are no two annotators.")
@@ -134,7 +135,7 @@ def cohen_kappa(
     return Estimate.undefined("The two annotators have no common item.")
 
 
-def _distances(labels: Labels, weights: KappaWeights) -> Floats | None:
+def distances(labels: Labels, weights: KappaWeights) -> Floats | None:
     """How far apart every two values are, shape (n_values, n_values); None: as far as any other two."""
     if weights not in KAPPA_WEIGHTS:
         raise ValueError(f"Unknown weights {weights!r}. Known are {', '.join(KAPPA_WEIGHTS)}.")

@@ -10,6 +10,7 @@ from annotation.errors import Refused
 from annotation.models import Event, Guideline, Run
 from curation import arrays, measuring
 from curation.criteria import parse_all
+from curation.measuring.kappas import OF_TWO
 from curation.models import Measurement
 from curation.voices import Voices
 
@@ -39,10 +40,16 @@ def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lea
     assert {*found} == {
         "alpha_nominal",
         "alpha_ordinal",
+        "alpha_interval",
         "gwet_ac1",
+        "fleiss_kappa",
+        "brennan_prediger",
+        "conger_kappa",
         "percent_agreement",
         "percent_agreement_without_ties",
         "cohen_kappa",
+        "cohen_kappa_linear",
+        "cohen_kappa_quadratic",
     }
     assert found["percent_agreement"].value == 0.75
     assert found["percent_agreement"].detail == {"agreeing": 30, "total": 40}
@@ -57,6 +64,32 @@ def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lea
     assert per_pair.filter(metric="item_agreement", value=0).count() == 10
     assert per_pair.filter(metric="item_entropy", value__gt=0.69).count() == 10
     assert Event.objects.filter(act="measure", actor=lead.user.email).count() == 1
+
+
+def test_strengths_give_the_worked_figures_of_interval_and_weighted_kappas(
+    project, make_pair, say, alice, bob, adjudicator, capsys
+):
+    """The eight items of docs/metrics.md."""
+    table = "-2,-2,-1 2,1,2 0,0,1 1,2,. -1,-2,-2 0,-1,0 2,2,2 -2,.,-1"
+    for row in table.split():
+        pair = make_pair(slots=0)
+        for who, strength in zip((alice, bob, adjudicator), row.split(","), strict=True):
+            if strength != ".":
+                n = int(strength)
+                say(who, pair, "first" if n > 0 else "second" if n < 0 else "tie", abs(n))
+    run = measuring.measure_agreement(project=project, least_common=7, bootstrap=0)
+    alone = {
+        row.metric: round(row.value, 4)
+        for row in run.measurements.filter(pair=None, annotator=None, value__isnull=False)
+    }
+    assert (alone["alpha_ordinal"], alone["alpha_interval"]) == (0.8539, 0.8689)
+    two = {row.metric: round(row.value, 4) for row in run.measurements.filter(annotator=alice, other=bob)}
+    assert (two["cohen_kappa_linear"], two["cohen_kappa_quadratic"]) == (0.6667, 0.875)
+    assert run.measurements.get(metric="fleiss_kappa").reason.startswith("The items have from 2 to 3 labels")
+    found = measuring.report(run)
+    # Alice and Ada have six pairs in common: the reason is kept once.
+    assert [len(found[metric]) for metric in OF_TWO] == [3, 2, 2]
+    assert "Cohen's kappa, linear weights, Alice and Bob: 0.6667, n 7" in measuring.as_text(found)
 
 
 def test_the_same_seed_measures_the_same_and_another_another(project, judged):

@@ -78,8 +78,9 @@ def test_who_marks_another_candidate_than_everybody_else_disagrees_with_them(pro
     # A text whose scores are all equal has the base rate as its average precision, half way to 1 as its area.
     base = 10 / len(TEXT)
     for who in (alice, bob):
-        found = {metric: of(run, metric, who) for metric in ("auprc", "average_precision", "roc_auc")}
+        found = {metric: of(run, metric, who) for metric in ("auprc", "eraser_auprc", "average_precision", "roc_auc")}
         assert {row.n for row in found.values()} == {40}
+        assert found["eraser_auprc"].value == found["auprc"].value, "They differ in texts without a mark alone."
         assert found["auprc"].value == pytest.approx((10 + 30 * (1 + base) / 2) / 40)
         assert found["average_precision"].value == pytest.approx((10 + 30 * base) / 40)
         assert found["roc_auc"].value == pytest.approx((10 + 30 * 0.5) / 40)
@@ -145,3 +146,15 @@ def test_without_marks_and_with_strange_settings_it_is_refused(project):
     for settings in ({"threshold": 0}, {"threshold": 1.5}, {"least_pairs": 0}):
         with pytest.raises(Refused):
             RationalesRequest(**settings)
+
+
+def test_the_benchmarks_own_overlap_stands_beside_ours(project, make_pair, mark, alice, bob):
+    """Two of Bob's marks lie in one of Alice's: the benchmark counts both as hits, one to one counts one."""
+    for _ in range(10):
+        pair = make_pair(slots=0, first=TEXT, second=TEXT)
+        mark(alice, pair, (0, 10))
+        mark(bob, pair, (0, 5), (5, 10))
+    run = measured(project)
+    ours, theirs = (run.measurements.get(metric=name) for name in ("iou_f1", "eraser_iou_f1"))
+    assert ours.value == pytest.approx(2 / 3)
+    assert theirs.value == pytest.approx(2 * 1 * 2 / (1 + 2))
