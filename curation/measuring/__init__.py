@@ -217,16 +217,20 @@ def measure(
 
 @transaction.atomic
 def request_measurement(
-    *, project: Project, asked: ModelRequest, actor: User | None = None, command: str = "", seed: int = 0
+    *, project: Project, asked: Request, actor: User | None = None, command: str = "", seed: int = 0
 ) -> Run:
-    """Ask a worker of the queue `gpu` for a measure that loads a model. A run like it that waits or works is enough.
+    """Ask a worker for a measurement. A run like it that waits or works is enough.
 
     Raises:
-        Refused: a model is not named, or may not be used.
+        Refused: a model is not named or may not be used; the seed is negative; or the project cannot be measured so.
     """
-    if not asked.model:
-        raise Refused(asked.lacks_a_model)
-    check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]), rewards=asked.rewards)
+    if not 0 <= seed < 2**63:
+        raise Refused(f"The seed is a whole number from 0 to {2**63 - 1}, not {seed}.")
+    if isinstance(asked, ModelRequest):
+        if not asked.model:
+            raise Refused(asked.lacks_a_model)
+        check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]), rewards=asked.rewards)
+    asked.check_in(project)
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     parameters = asked.as_parameters()
     like = project.runs.unfinished().filter(kind=Run.Kind.MEASUREMENT, parameters=parameters, seed=seed).first()

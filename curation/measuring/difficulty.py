@@ -17,10 +17,10 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.errors import Refused
-from annotation.models import Run
+from annotation.models import Pair, Project, Run
 from annotation.running import Hold
 from curation import arrays
-from curation.measuring.preferred import ModelRequest, Preferred
+from curation.measuring.preferred import ModelRequest, Preferred, preferred_pairs
 from curation.measuring.request import setting
 from curation.measuring.storing import as_row, as_shown, asked_of, replace_all
 from curation.metrics.difficulty import BETA, between_run_spearman, held_out_loss, learned_step, percentile
@@ -31,6 +31,8 @@ UNTRAINED = float(np.log(2))
 NO_LOSS = "No training held this pair out."
 NOT_LEARNED = "Not ranked right at the last checkpoint."
 HARDEST = 10
+# Up to so many pairs of a project it is looked at, when somebody asks, whether they are enough.
+MOST_CHECKED = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,17 @@ class DifficultyRequest(ModelRequest):
                 f"The setting seeds is whole numbers with commas between, such as 41,42,43; not {self.seeds!r}."
             )
         return [int(one) for one in texts]
+
+    def check_in(self, project: Project) -> None:
+        """That there are pairs enough for these settings: known before a model is loaded and every text is read.
+
+        Raises:
+            Refused: no pair has a better candidate, or they give fewer steps than checkpoints.
+        """
+        # In a large project there are enough, and to count them takes seconds.
+        if not Pair.objects.filter(project=project)[MOST_CHECKED:].exists():
+            chosen = preferred_pairs(project=project, asked=self)
+            self.steps(len(chosen) - len(chosen) // self.halves)
 
     def steps(self, trained_on: int) -> list[int]:
         """After which steps a training on so many pairs is evaluated; the last one ends it.

@@ -7,6 +7,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from annotation.errors import Refused
+from annotation.models import Project
 from curation.criteria import Criterion, from_json
 from curation.voices import Voices
 
@@ -41,6 +42,13 @@ class Request:
     def __post_init__(self) -> None:
         if not 0 <= self.bootstrap <= MOST_RESAMPLES:
             raise Refused(f"The bootstrap takes 0 to {MOST_RESAMPLES} resamples, not {self.bootstrap}.")
+
+    def check_in(self, project: Project) -> None:
+        """Whether the project can be measured so, as far as it can be told before any work is done.
+
+        Raises:
+            Refused: it cannot.
+        """
 
     @property
     def is_whole(self) -> bool:

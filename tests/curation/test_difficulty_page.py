@@ -81,7 +81,7 @@ def test_each_model_has_its_own_report(shown_at, measured):
     assert "stay wrong for large" in shown_at("?model=nobody")
 
 
-def test_a_lead_asks_for_one_run_of_the_gpu_queue(project, lead, sign_in, registered, shown_at):
+def test_a_lead_asks_for_one_run_of_the_gpu_queue(project, lead, sign_in, registered, shown_at, decided):
     assert "No model of the register can be trained" in shown_at()
     registered("tiny")
     registered("far", backend="openai_compatible", location="http://there/v1")
@@ -89,9 +89,12 @@ def test_a_lead_asks_for_one_run_of_the_gpu_queue(project, lead, sign_in, regist
     assert "Difficulty has not been measured here yet." in shown
     assert "<option>tiny</option>" in shown
     assert "far" not in re.findall(r"<option>(\w+)</option>", shown)
+    decided(10)
     client = sign_in(lead)
     for _ in range(2):
-        answer = client.post(reverse("difficulty", args=[project.slug]), {"model": "tiny", "preference": "source"})
+        answer = client.post(
+            reverse("difficulty", args=[project.slug]), {"model": "tiny", "preference": "source", "batch": "1"}
+        )
         assert answer.status_code == 302
     run = Run.objects.get()
     assert (run.parameters["queue"], run.parameters["model"], run.started_by) == ("gpu", "tiny", lead.user)
@@ -128,3 +131,69 @@ def test_the_number_of_queries_is_the_same_for_ten_and_for_forty_pairs(
     client = sign_in(lead)
     with django_assert_max_num_queries(16):
         client.get(reverse("difficulty", args=[project.slug]))
+
+
+@pytest.fixture
+def decided(make_pair):
+    """Let the source decide so many pairs."""
+
+    def make(number):
+        for place in range(number):
+            make_pair(prompt=f"Asked {place}", first=f"Good {place}", second=f"Bad {place}", slots=0, label="first")
+
+    return make
+
+
+def test_too_few_pairs_are_said_before_anything_is_loaded_and_the_form_has_the_remedy(
+    project, lead, sign_in, registered, decided
+):
+    registered("tiny")
+    decided(40)
+    client, address = sign_in(lead), reverse("difficulty", args=[project.slug])
+    asked = {"model": "tiny", "preference": "source"}
+    refused = client.post(address, asked)
+    shown = unescape(refused.content.decode())
+    assert refused.status_code == 400
+    assert "20 pairs to train on give 1 steps of 16 pairs, fewer than the 5 checkpoints." in shown
+    assert '<details class="settings" open>' in shown
+    assert not Run.objects.exists()
+    assert client.post(address, {**asked, "batch": "4", "learning_rate": "3e-3"}).status_code == 302
+    parameters = Run.objects.get().parameters
+    assert (parameters["batch"], parameters["learning_rate"], parameters["epochs"]) == (4, 0.003, 1)
+
+
+@pytest.mark.parametrize(
+    ("entered", "says"),
+    [
+        ({"batch": "many"}, "The setting batch is a whole number, not 'many'."),
+        ({"learning_rate": "2"}, "The setting learning_rate is above 0 and at most 1, not 2.0."),
+        ({"seeds": "1,1"}, "Give 1 to 20 different seeds, not '1,1'."),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_and_stays_as_it_was_entered(
+    project, lead, sign_in, registered, decided, entered, says
+):
+    registered("tiny")
+    decided(40)
+    answer = sign_in(lead).post(
+        reverse("difficulty", args=[project.slug]), {"model": "tiny", "preference": "source", **entered}
+    )
+    shown = unescape(answer.content.decode())
+    assert answer.status_code == 400
+    assert says in shown
+    [(name, value)] = entered.items()
+    assert re.search(rf'name="{name}"\s+value="{re.escape(value)}"', shown)
+
+
+def test_the_model_that_it_was_trained_from_adds_the_implicit_reward(project, lead, sign_in, registered, decided):
+    registered("tiny")
+    registered("base", location="/models/base", revision="2")
+    registered("judge-of-worth", backend="reward_local", location="/models/reward")
+    decided(4)
+    client, address = sign_in(lead), reverse("difficulty", args=[project.slug])
+    asked = {"measure": "untrained", "model": "tiny", "preference": "source", "reference": "base"}
+    assert client.post(address, asked).status_code == 302
+    assert Run.objects.get().parameters["reference"] == "base"
+    refused = client.post(address, {**asked, "model": "judge-of-worth"})
+    assert refused.status_code == 400
+    assert "its margin needs no reference" in unescape(refused.content.decode())

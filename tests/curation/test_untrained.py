@@ -102,8 +102,8 @@ def test_a_lead_asks_a_model_for_what_it_can_say(project, lead, sign_in, make_pa
     LanguageModel.objects.create(name="far", backend="openai_compatible", location="http://there/v1", **usual)
     page = shown()
     options = re.findall(r'<option value="(\w+)">', page[page.index('id="untrained"') :])
-    # An endpoint scores no given text.
-    assert options == ["rm", "writer", "judgements", "source"]
+    # An endpoint scores no given text; a model that says how good an answer is was trained from none that scores.
+    assert options == ["rm", "writer", "judgements", "source", "writer"]
     # What rewards cannot be trained.
     assert "rm" not in re.findall(r"<option>(\w+)</option>", page)
     client, address = sign_in(lead), reverse("difficulty", args=[project.slug])
