@@ -45,6 +45,8 @@ def glad(labels: Labels, *, max_iterations: int = 1000) -> Abilities:
         labels: (n_labels,), compared as names.
         max_iterations: of the maximisation; `has_converged` is False where they did not suffice.
 
+    Undefined: no label.
+
     Source: Whitehill et al., Whose vote should count more, 2009, sections 2 and 3.
     """
     from scipy.optimize import minimize

@@ -54,6 +54,8 @@ def majority_vote(labels: Labels) -> Aggregate:
     Args:
         labels: (n_labels,), compared as names.
 
+    Undefined: no label.
+
     Source: none needed; Dawid and Skene, 1979, start from it.
     """
     return Aggregate(_shares(labels), labels.per_item, None if len(labels) else NO_LABELS)
@@ -110,6 +112,8 @@ def dawid_skene(labels: Labels, *, max_iterations: int = 100, tolerance: float =
         labels: (n_labels,), compared as names.
         max_iterations, tolerance: when it ends.
 
+    Undefined: no label.
+
     Source: Dawid and Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm, 1979.
     """
     return _estimate(labels, _own_ways, max_iterations=max_iterations, tolerance=tolerance)
@@ -119,6 +123,8 @@ def one_coin(labels: Labels, *, max_iterations: int = 100, tolerance: float = 1e
     """As `dawid_skene`, with one number for each annotator: how likely they are right; all errors are equally likely.
 
     It needs far fewer labels. `skill` is that number.
+
+    Undefined: no label.
 
     Source: Zhang, Chen, Zhou and Jordan, Spectral methods meet EM, 2016 (arXiv 1406.3824), the one-coin model.
     """

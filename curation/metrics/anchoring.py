@@ -105,6 +105,10 @@ def revision_effect(changed: ArrayLike, is_control: ArrayLike, *, least: int = L
     """Whether more judgements are changed afterwards, in verdict or strength, where a reason was offered.
 
     Arguments as in `shares`. Returns the difference, -1 to 1.
+
+    Undefined: fewer than `least` cases in an arm.
+
+    Source: Newcombe, 1998, method 10.
     """
     return shares(changed, is_control, least=least).difference
 
@@ -114,6 +118,8 @@ def agreement_effect(agrees: ArrayLike, is_control: ArrayLike, *, least: int = L
 
     `agrees` is nan where that judgement chose no side, or machines say nothing of its pair. Arguments as in `shares`.
     Returns the difference, -1 to 1.
+
+    Source: Newcombe, 1998, method 10.
     """
     return shares(agrees, is_control, least=least).difference
 
@@ -129,6 +135,10 @@ def reason_effect(
     """Whether the annotator's own reason for the next judgement is longer or shorter, in code points; 0 for none.
 
     Arguments as in `means`. Returns the difference in code points.
+
+    Undefined: fewer than `least` cases in an arm.
+
+    Source: Zou and Donner, 2008.
     """
     return means(length, is_control, least=least, rng=rng, resamples=resamples).difference
 
@@ -143,6 +153,10 @@ def reaction_rate(choice: ArrayLike, *, of: str, least: int = LEAST_REACTIONS) -
 
     Returns:
         A share with its Wilson interval. Neither direction is good: whoever accepts everything does not read.
+
+    Undefined: fewer than `least` reactions.
+
+    Source: interval: Wilson, 1927.
     """
     chosen = np.asarray(choice)
     return share_of(int((chosen == of).sum()), len(chosen), none=NO_REACTIONS, least=least, of="reactions")
@@ -155,6 +169,10 @@ def edit_size(share: ArrayLike, *, rng: np.random.Generator | None = None, resam
         share: of each edit, shape (n_edits,).
         rng: where given, a bootstrap interval over the edits.
         resamples: how many.
+
+    Undefined: no edit.
+
+    Source: Levenshtein, 1966; computed as Myers, 1999.
     """
     return mean_of(np.asarray(share, dtype=np.float64), none=NO_EDITS, rng=rng, resamples=resamples)
 
@@ -170,6 +188,8 @@ def agreed_share(rationale: ArrayLike, agreed: ArrayLike, *, n_rationales: int, 
 
     Returns:
         Shares with Wilson intervals; `n` counts the readers.
+
+    Undefined: no reader.
 
     Source: the marks of ILLUME, Brack et al., arXiv 2208.08241; the share over several readers is ours.
     """

@@ -205,6 +205,8 @@ def crowd_bradley_terry(
         ridge: the weight of the virtual opponent.
         prior: the Beta prior of the reliability; its second number above 1 keeps it from 1 when there are few games.
 
+    Undefined: never compared.
+
     Source: Chen et al., Pairwise ranking aggregation in a crowdsourced setting, 2013, sections 3 and 4.
     """
     from scipy.optimize import minimize

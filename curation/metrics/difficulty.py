@@ -65,7 +65,12 @@ def dpo_loss(
 
 
 def log_likelihood_margin(chosen: ArrayLike, rejected: ArrayLike) -> Floats:
-    """log pi(chosen) - log pi(rejected), in nats: signed, and turned round when the two are. Shapes broadcast."""
+    """log pi(chosen) - log pi(rejected), in nats: signed, and turned round when the two are. Shapes broadcast.
+
+    Undefined: a log-probability is missing.
+
+    Source: ComPO, 2025; tagged noisy up to a gap of 3.
+    """
     return np.asarray(np.asarray(chosen, dtype=np.float64) - np.asarray(rejected, dtype=np.float64))
 
 
@@ -85,6 +90,8 @@ def reward_margin(chosen: ArrayLike, rejected: ArrayLike) -> Floats:
     """A reward model's score of the chosen candidate less that of the rejected one; the model's own unit.
 
     Below 0 the model contradicts the preference. nan where a score is nan.
+
+    Source: none needed: it is a difference of what is given.
     """
     return log_likelihood_margin(chosen, rejected)
 
@@ -183,6 +190,8 @@ def learned_step(margins: ArrayLike, steps: ArrayLike) -> Floats:
         evaluated.
 
     Our reading: the paper names the notion and publishes no formula (Gao et al., 2025).
+
+    Source: Gao et al., arXiv 2502.09650; the formula is our reading.
     """
     table, at = np.asarray(margins, dtype=np.float64), np.asarray(steps, dtype=np.float64)
     if table.ndim != 2 or at.shape != (table.shape[1],):
@@ -201,6 +210,8 @@ def percentile(values: ArrayLike) -> Floats:
 
     Args:
         values: (n_items,); nan stays nan and counts for nothing.
+
+    Source: none needed: a rank.
     """
     found = np.asarray(values, dtype=np.float64)
     there = ~np.isnan(found)

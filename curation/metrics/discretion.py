@@ -120,7 +120,10 @@ def categorise(votes: ArrayLike) -> NDArray[np.str_]:
 
 
 def category_share(votes: ArrayLike, *, category: str) -> Estimate:
-    """The share of rows of one category, with its Wilson interval. `n` counts the rows. Undefined: there are none."""
+    """The share of rows of one category, with its Wilson interval. `n` counts the rows. Undefined: there are none.
+
+    Source: Buyl et al., arXiv 2502.10441.
+    """
     if category not in CATEGORIES:
         raise ValueError(f"Unknown category {category!r}. Known are {', '.join(CATEGORIES)}.")
     found = categorise(votes)

@@ -38,6 +38,8 @@ def sufficiency(
     """How much surer the model is with all than with the rationale alone: the mean of p(y | all) - p(y | rationale).
 
     As `comprehensiveness`, except that lower is better: the rationale is enough. Source: DeYoung et al., 2020, eq. 2.
+
+    Undefined: no instance with both probabilities.
     """
     return _mean_change(full, only, rng, resamples)
 
@@ -56,6 +58,8 @@ def aopc(
 
     Returns:
         The mean over instances and thresholds; the direction is that of what is averaged.
+
+    Undefined: no instance with both probabilities.
 
     Source: DeYoung et al., 2020, section 4.2, area over the perturbation curve.
     """

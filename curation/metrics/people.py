@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curation.metrics import discretion
 from curation.metrics.estimates import NO_LABELS, Estimate, Z, mean_of, not_enough, share_of
 from curation.metrics.labels import Codes, Floats, Labels
 from curation.metrics.metric import SHARE, Metric
@@ -26,7 +25,6 @@ LEAST_GOLD = 20
 LEAST_JUDGEMENTS = 30
 LEAST_TIMED = 10
 LEAST_CONSENSUS = 30
-LEAST_CONFLICTS = 50
 # A last week is told from a habit from four weeks on, and a week is one from ten items on.
 LEAST_WEEKS = 4
 LEAST_IN_WEEK = 10
@@ -58,6 +56,8 @@ def leave_one_out_agreement(
 
     Returns:
         Shares from 0 to 1; higher is more agreement. `n` counts the items.
+
+    Undefined: fewer than `least` items with others.
 
     Source: the agreement of one annotator with the others as in CROWDLAB (arXiv 2210.06812), averaged over items.
     """
@@ -108,6 +108,8 @@ def agreement_drift(
     Returns:
         -1 to 1 with the interval of the difference of two means; below 0 the agreement falls, 0 is no change. `n`
         counts the weeks.
+
+    Undefined: fewer than `least` weeks of `least_in_week` items with others.
 
     Ours: the question of a drift chart, asked of the last point only.
     """
@@ -178,6 +180,10 @@ def gold_accuracy(labels: Labels, gold: ArrayLike, *, least: int = LEAST_GOLD) -
     Returns:
         Shares from 0 to 1; higher is better. `n` counts the gold labels. A person who is right nine times of ten passes
         24 of 30 with a chance of 97 %, one who guesses of two with a chance of .1 %.
+
+    Undefined: fewer than `least` gold items.
+
+    Source: interval: Wilson, 1927.
     """
     right_value = np.asarray(gold, dtype=np.int64)
     if right_value.shape != (labels.n_items,):
@@ -207,6 +213,8 @@ def left_rate(
 
     Returns:
         Shares with Wilson intervals; far from .5 in either direction is a bias. `n` counts the decided pairs.
+
+    Source: interval: Wilson, 1927.
     """
     chose = np.asarray(chose_left, dtype=np.float64)
     return _shares(
@@ -238,6 +246,10 @@ def verdict_rate(
 
     Returns:
         Shares from 0 to 1 with Wilson intervals; neither direction is good. `n` counts the judgements.
+
+    Undefined: fewer than `least` judgements.
+
+    Source: interval: Wilson, 1927.
     """
     given = np.asarray(verdict)
     return _shares(
@@ -344,44 +356,6 @@ def _slope(x: Floats, y: Floats, *, least: int) -> Estimate:
     half = Z * math.sqrt(float(np.linalg.inv(information)[1, 1]))
     slope = float(beta[1])
     return Estimate(slope, low=slope - half, high=slope + half, n=n)
-
-
-def arbitrariness(
-    votes: ArrayLike, preferences: ArrayLike, *, min_relevant_principles: int = 1, least: int = LEAST_CONSENSUS
-) -> list[Estimate]:
-    """`discretion.arbitrariness` of each annotator.
-
-    Args:
-        votes: (n_rows, n_principles), the same for all.
-        preferences: (n_annotators, n_rows) in {1, -1, 0, nan}.
-        least: fewer rows of consensus are not enough data.
-    """
-    return [
-        discretion.arbitrariness(votes, mine, min_relevant_principles=min_relevant_principles, least=least)
-        for mine in np.atleast_2d(np.asarray(preferences, dtype=np.float64))
-    ]
-
-
-def priority_profiles(
-    votes: ArrayLike,
-    preferences: ArrayLike,
-    *,
-    seed: int,
-    ridge: float = 0.01,
-    least: int = LEAST_CONFLICTS,
-    resamples: int = 100,
-) -> list[discretion.Profile]:
-    """`discretion.profile` of each annotator, with the same resampled rows for all.
-
-    Args:
-        votes: (n_rows, n_principles), the same for all.
-        preferences: (n_annotators, n_rows) in {1, -1, 0, nan}.
-        least: fewer conflicts of two principles are not enough data.
-    """
-    return [
-        discretion.profile(votes, mine, ridge=ridge, least=least, rng=np.random.default_rng(seed), resamples=resamples)
-        for mine in np.atleast_2d(np.asarray(preferences, dtype=np.float64))
-    ]
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------

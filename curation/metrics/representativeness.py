@@ -35,6 +35,8 @@ def total_variation(pool: Mapping[str, float], target: Mapping[str, float]) -> E
 
     Raises:
         ValueError: a count is negative.
+
+    Source: total-variation distance.
     """
     groups = sorted({*pool, *target})
     mine, wanted = (np.array([float(side.get(group, 0)) for group in groups]) for side in (pool, target))
@@ -70,6 +72,10 @@ def group_rates(first: Mapping[str, int], decided: Mapping[str, int], *, groups:
 
     Returns:
         One entry for each group, in that order. To know a rate near a half to one point takes 9,604 judgements.
+
+    Undefined: nobody of the group decided a pair.
+
+    Source: interval: Wilson, 1927.
     """
     found = []
     for group in groups:
@@ -180,6 +186,8 @@ def raked_rate(preferred: ArrayLike, raked: Raked) -> Estimate:
     Returns:
         A share with the interval of as many people as the weights are worth; `n` counts the decided ones. Undefined: no
         weights, or nobody decided.
+
+    Source: Deming and Stephan, 1940.
     """
     values = np.asarray(preferred, dtype=np.float64)
     if values.shape != raked.weights.shape:
@@ -260,6 +268,8 @@ def leave_one_group_out(labels: Labels, group: ArrayLike) -> dict[str, Estimate]
         For each group, in alphabetical order, the share of its items whose majority is another, or tied, or gone,
         without it; with its Wilson interval; `n` counts the items with a clear majority on which the group has a label.
         Higher: the group decides. Undefined: there is no such item.
+
+    Source: ours.
     """
     of_annotator = np.array([str(one) for one in np.asarray(group).tolist()], dtype=object)
     if of_annotator.shape != (labels.n_annotators,):

@@ -45,6 +45,8 @@ def auprc(
 def eraser_auprc(truth: Sequence[ArrayLike], scores: Sequence[ArrayLike]) -> Estimate:
     """AUPRC exactly as the ERASER benchmark computes it: texts with one kind of token count, .5 where none is marked.
 
+    Undefined: no text.
+
     Source: DeYoung et al., 2020, and the benchmark's code.
     """
     return mean_of(np.array([_area(t, s) for t, s in _texts(truth, scores)]), none="There is no text.")
@@ -62,6 +64,8 @@ def average_precision(
     The area under the same curve as `auprc`, in steps instead of straight lines, which promise precision that no
     threshold has. Otherwise as `auprc`; here the benchmark leaves out texts with one kind of token too.
 
+    Undefined: no text with marked and unmarked tokens.
+
     Source: DeYoung et al., 2020, and the benchmark's code.
     """
     return _mean(_average_precision, truth, scores, rng=rng, resamples=resamples)
@@ -78,6 +82,8 @@ def roc_auc(
 
     The area under the curve of hits by false alarms: .5 is chance, however few tokens are marked. Otherwise as
     `average_precision`.
+
+    Undefined: no text with marked and unmarked tokens.
 
     Source: Hanley and McNeil, The meaning and use of the area under a ROC curve, 1982; of tokens DeYoung et al., 2020,
         the benchmark's code.

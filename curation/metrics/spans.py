@@ -92,7 +92,12 @@ def token_f1(truth: Spans, predicted: Spans, *, average: str = "macro") -> Score
 
 
 def span_f1(truth: Spans, predicted: Spans, *, average: str = "macro") -> Scores:
-    """F1 of the spans that are exactly the same on both sides. Otherwise as `token_f1`, and from the same source."""
+    """F1 of the spans that are exactly the same on both sides. Otherwise as `token_f1`, and from the same source.
+
+    Undefined: a side marked nothing.
+
+    Source: DeYoung et al., arXiv 1911.03429, section 4.1.
+    """
     one, other, keys, reason = _sides(truth, predicted)
     if reason:
         return Scores.undefined(reason, n=len(keys))
@@ -192,6 +197,8 @@ def eraser_iou_f1(truth: Spans, predicted: Spans, *, threshold: float = 0.5, ave
     A predicted span is a hit where its best overlap is at least `threshold`; several may hit the same span, so that
     recall and F1 can be above 1. Macro: F1 of the mean precision over texts with predictions and the mean recall over
     texts with truth, unlike in `token_f1`.
+
+    Undefined: a side marked nothing.
 
     Source: DeYoung et al., 2020, and the benchmark's code.
     """

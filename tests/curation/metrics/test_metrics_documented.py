@@ -18,7 +18,9 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 def test_every_measure_says_what_it_gives_where_it_comes_from_and_when_it_is_undefined(name):
     metric = METRICS[name]
     assert all(getattr(metric, field.name) for field in fields(Metric))
-    assert getattr(metric.function, "func", metric.function).__doc__
+    said = getattr(metric.function, "func", metric.function).__doc__ or ""
+    assert re.search(r"\b(Source|Ours|ours)\b", said), "The docstring names no source."
+    assert re.search(r"[Uu]ndefined|\bnan\b", said), "The docstring does not say when it is undefined."
 
 
 def test_the_documentation_lists_every_measure_as_the_table_has_it():

@@ -175,23 +175,3 @@ def test_a_slope_without_an_end_is_undefined_and_says_why():
     assert few[1].reason == people.NO_DECIDED
     (nine,) = people.length_slope(who[:9], ratio[1:10], np.ones(9), n_annotators=1)
     assert why(nine) == "Not enough data: 9 of at least 300 decided pairs."
-
-
-# ---- principles -----------------------------------------------------------------------------------------------------
-
-
-def test_discretion_is_measured_of_each_annotator_with_the_same_rows():
-    rng = np.random.default_rng(3)
-    votes = np.where(rng.random((600, 4)) < 0.4, rng.choice([-1.0, 1.0], size=(600, 4)), NAN)
-    follows = np.nanmax(votes, axis=1, initial=-1)
-    preferences = np.stack([follows, follows, -follows, np.full(600, NAN)])
-    da = people.arbitrariness(votes, preferences)
-    assert da[0] == da[1]
-    assert da[0].value == 0
-    assert da[2].value == 1
-    assert da[3].reason
-    assert "Not enough data" in why(people.arbitrariness(votes[:40], preferences[:, :40])[0])
-    profiles = people.priority_profiles(votes, preferences, seed=1, resamples=20)
-    np.testing.assert_array_equal(profiles[0].low, profiles[1].low)
-    np.testing.assert_allclose(profiles[0].weights, -profiles[2].weights, atol=1e-6)
-    assert profiles[3].reason
