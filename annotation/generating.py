@@ -285,8 +285,10 @@ class Made:
     """One candidate as a worker made it. `index` is its place within run and prompt: the same at every attempt.
 
     `log_probability` is the sum over tokens, in nats; `quantiles` are those of the tokens' log-probabilities at 0, .1,
-    ..., 1; `mean_entropy` is in nats per token; `branching` is the log of the sequence's Branching Factor. `provenance`
-    is what else the strategy knows: the thought, the system message and its values, score and rank.
+    ..., 1; `mean_entropy` is in nats per token; `branching` is the log of the sequence's Branching Factor;
+    `truncated_entropies` (of the first 50 tokens) and `truncated_log_probability` (the sum) are what the Branching
+    Factor of a prompt is made from. `provenance` is what else the strategy knows: the thought, the system message and
+    its values, score and rank.
     """
 
     prompt_id: int
@@ -302,6 +304,8 @@ class Made:
     quantiles: Sequence[float] | None = None
     mean_entropy: float | None = None
     branching: float | None = None
+    truncated_entropies: Sequence[float] = ()
+    truncated_log_probability: float | None = None
     provenance: Mapping[str, Any] | None = None
 
 
@@ -354,6 +358,8 @@ def _candidate(run: Run, plan: GenerationPlan, one: Made, language: str) -> Cand
         log_probability_quantiles=None if one.quantiles is None else [float(value) for value in one.quantiles],
         mean_entropy=one.mean_entropy,
         branching_share=one.branching,
+        truncated_entropies=list(one.truncated_entropies) or None,
+        truncated_log_probability=one.truncated_log_probability,
         provenance=dict(one.provenance) if one.provenance else None,
         language=language,
         characters=len(text),

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from annotation.errors import Refused
 from annotation.models import Project, Run, User
+from annotation.renewing import renewing
 from annotation.running import Cancelled, Hold, Superseded, claim, request_run
 
 
@@ -24,6 +25,8 @@ def run_here(
 ) -> Run:
     """Write a run, do it now, and return it finished. If this process dies, a worker takes it over.
 
+    The lease is renewed meanwhile, as a worker does it: `execute` may be busy for longer than a lease lasts.
+
     Raises:
         Refused: what `execute` refuses, or somebody cancelled the run. It has ended as failed or cancelled then.
     """
@@ -33,7 +36,8 @@ def run_here(
         hold = claim(run_id=run.pk, worker=f"command {command}" if command else "the web server")
     assert hold is not None
     try:
-        hold.finish(result=execute(hold))
+        with renewing(hold):
+            hold.finish(result=execute(hold))
     except Cancelled as error:
         hold.cancel()
         raise Refused(f"{run} was cancelled.") from error

@@ -244,6 +244,8 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
                 quantiles=generated.quantiles,
                 mean_entropy=generated.mean_entropy,
                 branching=generated.branching,
+                truncated_entropies=generated.truncated_entropies,
+                truncated_log_probability=generated.truncated_log_probability,
                 provenance=provenance,
             )
         )

@@ -21,19 +21,14 @@ from annotation import dividing, opening, running
 from annotation.dividing import PartHold
 from annotation.errors import Refused
 from annotation.models import Run
+from annotation.renewing import renewing
 from annotation.running import Cancelled, Hold, Superseded
 from config.celery import PULSE, RUN, app, make_folders
 from workers.backends.primitives import CannotAnswer, CannotLoad
 
 log = structlog.get_logger("plumbline.worker")
 
-# The lease is renewed this often while a run works, in seconds: many times within running.LEASE. A cancel request is
-# seen as soon; a handler that does not look at it for GRACE seconds is interrupted. Together they stay below five.
-BEAT = 2.0
-GRACE = 1.5
 INTERRUPT = signal.SIGUSR2
-# A run that has not ended after this many seconds is given up as hung: its lease is no longer renewed.
-LONGEST_RUN = 24 * 3600.0
 
 
 @app.task(name=RUN)
@@ -174,42 +169,18 @@ PART_HANDLERS: dict[Run.Kind, Callable[[PartHold], dict[str, Any]]] = {
 
 @contextmanager
 def _renewing(hold: Hold | PartHold) -> Iterator[None]:
-    """Renew the lease in a thread of its own, so that a handler may be busy for longer than a lease lasts.
+    """Renew the lease meanwhile; a handler that looks at nothing is interrupted by a signal; see `_interruptible`."""
 
-    The thread writes down in the hold that the run is to stop, for the handler to meet at its next `check` or `beat`.
-    A handler that looks at neither for GRACE seconds is interrupted by a signal; see `_interruptible`.
-    """
-    ended = threading.Event()
-
-    def renew() -> None:
-        try:
-            for _ in range(int(LONGEST_RUN / BEAT)):
-                if ended.wait(BEAT):
-                    return
-                try:
-                    hold.beat()
-                except (Cancelled, Superseded) as stop:
-                    if not Run.objects.filter(pk=hold.run.pk).exists():
-                        return  # Deleted with its project: the handler meets that where it writes.
-                    hold.stopped = stop
-                    if not ended.wait(GRACE) and can_interrupt:
-                        signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
-                    return
-                except DatabaseError:
-                    connection.close()  # The database is away. Try again at the next beat.
-        finally:
-            connection.close()
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
 
     # An import keeps all of a file or nothing, and looks for itself between two rows: it is never torn off.
     can_interrupt = hold.run.kind in Run.CAN_GO_ON and threading.current_thread() is threading.main_thread()
     before = signal.signal(INTERRUPT, _interrupt) if can_interrupt else None
-    thread = threading.Thread(target=renew, name=f"lease of run {hold.run.pk}", daemon=True)
-    thread.start()
     try:
-        yield
+        with renewing(hold, interrupt=interrupt if can_interrupt else None):
+            yield
     finally:
-        ended.set()
-        thread.join()
         if can_interrupt:
             signal.signal(INTERRUPT, before)
 

@@ -44,6 +44,10 @@ class Candidate(models.Model):
     log_probability_quantiles = ArrayField(models.FloatField(), null=True, blank=True, size=11)
     mean_entropy = models.FloatField(null=True, blank=True)
     branching_share = models.FloatField(null=True, blank=True)
+    # Under the distributions cut to their likeliest tokens: the entropy at each of the first 50 tokens, and the
+    # log-probability of all. The branching factor of a prompt is made from those of its samples.
+    truncated_entropies = ArrayField(models.FloatField(), null=True, blank=True, size=50)
+    truncated_log_probability = models.FloatField(null=True, blank=True)
     # What annotators see.
     language = models.CharField(max_length=35, blank=True, default="")
     html = models.TextField(blank=True, default="")

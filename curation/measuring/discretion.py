@@ -246,27 +246,42 @@ CATEGORY_CODES = {name: code for code, name in enumerate(discretion.CATEGORIES)}
 
 
 def _store_rows(run: Run, votes: PrincipleVotes, rows: discretion.Rows, everybody: list[Subject]) -> None:
-    """The fields of a row (METHODS 1.9), one measurement per pair and field."""
+    """The fields of a row (METHODS 1.9), one measurement per pair and field.
+
+    How many of the people go against principles that agree has beside it, for each annotator who chose, person or
+    judge, by number, whether this one does.
+    """
     asked_by = np.full(len(votes), len(votes.principle), dtype=np.int64)
     codes = np.array([CATEGORY_CODES[name] for name in rows.category.tolist()], dtype=np.float64)
     against: NDArray[np.float64] = np.zeros(len(votes))
     choices: NDArray[np.int64] = np.zeros(len(votes), dtype=np.int64)
+    by: list[dict[str, bool]] = [{} for _ in range(len(votes))]
     for subject in everybody:
+        flags = rows.of(subject.row).arbitrary(subject.value)
+        judged = ~np.isnan(flags)
+        places, is_against = subject.row[judged], flags[judged] > 0
         if subject.annotator is None:
-            flags = discretion.Rows(
-                rows.category[subject.row], rows.n_relevant[subject.row], rows.direction[subject.row]
-            ).arbitrary(subject.value)
-            judged = ~np.isnan(flags)
-            against = np.bincount(subject.row[judged], flags[judged], minlength=len(votes)).astype(np.float64)
-            choices = np.bincount(subject.row[judged], minlength=len(votes)).astype(np.int64)
+            against = np.bincount(places, is_against, minlength=len(votes)).astype(np.float64)
+            choices = np.bincount(places, minlength=len(votes)).astype(np.int64)
+            continue
+        for place, one in zip(places.tolist(), is_against.tolist(), strict=True):
+            by[place][str(subject.annotator)] = one
     fields = (
-        ("n_relevant_principles", rows.n_relevant.astype(np.float64), asked_by, ""),
-        ("discretion_category", codes, rows.n_relevant.astype(np.int64), ""),
-        ("consensus_direction", rows.direction, rows.n_relevant.astype(np.int64), "The principles do not agree."),
-        ("arbitrary_judgements", np.where(choices > 0, against, np.nan), choices, NOT_A_CHOICE),
+        ("n_relevant_principles", rows.n_relevant.astype(np.float64), asked_by, "", None),
+        ("discretion_category", codes, rows.n_relevant.astype(np.int64), "", None),
+        ("consensus_direction", rows.direction, rows.n_relevant.astype(np.int64), "The principles do not agree.", None),
+        (
+            "arbitrary_judgements",
+            np.where(choices > 0, against, np.nan),
+            choices,
+            NOT_A_CHOICE,
+            [{"by": each} if each else {} for each in by],
+        ),
     )
-    for metric, values, n, undefined in fields:
-        arrays.store_pair_values(run=run, metric=metric, pairs=votes.pair, values=values, n=n, undefined=undefined)
+    for metric, values, n, undefined, details in fields:
+        arrays.store_pair_values(
+            run=run, metric=metric, pairs=votes.pair, values=values, n=n, undefined=undefined, details=details
+        )
 
 
 # ---- reading it back -------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,8 +27,10 @@ from curation.metrics.resemblance import near_duplicate_share
 MOST_TEXTS = 5_000
 # The table by model has so many, those with the most candidates.
 MOST_MODELS = 24
+# Of so many first tokens the branching factor is also told apart from their length.
+FIRST = 16
 SHOWN = ("distinct_2", "near_duplicate_share", "branching_factor", "cycle_share")
-NO_SUMS = "No candidate carries the sums of its generation: only workers store them."
+NO_SUMS = "No candidate carries the figures of its generation: only workers store them."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,9 @@ class DiversityRequest(Request):
 def execute(hold: Hold, project: Project, asked: DiversityRequest) -> dict[str, Any]:
     """Measure diversity and store it. Returns the run's result.
 
-    Stored are distinct-2 and the branching factor as means over prompts, with those of each model beside them; the
-    share of near duplicates; and the share of circles among triples of candidates, of the majority of each pair.
+    Stored are distinct-2 and the branching factor as means over prompts, with those of each model beside them, the
+    latter also by strategy and of the first 16 tokens alone; the share of near duplicates; and the share of circles
+    among triples of candidates, of the majority of each pair.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -59,11 +63,10 @@ def execute(hold: Hold, project: Project, asked: DiversityRequest) -> dict[str, 
     run = hold.run
     rng = np.random.default_rng(run.seed) if asked.bootstrap else None
     distinct, by_model, sample, count = _words(project, asked, np.random.default_rng(run.seed), hold)
-    factors = _factors(project)
+    sampled, unknown = _samples(project)
     near = near_duplicate_share(sample, rng=np.random.default_rng(run.seed), threshold=asked.threshold)
     hold.beat()
     models = sorted(by_model, key=lambda model: (-len(by_model[model]), model))[:MOST_MODELS]
-    sampled = sorted(factors, key=lambda model: (-len(factors[model]), model))[:MOST_MODELS]
     none = "No prompt has a candidate of two words."
     rows = [
         as_row(
@@ -76,8 +79,14 @@ def execute(hold: Hold, project: Project, asked: DiversityRequest) -> dict[str, 
         as_row(
             run,
             "branching_factor",
-            _mean([one for each in factors.values() for one in each], NO_SUMS, rng, asked),
-            detail={"by_model": {model: _mean(factors[model], NO_SUMS, None, asked).as_json() for model in sampled}},
+            _mean([one.factor for one in sampled], NO_SUMS, rng, asked),
+            detail={
+                "first_16": _mean([one.first_16 for one in sampled], NO_SUMS, None, asked).as_json(),
+                "by_model": _factors_by(sampled, asked, key=lambda one: one.model),
+                "by_strategy": _factors_by(sampled, asked, key=lambda one: one.strategy),
+                "regimes": Counter(one.regime for one in sampled if not math.isnan(one.factor)),
+                "without_figures": unknown,
+            },
         ),
         as_row(run, "cycle_share", diversity.cycle_share(list(_wins(project, asked)))),
     ]
@@ -137,19 +146,45 @@ def _prompts(project: Project) -> Iterator[list[tuple[str, str]]]:
         yield held
 
 
-def _factors(project: Project) -> dict[str, list[float]]:
-    """By model the branching factor of each prompt, from what its samples carry: the log of each one's own.
+@dataclass(frozen=True)
+class _Sampled:
+    """The branching factor of what a model, asked in one way, gave to a prompt; nan where it is undefined."""
 
-    Above 50 tokens their mean is the estimator; below, it is where the samples are equally long.
+    model: str
+    strategy: str
+    regime: str
+    factor: float
+    first_16: float
+
+
+def _samples(project: Project) -> tuple[list[_Sampled], int]:
+    """For each prompt the factor of each model and strategy: samples of one distribution are put together, no others.
+
+    And how many candidates of a worker carry too little for it: an earlier version kept less of short ones.
     """
-    found: dict[tuple[str, int], list[float]] = defaultdict(list)
-    rows = Candidate.objects.filter(prompt__project=project, branching_share__isnull=False).order_by("id")
-    for model, prompt, log_factor in rows.values_list("model", "prompt_id", "branching_share").iterator():
-        found[model, prompt].append(log_factor or 0.0)
-    by_model: dict[str, list[float]] = defaultdict(list)
-    for (model, _), logs in found.items():
-        by_model[model].append(math.exp(sum(logs) / len(logs)))
-    return dict(by_model)
+    found: list[_Sampled] = []
+    rows = Candidate.objects.filter(prompt__project=project, branching_share__isnull=False)
+    unknown = rows.filter(truncated_log_probability=None).count()
+    rows = rows.exclude(truncated_log_probability=None).order_by("prompt_id", "model", "strategy", "id")
+    columns = ("prompt_id", "model", "strategy", "truncated_entropies", "truncated_log_probability", "token_count")
+    every = rows.values_list(*columns).iterator(chunk_size=2000)
+    for (_, model, strategy), samples in itertools.groupby(every, key=lambda row: row[:3]):
+        heads, sums, tokens = zip(*((row[3] or (), row[4] or 0.0, row[5] or 0) for row in samples), strict=True)
+        factor = diversity.branching_factor_of_sums(heads, sums, tokens)
+        starts = [head[:FIRST] for head in heads]
+        first = diversity.branching_factor_of_sums(starts, sums, [len(head) for head in starts])
+        found.append(_Sampled(model, strategy, diversity.regime(max(tokens)), factor.value, first.value))
+    return found, unknown
+
+
+def _factors_by(
+    sampled: list[_Sampled], asked: DiversityRequest, *, key: Callable[[_Sampled], str]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in sampled:
+        found[key(one)].append(one.factor)
+    shown = sorted(found, key=lambda name: (-len(found[name]), name))[:MOST_MODELS]
+    return {name: _mean(found[name], NO_SUMS, None, asked).as_json() for name in shown}
 
 
 def _wins(project: Project, asked: DiversityRequest) -> Iterator[NDArray[np.float64]]:
@@ -191,5 +226,6 @@ def as_text(found: dict[str, Any]) -> str:
     for name in SHOWN:
         one = found["metrics"][name]
         said = f"undefined. {one['reason']}" if one["value"] is None else f"{one['value']:.4f}, n {one['n']}"
-        lines.append(f"{METRICS[name].title}: {said}")
+        regimes = ", ".join(f"{n} by {regime}" for regime, n in sorted(one.get("regimes", {}).items()))
+        lines.append(f"{METRICS[name].title}: {said}" + (f" ({regimes})" if regimes else ""))
     return "\n".join(lines)

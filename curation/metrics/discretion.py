@@ -83,6 +83,10 @@ class Rows:
     n_relevant: Codes
     direction: Floats
 
+    def of(self, places: Codes) -> Rows:
+        """The same of some rows, in the order of `places`; a row may come more than once."""
+        return Rows(self.category[places], self.n_relevant[places], self.direction[places])
+
     def arbitrary(self, preferences: ArrayLike) -> Floats:
         """1 where an annotator prefers what no principle does, 0 where the annotator follows; shape (n_rows,).
 

@@ -66,9 +66,9 @@ def regime(length: int) -> Regime:
 def branching_factor(entropies: Sequence[ArrayLike], log_probabilities: Sequence[ArrayLike]) -> Estimate:
     """Branching factor of a prompt: how many ways on a model sees at each token, by the two-regime estimator.
 
-    log BF = the mean over positions of the mean entropy of the samples there, for outputs of up to 50 tokens; above, it
-    is minus the mean log-probability by token of the samples, which tends to the same (`regime` says which). There are
-    other estimators of the same name: figures of this one compare with each other only.
+    log BF = the mean over positions of the mean entropy of the samples there, where the longest of them has up to 50
+    tokens; above, it is minus the mean log-probability by token of the samples, which tends to the same (`regime` says
+    which). There are other estimators of the same name: figures of this one compare with each other only.
 
     Args:
         entropies: for each of the sampled outputs, (its tokens,), as `truncate` gives them.
@@ -86,19 +86,37 @@ def branching_factor(entropies: Sequence[ArrayLike], log_probabilities: Sequence
     ]
     if any(h.shape != logs.shape for h, logs in pairs):
         raise ValueError("Every token of a sample has an entropy and a log-probability.")
-    pairs = [pair for pair in pairs if len(pair[0])]
-    if not pairs:
+    return branching_factor_of_sums(
+        [h for h, _ in pairs], [float(logs.sum()) for _, logs in pairs], [len(h) for h, _ in pairs]
+    )
+
+
+def branching_factor_of_sums(
+    entropies: Sequence[ArrayLike], log_probabilities: Sequence[float], tokens: Sequence[int]
+) -> Estimate:
+    """`branching_factor` from what is kept of each sample; otherwise as there.
+
+    Args:
+        entropies: for each of the sampled outputs those of its first 50 tokens; not read where an output is longer.
+        log_probabilities: the sum over all of its tokens.
+        tokens: how many they are.
+
+    Source: Yang and Holtzman, 2025, the authors' code.
+    """
+    some = [place for place, n in enumerate(tokens) if n]
+    if not some:
         return Estimate.undefined("No sample has a token.")
-    length = max(len(h) for h, _ in pairs)
-    if regime(length) == "entropy":
-        total, there = np.zeros(length), np.zeros(length)
-        for h, _ in pairs:
-            total[: len(h)] += h
-            there[: len(h)] += 1
-        log_factor = float((total / there).mean())
-    else:
-        log_factor = -float(np.mean([logs.mean() for _, logs in pairs]))
-    return Estimate(math.exp(log_factor), n=len(pairs))
+    if regime(max(tokens)) == "likelihood":
+        log_factor = -float(np.mean([log_probabilities[place] / tokens[place] for place in some]))
+        return Estimate(math.exp(log_factor), n=len(some))
+    total, there = np.zeros(SHORT), np.zeros(SHORT)
+    for place in some:
+        h = np.asarray(entropies[place], dtype=np.float64)
+        total[: len(h)] += h
+        there[: len(h)] += 1
+    if not there.any():
+        return Estimate.undefined("No sample carries the entropies of its tokens.")
+    return Estimate(math.exp(float((total[there > 0] / there[there > 0]).mean())), n=len(some))
 
 
 def mean_branching_factor(factors: ArrayLike, *, rng: np.random.Generator | None = None) -> Estimate:

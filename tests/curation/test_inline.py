@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.utils import timezone
+
+from annotation import renewing
 from annotation.errors import Refused
 from annotation.models import Run
-from annotation.running import Cancelled, Superseded, claim
+from annotation.running import Cancelled, Superseded, cancel_run, claim, sweep_runs
 from curation.inline import run_here
+from tests.workers.asking import wait_for
 
 
 def here(project, execute, **changes):
@@ -36,6 +41,37 @@ def test_no_worker_can_take_it_while_it_is_done_here(project):
 
     here(project, try_to_take)
     assert taken == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_lease_is_renewed_while_one_step_takes_longer_than_it(project, monkeypatch):
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+
+    def busy(hold):
+        mine = Run.objects.filter(pk=hold.run.pk)
+        mine.update(lease_until=timezone.now() - timedelta(hours=1))
+        # As if the step had outlasted the lease: it says nothing, and still no sweep hands its run back.
+        wait_for(lambda: mine.filter(lease_until__gt=timezone.now()).exists())
+        sweep_runs(queues=())
+        return {"told": 1}
+
+    run = here(project, busy)
+    assert (run.state, run.result, run.attempt) == (Run.State.DONE, {"told": 1}, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_request_is_met_where_the_step_asks(project, lead, monkeypatch):
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+
+    def asks(hold):
+        cancel_run(run=hold.run, actor=lead.user)
+        wait_for(lambda: hold.stopped is not None)
+        hold.check()
+        raise AssertionError("The check did not tell.")
+
+    with pytest.raises(Refused, match="was cancelled"):
+        here(project, asks)
+    assert Run.objects.get().state == Run.State.CANCELLED
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,20 @@ class Earlier:
         return held
 
 
+def test_what_is_known_of_how_an_earlier_version_sampled_is_kept(empty_database):
+    from annotation.models import Candidate
+
+    old = Earlier(models_at([("annotation", "0023_shortest_reason")]))
+    pair = old.pair(0)
+    made = old.apps.get_model("annotation.Candidate").objects
+    # Up to 50 tokens the figure was the mean of their entropies; above, minus the mean of their log-probabilities.
+    made.filter(pk=pair.first.pk).update(token_count=50, branching_share=0.5)
+    made.filter(pk=pair.second.pk).update(token_count=60, branching_share=0.5)
+    call_command("migrate", verbosity=0)
+    kept = Candidate.objects.order_by("pk").values_list("truncated_log_probability", "truncated_entropies")
+    assert list(kept) == [(None, None), (-30.0, None)]
+
+
 def test_rulings_of_an_earlier_version_hold_and_who_gave_them_is_kept_from_judging(empty_database, tmp_path):
     from annotation.models import Annotator, Assignment, Project
     from curation.models import Adjudication, Ruling

@@ -67,6 +67,7 @@ def test_every_prompt_gets_its_candidates_with_their_origin(held, make_prompts):
     }
     assert (one.log_probability, one.mean_entropy, one.branching_share) == (-2.0, 0.5, 0.4)
     assert one.log_probability_quantiles == [-1.0] * 11
+    assert (one.truncated_entropies, one.truncated_log_probability) == ([0.4], -1.9)
     assert one.seed is not None
     assert one.text == f"stub wrote {one.seed} to What is 0 plus 0?"
     assert (one.characters, one.language, one.polarity) == (len(one.text), "en", "")

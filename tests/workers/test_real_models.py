@@ -84,15 +84,20 @@ def test_every_strategy_with_a_real_model(project, opened, work, name):
     result = work(run)
     assert result["candidates"] == 3 * plan.per_prompt_count
     assert result["prompts_left_out"] == 0
-    figures = ("token_count", "log_probability", "log_probability_quantiles", "mean_entropy", "branching_share")
+    figures = (
+        *("token_count", "log_probability", "log_probability_quantiles", "mean_entropy", "branching_share"),
+        *("truncated_entropies", "truncated_log_probability"),
+    )
     row: tuple[Any, ...]
     for row in Candidate.objects.filter(run=run).exclude(token_count=0).values_list(*figures):
-        tokens, total, quantiles, entropy, branching = row
+        tokens, total, quantiles, entropy, branching, at_each, cut = row
         assert tokens <= 6
         assert total < 0
         assert len(quantiles) == 11
         assert entropy > 0
         assert branching >= 0
+        assert len(at_each) == tokens
+        assert total <= cut <= 0
     left_out = sum(result["pairs_left_out"].values())
     pairs_each = {"contrast": 2, "all": 1, "best_worst": 1, "across": 1}[facts.pairing]
     assert result["pairs"] + left_out == 3 * pairs_each

@@ -12,7 +12,7 @@ from celery.worker import state as worker_state
 from django.db import transaction
 from django.utils import timezone
 
-from annotation import running
+from annotation import renewing, running
 from annotation.errors import Refused
 from annotation.models import Project, Run, Worker
 from annotation.running import Cancelled, Superseded
@@ -174,7 +174,7 @@ def test_a_request_runs_at_once_in_tests_after_the_commit(project, lead, handle,
 
 @pytest.mark.django_db(transaction=True)
 def test_the_lease_is_renewed_while_a_handler_is_busy(make_run, handle, monkeypatch):
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
     run = make_run()
     seen = []
 
@@ -191,7 +191,7 @@ def test_the_lease_is_renewed_while_a_handler_is_busy(make_run, handle, monkeypa
 
 @pytest.mark.django_db(transaction=True)
 def test_a_cancel_request_reaches_a_handler_at_its_heartbeat(make_run, handle, lead, monkeypatch):
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
     run = make_run()
 
     def work(hold):
@@ -207,14 +207,14 @@ def test_a_cancel_request_reaches_a_handler_at_its_heartbeat(make_run, handle, l
 
 def test_a_cancel_request_is_met_within_five_seconds():
     """Seen at the next renewal of the lease; a handler that does not look is interrupted a moment later."""
-    assert tasks.BEAT + tasks.GRACE < 5
-    assert running.LEASE.total_seconds() > 5 * tasks.BEAT
+    assert renewing.BEAT + renewing.GRACE < 5
+    assert running.LEASE.total_seconds() > 5 * renewing.BEAT
     assert running.LEASE.total_seconds() + PULSE < 60
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_handler_may_ask_without_the_database_whether_to_stop(make_run, handle, lead, monkeypatch):
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
     run = make_run(kind=Run.Kind.GENERATION)
 
     def work(hold):
@@ -232,8 +232,8 @@ def test_a_handler_may_ask_without_the_database_whether_to_stop(make_run, handle
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("inside", [False, True], ids=["between statements", "inside a transaction"])
 def test_a_handler_that_never_looks_is_interrupted(make_run, handle, lead, monkeypatch, inside):
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
-    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "GRACE", 0.05)
     run = make_run(kind=Run.Kind.GENERATION)
     seen = []
 
@@ -258,8 +258,8 @@ def test_a_handler_that_never_looks_is_interrupted(make_run, handle, lead, monke
 @pytest.mark.django_db(transaction=True)
 def test_an_import_is_not_torn_off(make_run, handle, lead, monkeypatch):
     """It keeps all of a file or nothing, and looks for itself."""
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
-    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "GRACE", 0.05)
     run = make_run(kind=Run.Kind.IMPORT)
 
     def work(hold):
@@ -275,8 +275,8 @@ def test_an_import_is_not_torn_off(make_run, handle, lead, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_that_lost_its_run_stops_working_on_it(make_run, handle, monkeypatch):
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
-    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "GRACE", 0.05)
     run = make_run(kind=Run.Kind.GENERATION)
     seen = []
 

@@ -129,6 +129,24 @@ def test_the_fields_of_every_pair_are_stored(project, decided):
     }
 
 
+def test_who_was_arbitrary_on_a_pair_is_stored_of_people_and_judges(project, make_pair, say, vote, robot, alice, bob):
+    pair, conflict, judged = (make_pair(slots=0) for _ in range(3))
+    for each, signs in ((pair, "+.."), (conflict, "+-."), (judged, ".-.")):
+        vote(robot, each, signs)
+    say(alice, pair, "second")
+    say(bob, pair, "first")
+    say(robot, pair, "first")
+    say(alice, conflict, "first")
+    say(robot, judged, "first")
+    stored = measured(project).measurements.filter(metric="arbitrary_judgements")
+    assert {row.pair_id: (row.value, row.detail) for row in stored} == {
+        pair.pk: (1, {"by": {str(alice.pk): True, str(bob.pk): False, str(robot.pk): False}}),
+        conflict.pk: (None, {}),
+        # Of the people nobody chose there.
+        judged.pk: (None, {"by": {str(robot.pk): True}}),
+    }
+
+
 def test_without_votes_it_is_refused_with_the_remedy(project, make_pair, say, alice):
     say(alice, make_pair(slots=0), "first")
     with pytest.raises(Refused, match="Nobody has voted by principle"):

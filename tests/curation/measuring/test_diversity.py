@@ -66,14 +66,69 @@ def test_near_duplicates_are_looked_for_among_all(project, prompt):
     assert (few.n, few.detail["of"]) == (2, 4)
 
 
-def test_the_branching_factor_comes_from_stored_sums(project, prompt):
-    prompt("a", "b", model="m", branching_share=math.log(2))
-    prompt("a", "b", model="m", branching_share=math.log(4))
+@pytest.fixture
+def sample(prompt):
+    """A prompt with samples, each (tokens, entropy at each, log-probability of each): `sample((10, 2.0, -2.0))`."""
+
+    def make(*samples, **fields):
+        asked, made = prompt(*("a" * (place + 1) for place in range(len(samples))), **({"model": "m"} | fields))
+        for candidate, (tokens, entropy, log_probability) in zip(made, samples, strict=True):
+            candidate.token_count = tokens
+            candidate.truncated_entropies = [entropy] * min(tokens, 50)
+            candidate.truncated_log_probability = tokens * log_probability
+            candidate.branching_share = entropy if tokens <= 50 else -log_probability
+            candidate.save()
+        return asked
+
+    return make
+
+
+def test_short_samples_are_averaged_at_each_place_and_not_one_by_one(project, sample):
+    """The figure that the mean of each one's own would miss: exp((2 + .5) / 2) = 3.49."""
+    sample((10, 2.0, -1.0), (40, 0.5, -1.0))
+    row = of(measured(project), "branching_factor")
+    assert row.value == pytest.approx(math.exp((10 * 1.25 + 30 * 0.5) / 40))
+    assert row.detail["regimes"] == {"entropy": 1}
+    # Both have 16 tokens at first, of which the shorter has 10.
+    assert row.detail["first_16"]["value"] == pytest.approx(math.exp((10 * 1.25 + 6 * 0.5) / 16))
+
+
+def test_one_long_sample_makes_its_prompt_go_by_likelihood(project, sample):
+    sample((45, 2.0, -1.0), (60, 2.0, -3.0))
+    row = of(measured(project), "branching_factor")
+    assert (row.value, row.n) == (pytest.approx(math.exp(2)), 1)
+    assert row.detail["regimes"] == {"likelihood": 1}
+
+
+def test_the_branching_factor_is_the_mean_of_prompts_by_model_and_strategy(project, prompt, sample):
+    two, four = ((5, math.log(ways), -1.0) for ways in (2, 4))
+    sample(two, two, strategy="plain")
+    sample(four, strategy="plain")
+    # What is asked in another way is drawn from another distribution.
+    asked = sample(four, strategy="contrast")
+    other = Candidate.objects.get(prompt=asked)
+    other.pk, other.index, other.digest, other.model = None, 1, b"other", "n"
+    other.save()
     prompt("a", "b", model="imported")
     row = of(measured(project), "branching_factor")
-    assert (row.value, row.n) == (pytest.approx(3), 2)
-    assert {*row.detail["by_model"]} == {"m"}
-    Candidate.objects.update(branching_share=None)
+    assert (row.value, row.n) == (pytest.approx(3.5), 4)
+    assert {name: (one["value"], one["n"]) for name, one in row.detail["by_model"].items()} == {
+        "m": (pytest.approx(10 / 3), 3),
+        "n": (pytest.approx(4), 1),
+    }
+    assert {name: one["n"] for name, one in row.detail["by_strategy"].items()} == {"plain": 2, "contrast": 2}
+
+
+def test_what_an_earlier_version_kept_too_little_of_is_counted(project, prompt, sample):
+    prompt("a", "b", model="m", branching_share=0.7)
+    sample((5, math.log(3), -1.0))
+    # Of a long one an earlier version's own figure is enough.
+    long = sample((100, 0.0, -math.log(5)))
+    Candidate.objects.filter(prompt=long).update(truncated_entropies=None)
+    row = of(measured(project), "branching_factor")
+    assert (row.value, row.n, row.detail["without_figures"]) == (pytest.approx(4), 2, 2)
+    assert row.detail["first_16"]["n"] == 1
+    Candidate.objects.update(truncated_log_probability=None)
     assert of(measured(project), "branching_factor").reason == NO_SUMS
 
 

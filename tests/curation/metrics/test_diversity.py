@@ -7,6 +7,7 @@ import pytest
 
 from curation.metrics.diversity import (
     branching_factor,
+    branching_factor_of_sums,
     cycle_share,
     distinct_n,
     mean_branching_factor,
@@ -67,6 +68,18 @@ def test_truncation_keeps_the_likeliest_and_always_the_sampled():
 def test_samples_of_different_length_are_averaged_where_they_are():
     found = branching_factor([[1.0, 3.0], [2.0]], [[-1.0, -1.0], [-1.0]])
     assert found.value == pytest.approx(math.exp((1.5 + 3) / 2))
+
+
+def test_what_is_kept_of_each_sample_is_enough():
+    rng = np.random.default_rng(2)
+    for longest in (50, 51):
+        lengths = [longest, 7, 0]
+        entropies = [rng.random(n) for n in lengths]
+        logs = [-rng.random(n) for n in lengths]
+        heads, sums = [one[:50] for one in entropies], [float(one.sum()) for one in logs]
+        whole, kept = branching_factor(entropies, logs), branching_factor_of_sums(heads, sums, lengths)
+        assert (whole.value, whole.n) == (kept.value, kept.n) == (kept.value, 2)
+    assert branching_factor_of_sums([[]], [-1.0], [3]).reason == "No sample carries the entropies of its tokens."
 
 
 def test_no_token_is_undefined_and_a_dataset_is_the_mean_of_its_prompts():
