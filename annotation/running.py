@@ -38,11 +38,13 @@ QUEUES = {
 }
 
 
-class Cancelled(Exception):
+# These two are raised at whatever a handler happens to be doing, by a signal too: in the middle of a library that
+# catches every Exception and takes it for its own. So they are none, as KeyboardInterrupt is none.
+class Cancelled(BaseException):
     """The run was asked to stop; the worker ends it as cancelled."""
 
 
-class Superseded(Exception):
+class Superseded(BaseException):
     """Another worker holds the run now. This one must write nothing more."""
 
 

@@ -6,6 +6,7 @@ run that somebody else holds finds nothing to claim and does nothing.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -45,7 +46,8 @@ def run(run_id: int) -> None:
 def _help(run_id: int) -> None:
     """Do parts of a run that another worker holds, for as long as there are some that nobody does."""
     while (part := dividing.claim_part(run_id=run_id, worker=_name())) is not None:
-        with _renewing(part), _interruptible(part):
+        # The interruption may come after the last step of the part.
+        with contextlib.suppress(Superseded), _renewing(part), _interruptible(part):
             dividing.attempt(part, PART_HANDLERS[Run.Kind(part.run.kind)])
 
 

@@ -370,7 +370,7 @@ class _Telling:
     def __init__(self, hold: Hold, *, total: int | None = None) -> None:
         self.hold, self.total = hold, total
         self.rows = 0
-        self.stopped: Exception | None = None
+        self.stopped: BaseException | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tell, name=f"progress of run {hold.run.pk}", daemon=True)
 

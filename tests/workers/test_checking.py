@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import time
 
 import pytest
 
-from annotation import registering
+from annotation import registering, running
 from annotation.models import LanguageModel, Run
+from tests.workers.asking import PATIENCE
 from workers import tasks
 
 pytestmark = pytest.mark.django_db
@@ -96,3 +98,43 @@ def test_a_model_that_is_gone_is_said_so():
     run.refresh_from_db()
     assert (run.state, run.error) == ("failed", "The model is not registered any more.")
     assert not LanguageModel.objects.exists()
+
+
+@pytest.fixture
+def a_folder(settings, tmp_path):
+    """A tiny model of each kind that loads, by the name of its backend."""
+    pytest.importorskip("torch")
+    from tests.workers.backends import models
+    from tests.workers.backends.test_reward_local import save_rewarder
+
+    settings.MODEL_ROOTS, settings.DEVICE = [str(tmp_path)], "cpu"
+    models.save(tmp_path / "transformers_local", "llama")
+    save_rewarder(tmp_path / "reward_local")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("backend", "where"),
+    [
+        ("transformers_local", "workers.backends.transformers_local.AutoModelForCausalLM.from_pretrained"),
+        ("transformers_local", "workers.backends.transformers_local.Slots"),
+        ("reward_local", "workers.backends.reward_local.AutoModelForSequenceClassification.from_pretrained"),
+        ("reward_local", "workers.backends.reward_local.Local._of"),
+    ],
+    ids=["loaded", "tried out", "a reward model loaded", "a reward model tried out"],
+)
+def test_a_check_that_is_cancelled_while_the_model_is_loaded_finds_nothing(a_folder, lead, monkeypatch, backend, where):
+    """Loading takes minutes, and whoever is interrupted there is no reason to call the model broken."""
+    monkeypatch.setattr(tasks, "BEAT", 0.05)
+    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    model = registering.register_model(name="big", backend=backend, location=backend)
+
+    def slow(*args, **more):
+        running.cancel_run(run=Run.objects.get(kind="check"), actor=lead.user)
+        for _ in range(int(PATIENCE / 0.01)):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(where, slow)
+    run, model = checked(model)
+    assert (run.state, run.error) == ("cancelled", "")
+    assert (model.is_sound, model.check_said) == (None, "")
