@@ -255,7 +255,7 @@ def hand_back_parts_of(*, worker: str) -> int:
 def ring_for_parts(*, queues: Collection[str] | None = None) -> int:
     """Ring for runs with parts that nobody does; where a bell did not ring, or whoever heard it died.
 
-    `queues` as in `sweep_runs`. Returns how many bells were rung.
+    `queues` as in `ring_for_runs`. Returns how many bells were rung.
     """
     is_free = Q(state=Part.State.WAITING) | Q(state=Part.State.RUNNING, lease_until__lt=timezone.now())
     free = Part.objects.filter(is_free, attempt__lt=Part.MAX_ATTEMPTS, run__state=Run.State.RUNNING).exclude(queue="")

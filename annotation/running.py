@@ -281,18 +281,24 @@ def retry_run(*, run: Run, actor: User | None = None, command: str = "", only_pa
     return run
 
 
-def sweep_runs(*, queues: Collection[str] | None = None) -> int:
-    """Hand back runs whose lease ran out, end those that had their last attempt, and ring for those that are due.
+def hand_back_lost() -> int:
+    """Hand back runs whose lease ran out, and end those that had their last attempt. Returns how many that were.
+
+    Harmless when two workers do it at once; a run whose row is locked is left for the next sweep.
+    """
+    now = timezone.now()
+    return _hand_back(Run.objects.filter(lease_until__lt=now), now)
+
+
+def ring_for_runs(*, queues: Collection[str] | None = None) -> int:
+    """Ring for the runs that are due.
 
     `queues` limits the bells to runs that these queues serve: where nobody serves a run, bells would only pile up.
-    Harmless when two workers do it at once; a run whose row is locked is left for the next sweep.
 
     Returns how many bells were rung.
     """
-    now = timezone.now()
-    _hand_back(Run.objects.filter(lease_until__lt=now), now)
-    due = list(Run.objects.waiting().filter(due_at__lte=now, cancel_requested=False).defer("log", "result"))
-    served = [run for run in due if queues is None or queue_of(run) in queues]
+    waiting = Run.objects.waiting().filter(due_at__lte=timezone.now(), cancel_requested=False)
+    served = [run for run in waiting.defer("log", "result") if queues is None or queue_of(run) in queues]
     for run in served:
         ring(run.pk, queue=queue_of(run))
     return len(served)

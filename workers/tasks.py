@@ -219,13 +219,18 @@ def _forget_connection() -> None:
 # ---- the pulse of a worker process ----------------------------------------------------------------------------------
 
 
-def sweep(queues: Collection[str] | None = None) -> None:
-    """Hand back what was lost (leases of runs and of assignments), and ring for runs that are due."""
-    # A worker that is busy does not ring: nobody would come, and the bells would pile up until it is free.
+def sweep(queues: Collection[str] | None = None, *, slots: int = 1) -> None:
+    """Hand back what was lost (leases of runs and of assignments), and ring for runs that are due.
+
+    slots: how many runs this worker does at a time.
+    """
     from curation import gathering
 
-    if not worker_state.reserved_requests:
-        running.sweep_runs(queues=queues)
+    # However busy this worker is: what was lost may be another slot's, whose child was killed.
+    running.hand_back_lost()
+    # With every slot taken it does not ring: nobody would come, and the bells would pile up until one is free.
+    if len(worker_state.reserved_requests) < slots:
+        running.ring_for_runs(queues=queues)
         dividing.ring_for_parts(queues=queues)
     opening.sweep()
     gathering.sweep_facts()
@@ -234,9 +239,9 @@ def sweep(queues: Collection[str] | None = None) -> None:
 class Pulse(threading.Thread):
     """Every ten seconds: the worker is alive, and it sweeps. Lives in the worker's main process, beside its pool."""
 
-    def __init__(self, *, name: str, queues: list[str], every: float) -> None:
+    def __init__(self, *, name: str, queues: list[str], every: float, slots: int = 1) -> None:
         super().__init__(name="pulse", daemon=True)
-        self.worker, self.queues, self.every = name, queues, every
+        self.worker, self.queues, self.every, self.slots = name, queues, every, slots
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -244,7 +249,7 @@ class Pulse(threading.Thread):
             try:
                 make_folders()
                 running.worker_seen(name=self.worker, queues=self.queues)
-                sweep(self.queues)
+                sweep(self.queues, slots=self.slots)
             except (DatabaseError, OSError) as error:
                 log.warning("worker.pulse", error=str(error), why="The database or a folder is away; trying again.")
                 connection.close()
@@ -268,7 +273,8 @@ def start_pulse(sender: Any, **_: Any) -> None:
     global _pulse
     running.hand_back_of(worker=sender.hostname)
     dividing.hand_back_parts_of(worker=sender.hostname)
-    _pulse = Pulse(name=sender.hostname, queues=sorted(sender.app.amqp.queues.consume_from), every=PULSE)
+    queues, slots = sorted(sender.app.amqp.queues.consume_from), sender.pool.num_processes
+    _pulse = Pulse(name=sender.hostname, queues=queues, every=PULSE, slots=slots)
     _pulse.start()
 
 

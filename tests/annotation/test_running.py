@@ -140,7 +140,7 @@ def test_a_command_is_named_in_the_event(make_run):
 def test_who_lost_the_lease_can_write_nothing(held, lead):
     old = held()
     Run.objects.filter(pk=old.run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    running.sweep_runs()
+    assert running.hand_back_lost() == 1
     new = running.claim(run_id=old.run.pk, worker="gpu@there")
     assert new is not None
     with pytest.raises(Superseded):

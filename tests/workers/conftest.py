@@ -90,7 +90,7 @@ class Started:
 def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Any]:
     started: list[Started] = []
 
-    def start(one: Broker) -> Started:
+    def start(one: Broker, *, slots: int = 1, queues: str = CPU, include: str = "tests.workers.engine") -> Started:
         name = f"cpu{len(started)}@test"
         log = tmp_path / f"worker{len(started)}.log"
         environment = os.environ | {
@@ -98,8 +98,8 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Any]:
             "TEST_DATABASE": connection.settings_dict["NAME"],
             "TEST_BROKER": json.dumps({"url": one.url, "options": one.options}),
         }
-        command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", CPU]
-        command += ["--include", "tests.workers.engine", "--hostname", name, "--concurrency", "1"]
+        command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", queues]
+        command += ["--include", include, "--hostname", name, "--concurrency", str(slots)]
         command += ["--without-gossip", "--without-mingle"]
         with log.open("wb") as output:
             process = subprocess.Popen(

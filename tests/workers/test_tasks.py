@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from datetime import timedelta
@@ -14,10 +15,11 @@ from django.utils import timezone
 
 from annotation import renewing, running
 from annotation.errors import Refused
-from annotation.models import Project, Run, Worker
+from annotation.models import Candidate, Project, Run, Worker
 from annotation.running import Cancelled, Superseded
 from config.celery import CPU, PULSE, app
 from tests.workers.asking import PATIENCE, ask_for, attempts, expire_lease, state_of, wait_for
+from tests.workers.holding import make_prompts
 from workers import tasks
 from workers.backends import CannotAnswer, CannotLoad
 
@@ -315,11 +317,20 @@ def test_a_sweep_hands_back_lost_runs_and_rings(make_run, bells):
     assert bells == [(run.pk, CPU)]
 
 
-def test_a_busy_worker_does_not_ring(make_run, bells, monkeypatch):
-    make_run()
-    monkeypatch.setattr(worker_state, "reserved_requests", {"one"})
-    tasks.sweep()
-    assert bells == []
+@pytest.mark.parametrize(("taken", "slots", "rings"), [(1, 1, False), (1, 2, True), (2, 2, False)])
+def test_a_worker_rings_while_it_has_a_free_slot_and_hands_back_in_any_case(
+    make_run, bells, monkeypatch, taken, slots, rings
+):
+    lost = make_run(
+        state="running",
+        token="00000000-0000-4000-8000-000000000000",
+        attempt=1,
+        lease_until=timezone.now() - timedelta(seconds=1),
+    )
+    monkeypatch.setattr(worker_state, "reserved_requests", set(range(taken)))
+    tasks.sweep(slots=slots)
+    assert state_of(lost) == "waiting"
+    assert bells == ([(lost.pk, CPU)] if rings else [])
 
 
 def test_a_sweep_hands_back_expired_assignments(alice, make_pair):
@@ -392,6 +403,29 @@ def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(
     # The worker itself is still there and does the next one.
     other, _ = ask_for(project, tmp_path, "count")
     wait_for(lambda: state_of(other) == "done")
+
+
+def test_a_killed_child_s_run_goes_on_although_the_worker_s_other_slot_is_busy(
+    project, start_worker, folders, tmp_path
+):
+    """Nothing shortens the lease: it runs out by itself. The other run is busy for as long as the gate is closed."""
+    gate, made = tmp_path / "gate", tmp_path / "made.txt"
+    prompts = make_prompts(project, 40)
+    start_worker(folders, slots=2, queues="cpu,gpu", include="tests.workers.engine,bench.surviving_engine")
+    busy, file = ask_for(project, tmp_path, "wait", gate=str(gate))
+    wait_for(lambda: attempts(file) == ["attempt 1"])
+    asked = {"n": 4, "pace": 0.02, "file": str(made)}
+    run = running.request_run(project=project, kind=Run.Kind.GENERATION, parameters=asked, actor=None)
+    wait_for(lambda: len(attempts(made)) >= 40)
+    os.kill(int(attempts(made)[0].split()[0]), signal.SIGKILL)
+    assert state_of(run) == "running"
+    wait_for(lambda: state_of(run) == "done")
+    assert (run.attempt, state_of(busy)) == (2, "running")
+    there = sorted(Candidate.objects.filter(run=run).values_list("prompt", "index"))
+    assert there == sorted((prompt.pk, index) for prompt in prompts for index in range(4))
+    gate.touch()
+    wait_for(lambda: state_of(busy) == "done")
+    assert attempts(file) == ["attempt 1"]
 
 
 def test_a_lost_bell_is_rung_again_and_a_removed_folder_comes_back(project, start_worker, folders, tmp_path):
