@@ -307,7 +307,8 @@ def ring_for_runs(*, queues: Collection[str] | None = None) -> int:
 def hand_back_of(*, worker: str) -> int:
     """A worker starts: whatever ran under its name ran in a process that is gone. Nobody waits for those leases.
 
-    Returns how many runs were handed back. Where two workers share a name, the fencing token keeps their writes right.
+    Returns how many runs were handed back. Where two workers share a name (on two machines; on one, the second does not
+    start), the fencing token keeps their writes right.
     """
     return _hand_back(Run.objects.filter(worker=worker), timezone.now())
 

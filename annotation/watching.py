@@ -16,10 +16,19 @@ from annotation.models import Event, LanguageModel, Run, User, Worker
 from annotation.pacing import duration, duration_range, time_left
 from annotation.running import QUEUES, living_workers, queue_of
 from config import engine
-from config.celery import GPU
+from config.celery import CPU, GPU
 
-# Commands that start a worker for a queue.
-COMMAND = "python -m celery -A config.celery worker --queues {queue}"
+# How many runs a worker does at a time, as docker/worker has it: each of a GPU's would load a model of its own.
+SLOTS = {CPU: 2, GPU: 1}
+
+
+def command_for(queues: Collection[str]) -> str:
+    """What starts a worker for these queues, with a name of its own on each machine."""
+    slots = min(SLOTS[queue] for queue in queues)
+    return (
+        f"python -m celery -A config.celery worker --queues {','.join(queues)} "
+        f"--hostname {'-'.join(queues)}@%h --concurrency {slots}"
+    )
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Workers:
         """What starts the worker that is missing, or what must be installed first."""
         if self.wants_engine and GPU in self.unserved:
             return engine.HOW
-        return COMMAND.format(queue=",".join(self.unserved) or "cpu")
+        return command_for(self.unserved or (CPU,))
 
 
 def workers_now(project_ids: Collection[int]) -> Workers:

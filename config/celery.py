@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -70,10 +72,15 @@ def make_folders() -> None:
 
 
 @signals.worker_init.connect
-def prepare_worker(**_: Any) -> None:
+def prepare_worker(sender: Any, **_: Any) -> None:
     """Before a worker connects to anything: the database runs, the broker's folders exist, the start is sound."""
-    from config import checks
+    from config import checks, namesakes
 
     embedded.ensure_running()
     make_folders()
-    checks.refuse_unsound_start()
+    try:
+        checks.refuse_unsound_start()
+        namesakes.take_name(sender.hostname, state=settings.VAR)
+    except ImproperlyConfigured as refusal:
+        # Celery logs an Exception of a signal's receiver and starts all the same.
+        raise SystemExit(str(refusal)) from refusal

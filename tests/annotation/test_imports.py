@@ -315,6 +315,7 @@ def test_a_waiting_run_is_shown_polled_and_can_be_cancelled(project, client):
     text = page(client, run)
     assert 'hx-trigger="every 2s"' in text
     assert "No worker is alive." in text
+    assert "worker --queues cpu --hostname cpu@%h --concurrency 2</code>" in text
     assert "<noscript>" in text
     Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
     assert "No worker is alive." not in page(client, run)

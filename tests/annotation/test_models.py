@@ -35,6 +35,7 @@ def test_a_model_is_registered_checked_allowed_and_withdrawn(client, admin):
     text = act(client, model, "check").content.decode()
     assert "Waiting for a worker" in text
     assert "no living worker serves the queue gpu" in text
+    assert "worker --queues gpu --hostname gpu@%h --concurrency 1</code>" in text
     assert 'hx-trigger="every 2s"' in text
     run = Run.objects.get(kind="check")
     assert run.parameters == {"model": model.pk}

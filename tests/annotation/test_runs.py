@@ -167,7 +167,7 @@ def test_who_waits_for_a_queue_that_nobody_serves_is_told_how_to_mend_it(client,
     worker = Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
     text = page(client, project)
     assert "Runs wait for the queue gpu, and no living worker serves it." in text
-    assert "worker --queues gpu</code>" in text
+    assert "worker --queues gpu --hostname gpu@%h --concurrency 1</code>" in text
     assert "Waiting for a worker" in text
     Worker.objects.filter(pk=worker.pk).update(queues=["cpu", "gpu"])
     assert "no living worker" not in page(client, project)

@@ -344,6 +344,7 @@ def test_the_run_shows_how_far_it_is_and_stops_asking_when_it_has_ended(project,
     client, address = sign_in(lead), reverse("release_run", args=[project.slug, run.pk])
     text = client.get(address).content.decode()
     assert "No worker is alive" in text
+    assert "worker --queues cpu --hostname cpu@%h --concurrency 2</code>" in text
     assert 'hx-trigger="every 2s"' in text
     hold = running.claim(run_id=run.pk, worker="test")
     assert hold

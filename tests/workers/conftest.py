@@ -90,12 +90,15 @@ class Started:
 def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Any]:
     started: list[Started] = []
 
-    def start(one: Broker, *, slots: int = 1, queues: str = CPU, include: str = "tests.workers.engine") -> Started:
-        name = f"cpu{len(started)}@test"
+    def start(
+        one: Broker, *, name: str = "", slots: int = 1, queues: str = CPU, include: str = "tests.workers.engine"
+    ) -> Started:
+        name = name or f"cpu{len(started)}@test"
         log = tmp_path / f"worker{len(started)}.log"
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.workers.worker_settings",
             "TEST_DATABASE": connection.settings_dict["NAME"],
+            "TEST_STATE": str(tmp_path),
             "TEST_BROKER": json.dumps({"url": one.url, "options": one.options}),
         }
         command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", queues]

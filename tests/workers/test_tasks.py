@@ -388,6 +388,26 @@ def test_a_killed_worker_s_run_is_done_once_by_another(project, start_worker, fo
     assert run.result == {"attempt": 2}
 
 
+def test_a_second_worker_of_a_name_does_not_start_while_the_first_one_lives(project, start_worker, folders, tmp_path):
+    gate = tmp_path / "gate"
+    first = start_worker(folders, name="celery@test")
+    run, file = ask_for(project, tmp_path, "wait", gate=str(gate))
+    wait_for(lambda: attempts(file) == ["attempt 1"])
+    second = start_worker(folders, name="celery@test")
+    assert second.process.wait(timeout=PATIENCE) != 0
+    said = second.log.read_text()
+    assert "A worker called celery@test is alive on this machine" in said
+    assert "--hostname another-celery@%h" in said
+    assert "Traceback" not in said
+    assert state_of(run) == "running"
+    # Once it is dead its name is free, and what it had is handed back: no lease is waited for.
+    first.kill_all()
+    gate.touch()
+    start_worker(folders, name="celery@test")
+    wait_for(lambda: state_of(run) == "done")
+    assert attempts(file) == ["attempt 1", "attempt 2"]
+
+
 def test_a_run_that_always_kills_its_worker_fails_after_exactly_three_attempts(
     project, start_worker, folders, tmp_path
 ):

@@ -88,12 +88,12 @@ class Command(BaseCommand):
         ]
         web += ["--blocking-threads", "1", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"]
         children.append(Child("web server", web, log_folder / "web.log"))
-        children.append(Child("worker", _worker(CPU), log_folder / "worker.log"))
+        children.append(Child("worker", _worker(CPU, port), log_folder / "worker.log"))
         address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
         if engine.is_installed():
             # After the others: the pages need not wait for it.
-            children.append(Child("model worker", _worker(GPU), log_folder / "model-worker.log"))
+            children.append(Child("model worker", _worker(GPU, port), log_folder / "model-worker.log"))
         self._welcome(address)
         while True:
             _complain_of_the_dead(children)
@@ -223,11 +223,11 @@ class Child:
         self.process.wait()
 
 
-def _worker(queue: str) -> list[str]:
-    """The command of a worker that serves one queue."""
+def _worker(queue: str, port: int) -> list[str]:
+    """The command of a worker that serves one queue. A second demo on the same state has another port."""
     return [
         *(sys.executable, "-m", "celery", "-A", "config.celery", "worker"),
-        *("--queues", queue, "--hostname", f"{queue}@%h", "--concurrency", "1"),
+        *("--queues", queue, "--hostname", f"{queue}-{port}@%h", "--concurrency", "1"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO"),
     ]
 
