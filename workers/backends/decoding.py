@@ -28,6 +28,8 @@ from transformers.generation.logits_process import (
 
 from workers.backends.primitives import BRANCHING_TOP_P, CannotAnswer, Sampling
 
+# So many tokens fit into the memory before it was ever too small.
+ANY_NUMBER = 10**18
 # The buffers grow by this many tokens at a time, so that a step rarely copies them.
 GROWTH = 256
 # The logits of so many numbers are kept until their figures are computed together; in float32, 8 MB.
@@ -257,10 +259,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class Decoder:
-    """Draws sequences from a model, up to `rows` at a time; fewer for good once the memory did not suffice."""
+    """Draws sequences from a model, up to `rows` at a time; fewer of such a length once the memory did not suffice.
+
+    fits: how many tokens of all its sequences, with those that they may still get, the memory was found to hold.
+    """
 
     def __init__(self, model: Any, *, rows: int, prefill_tokens: int, ends: frozenset[int]) -> None:
         self.model, self.rows, self.prefill_tokens, self.ends = model, rows, prefill_tokens, ends
+        self.fits = ANY_NUMBER
         self.config = model.config.get_text_config()
         self.pending: list[tuple[torch.Tensor, torch.Tensor, Sequence[Drawing]]] = []
 
@@ -272,13 +278,20 @@ class Decoder:
         stopped: Callable[[Sequence[int]], bool],
         beat: Callable[[], None],
     ) -> Iterator[Drawing]:
-        """Every drawing, as it is done. `stopped` says whether tokens so far end in a text that stops."""
+        """Every drawing, as it is done. `stopped` says whether tokens so far end in a text that stops.
+
+        Raises:
+            CannotAnswer: one does not fit alone. Its size says nothing of others': what was learned on the way down to
+                it is forgotten.
+        """
+        fitted = self.fits
         # The longest first: what does not fit shows at once, and rows of one prefill are of like length.
         waiting = deque(sorted(drawings, key=lambda drawing: -len(drawing.prompt)))
         while waiting:
             active: list[Drawing] = []
             self.pending = []
-            slots = Slots(capacity=min(self.rows, len(waiting)), device=self.model.device)
+            seats = max(1, min(self.rows, len(waiting), self.fits // max(map(_most_tokens, waiting))))
+            slots = Slots(capacity=seats, device=self.model.device)
             while waiting or active:
                 beat()
                 try:
@@ -289,19 +302,21 @@ class Decoder:
                     break
                 yield from done
             if active:
-                self._with_less(active, waiting)
+                # Out of memory: those on their way begin again, fewer at a time. Their texts stay the same.
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                if seats == 1:
+                    self.fits = fitted
+                    raise CannotAnswer(self._too_large(active[0]))
+                self.fits = seats * max(map(_most_tokens, active)) // 2
+                waiting.extendleft(reversed(active))
 
-    def _with_less(self, active: list[Drawing], waiting: deque[Drawing]) -> None:
-        """Out of memory: those on their way begin again, half as many at a time. Their texts stay the same."""
-        if self.rows == 1:
-            raise CannotAnswer(
-                "The memory does not suffice for one sequence at a time. Use fewer tokens, a smaller model or a larger "
-                "device."
-            )
-        self.rows = max(1, min(self.rows, len(active)) // 2)
-        waiting.extendleft(reversed(active))
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def _too_large(self, one: Drawing) -> str:
+        return (
+            f"The memory of {self.model.device} does not suffice for one prompt of {len(one.prompt):,} tokens and an "
+            f"answer of up to {one.room:,}. Leave it out, ask for fewer tokens, or use a smaller model or a larger "
+            "device."
+        )
 
     @torch.inference_mode()
     def _advance(
@@ -397,3 +412,7 @@ class Decoder:
                 drawing.log_probabilities.append(row[0])
                 drawing.entropies.append(row[1])
                 drawing.truncated.append((row[2], row[3]))
+
+
+def _most_tokens(drawing: Drawing) -> int:
+    return len(drawing.prompt) + drawing.room

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
-from workers.backends.batching import ROWS, Batched
+from workers.backends.batching import ROWS, Batched, TooLittleMemory
 from workers.backends.decoding import Decoder, Drawing, Slots, is_out_of_memory, left_padded, step_mask
 from workers.backends.locating import SAFE, be_quiet, device_of, home_of, numbers_of, one_line, refuse_missing
 from workers.backends.primitives import (
@@ -153,11 +153,24 @@ class Local(Batched):
         shared = common_beginning(rows)
         if len(rows) < 2 or shared < WORTH_SHARING:
             return self._choose(rows, tokens, beat)
-        with torch.inference_mode():
-            head = torch.tensor([rows[0][:shared]], device=self.network.device)
+        try:
+            return self._choose_after(rows, shared, tokens, beat)
+        except TooLittleMemory:
+            pass  # The beginning is kept for every layer. Whole rows keep nothing, so that more of them may fit.
+        return self._choose(rows, tokens, beat)
+
+    def _choose_after(
+        self, rows: Sequence[Sequence[int]], shared: int, tokens: Sequence[Sequence[int]], beat: Beat | None
+    ) -> list[Choice]:
+        """`_choose`, with the first `shared` tokens, which all rows begin with, read once."""
+
+        def read(_: Sequence[int]) -> list[DynamicCache]:
             cache = DynamicCache()
+            head = torch.tensor([rows[0][:shared]], device=self.network.device)
             self.network(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        self.spent += shared
+            return [cache]
+
+        [cache] = self.in_batches([rows[0][:shared]], read, beat)
         layers = [_Prefix(layer.keys, layer.values) for layer in cache.layers]
         return self._choose([row[shared:] for row in rows], tokens, beat, after=layers, shared=shared)
 

@@ -357,6 +357,82 @@ def test_what_does_not_fit_alone_is_refused_with_a_sentence(local, monkeypatch):
         texts(local, ["a", "b", "c"], max_tokens=3)
 
 
+def limit_memory(local, monkeypatch, does_fit):
+    """Passes for which `does_fit` is not true run out of memory. Returns the (n_rows, width) of those that did fit."""
+    import torch
+
+    forward, fitted = local.network.forward, []
+
+    def limited(*args, **kwargs):
+        if not does_fit(kwargs):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        fitted.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(local.network, "forward", limited)
+    return fitted
+
+
+def tokens_of(kwargs):
+    return kwargs["input_ids"].numel()
+
+
+LONG = "word answer right " * 40
+
+
+def test_one_text_that_fits_nowhere_does_not_make_later_ones_slow(local, monkeypatch):
+    fitted = limit_memory(local, monkeypatch, lambda kwargs: tokens_of(kwargs) <= 250)
+    length = len(rendered(local, LONG))
+    assert length > 250
+    few = [asked(question) for question in "abcdefgh"]
+    for refused in (
+        lambda: local.choose([asked(LONG), *few], options=("A", "B")),
+        lambda: local.score([(asked(LONG), "yes"), (asked("a"), "no")]),
+        lambda: texts(local, [LONG, "a"], max_tokens=3),
+    ):
+        with pytest.raises(
+            CannotAnswer, match=r"does not suffice for one (text|prompt) of 2\d\d tokens.* Leave it out"
+        ):
+            refused()
+    fitted.clear()
+    local.choose(few, options=("A", "B"))
+    assert [rows for rows, _ in fitted] == [len(few)]
+    fitted.clear()
+    texts(local, "abcdefgh", max_tokens=3)
+    assert max(rows for rows, _ in fitted) == len(few)
+
+
+def test_what_was_learned_of_the_memory_is_a_number_of_tokens(local, monkeypatch):
+    """Sixteen long rows do not fit, eight do; of short ones sixteen still fit."""
+    monkeypatch.setattr(local, "tokens", 10**6)
+    long, short = [asked("word " * 30)] * 16, [asked("a")] * 16
+    width = len(rendered(local, "word " * 30))
+    fitted = limit_memory(local, monkeypatch, lambda kwargs: tokens_of(kwargs) <= 8 * width)
+    local.choose(long, options=("A", "B"))
+    assert [rows for rows, _ in fitted] == [8, 8]
+    fitted.clear()
+    local.choose(short, options=("A", "B"))
+    assert [rows for rows, _ in fitted] == [16]
+
+
+def test_a_shared_beginning_that_cannot_be_kept_is_read_with_each_row(local, monkeypatch):
+    items = [judged("It is 4.", "It is 5, I think.", principle) for principle in ANSWERS if principle]
+    plain = local.choose(items, options=("A", "B", "NA"))
+    fitted = limit_memory(local, monkeypatch, lambda kwargs: not kwargs["use_cache"])
+    for one, other in zip(
+        plain, local.choose_after_prefix(items, options=("A", "B", "NA"), beat=lambda: None), strict=True
+    ):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+    assert fitted
+
+
+def test_a_shared_beginning_that_fits_nowhere_is_refused_with_its_length(local, monkeypatch):
+    limit_memory(local, monkeypatch, lambda kwargs: tokens_of(kwargs) <= 100)
+    items = [judged(LONG, "It is 5.", sign) for sign in "abcd"]
+    with pytest.raises(CannotAnswer, match=r"does not suffice for one text of 3\d\d tokens"):
+        local.choose_after_prefix(items, options=("A", "B", "NA"))
+
+
 def test_what_is_too_long_is_refused_and_what_has_little_room_gets_it(local):
     with pytest.raises(CannotAnswer, match="takes 512"):
         local.score([(asked("a b c d " * 300), "e")])
