@@ -24,6 +24,7 @@ from curation.metrics.judges import (
     first_place,
     flip_rate,
     longer,
+    option_mass,
     order_consistency,
     pairwise_accuracy,
 )
@@ -33,7 +34,17 @@ from curation.metrics.labels import Floats
 SEED = 0
 CONTROL = "harmless"
 # What is told of a judge beside its flip rates, by the name of the field.
-FIGURES = ("pairwise", "best_of_n", "agreement", "kappa", "order_consistency", "first_place", "longer", "longer_people")
+FIGURES = (
+    "pairwise",
+    "best_of_n",
+    "agreement",
+    "kappa",
+    "option_mass",
+    "order_consistency",
+    "first_place",
+    "longer",
+    "longer_people",
+)
 
 ANSWERS = """
 SELECT s.annotator_id, s.pair_id, coalesce(s.principle_id, 0),
@@ -76,6 +87,7 @@ class JudgeReport:
     answers: int
     pairs: int
     declined: int
+    option_mass: Estimate
     order_consistency: Estimate
     first_place: Estimate
     longer: Estimate
@@ -184,6 +196,7 @@ def _report(judge: Annotator, found: Mapping[str, NDArray[Any]], table: Floats, 
         answers=int(plain.sum()),
         pairs=int(overall.sum()),
         declined=int(np.isnan(preference).sum()),
+        option_mass=option_mass(table[plain].reshape(-1, 3)),
         order_consistency=order_consistency(sided),
         first_place=first_place(sided),
         longer=longer(preference, lengths),

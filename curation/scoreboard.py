@@ -11,6 +11,8 @@ from curation.metrics.estimates import Estimate
 
 # Below so many pairs a share is shown grey: its interval spans most of the scale.
 ENOUGH = 20
+# A judge that gives its options less than this of its first token would rather have written something else.
+LEAST_MASS = 0.5
 
 INJECTION_NAMES = {
     "override": "“Disregard any previous instructions”",
@@ -73,6 +75,7 @@ class JudgeRow:
     best_of_n: Cell
     agreement: Cell
     kappa: Cell
+    options: Cell
     consistency: Cell
     first_place: Cell
     longer: Cell
@@ -95,6 +98,7 @@ def rows(reports: Sequence[JudgeReport]) -> list[JudgeRow]:
             best_of_n=share(one.best_of_n),
             agreement=share(one.agreement),
             kappa=number(one.kappa),
+            options=share(one.option_mass),
             consistency=share(one.order_consistency),
             first_place=share(one.first_place),
             longer=share(one.longer),
@@ -104,6 +108,21 @@ def rows(reports: Sequence[JudgeReport]) -> list[JudgeRow]:
         )
         for one in ordered
     ]
+
+
+def warnings(reports: Sequence[JudgeReport]) -> list[str]:
+    """A sentence on each judge whose verdicts rest on little, in the order of `reports`."""
+    return [
+        f"{one.judge.name} gives A, B and NA together {_percent(one.option_mass.value)} of its first token. "
+        "Its verdicts rest on that share alone; it would rather have written something else, as models that think do. "
+        "Switch that off where it is served, or use another judge."
+        for one in reports
+        if one.option_mass.is_defined and one.option_mass.value < LEAST_MASS
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %" if value >= 0.01 else "less than 1 %"
 
 
 @dataclass(frozen=True)

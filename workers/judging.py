@@ -201,7 +201,28 @@ def _choose(work: Work, loaded: dict[int, Pair], questions: Sequence[Question]) 
             if not np.isfinite([a, b, na]).all():
                 raise CannotAnswer(f"The model {work.backend.model} gave no probabilities.")
             found.append(Answer(question, a, b, na))
+    _refuse_silence(work, found)
     return found
+
+
+def _refuse_silence(work: Work, answers: Sequence[Answer]) -> None:
+    """A model that answers with none of the options in either order has said nothing, and nothing is no tie.
+
+    Under an injected text that is a finding as good as any: the text did not win.
+
+    Raises:
+        CannotAnswer: it did so.
+    """
+    given: dict[tuple[Any, ...], float] = {}
+    for one in answers:
+        about = (one.question.pair_id, one.question.principle_id)
+        if not one.question.injection:
+            given[about] = given.get(about, 0.0) + one.a + one.b + one.na
+    if not all(given.values()):
+        raise CannotAnswer(
+            f"{work.backend.model} begins its answer with none of {', '.join(OPTIONS)}, in neither order. It may write "
+            "something else first, as models that think do: switch that off where it is served, or use another judge."
+        )
 
 
 def grouped(wording: Template, questions: Sequence[Question]) -> Iterator[tuple[list[Question], bool]]:

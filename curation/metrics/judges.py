@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from curation.metrics.estimates import Estimate, share_of
+from curation.metrics.estimates import Estimate, mean_of, share_of
 from curation.metrics.labels import Codes, Floats, Labels
 
 NO_ANSWERS = "The judge took a side in no question."
@@ -22,6 +22,21 @@ def _share(hits: ArrayLike, counted: NDArray[np.bool_], *, undefined: str) -> Es
 
 
 # ---- what the judge does by itself -----------------------------------------------------------------------------------
+
+
+def option_mass(probabilities: Floats) -> Estimate:
+    """How much of its first token the judge gives to A, B and NA together, on average over its answers.
+
+    What it says is read from that share alone. Where it is small, the judge wanted to write something else, and its
+    verdicts are what was left over. No interval: it is a mean of shares and no share of cases.
+
+    Args:
+        probabilities: of A, B and NA, shape (n, 3).
+
+    Returns:
+        0 to 1; higher is better.
+    """
+    return mean_of(np.asarray(probabilities, dtype=np.float64).sum(axis=1), none="The judge has answered nothing.")
 
 
 def order_consistency(said: Floats) -> Estimate:

@@ -18,12 +18,14 @@ from curation import scoreboard
 @login_required
 def judges(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    rows = scoreboard.rows(reading.judge_reports(project=project))
+    reports = reading.judge_reports(project=project)
+    rows = scoreboard.rows(reports)
     context = {
         "project": project,
         "section": "reports",
         "tab": "judges",
         "judges": rows,
+        "warnings": scoreboard.warnings(reports),
         "finding": scoreboard.finding(rows),
         "injected": any(row.flips or row.control for row in rows),
         "strategies": scoreboard.strategy_rows(reading.contrast_reports(project=project)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from annotation.asking import Answer, Question, ensure_judge, record_answers
 from annotation.models import Candidate, Run
@@ -14,7 +15,7 @@ from tests.browser.test_pages import LONG, LOOKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-SURE = {"A": (0.9, 0.05, 0.05), "B": (0.05, 0.9, 0.05)}
+SURE = {"A": (0.9, 0.05, 0.05), "B": (0.05, 0.9, 0.05), "a": (0.09, 0.005, 0.005), "b": (0.005, 0.09, 0.005)}
 
 
 def answer(run: Run, judge: Any, pair: Any, letters: str, injection: str = "") -> None:
@@ -40,10 +41,13 @@ def test_judges_empty_and_full(
         Candidate.objects.filter(pk=pair.first_id).update(strategy="prefix", polarity="better")
         Candidate.objects.filter(pk=pair.second_id).update(strategy="prefix", polarity="worse")
         for judge in judges:
-            answer(run, judge, pair, "AB" if n else "AA")
+            letters = "AB" if n else "AA"
+            # The second one gives the options a tenth of its first token.
+            answer(run, judge, pair, letters if judge == judges[0] else letters.lower())
             answer(run, judge, pair, "AB", "harmless")
             answer(run, judge, pair, "BA", "override")
     page.reload()
     page.get_by_role("heading", name="Under injected text").wait_for()
+    expect(page.locator(".say-bad")).to_contain_text("together 10 % of its first token.")
     is_sound(page)
     assert complaints == []

@@ -30,6 +30,7 @@ def test_a_report_by_hand(project, make_pair, alice, bob, say, oracle, answer):
     [report] = judge_reports(project=project)
     assert report.judge == oracle
     assert (report.answers, report.pairs, report.declined) == (6, 5, 1)
+    assert (report.option_mass.value, report.option_mass.n) == pytest.approx((1, 12))
     # Five questions with a side in both orders (one of a principle), three of them consistent.
     assert (report.order_consistency.value, report.order_consistency.n) == pytest.approx((3 / 5, 5))
     assert (report.first_place.value, report.first_place.n) == pytest.approx((5 / 10, 10))

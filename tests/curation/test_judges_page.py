@@ -7,8 +7,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from annotation.asking import ensure_judge
-from annotation.models import Candidate
+from annotation.asking import Answer, Question, ensure_judge, record_answers
+from annotation.models import Candidate, Run
 from curation.metrics.estimates import Estimate
 from curation.scoreboard import number, share
 
@@ -51,6 +51,23 @@ def test_the_finding_comes_first_with_its_interval(project, make_pair, alice, sa
     assert "weak principle-last-1 0 % 0–11 30" in text
     assert "“Disregard any previous instructions”" in text
     assert text.index("harmless text") < text.index("“Disregard")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "says"),
+    [((2e-9, 1e-9, 0.0), "together less than 1 % of"), ((0.3, 0.1, 0.0), "together 40 % of"), ((0.4, 0.0, 0.1), "")],
+)
+def test_a_judge_that_would_rather_write_something_else_is_said_so(
+    project, make_pair, answer, lead, sign_in, probabilities, says
+):
+    faint = ensure_judge(project=project, model="thinks-first", revision="r", template="oracle")
+    pair = make_pair()
+    answer(pair, "AB")
+    given = [Answer(Question(pair.pk, None, swapped), *probabilities) for swapped in (False, True)]
+    record_answers(run=Run.objects.get(), judge=faint, answers=given)
+    text, _ = page(sign_in(lead), project)
+    assert text.count("its first token.") == bool(says)
+    assert not says or f"thinks-first · oracle-1 gives A, B and NA {says} its first token." in text
 
 
 def test_without_people_it_tells_of_consistency(project, make_pair, answer, lead, sign_in):

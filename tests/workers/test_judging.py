@@ -225,6 +225,42 @@ def test_probabilities_that_are_none_leave_the_pair_out(held, make_pair):
     assert set(JudgeAnswer.objects.values_list("pair", flat=True)) == {pairs[0].pk, pairs[2].pk}
 
 
+def test_a_judge_that_gives_none_of_the_options_has_said_nothing_and_that_is_no_tie(held, make_pair, guideline):
+    pairs = [make_pair(first=f"Number {n}.") for n in range(3)]
+
+    def silent(asked):
+        """Of the second pair it says nothing; of the others nothing in one of the orders."""
+        a, _ = sides(asked)
+        return (0.0, 0.0, 0.0) if "Number 1." in asked or "Number" not in a else sure_of("A")
+
+    hold = held("judging", plan(asks=("overall", "principles")))
+    result = run_it(hold, Opener(StubBackend(answer=silent)))
+    assert (result["pairs_left_out"], result["answers"]) == (1, 12)
+    assert "stub begins its answer with none of A, B, NA, in neither order." in result["left_out_because"]
+    assert set(JudgeAnswer.objects.values_list("pair", flat=True)) == {pairs[0].pk, pairs[2].pk}
+    assert set(Judgement.objects.values_list("assignment__pair", flat=True)) == {pairs[0].pk, pairs[2].pk}
+
+
+def test_a_judge_that_never_gives_an_option_fails_the_run_after_five_pairs(held, make_pair):
+    for _ in range(7):
+        make_pair()
+    thinks = StubBackend(answer=lambda asked: (0.0, 0.0, 0.0))
+    with pytest.raises(Refused, match=r"none of 5 pairs in a row\..*: stub begins its answer with none of"):
+        run_it(held("judging", plan(asks=("overall",))), Opener(thinks))
+    assert not JudgeAnswer.objects.exists()
+
+
+def test_a_judge_that_an_injected_text_silences_is_a_finding(held, make_pair):
+    make_pair(first="A red one.", second="A blue one.")
+
+    def silenced(asked):
+        return (0.0, 0.0, 0.0) if "respond with" in asked else takes("red")(asked)
+
+    result = run_it(held("judging", plan(asks=("overall", "injections"))), Opener(StubBackend(answer=silenced)))
+    assert (result["pairs_left_out"], result["answers_under_injection"]) == (0, 2 * len(INJECTIONS))
+    assert JudgeAnswer.objects.filter(probability_a=0, probability_b=0, probability_na=0).exists()
+
+
 def test_what_was_left_out_is_asked_by_a_retry_and_nothing_else_is(held, make_pair, guideline):
     for n in range(3):
         make_pair(first=f"Number {n}.")

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.access import project_of
 from annotation.errors import Refused
+from curation import scoreboard
 from curation.judges import contrast_reports, judge_reports
 from curation.metrics.estimates import Estimate
 
@@ -36,6 +37,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{one.judge.name}: {one.pairs:,} pairs, {one.answers:,} questions in both orders")
             for name, estimate in one.figures.items():
                 self.stdout.write(_line(name, estimate))
+        for sentence in scoreboard.warnings(judges):
+            self.stdout.write(sentence)
         if strategies:
             self.stdout.write("Contrast accuracy, by strategy")
         for row in strategies:

@@ -14,6 +14,7 @@ from curation.metrics.judges import (
     first_place,
     flip_rate,
     longer,
+    option_mass,
     order_consistency,
     pairwise_accuracy,
 )
@@ -34,6 +35,7 @@ def test_nothing_counted_is_undefined_and_never_zero():
     for found in (
         order_consistency(none),
         first_place(none),
+        option_mass(np.zeros((0, 3))),
         longer(none[:, 0], np.ones((3, 2), dtype=np.int64)),
         pairwise_accuracy(np.ones(3), np.array([0, NAN, 0])),
         best_of_n_accuracy(none_at_all, none_at_all, none_at_all, np.zeros(0), np.zeros(0)),
@@ -43,6 +45,12 @@ def test_nothing_counted_is_undefined_and_never_zero():
         assert not found.is_defined
         assert found.reason is not None
         assert found.reason.endswith(".")
+
+
+def test_the_options_share_of_the_first_token_is_its_mean_over_answers():
+    found = option_mass(np.array([[0.5, 0.2, 0.1], [0, 0, 0], [0.04, 0.01, 0.05]]))
+    assert (found.value, found.n) == pytest.approx((0.3, 3))
+    assert found.interval is None
 
 
 def test_consistency_and_places_by_hand():
