@@ -47,14 +47,12 @@ class Workers:
 
     @property
     def wants_engine(self) -> bool:
-        """Nobody serves models, and this installation, which starts its own workers, cannot load any."""
-        return settings.EMBEDDED and GPU not in dict(self.by_queue) and not engine.is_installed()
+        """This installation, which starts its own workers, can ask endpoints only: it cannot load any model."""
+        return settings.EMBEDDED and not engine.is_installed()
 
     @property
     def command(self) -> str:
-        """What starts the worker that is missing, or what must be installed first."""
-        if self.wants_engine and GPU in self.unserved:
-            return engine.HOW
+        """What starts the worker that is missing."""
         return command_for(self.unserved or (CPU,))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -27,7 +30,9 @@ def endpoint():
 
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            logprobs = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": []}]}
+            logprobs = {
+                "content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.1}]}]
+            }
             choice = {
                 "index": 0,
                 "message": {"role": "assistant", "content": "Yes"},
@@ -98,6 +103,35 @@ def test_a_model_that_is_gone_is_said_so():
     run.refresh_from_db()
     assert (run.state, run.error) == ("failed", "The model is not registered any more.")
     assert not LanguageModel.objects.exists()
+
+
+@pytest.mark.parametrize("backend", ["transformers_local", "reward_local"])
+def test_without_torch_a_local_model_is_refused_with_what_to_install(settings, tmp_path, monkeypatch, backend):
+    monkeypatch.setattr("config.engine.is_installed", lambda: False)
+    (tmp_path / "model").mkdir()
+    settings.MODEL_ROOTS = [str(tmp_path)]
+    model = registering.register_model(name="big", backend=backend, location="model")
+    run, model = checked(model)
+    assert (run.state, model.is_sound) == ("failed", False)
+    assert run.error == model.check_said
+    assert "big is a local model, and what loads it (torch and transformers) is not installed" in run.error
+    assert "`make engine`" in run.error
+
+
+def test_an_endpoint_is_asked_without_torch(endpoint):
+    """In a process of its own, that has neither."""
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None)\n"
+        "import django; django.setup()\n"
+        "from workers import checking, judging, generating, tasks\n"
+        "from workers.backends import load_backend\n"
+        f"house = load_backend(name='house', kind='openai_compatible', folder_or_url={endpoint!r})\n"
+        "print(house.choose([checking.QUESTION], options=('Yes', 'No'))[0].probabilities.round(3))"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "[0.905 0.   ]\n"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config import engine
 from workers.backends.primitives import (
     TEXT,
     Backend,
@@ -64,6 +65,7 @@ def load_backend(
     Raises CannotLoad with a sentence.
     """
     if kind == TRANSFORMERS_LOCAL:
+        _refuse_without_engine(name)
         from workers.backends.transformers_local import load
 
         return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
@@ -89,6 +91,16 @@ def load_rewarder(
     """
     if kind != REWARD_LOCAL:
         raise CannotLoad(f"The kind of reward model “{kind}” is not known. Known is: {REWARD_LOCAL}.")
+    _refuse_without_engine(name)
     from workers.backends.reward_local import load
 
     return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
+
+
+def _refuse_without_engine(name: str) -> None:
+    if not engine.is_installed():
+        raise CannotLoad(
+            f"{name} is a local model, and what loads it (torch and transformers) is not installed where this worker "
+            f"runs. Install it with `{engine.HOW}` (on a server from requirements-gpu.txt), start the worker again and "
+            "check the model again. An endpoint needs neither."
+        )

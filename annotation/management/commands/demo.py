@@ -1,9 +1,9 @@
 """Web server, workers and demo project with one command: `make demo`, or `python manage.py demo`.
 
-One process prepares the database, starts web server and worker as its children (and a second worker that loads models,
-where `make engine` has installed what that needs), prints where to go, and stops
-everything on Ctrl-C. The children live in sessions of their own, so that Ctrl-C reaches this process only and the
-database is stopped last, when nobody uses it any more.
+One process prepares the database, starts web server and two workers as its children, prints where to go, and stops
+everything on Ctrl-C. One of the workers asks models: endpoints, and local ones where `make engine` has installed what
+loads them. The children live in sessions of their own, so that Ctrl-C reaches this process only and the database is
+stopped last, when nobody uses it any more.
 """
 
 from __future__ import annotations
@@ -91,9 +91,8 @@ class Command(BaseCommand):
         children.append(Child("worker", _worker(CPU, port), log_folder / "worker.log"))
         address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
-        if engine.is_installed():
-            # After the others: the pages need not wait for it.
-            children.append(Child("model worker", _worker(GPU, port), log_folder / "model-worker.log"))
+        # After the others: the pages need not wait for it.
+        children.append(Child("model worker", _worker(GPU, port), log_folder / "model-worker.log"))
         self._welcome(address)
         while True:
             _complain_of_the_dead(children)
@@ -125,8 +124,8 @@ class Command(BaseCommand):
                 self._say("Loading the demo project with its simulated annotators …")
                 call_command("load_demo", verbosity=0)
             toy = ensure_toy()
-            if engine.is_installed() and toy.is_sound is None:
-                # It waits for the worker that is about to start. Without one it would wait for ever.
+            if engine.is_installed() and not toy.is_sound:
+                # It waits for the worker that is about to start. An earlier check may have been without the engine.
                 request_check(model=toy)
         except Refused as refusal:
             raise CommandError(str(refusal)) from refusal
@@ -242,7 +241,10 @@ def _complain_of_the_dead(children: list[Child]) -> None:
 def _models_in_words() -> str:
     if engine.is_installed():
         return f"Generation and judging: a worker is there, with the toy model “{TOY}”, which knows nothing."
-    return f"Generation and judging need torch and transformers: `{engine.HOW}`, then start the demo again."
+    return (
+        "Generation and judging: a worker is there and asks endpoints. Local models need torch and transformers: "
+        f"`{engine.HOW}`, then start the demo again."
+    )
 
 
 def _names_a_worker(health: str) -> bool:
