@@ -171,13 +171,25 @@ def record_check(*, hold: Hold, model: LanguageModel, is_sound: bool, said: str,
     """Write down what a worker found. `revision` is what was loaded, kept where none was given.
 
     Raises:
+        Refused: it is another entry's model, which only its revision tells. Nothing is written.
         Superseded: another worker has the run now.
     """
     with hold.fenced():
         model = LanguageModel.objects.select_for_update().get(pk=model.pk)
         model.is_sound, model.check_said, model.checked_at = is_sound, said, timezone.now()
         model.revision = model.revision or revision
-        model.save(update_fields=["is_sound", "check_said", "checked_at", "revision"])
+        try:
+            with transaction.atomic():
+                model.save(update_fields=["is_sound", "check_said", "checked_at", "revision"])
+        except IntegrityError as error:
+            same = {name: getattr(model, name) for name in ("backend", "name_there", "location", "revision")}
+            twin = LanguageModel.objects.filter(**same).exclude(pk=model.pk).first()
+            if twin is None:
+                raise
+            raise Refused(
+                f"It is the same model as “{twin.name}”, from the same place and of the same revision "
+                f"({model.revision[:19]}). Use that one."
+            ) from error
 
 
 # ---- use -------------------------------------------------------------------------------------------------------------

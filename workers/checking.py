@@ -31,10 +31,10 @@ def execute(hold: Hold) -> dict[str, Any]:
     hold.say(f"loading {model.name} from {model.source}")
     try:
         revision, said = _try(hold, model)
+        registering.record_check(hold=hold, model=model, is_sound=True, said=said, revision=revision)
     except Refused as refusal:
         registering.record_check(hold=hold, model=model, is_sound=False, said=str(refusal))
         raise
-    registering.record_check(hold=hold, model=model, is_sound=True, said=said, revision=revision)
     return {"model": model.name, "revision": revision}
 
 

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from annotation import registering, running
+from annotation.errors import Refused
 from annotation.models import LanguageModel, Run
 from tests.workers.asking import PATIENCE
 from workers import tasks
@@ -75,6 +76,29 @@ def test_an_endpoint_that_answers_is_sound(endpoint):
     assert (run.state, run.error) == ("done", "")
     assert model.is_sound is True
     assert "Loaded, and answered" in model.check_said
+
+
+def test_a_second_name_for_a_model_is_refused_and_says_the_first(endpoint):
+    """What it is shows only once it is loaded: until then neither has a revision."""
+    first = registering.register_model(name="house", backend="openai_compatible", location=endpoint)
+    run, first = checked(first)
+    assert (run.state, first.is_sound, first.revision) == ("done", True, "as served")
+    again = registering.register_model(
+        name="the same house", name_there="house", backend="openai_compatible", location=endpoint
+    )
+    assert checked(again)[0].state == "done"  # Called otherwise there: another entry, for all that is known.
+    second = registering.register_model(
+        name="again", name_there="house", backend="openai_compatible", location=endpoint
+    )
+    run, second = checked(second)
+    assert (run.state, run.attempt) == ("failed", 1)
+    assert run.error == second.check_said
+    assert "It is the same model as “the same house”" in run.error
+    assert (second.is_sound, second.revision) == (False, "")
+    with pytest.raises(Refused, match="the same model as “the same house”"):
+        registering.usable_model(registering.allow_model(model=second).name)
+    # The first name is as it was, and can be checked again.
+    assert checked(again)[0].state == "done"
 
 
 def test_a_folder_without_a_model_cannot_be_used(settings, tmp_path):
