@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from json.encoder import encode_basestring
@@ -151,12 +151,14 @@ def _contrast(entrants: Sequence[Entrant]) -> Places:
 
 
 def _best_worst(entrants: Sequence[Entrant]) -> Places:
-    """Of each system the best with the worst by score."""
+    """Of each system the best with the worst by score; an empty one only where there are no two others."""
     found = []
     for system in dict.fromkeys(one.system for one in entrants):
         ranked = [(one.rank, at) for at, one in enumerate(entrants) if one.system == system and one.rank is not None]
-        if len(ranked) >= 2:
-            found.append((min(ranked)[1], max(ranked)[1]))
+        filled = [(rank, at) for rank, at in ranked if entrants[at].text.strip()]
+        met = filled if len(filled) >= 2 else ranked
+        if len(met) >= 2:
+            found.append((min(met)[1], max(met)[1]))
     return found
 
 
@@ -182,7 +184,13 @@ class Paired:
 
 
 def choose_pairs(
-    entrants: Sequence[Entrant], *, rule: str, near: float, per_prompt: int, rng: np.random.Generator
+    entrants: Sequence[Entrant],
+    *,
+    rule: str,
+    near: float,
+    per_prompt: int,
+    rng: np.random.Generator,
+    there: Collection[tuple[int, int]] = (),
 ) -> Paired:
     """Which candidates of one prompt are paired.
 
@@ -195,13 +203,17 @@ def choose_pairs(
         rule: a key of PAIRINGS. "sampled" draws `per_prompt` of all pairs without replacement.
         near: from this Jaccard similarity on two candidates are near-identical.
         rng: draws; the same generator gives the same pairs.
+        there: places that are paired already, the smaller one first. They stay: what asks the same meets nobody, and
+            "sampled" draws only what is missing of `per_prompt`.
     """
+    there = set(there)
     same, close = alike([one.text for one in entrants], near=near)
     found = Paired()
     kept: Places = []
     seen: set[tuple[int, int]] = set()
     leader = [int(np.argmax(row)) for row in same]
-    for i, j in PAIRINGS[rule](entrants):
+    # Those that are there come first, so that no later one asks their question.
+    for i, j in sorted(PAIRINGS[rule](entrants), key=lambda places: (min(places), max(places)) not in there):
         if not entrants[i].text.strip() or not entrants[j].text.strip():
             found.left_out["empty"] += 1
         elif same[i, j]:
@@ -214,8 +226,10 @@ def choose_pairs(
             seen.add(question)
             kept.append((i, j))
     if rule == "sampled" and len(kept) > per_prompt:
-        drawn = rng.choice(len(kept), size=per_prompt, replace=False)
-        kept = [kept[at] for at in sorted(drawn.tolist())]
+        stay = [places for places in kept if places in there]
+        others = [places for places in kept if places not in there]
+        drawn = rng.choice(len(others), size=max(0, per_prompt - len(stay)), replace=False)
+        kept = [*stay, *(others[at] for at in sorted(drawn.tolist()))]
     found.places = kept
     return found
 
@@ -229,9 +243,10 @@ def pair_candidates(
 ) -> tuple[int, Counter[str]]:
     """Pair the candidates that a run made for these prompts, and open slots as an import does.
 
-    What is drawn depends on the run's seed and the prompt, so that pairing twice makes the same pairs and adds nothing.
-    The pairs carry no label: a strategy's polarity is a pseudo-label and stays with its candidates. A pair with a toy's
-    text carries the mark "toy" and opens no slot: the judging page is blind, so what must be marked cannot be on it.
+    What is drawn depends on the run's seed, the prompt and the pairs that are there: pairing twice adds nothing, and
+    pairing what came later no more than was asked for. The pairs carry no label: a strategy's polarity is a
+    pseudo-label and stays with its candidates. A pair with a toy's text carries the mark "toy" and opens no slot: the
+    judging page is blind, so what must be marked cannot be on it.
 
     Returns how many pairs are new, and how many were left out, by reason.
     """
@@ -240,20 +255,25 @@ def pair_candidates(
     by_prompt: dict[int, list[Candidate]] = {prompt: [] for prompt in prompts}
     for candidate in Candidate.objects.filter(run=run, prompt__in=prompts).order_by("prompt_id", "index"):
         by_prompt[candidate.prompt_id].append(candidate)
+    here: dict[int, set[tuple[int, int]]] = {prompt: set() for prompt in prompts}
+    for prompt, first, second in Pair.objects.filter(prompt__in=prompts).values_list("prompt", "first", "second"):
+        here[prompt].add((first, second))
     left_out: Counter[str] = Counter()
-    wanted: list[tuple[int, int, int]] = []
+    new: list[tuple[int, int, int]] = []
     toys: set[int] = set()
     for prompt, candidates in by_prompt.items():
         toys.update(one.pk for one in candidates if one.is_toy)
         rng = np.random.default_rng([run.seed, prompt])
-        paired = choose_pairs(_entrants(candidates), rule=rule, near=near, per_prompt=per_prompt, rng=rng)
+        place = {one.pk: at for at, one in enumerate(candidates)}
+        met = [(place[a], place[b]) for a, b in here[prompt] if a in place and b in place]
+        there = [(min(places), max(places)) for places in met]
+        paired = choose_pairs(_entrants(candidates), rule=rule, near=near, per_prompt=per_prompt, rng=rng, there=there)
         left_out += paired.left_out
         for i, j in paired.places:
             first, second = sorted((candidates[i].pk, candidates[j].pk))
-            wanted.append((prompt, first, second))
+            if (first, second) not in here[prompt]:
+                new.append((prompt, first, second))
     rank = next_rank(project=project)
-    here = set(Pair.objects.filter(prompt__in=prompts).values_list("first_id", "second_id"))
-    new = [row for row in wanted if row[1:] not in here]
     new.sort(key=lambda row: shuffle_key(project.seed, str(row[1]), str(row[2])))
     made = Pair.objects.bulk_create(
         Pair(

@@ -217,6 +217,8 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
     places = [place for place, one in unit.requests.items() if one.index is not None]
     texts = {place: work.strategy.tidied(unit.made[place].text) for place in places}
     graded = _graded(work, scorer, unit.prompt, [texts[place] for place in places])
+    # An empty text has no score and ranks last. It is no answer, so that it is meant to be neither.
+    scored = [grade["rank"] for grade in graded if grade and grade["score"] is not None]
     found = []
     for place, grade in zip(places, graded, strict=True):
         request, generated = unit.requests[place], unit.made[place]
@@ -228,7 +230,8 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
             provenance["toy"] = True
         polarity = request.polarity
         if grade:
-            polarity = BETTER if grade["rank"] == 1 else WORSE if grade["rank"] == grade["n"] else ""
+            rank = grade["rank"]
+            polarity = "" if rank not in scored else BETTER if rank == 1 else WORSE if rank == max(scored) else ""
         found.append(
             Made(
                 prompt_id=unit.prompt.id,

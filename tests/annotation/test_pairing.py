@@ -134,6 +134,14 @@ def test_best_and_worst_are_of_one_system() -> None:
     assert chosen(found[:1], "best_worst").places == []
 
 
+def test_the_worst_is_the_worst_of_those_that_say_something() -> None:
+    texts = {1: "best", 2: "middling", 3: "bad", 4: "", 5: " \n"}
+    found = [Entrant(text, ("m",), rank=rank) for rank, text in texts.items()]
+    assert chosen(found, "best_worst") == Paired([(0, 2)])
+    # Without two of them there is nothing to compare, and that is counted.
+    assert chosen([found[0], found[3]], "best_worst").left_out == {"empty": 1}
+
+
 def test_across_pairs_no_two_of_one_system() -> None:
     found = [Entrant(f"{m} {n}", (m,)) for m in "ab" for n in (0, 1)]
     assert chosen(found, "across").places == [(0, 2), (0, 3), (1, 2), (1, 3)]
@@ -191,3 +199,39 @@ def test_what_was_drawn_is_drawn_again(project: Project, run: Run) -> None:
     Pair.objects.all().delete()
     pair_candidates(**asked)  # type: ignore[arg-type]
     assert set(Pair.objects.values_list("first", "second")) == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("per_prompt", "after"), [(1, 1), (2, 2), (4, 4), (9, 6)])
+def test_what_came_later_is_paired_up_to_what_was_asked_for(
+    project: Project, run: Run, per_prompt: int, after: int
+) -> None:
+    """A run that stopped is paired as it is, and goes on later: its pairs stay, and no prompt gets more."""
+    prompts = generate(project, run, 6, ("one", "two", "three", "four"))
+    rest = Candidate.objects.filter(index=3)
+    later = list(rest.values("prompt_id", "messages", "digest", "run_id", "index"))
+    rest.delete()
+    asked = {"run": run, "prompts": prompts, "rule": "sampled", "near": 0.9, "per_prompt": per_prompt}
+    pair_candidates(**asked)  # type: ignore[arg-type]
+    before = set(Pair.objects.values_list("first", "second"))
+    assert len(before) == 6 * min(per_prompt, 3)
+    Candidate.objects.bulk_create(Candidate(**one) for one in later)
+    for _ in range(2):
+        pair_candidates(**asked)  # type: ignore[arg-type]
+        pairs = list(Pair.objects.values_list("prompt", "first", "second"))
+        assert before <= {(first, second) for _, first, second in pairs}
+        assert {prompt: sum(one == prompt for one, _, _ in pairs) for prompt in prompts} == dict.fromkeys(
+            prompts, after
+        )
+
+
+@pytest.mark.django_db
+def test_what_says_the_same_as_a_pair_that_is_there_asks_nothing_again(project: Project, run: Run) -> None:
+    [prompt] = generate(project, run, 1, ("ONE", "one", "two"))
+    first = Candidate.objects.filter(index=0)
+    [held_back] = first.values("prompt_id", "messages", "digest", "run_id", "index")
+    first.delete()
+    asked = {"run": run, "prompts": [prompt], "rule": "all", "near": 0.9, "per_prompt": 1}
+    assert pair_candidates(**asked) == (1, {})  # type: ignore[arg-type]
+    Candidate.objects.create(**held_back)
+    assert pair_candidates(**asked) == (0, {"identical": 1, "repeated": 1})  # type: ignore[arg-type]

@@ -309,6 +309,20 @@ def test_best_and_worst_are_marked_and_paired_by_score(held, make_prompts):
     assert {pair.first.text, pair.second.text} == {"a b c", "extraordinarily longwinded"}
 
 
+@pytest.mark.parametrize("scorer", ["likelihood", "judge"])
+def test_an_empty_text_is_not_the_worst_one(held, make_prompts, scorer):
+    make_prompts(2)
+    words = iter(["a b c", "", "extraordinarily longwinded", "some words", "", "", " ", "alone"])
+    stub = StubBackend(write=lambda asked, seed: next(words))
+    result = run_it(held("generation", plan(strategy="best_worst_of_n", n=4, scorer=scorer)), Opener(stub))
+    pair = Pair.objects.get()
+    assert {pair.first.polarity, pair.second.polarity} == {"better", "worse"}
+    assert all(one.text.strip() for one in (pair.first, pair.second))
+    assert (result["pairs"], result["pairs_left_out"]) == (1, {"empty": 1})
+    empty = [one for one in Candidate.objects.all() if not one.text.strip()]
+    assert {(one.polarity, known(one)["score"]) for one in empty} == {("", None)}
+
+
 def test_another_model_may_score(held, make_prompts):
     make_prompts(1)
     opened = Opener(StubBackend(), StubBackend(model="scorer"))
