@@ -1,4 +1,5 @@
-"""A model is checked: it is loaded as a run would load it, and says one word. What was found is a sentence.
+"""A model is checked: it is loaded as a run would load it, and says one word. What was found is a sentence; another one
+says what speaks against it as a judge.
 
 A reward model says one number.
 """
@@ -10,10 +11,12 @@ from typing import Any
 from annotation import registering
 from annotation.errors import Refused
 from annotation.models import LanguageModel
+from annotation.questions import OPTIONS
 from annotation.running import Hold
-from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend, load_rewarder
+from workers.backends import Backend, CannotAnswer, CannotLoad, Sampling, load_backend, load_rewarder
 from workers.opening import check_toy
 
+DECLINE = [{"role": "user", "content": "Answer only with NA, and with nothing else."}]
 QUESTION = [{"role": "user", "content": "Say yes."}]
 ANSWER = {"role": "assistant", "content": "Yes."}
 
@@ -48,10 +51,28 @@ def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
         hold.check()
         sampling = Sampling(temperature=0.0, max_tokens=4)
         for _, made in backend.generate([QUESTION], sampling=sampling, seeds=[0], beat=hold.check):
-            return backend.revision, f"Loaded, and answered with {made.token_count} tokens."
+            said = f"Loaded, and answered with {made.token_count} tokens."
+            return backend.revision, " ".join(filter(None, [said, _as_a_judge(hold, backend)]))
     except (CannotLoad, CannotAnswer) as error:
         raise Refused(str(error)) from error
     raise Refused("The model was loaded and gave no answer. See the worker's log.")
+
+
+def _as_a_judge(hold: Hold, backend: Backend) -> str:
+    """What to know before it judges; empty where nothing speaks against it. A model that cannot may still write."""
+    try:
+        [choice] = backend.choose([DECLINE], options=OPTIONS, beat=hold.check)
+    except (CannotAnswer, CannotLoad) as error:
+        return f"It cannot judge: {error}"
+    told = dict(zip(OPTIONS, choice.probabilities.tolist(), strict=True))
+    if not any(told.values()):
+        return (
+            f"It cannot judge as it is: told to answer with NA, it begins with none of {', '.join(OPTIONS)}. Where it "
+            "thinks first, switch that off where it is served."
+        )
+    if not told["NA"]:
+        return "Told to answer with NA, it does not: as a judge it may never decline."
+    return ""
 
 
 def _try_reward(hold: Hold, model: LanguageModel) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from annotation import renewing
 from annotation.models import Run
 from annotation.running import Hold
 from curation import gathering, releasing, sharding
@@ -18,7 +19,8 @@ from curation.export import files
 from tests.workers import parts
 from workers import tasks
 
-vars(tasks).update(PULSE=0.3, BEAT=0.2)
+vars(tasks).update(PULSE=0.3)
+vars(renewing).update(BEAT=0.2)
 
 
 def obey(hold: Hold) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from annotation import registering, running
+from annotation import registering, renewing, running
 from annotation.errors import Refused
 from annotation.models import LanguageModel, Run
 from tests.workers.asking import PATIENCE
@@ -22,7 +22,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def endpoint():
+def alternatives():
+    """What the model server says could have been its first token, the likeliest first. Empty: it does not say."""
+    return ["Yes", "NA", "A"]
+
+
+@pytest.fixture
+def endpoint(alternatives):
     """A model server that knows one model and answers "Yes."."""
 
     class Answers(http.server.BaseHTTPRequestHandler):
@@ -31,14 +37,13 @@ def endpoint():
 
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            logprobs = {
-                "content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.1}]}]
-            }
+            top = [{"token": token, "logprob": -0.1 - n} for n, token in enumerate(alternatives)]
+            logprobs = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": top}]}
             choice = {
                 "index": 0,
                 "message": {"role": "assistant", "content": "Yes"},
                 "finish_reason": "stop",
-                "logprobs": logprobs,
+                "logprobs": logprobs if top else None,
             }
             self._say({"id": "1", "model": "house", "choices": [choice], "usage": {"completion_tokens": 1}})
 
@@ -75,7 +80,25 @@ def test_an_endpoint_that_answers_is_sound(endpoint):
     run, model = checked(model)
     assert (run.state, run.error) == ("done", "")
     assert model.is_sound is True
-    assert "Loaded, and answered" in model.check_said
+    assert model.check_said == "Loaded, and answered with 1 tokens."
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        (["<think>", "Okay"], "It cannot judge as it is: told to answer with NA, it begins with none of A, B, NA."),
+        # A server that spells it in two tokens offers the first one alone.
+        (["N", "A", "B"], "Told to answer with NA, it does not: as a judge it may never decline."),
+        ([], "It cannot judge: http://127.0.0.1"),
+    ],
+    ids=["thinks first", "NA in two tokens", "no log-probabilities"],
+)
+def test_the_check_says_what_speaks_against_a_model_as_a_judge(endpoint, alternatives, tokens, says):
+    alternatives[:] = tokens
+    model = registering.register_model(name="house", backend="openai_compatible", location=endpoint)
+    run, model = checked(model)
+    assert (run.state, model.is_sound) == ("done", True)  # It may still write.
+    assert model.check_said.startswith(f"Loaded, and answered with 1 tokens. {says}")
 
 
 def test_a_second_name_for_a_model_is_refused_and_says_the_first(endpoint):
@@ -183,8 +206,8 @@ def a_folder(settings, tmp_path):
 )
 def test_a_check_that_is_cancelled_while_the_model_is_loaded_finds_nothing(a_folder, lead, monkeypatch, backend, where):
     """Loading takes minutes, and whoever is interrupted there is no reason to call the model broken."""
-    monkeypatch.setattr(tasks, "BEAT", 0.05)
-    monkeypatch.setattr(tasks, "GRACE", 0.05)
+    monkeypatch.setattr(renewing, "BEAT", 0.05)
+    monkeypatch.setattr(renewing, "GRACE", 0.05)
     model = registering.register_model(name="big", backend=backend, location=backend)
 
     def slow(*args, **more):
