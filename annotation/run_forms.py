@@ -24,6 +24,16 @@ MOST_RUNS = 10
 KINDS = {"generate": Run.Kind.GENERATION, "judge": Run.Kind.JUDGING}
 
 
+class StrategySelect(forms.Select):
+    """Says in the page which strategies set one model against another: only they are asked which is the better one."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if STRATEGIES[str(value)].is_two_sided:
+            option["attrs"]["data-two-sided"] = ""
+        return option
+
+
 class StartForm(Described):
     """What both kinds have in common. `plan()` gives what was entered as the verbs want it."""
 
@@ -68,7 +78,16 @@ class GenerationForm(StartForm):
         error_messages={"required": "Choose at least one model."},
     )
     strategy = forms.ChoiceField(
-        label="Strategy", choices=[(key, facts.title) for key, facts in STRATEGIES.items()], initial="plain"
+        label="Strategy",
+        choices=[(key, facts.title) for key, facts in STRATEGIES.items()],
+        initial="plain",
+        widget=StrategySelect,
+    )
+    # Boxes are sent in the order of the page, so their order cannot say it.
+    better = forms.ChoiceField(
+        label="Meant to be better",
+        required=False,
+        help_text="Of the two models that are ticked, where the strategy sets one against the other.",
     )
     n = forms.IntegerField(
         label="Per prompt",
@@ -114,8 +133,28 @@ class GenerationForm(StartForm):
         self.fields["which"].choices = [*which, *_tags(Prompt, project)]  # type: ignore[attr-defined]
         self.fields["models"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
         self.fields["models"].initial = [model.name for model in usable[:1]]
+        self.fields["better"].choices = [  # type: ignore[attr-defined]
+            ("", "Choose one"),
+            *((model.name, model.name) for model in usable),
+        ]
         # Which strategy wants what is said by the strategy itself, below the field.
         self.about = [(facts.title, facts.about) for facts in STRATEGIES.values()]
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        models, better = given.get("models"), given.get("better")
+        facts = STRATEGIES.get(given.get("strategy", ""))
+        if facts is None or not facts.is_two_sided or models is None or better is None:
+            return given
+        if len(models) != 2:
+            self.add_error("models", f"The strategy {facts.title} takes 2 models: tick two.")
+        elif not better:
+            self.add_error("better", "Say which of the two models is meant to be better.")
+        elif better not in models:
+            self.add_error("better", f"{better} is not ticked. Choose one of {models[0]} and {models[1]}.")
+        else:
+            given["models"] = sorted(models, key=lambda name: name != better)
+        return given
 
     def plan(self) -> GenerationPlan:
         given = {name: self.cleaned_data[name] for name in ("strategy", "n", "max_tokens", "temperature", "top_p")}

@@ -273,6 +273,54 @@ def test_how_candidates_are_paired_can_be_said(client, project, model, prompts):
     assert "gives no scores, so there is no best and worst to pair." in refused.content.decode()
 
 
+@pytest.fixture
+def two(model):
+    """Two models: by name, the smaller one stands first in the page."""
+    small = LanguageModel.objects.get(pk=model.pk)
+    small.pk, small.name, small.name_there = None, "Alpha 1B", "alpha"
+    small.save()
+    LanguageModel.objects.filter(pk=model.pk).update(name="Zeta 70B")
+
+
+@pytest.mark.parametrize(("better", "worse"), [("Zeta 70B", "Alpha 1B"), ("Alpha 1B", "Zeta 70B")])
+@pytest.mark.parametrize("strategy", ["nparam", "leaderboard"])
+def test_which_of_two_models_is_meant_to_be_better_is_said_by_name(
+    client, project, two, prompts, strategy, better, worse
+):
+    text = page(client, project)
+    ticked = [name for _, name in sorted((text.index(f'value="{name}"'), name) for name in (better, worse))]
+    entered = {"strategy": strategy, "models": ticked, "better": better, "n": 1}
+    told = post(client, project, do="estimate", **entered).content.decode()
+    assert f"5 prompts × 2 = 10 candidates, {better} meant to be better than {worse}" in told
+    assert post(client, project, promised="10", **entered).status_code == 302
+    assert Run.objects.get().parameters["models"] == [better, worse]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"better": ""}, "Say which of the two models is meant to be better."),
+        ({"models": ["Alpha 1B"], "better": "Alpha 1B"}, "takes 2 models: tick two."),
+        ({"better": "Mid 7B"}, "Mid 7B is not ticked. Choose one of Alpha 1B and Zeta 70B."),
+    ],
+)
+def test_two_models_without_a_better_one_are_not_started(client, project, two, prompts, fields, says):
+    mid = LanguageModel.objects.get(name="Alpha 1B")
+    mid.pk, mid.name, mid.name_there = None, "Mid 7B", "mid"
+    mid.save()
+    entered = {"strategy": "nparam", "models": ["Alpha 1B", "Zeta 70B"], "promised": "10", "n": 1} | fields
+    answer = post(client, project, **entered)
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_where_no_model_is_set_against_another_the_better_one_is_nothing(client, project, two, prompts):
+    entered = {"models": ["Alpha 1B", "Zeta 70B"], "better": "Zeta 70B", "n": 1}
+    assert post(client, project, promised="10", **entered).status_code == 302
+    assert Run.objects.get().parameters["models"] == ["Alpha 1B", "Zeta 70B"]
+
+
 def test_what_is_known_of_the_best_of_n_is_said_before_it_is_made(client, project, model, prompts):
     answer = post(client, project, do="estimate", strategy="best_worst_of_n", scorer="judge").content.decode()
     assert "By its scorer the best of 4 beats one plain sample in 80 % of meetings." in answer
