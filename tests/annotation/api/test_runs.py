@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 from django.utils import timezone
@@ -92,4 +93,26 @@ def test_what_cannot_be_started_is_refused_with_a_sentence(client, changes, says
         answer = client.post(url, {**ASKED, **changes}, format="json")
         assert answer.status_code == 400
         assert says in str(answer.json())
+    assert not Run.objects.exists()
+
+
+GENERATION_TEXTS = [{name: "{}"} for name in ("strategy", "tag", "source", "pairing", "scorer", "scorer_model")]
+GENERATION_TEXTS += [{"stop": ["{}"]}, {"models": ["{}"]}]
+JUDGING_TEXTS = [{name: "{}"} for name in ("model", "template", "tag", "source", "about")]
+JUDGING_TEXTS += [{"asks": ["{}"]}, {"rationales": ["{}"], "asks": ["rationales"]}]
+
+
+@pytest.mark.parametrize("half", ["\\u0000", "\\ud800", "a\\udfffb"])
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [("generation", given) for given in GENERATION_TEXTS] + [("judging", given) for given in JUDGING_TEXTS],
+)
+def test_a_character_that_cannot_be_kept_is_refused_with_a_sentence(client, make_pair, kind, given, half):
+    make_pair()
+    usual = {"models": ["toy"]} if kind == "generation" else {"model": "toy", "asks": ["overall"]}
+    body = json.dumps({"kind": kind, "parameters": {**usual, **given}}).replace("{}", half)
+    for url in (URL, f"{URL}/estimate"):
+        answer = client.post(url, body, content_type="application/json")
+        assert answer.status_code == 400
+        assert "cannot be stored" in answer.json()["detail"]
     assert not Run.objects.exists()
