@@ -187,9 +187,12 @@ class JudgingForm(StartForm):
         initial=["overall"],
         error_messages={"required": "Choose at least one question."},
     )
-    # With none of the two it is what stands first: both are asked only of those who want reasons.
+    # Both are asked only of those who want reasons.
     rationales = forms.MultipleChoiceField(
-        label="Templates of the reasons", widget=forms.CheckboxSelectMultiple, required=False, initial=["general"]
+        label="Templates of the reasons",
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="None ticked: the one that fits what is explained.",
     )
     about = forms.ChoiceField(label="Reasons for", choices=list(ABOUT.items()), required=False, initial="own")
     limit = forms.IntegerField(
@@ -219,7 +222,7 @@ class JudgingForm(StartForm):
             model=self.cleaned_data["model"],
             template=self.cleaned_data["template"],
             asks=tuple(self.cleaned_data["asks"]),
-            rationales=tuple(self.cleaned_data["rationales"]) or JudgingPlan.rationales,
+            rationales=tuple(self.cleaned_data["rationales"]),
             about=self.cleaned_data["about"] or JudgingPlan.about,
             limit=self.cleaned_data["limit"],
             judged_only=which == "judged",

@@ -149,3 +149,13 @@ def test_waiting_ends_with_the_run_and_tells_how(project, capsys, monkeypatch):
         "waiting · 1 of 2",
         "failed · 1 of 2 · No memory.",
     ]
+
+
+def test_judge_asks_for_reasons_without_help_by_the_template_that_does_so(project, model, make_pair, capsys):
+    make_pair()
+    asked = ("judge", "--project", "everyday", "--model", "toy", "--ask", "rationales", "--about", "unaided")
+    say(capsys, *asked)
+    assert Run.objects.get().parameters["rationales"] == ["unaided-1"]
+    with pytest.raises(CommandError, match=r"“specific” gives the verdict away.* Name one that does so: unaided"):
+        call_command(*asked, "--rationale", "specific")
+    assert Run.objects.count() == 1

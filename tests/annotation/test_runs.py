@@ -416,6 +416,23 @@ def test_a_judge_is_started_from_the_other_form(client, project, model, make_pai
     assert (run.kind, run.parameters["model"], run.parameters["asks"]) == ("judging", "House model", ["overall"])
 
 
+@pytest.mark.parametrize(
+    ("about", "ticked", "kept"),
+    [("own", [], ["general-1"]), ("unaided", [], ["unaided-1"]), ("unaided", ["general"], None)],
+)
+def test_reasons_are_asked_for_as_was_chosen(client, project, model, make_pair, about, ticked, kept):
+    make_pair()
+    what = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "asks": ["rationales"]}
+    # The judge's own verdict comes first, in both orders.
+    calls = {"own": "3", "unaided": "1"}[about]
+    rest = {"about": about, "rationales": ticked, "limit": "", "seed": "0", "do": "start", "promised": calls}
+    answer = client.post(reverse("runs", args=[project.slug]), {**what, **rest})
+    assert answer.status_code == (302 if kept else 422)
+    assert [run.parameters["rationales"] for run in Run.objects.all()] == ([kept] if kept else [])
+    if not kept:
+        assert "“general” gives the verdict away" in answer.content.decode()
+
+
 def test_a_judge_can_be_given_the_pairs_of_one_run(client, project, model, make_pair):
     make_pair()
     pair = make_pair()

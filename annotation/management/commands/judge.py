@@ -38,7 +38,7 @@ class Command(StartCommand):
             action="append",
             default=[],
             metavar="TEMPLATE",
-            help="with --ask rationales: a template of them; repeatable; default: general",
+            help="with --ask rationales: a template of them; repeatable; default: general, for unaided that one",
         )
         parser.add_argument("--about", choices=list(ABOUT), default="own", help="whose verdict the rationales explain")
         parser.add_argument("--tag", default="", help="only pairs with this tag")
@@ -57,7 +57,7 @@ class Command(StartCommand):
             model=options["model"],
             template=options["template"],
             asks=tuple(options["ask"]) or JudgingPlan.asks,
-            rationales=tuple(options["rationale"]) or JudgingPlan.rationales,
+            rationales=tuple(options["rationale"]),
             about=options["about"],
             judged_only=options["judged"],
             **{name: options[name] for name in AS_GIVEN},

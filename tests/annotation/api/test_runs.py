@@ -96,9 +96,31 @@ def test_what_cannot_be_started_is_refused_with_a_sentence(client, changes, says
     assert not Run.objects.exists()
 
 
-GENERATION_TEXTS = [{name: "{}"} for name in ("strategy", "tag", "source", "pairing", "scorer", "scorer_model")]
+@pytest.mark.parametrize(
+    ("given", "kept", "says"),
+    [
+        ({"about": "unaided"}, ["unaided-1"], ""),
+        ({"about": "own"}, ["general-1"], ""),
+        ({"about": "people"}, ["general-1"], ""),
+        ({"about": "unaided", "rationales": ["general"]}, None, "“general” gives the verdict away"),
+        ({"about": "people", "rationales": ["specific", "unaided"]}, None, "“unaided” asks without the verdict"),
+    ],
+)
+def test_the_templates_of_reasons_fit_what_is_to_be_explained(client, make_pair, given, kept, says):
+    make_pair()
+    asked = {"kind": "judging", "parameters": {"model": "toy", "asks": ["rationales"], **given}}
+    for url in (f"{URL}/estimate", URL):
+        answer = client.post(url, asked, format="json")
+        assert says in answer.json().get("detail", "")
+        assert (answer.status_code == 400) == (kept is None)
+    assert [run.parameters["rationales"] for run in Run.objects.all()] == ([kept] if kept else [])
+
+
+GENERATION_TEXTS: list[dict[str, object]] = [
+    {name: "{}"} for name in ("strategy", "tag", "source", "pairing", "scorer", "scorer_model")
+]
 GENERATION_TEXTS += [{"stop": ["{}"]}, {"models": ["{}"]}]
-JUDGING_TEXTS = [{name: "{}"} for name in ("model", "template", "tag", "source", "about")]
+JUDGING_TEXTS: list[dict[str, object]] = [{name: "{}"} for name in ("model", "template", "tag", "source", "about")]
 JUDGING_TEXTS += [{"asks": ["{}"]}, {"rationales": ["{}"], "asks": ["rationales"]}]
 
 
