@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from datetime import timedelta
 
 import pytest
@@ -159,6 +160,39 @@ def test_polling_goes_on_while_something_runs_and_stops_when_all_is_final(client
     fragment = client.get(url, headers={"HX-Request": "true"}).content.decode()
     assert "hx-trigger" not in fragment
     assert "All runs have ended." in fragment
+
+
+def polled(client, text):
+    """What the list asks for next, as htmx does."""
+    path = html.unescape(text.split('hx-get="', 1)[1].split('"', 1)[0])
+    return client.get(path, headers={"HX-Request": "true"}).content.decode()
+
+
+def test_the_banner_and_the_workers_come_and_go_with_the_list(client, project):
+    """The banner is an alert: it is said anew only when it is another."""
+    waiting = make(project)
+    text = page(client, project)
+    assert text.count('id="no-worker"') == text.count('id="workers"') == 1
+    fragment = polled(client, text)
+    assert '<p id="workers" hx-swap-oob="true"><span class="st off">No worker is alive' in fragment
+    assert "no-worker" not in fragment
+    worker = Worker.objects.create(name="gpu", queues=["gpu"], seen_at=timezone.now())
+    fragment = polled(client, fragment)
+    assert "1 worker alive" in fragment
+    assert '<div id="no-worker" hx-swap-oob="true">' in fragment
+    assert "alert" not in fragment
+    fragment = polled(client, fragment)
+    assert "no-worker" not in fragment
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() - timedelta(hours=1))
+    fragment = polled(client, fragment)
+    assert "1 run waits and no worker is alive." in fragment
+    make(project)
+    fragment = polled(client, fragment)
+    assert "2 runs wait and no worker is alive." in fragment
+    Run.objects.filter(pk__gte=waiting.pk).update(**ended("done"))
+    fragment = polled(client, fragment)
+    assert '<div id="no-worker" hx-swap-oob="true">' in fragment
+    assert "no worker is alive" not in fragment
 
 
 def test_who_waits_for_a_queue_that_nobody_serves_is_told_how_to_mend_it(client, project):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from playwright.sync_api import expect
 
-from annotation.models import Run
+from annotation.models import Run, Worker
 from curation.models import Release
 from tests.browser.test_pages import LONG, LOOKS, unsound
 
@@ -108,6 +110,30 @@ def test_polling_shows_the_end_and_stops(enter: Any, lead: Any, project: Any, co
     for one in (page, overview):
         assert one.locator("[hx-trigger]").count() == 0
         is_sound(one)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("address", ["runs", "overview"])
+def test_the_banner_comes_and_goes_while_one_looks(
+    enter: Any, lead: Any, project: Any, complaints: list[str], address: str, look: str
+) -> None:
+    Run.objects.create(project=project, kind="generation", code_version="t")
+    worker = Worker.objects.create(name="gpu", queues=["gpu"], seen_at=timezone.now() + timedelta(hours=1))
+    page = enter(lead, reverse(address, args=["everyday"]), **LOOKS[look])
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_count(0)
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() - timedelta(hours=1))
+    expect(alert).to_contain_text("1 run waits and no worker is alive.")
+    # It was put in later, and can be copied all the same.
+    expect(alert.get_by_role("button", name="Copy")).to_be_visible()
+    if address == "runs":
+        expect(page.locator("#workers")).to_have_text("No worker is alive")
+    is_sound(page)
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() + timedelta(hours=1))
+    expect(alert).to_have_count(0)
+    if address == "runs":
+        expect(page.locator("#workers")).to_contain_text("1 worker alive")
     assert complaints == []
 
 
