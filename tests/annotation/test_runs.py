@@ -271,6 +271,76 @@ def test_what_a_stopped_run_made_is_paired_by_a_button(client, project):
     assert "has no candidates that wait to be paired." in refused.content.decode()
 
 
+def generated(run, prompt, index=0, **fields):
+    messages = [{"role": "assistant", "content": fields.pop("text", "Four.")}]
+    digest = hashlib.sha256(f"{prompt.pk} {index}".encode()).digest()
+    return Candidate.objects.create(prompt=prompt, run=run, index=index, messages=messages, digest=digest, **fields)
+
+
+def test_a_run_that_has_ended_shows_what_it_made_and_where_it_came_from(client, project, prompts):
+    run = make(project, **ended("done", progress=11, total=11, result={"pairs": 1200}))
+    generated(
+        run,
+        prompts[0],
+        text="<b>Four</b>",
+        model="m",
+        revision="r1",
+        strategy="elicitive",
+        polarity="better",
+        template_version="elicitive-1",
+        seed=41,
+        sampling={"temperature": 0.7, "top_k": 0, "stop": []},
+        token_count=12,
+        log_probability=-8.5,
+        log_probability_quantiles=[-3.0, *[-1.0] * 9, 0.0],
+        mean_entropy=1.25,
+        branching_share=0.5,
+        provenance={"toy": True, "rank": 1, "score": 0.123456, "values": {"style": "brief"}, "thought": "A & B"},
+    )
+    for index in range(1, 11):
+        generated(run, prompts[1], index)
+    url = reverse("run", args=[project.slug, run.pk])
+    text = client.get(url).content.decode()
+    assert text.count("<details") == 10
+    facts = ["&lt;b&gt;Four&lt;/b&gt;", "What is 0?", "Meant to be better", "m @ r1", "elicitive, version elicitive-1"]
+    facts += [">41<", "temperature 0.7", "top k 0", "-8.50 nats in all", "-3.00, -1.00", "1.25 nats per token"]
+    facts += ["0.50 nats (log", "0.1235", "style brief", "A &amp; B", "<b>Toy</b>"]
+    assert [fact for fact in facts if fact not in text] == []
+    board = reverse("board", args=[project.slug])
+    assert f'<a href="{board}?run={run.pk}">See its 1,200 pairs on the board</a>' in text
+    assert f'href="{board}?run={run.pk}"' in page(client, project)
+    assert client.get(f"{board}?run={run.pk}").status_code == 200
+    # The drawer shows the same.
+    assert "-8.50 nats in all" in page(client, project, f"?log={run.pk}")
+
+
+def test_what_a_stopped_run_made_is_shown_and_what_a_running_one_makes_is_not(client, project, prompts):
+    run = make(project, **ended("cancelled", progress=1, total=5))
+    generated(run, prompts[0], text="Kept text.")
+    url = reverse("run", args=[project.slug, run.pk])
+    text = client.get(url).content.decode()
+    assert "Kept text." in text
+    assert "on the board" not in text
+    Run.objects.filter(pk=run.pk).update(state="waiting", finished_at=None)
+    assert "Kept text." not in client.get(url).content.decode()
+    empty = make(project, **ended("failed", error="No."))
+    assert "No candidate was kept." in client.get(reverse("run", args=[project.slug, empty.pk])).content.decode()
+    judging = make(project, kind="judging", **ended("done"))
+    assert "What it made" not in client.get(reverse("run", args=[project.slug, judging.pk])).content.decode()
+
+
+def test_the_page_of_a_run_takes_no_more_queries_for_more_candidates(
+    client, project, prompts, django_assert_max_num_queries
+):
+    run = make(project, **ended("done"))
+    url = reverse("run", args=[project.slug, run.pk])
+    for index in range(10):
+        generated(run, prompts[index % 5], index)
+    client.get(url)
+    with django_assert_max_num_queries(12):
+        assert client.get(url).content.decode().count("<details") == 10
+
+
 # ---- starting a run --------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from annotation.models import Run, Worker
 from curation.models import Release
-from tests.browser.test_pages import LONG, LOOKS, unsound
+from tests.browser.test_pages import LONG, LOOKS, cut_off, unsound, working
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -134,6 +134,52 @@ def test_the_banner_comes_and_goes_while_one_looks(
     expect(alert).to_have_count(0)
     if address == "runs":
         expect(page.locator("#workers")).to_contain_text("1 worker alive")
+    assert complaints == []
+
+
+@pytest.fixture
+def working_runs(project: Any, lead: Any, make_pair: Any) -> int:
+    """Models with long names, runs in every state; the newest has made candidates."""
+    working(project, {"lead": lead}, make_pair)
+    return int(project.runs.latest("pk").pk)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_better_model_is_asked_for_where_a_strategy_wants_two(
+    enter: Any, lead: Any, working_runs: int, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, reverse("runs", args=["everyday"]), **LOOKS[look])
+    better = page.get_by_label("Meant to be better")
+    expect(better).to_be_hidden()
+    page.locator("#id_which").select_option("all")
+    page.locator("#id_strategy").select_option("nparam")
+    expect(better).to_be_visible()
+    for box in page.locator("#start-run [name=models]").all():
+        box.check()
+    expect(page.locator("#estimate")).to_contain_text("Say which of the two models is meant to be better.")
+    is_sound(page)
+    better.select_option("Toy")
+    expect(page.locator("#estimate")).to_contain_text("Toy meant to be better than")
+    is_sound(page)
+    page.locator("#id_strategy").select_option("plain")
+    expect(better).to_be_hidden()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_a_run_made_opens_with_its_origin(
+    enter: Any, lead: Any, working_runs: int, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, reverse("run", args=["everyday", working_runs]), **LOOKS[look])
+    assert page.locator("details.origin").count() == 10
+    first = page.locator("details.origin").first
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(first.get_by_text("Meant to be worse")).to_be_visible()
+    is_sound(page)
+    assert cut_off(page) == []
+    page.get_by_role("link", name="See its 9 pairs on the board").click()
+    page.wait_for_url("**/board?run=*")
     assert complaints == []
 
 
