@@ -98,6 +98,8 @@ class JudgingPlan:
             raise Refused(f"A judge is asked nothing. Choose of: {', '.join(ASKS)}.")
         for one in self.asks:
             check_choice("question", one, ASKS)
+        if self.principles and "principles" not in self.asks:
+            raise Refused("Principles are named, but the judge is not asked about principles. Ask for them, too.")
         check_choice("kind of rationale", self.about, ABOUT)
         if self.limit is not None:
             check_range("number of pairs", self.limit, 1, 10_000_000)

@@ -11,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import running
-from annotation.models import Candidate, Event, LanguageModel, Prompt, Run, Worker
+from annotation.generating import GenerationPlan
+from annotation.guiding import Entry, publish_guideline
+from annotation.models import Candidate, Event, LanguageModel, Principle, Prompt, Run, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -425,6 +427,36 @@ def test_where_no_model_is_set_against_another_the_better_one_is_nothing(client,
     assert Run.objects.get().parameters["models"] == ["Alpha 1B", "Zeta 70B"]
 
 
+def test_everything_that_a_generation_can_be_told_stands_in_its_form(client, project, two, prompts):
+    Prompt.objects.filter(pk__in=[one.pk for one in prompts[:4]]).update(source="round 3")
+    told: dict[str, object] = {"strategy": "best_worst_of_n", "models": ["Zeta 70B"]}
+    told |= {"scorer": "judge", "scorer_model": "Alpha 1B"}
+    told |= {"top_k": 40, "min_p": 0.05, "stop": "END\r\n\r\n User:", "near": 0.7, "source": "round 3", "limit": 3}
+    assert "3 prompts × 4 = 12 candidates" in post(client, project, do="estimate", **told).content.decode()
+    assert post(client, project, promised="12", **told).status_code == 302
+    parameters = Run.objects.get().parameters
+    assert {name: parameters[name] for name in told if name not in ("stop",)} == {
+        name: value for name, value in told.items() if name != "stop"
+    }
+    assert parameters["stop"] == ["END", " User:"]
+
+
+def test_what_is_left_empty_is_as_the_plan_has_it(client, project, model, prompts):
+    empty = dict.fromkeys(("top_k", "min_p", "stop", "near", "per_prompt", "source", "limit", "scorer_model"), "")
+    assert post(client, project, promised="20", **empty).status_code == 302
+    usual = GenerationPlan(models=("House model",), n=4).as_parameters()
+    told = Run.objects.get().parameters
+    assert {name: told[name] for name in empty} == {name: usual[name] for name in empty}
+
+
+def test_a_scorer_that_cannot_be_used_or_has_nothing_to_score_is_refused(client, project, two, prompts):
+    told = {"models": ["Zeta 70B"], "scorer_model": "Alpha 1B", "promised": "20"}
+    assert "does not score" in post(client, project, **told).content.decode()
+    nobody = post(client, project, **told | {"scorer_model": "nobody", "strategy": "best_worst_of_n"})
+    assert "not one of the available choices" in nobody.content.decode()
+    assert not Run.objects.exists()
+
+
 def test_what_is_known_of_the_best_of_n_is_said_before_it_is_made(client, project, model, prompts):
     answer = post(client, project, do="estimate", strategy="best_worst_of_n", scorer="judge").content.decode()
     assert "By its scorer the best of 4 beats one plain sample in 80 % of meetings." in answer
@@ -535,6 +567,43 @@ def test_reasons_are_asked_for_as_was_chosen(client, project, model, make_pair, 
     assert [run.parameters["rationales"] for run in Run.objects.all()] == ([kept] if kept else [])
     if not kept:
         assert "“general” gives the verdict away" in answer.content.decode()
+
+
+@pytest.fixture
+def principles(project):
+    """Two in force, the second key first, and one that is not."""
+    made = [Principle.objects.create(project=project, key=key, short=f"Be {key}", text=".") for key in "abc"]
+    entries = [Entry(short=one.short, text=one.text) for one in (made[1], made[0])]
+    publish_guideline(project=project, text="# Guideline", principles=entries)
+    project.refresh_from_db()
+    return made
+
+
+def test_a_judge_can_be_asked_about_some_principles(client, project, model, make_pair, principles):
+    make_pair()
+    make_pair(source="round 3")
+    a, _, c = principles
+    text = page(client, project, "?kind=judge")
+    assert text.index(">Be b<") < text.index(">Be a<") < text.index(">Be c (not in force)<")
+    what: dict[str, object] = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle"}
+    what |= {
+        "source": "round 3",
+        "asks": ["principles", "rationales"],
+        "principles": [c.pk, a.pk],
+        "about": "people",
+        "injection_limit": 7,
+    }
+    rest = {"max_tokens": 99, "temperature": 0.2, "limit": "5", "seed": "0", "do": "start", "promised": "5"}
+    url = reverse("runs", args=[project.slug])
+    assert client.post(url, {**what, **rest}).status_code == 302
+    told = Run.objects.get().parameters
+    assert sorted(told["principles"]) == sorted([a.pk, c.pk])
+    assert (told["source"], told["limit"], told["injection_limit"]) == ("round 3", 5, 7)
+    assert (told["max_tokens"], told["temperature"]) == (99, 0.2)
+    unasked = client.post(url, {**what, **rest, "asks": ["overall"]})
+    assert (unasked.status_code, Run.objects.count()) == (422, 1)
+    assert "Principles are named, but the judge is not asked about principles." in unasked.content.decode()
+    assert client.post(url, {**what, **rest, "principles": [999_999]}).status_code == 422
 
 
 def test_a_judge_can_be_given_the_pairs_of_one_run(client, project, model, make_pair):

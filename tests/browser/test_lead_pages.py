@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.models import Run, Worker
+from annotation.models import Pair, Principle, Prompt, Run, Worker
 from curation.models import Release
 from tests.browser.test_pages import LONG, LOOKS, cut_off, unsound, working
 
@@ -163,6 +163,31 @@ def test_the_better_model_is_asked_for_where_a_strategy_wants_two(
     is_sound(page)
     page.locator("#id_strategy").select_option("plain")
     expect(better).to_be_hidden()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("kind", ["generate", "judge"])
+def test_everything_in_the_forms_of_runs_is_sound(
+    enter: Any, lead: Any, project: Any, working_runs: int, complaints: list[str], kind: str, look: str
+) -> None:
+    for n in range(30):
+        Principle.objects.create(project=project, key=f"k{n}", short=LONG[:100], text=".")
+    Prompt.objects.update(source=LONG)
+    Pair.objects.update(source=LONG)
+    page = enter(lead, reverse("runs", args=["everyday"]) + f"?kind={kind}", **LOOKS[look])
+    for one in page.locator("#start-run details").all():
+        one.locator("summary").click()
+    is_sound(page)
+    assert cut_off(page) == []
+    if kind == "judge":
+        page.locator("#start-run [name=principles]").first.check()
+        expect(page.locator("#estimate")).to_contain_text("the judge is not asked about principles")
+    else:
+        page.locator("#id_which").select_option("all")
+        page.locator("#id_limit").fill("1")
+        page.locator("#id_source").select_option(LONG)
+        expect(page.locator("#estimate")).to_contain_text("1 prompt × 4 = 4 candidates")
     assert complaints == []
 
 
