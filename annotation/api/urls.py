@@ -4,6 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
+from annotation.api.language_models import LanguageModels
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import Candidates, OnePair, OnePrompt, Pairs, Prompts
 from annotation.api.rankings import LastRanking, MyRankings, OneRanking, Rankings, Turns
@@ -13,6 +14,7 @@ from annotation.api.templates import Templates
 
 urlpatterns = [
     path("schema.json", SpectacularJSONAPIView.as_view(), name="api_schema"),
+    path("models", LanguageModels.as_view(), name="api_models"),
     path("projects", Projects.as_view(), name="api_projects"),
     path("projects/<slug:slug>", OneProject.as_view(), name="api_project"),
     path("projects/<slug:slug>/prompts", Prompts.as_view(), name="api_prompts"),
