@@ -16,7 +16,20 @@ from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Guideline, Invitation, Pair, Project, Prompt, Role, Run, Turn, User
+from annotation.models import (
+    Annotator,
+    Assignment,
+    Guideline,
+    Invitation,
+    LanguageModel,
+    Pair,
+    Project,
+    Prompt,
+    Role,
+    Run,
+    Turn,
+    User,
+)
 
 AnyUser = User | AnonymousUser
 
@@ -154,6 +167,25 @@ def prompt_for(user: AnyUser, slug: str, prompt_id: int, *, role: str = Role.LEA
 def run_for(user: AnyUser, slug: str, run_id: int, *, role: str = Role.LEAD) -> Run:
     project = project_for(user, slug, role=role)
     return get_object_or_404(Run.objects.select_related("project", "started_by"), pk=run_id, project=project)
+
+
+def models_for(user: AnyUser) -> QuerySet[LanguageModel]:
+    """The register of models, for a site admin."""
+    if not may_administer(user):
+        raise Http404
+    return LanguageModel.objects.all()
+
+
+def model_of(name: str) -> LanguageModel:
+    """The model of a command, as `project_of` is its project.
+
+    Raises:
+        Refused: there is none of that name.
+    """
+    model = LanguageModel.objects.filter(name=name).first()
+    if model is None:
+        raise Refused(f"There is no model {name!r}. `manage.py models` lists them.")
+    return model
 
 
 def annotator_for(user: AnyUser, slug: str, annotator_id: int, *, role: str = Role.LEAD) -> Annotator:

@@ -34,7 +34,7 @@ from annotation.models import (
     Verdict,
 )
 from annotation.opening import RANK_STEP
-from annotation.phrasing import JUDGE, RATIONALE, pinned
+from annotation.phrasing import JUDGE, RATIONALE, newest_of, pinned, version_of
 from annotation.plans import Fields, check_choice, check_range
 from annotation.recording import record
 from annotation.running import request_run
@@ -52,6 +52,8 @@ ABOUT: dict[str, str] = {
     "people": "The verdict of people, which is given away: such rationales are marked as hinted",
     "unaided": "First without the verdict; where that fails, with it, marked as hinted",
 }
+# The rationale template where none is named.
+USUAL_RATIONALE: dict[str, str] = {"own": "general", "people": "general", "unaided": "unaided"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class JudgingPlan:
         judged_only: only pairs that people have judged.
         up_to: only pairs up to this id; set by the request. `limit`: at most so many, along the queue.
         injection_limit: how many of the pairs are tried with injected texts.
-        rationales: rationale templates, named as `template` is; `about` is a key of ABOUT.
+        rationales: rationale templates, named as `template` is; empty for the usual one of `about`, a key of ABOUT.
         max_tokens, temperature: of the rationales; verdicts are never sampled.
     """
 
@@ -82,7 +84,7 @@ class JudgingPlan:
     up_to: int | None = None
     limit: int | None = None
     injection_limit: int = 50
-    rationales: tuple[str, ...] = ("general",)
+    rationales: tuple[str, ...] = ()
     about: str = "own"
     max_tokens: int = 256
     temperature: float = 0.7
@@ -96,6 +98,8 @@ class JudgingPlan:
             raise Refused(f"A judge is asked nothing. Choose of: {', '.join(ASKS)}.")
         for one in self.asks:
             check_choice("question", one, ASKS)
+        if self.principles and "principles" not in self.asks:
+            raise Refused("Principles are named, but the judge is not asked about principles. Ask for them, too.")
         check_choice("kind of rationale", self.about, ABOUT)
         if self.limit is not None:
             check_range("number of pairs", self.limit, 1, 10_000_000)
@@ -103,7 +107,7 @@ class JudgingPlan:
         check_range("most tokens per rationale", self.max_tokens, 1, 8192)
         check_range("temperature", self.temperature, 0.0, 5.0)
         if "rationales" in self.asks and not self.rationales:
-            raise Refused("No rationale template is named. Name at least one, for example general.")
+            object.__setattr__(self, "rationales", (USUAL_RATIONALE[self.about],))
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> JudgingPlan:
@@ -179,13 +183,31 @@ def with_versions(*, project: Project, plan: JudgingPlan) -> JudgingPlan:
     """The plan with the versions that its templates have now: later ones do not change what was asked for.
 
     Raises:
-        Refused: there is no such template.
+        Refused: there is no such template, or one of a rationale does not fit what is to be explained.
     """
     [template] = pinned(project=project, kind=JUDGE, references=[plan.template])
     rationales = plan.rationales
     if "rationales" in plan.asks:
-        rationales = pinned(project=project, kind=RATIONALE, references=rationales)
+        rationales = pinned(project=project, kind=RATIONALE, references=plan.rationales)
+        _check_fit(project, plan.about, rationales)
     return replace(plan, template=template, rationales=rationales)
+
+
+def _check_fit(project: Project, about: str, rationales: Iterable[str]) -> None:
+    """The worker goes by the template: so what was chosen and what the template does must be the same."""
+    if about == "own":
+        return
+    for label in rationales:
+        named = version_of(project=project, kind=RATIONALE, reference=label)
+        if named.is_open == (about == "unaided"):
+            continue
+        fitting = [one.name for one in newest_of(project=project, kind=RATIONALE) if one.is_open != named.is_open]
+        what = (
+            "asks without the verdict, but the verdict of people is to be given away"
+            if named.is_open
+            else "gives the verdict away, but the reasons are to be asked for without it first"
+        )
+        raise Refused(f"The template “{named.name}” {what}. Name one that does so: {', '.join(fitting)}.")
 
 
 @transaction.atomic

@@ -45,6 +45,11 @@ class StrategyFacts:
     pairing: str = "all"
     scorer: bool = False
 
+    @property
+    def is_two_sided(self) -> bool:
+        """It sets one model against another: the first that is named is meant to be better."""
+        return self.models == 2
+
 
 def _contrast(title: str, about: str, *, models: int | None = None) -> StrategyFacts:
     return StrategyFacts(title, about, models=models, candidates=2, polarity=True, pairing="contrast")
@@ -58,11 +63,9 @@ STRATEGIES: dict[str, StrategyFacts] = {
         "Elicitive", "The model first thinks about how to write a good or a bad answer, then writes it."
     ),
     "nparam": _contrast(
-        "Number of parameters", "A large model against a small one: name the large one first.", models=2
+        "Number of parameters", "A large model against a small one, which is meant to be worse.", models=2
     ),
-    "leaderboard": _contrast(
-        "Leaderboard", "A model against one that ranks lower: name the higher one first.", models=2
-    ),
+    "leaderboard": _contrast("Leaderboard", "A model against one that ranks lower and is meant to be worse.", models=2),
     "refine": _contrast("Refine", "The model answers, then improves its own answer."),
     "best_worst_of_n": StrategyFacts(
         "Best and worst of n",

@@ -238,6 +238,11 @@ def choose_pairs(
 
 
 @transaction.atomic
+def source_of(run: int) -> str:
+    """What the pairs of a run that generated have as their source."""
+    return f"run {run}"
+
+
 def pair_candidates(
     *, run: Run, prompts: Sequence[int], rule: str, near: float, per_prompt: int
 ) -> tuple[int, Counter[str]]:
@@ -282,7 +287,7 @@ def pair_candidates(
             first_id=first,
             second_id=second,
             rank=rank + at,
-            source=f"run {run.pk}",
+            source=source_of(run.pk),
             marks=["toy"] if {first, second} & toys else [],
             meta={"run": run.pk, "pairing": rule},
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from annotation.errors import Refused
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Fields:
@@ -25,13 +28,13 @@ class Fields:
         value = self._given.get(name, default)
         if not isinstance(value, str):
             raise self._wrong(name, "a text", value)
-        return value
+        return self._storable(name, value)
 
     def texts(self, name: str, default: Iterable[str] = ()) -> tuple[str, ...]:
         value = self._given.get(name, list(default))
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
             raise self._wrong(name, "a list of texts", value)
-        return tuple(value)
+        return tuple(self._storable(name, one) for one in value)
 
     def numbers(self, name: str) -> tuple[int, ...]:
         value = self._given.get(name, [])
@@ -61,6 +64,16 @@ class Fields:
         value = self._given.get(name, default)
         if type(value) is not bool:
             raise self._wrong(name, "true or false", value)
+        return value
+
+    def _storable(self, name: str, value: str) -> str:
+        """JSON can hold what the database cannot: NUL, and halves of characters (lone surrogates)."""
+        if strange := UNSTORABLE.search(value):
+            code = f"U+{ord(strange[0]):04X}"
+            raise Refused(
+                f"The parameter {name} of {self._of.lower()} holds the character {code}, which cannot be stored. "
+                "Leave it out."
+            )
         return value
 
     def _wrong(self, name: str, wanted: str, value: Any) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -24,10 +25,24 @@ MOST_RUNS = 10
 KINDS = {"generate": Run.Kind.GENERATION, "judge": Run.Kind.JUDGING}
 
 
+class StrategySelect(forms.Select):
+    """Says in the page which strategies set one model against another: only they are asked which is the better one."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if STRATEGIES[str(value)].is_two_sided:
+            option["attrs"]["data-two-sided"] = ""
+        return option
+
+
 class StartForm(Described):
     """What both kinds have in common. `plan()` gives what was entered as the verbs want it."""
 
     kind = ""
+    source = forms.ChoiceField(label="Source", required=False)
+    limit = forms.IntegerField(
+        label="At most", min_value=1, max_value=10_000_000, required=False, help_text="The first so many. Empty: all."
+    )
     seed = forms.IntegerField(
         label="Seed", min_value=0, max_value=2**62, initial=0, help_text="The same seed makes the same run again."
     )
@@ -36,9 +51,17 @@ class StartForm(Described):
         super().__init__(*args, **kwargs)
         self.project = project
         self.usable = usable
+        self._choose_from("source", [("", "Any"), *_sources(Prompt if self.kind == "generate" else Pair, project)])
 
     def plan(self) -> Plan:
         raise NotImplementedError
+
+    def _choose_from(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
+        self.fields[name].choices = choices  # type: ignore[attr-defined]
+
+    def _entered(self, *names: str) -> dict[str, Any]:
+        """What was entered in these fields; where nothing was, the plan has its own."""
+        return {name: value for name in names if (value := self.cleaned_data[name]) not in (None, "")}
 
     @property
     def asked_models(self) -> BoundField:
@@ -68,7 +91,16 @@ class GenerationForm(StartForm):
         error_messages={"required": "Choose at least one model."},
     )
     strategy = forms.ChoiceField(
-        label="Strategy", choices=[(key, facts.title) for key, facts in STRATEGIES.items()], initial="plain"
+        label="Strategy",
+        choices=[(key, facts.title) for key, facts in STRATEGIES.items()],
+        initial="plain",
+        widget=StrategySelect,
+    )
+    # Boxes are sent in the order of the page, so their order cannot say it.
+    better = forms.ChoiceField(
+        label="Meant to be better",
+        required=False,
+        help_text="Of the two models that are ticked, where the strategy sets one against the other.",
     )
     n = forms.IntegerField(
         label="Per prompt",
@@ -86,12 +118,27 @@ class GenerationForm(StartForm):
     )
     temperature = forms.FloatField(label="Temperature", min_value=0, max_value=5, initial=1.0)
     top_p = forms.FloatField(label="Top p", min_value=0.01, max_value=1, initial=1.0)
+    top_k = forms.IntegerField(
+        label="Top k", min_value=0, max_value=1_000_000, initial=0, required=False, help_text="0: all tokens."
+    )
+    min_p = forms.FloatField(
+        label="Min p", min_value=0, max_value=1, initial=0.0, required=False, help_text="0: all tokens."
+    )
+    stop = forms.CharField(
+        label="Stop at",
+        max_length=4000,
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="One text a line, at most 16. A candidate ends before the first that comes.",
+    )
     scorer = forms.ChoiceField(
         label="Scorer",
         choices=[("", "None"), *SCORERS.items()],
         required=False,
         help_text="Only “Best and worst of n” scores its candidates.",
     )
+    scorer_model = forms.ChoiceField(label="Scored by", required=False, help_text="The model that gives the scores.")
     pairing = forms.ChoiceField(
         label="Pairs",
         choices=[("", "As the strategy does"), *PAIRING_TITLES.items()],
@@ -106,22 +153,51 @@ class GenerationForm(StartForm):
         required=False,
         help_text="Only where pairs are sampled.",
     )
+    near = forms.FloatField(
+        label="Near-identical from",
+        min_value=0.1,
+        max_value=1,
+        initial=0.9,
+        required=False,
+        help_text="The share of word triples that two candidates have in common; 1: only identical ones.",
+    )
 
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
         counts = {"without": without_candidates(project).count(), "all": Prompt.objects.filter(project=project).count()}
         which = [(key, f"{word} ({counts[key]:,})") for key, word in WHICH_PROMPTS.items()]
-        self.fields["which"].choices = [*which, *_tags(Prompt, project)]  # type: ignore[attr-defined]
-        self.fields["models"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
+        self._choose_from("which", [*which, *_tags(Prompt, project)])
+        names = [(model.name, model.name) for model in usable]
+        self._choose_from("models", names)
         self.fields["models"].initial = [model.name for model in usable[:1]]
+        self._choose_from("better", [("", "Choose one"), *names])
+        self._choose_from("scorer_model", [("", "The model that writes"), *names])
         # Which strategy wants what is said by the strategy itself, below the field.
         self.about = [(facts.title, facts.about) for facts in STRATEGIES.values()]
 
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        models, better = given.get("models"), given.get("better")
+        facts = STRATEGIES.get(given.get("strategy", ""))
+        if facts is None or not facts.is_two_sided or models is None or better is None:
+            return given
+        if len(models) != 2:
+            self.add_error("models", f"The strategy {facts.title} takes 2 models: tick two.")
+        elif not better:
+            self.add_error("better", "Say which of the two models is meant to be better.")
+        elif better not in models:
+            self.add_error("better", f"{better} is not ticked. Choose one of {models[0]} and {models[1]}.")
+        else:
+            given["models"] = sorted(models, key=lambda name: name != better)
+        return given
+
     def plan(self) -> GenerationPlan:
         given = {name: self.cleaned_data[name] for name in ("strategy", "n", "max_tokens", "temperature", "top_p")}
-        given |= {name: self.cleaned_data[name] for name in ("scorer", "pairing")}
-        each = self.cleaned_data["per_prompt"] or GenerationPlan.per_prompt
-        plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), per_prompt=each, **given)
+        given |= self._entered("source", "limit", "top_k", "min_p", "scorer", "scorer_model")
+        given |= self._entered("pairing", "per_prompt", "near")
+        # A browser sends lines with both signs of a line's end.
+        stop = tuple(line for line in self.cleaned_data["stop"].replace("\r\n", "\n").split("\n") if line)
+        plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), stop=stop, **given)
         return chosen(project=self.project, plan=plan, which=self.cleaned_data["which"])
 
 
@@ -148,27 +224,49 @@ class JudgingForm(StartForm):
         initial=["overall"],
         error_messages={"required": "Choose at least one question."},
     )
-    # With none of the two it is what stands first: both are asked only of those who want reasons.
+    principles = forms.MultipleChoiceField(
+        label="Principles",
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="None ticked: those of the guideline in force.",
+    )
+    injection_limit = forms.IntegerField(
+        label="Hidden commands in",
+        min_value=1,
+        max_value=100_000,
+        initial=50,
+        required=False,
+        help_text="So many pairs, where they are asked for.",
+    )
+    # These are asked only of those who want reasons.
     rationales = forms.MultipleChoiceField(
-        label="Templates of the reasons", widget=forms.CheckboxSelectMultiple, required=False, initial=["general"]
+        label="Templates of the reasons",
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="None ticked: the one that fits what is explained.",
     )
     about = forms.ChoiceField(label="Reasons for", choices=list(ABOUT.items()), required=False, initial="own")
-    limit = forms.IntegerField(
-        label="At most",
-        min_value=1,
-        max_value=10_000_000,
+    max_tokens = forms.IntegerField(
+        label="Longest reason", min_value=1, max_value=8192, initial=256, required=False, help_text="In tokens."
+    )
+    temperature = forms.FloatField(
+        label="Temperature",
+        min_value=0,
+        max_value=5,
+        initial=0.7,
         required=False,
-        help_text="Pairs, along the queue. Empty: all.",
+        help_text="Of reasons; verdicts are never sampled.",
     )
 
     def __init__(self, *args: Any, project: Project, usable: list[LanguageModel], **kwargs: Any) -> None:
         super().__init__(*args, project=project, usable=usable, **kwargs)
         which = [*self.PAIRS.items(), *_runs_with_pairs(project), *_tags(Pair, project)]
-        self.fields["which"].choices = which  # type: ignore[attr-defined]
+        self._choose_from("which", which)
         for name, kind in (("template", JUDGE), ("rationales", RATIONALE)):
             known = newest_of(project=project, kind=kind)
-            self.fields[name].choices = [(one.name, one.title) for one in known]  # type: ignore[attr-defined]
-        self.fields["model"].choices = [(model.name, model.name) for model in usable]  # type: ignore[attr-defined]
+            self._choose_from(name, [(one.name, one.title) for one in known])
+        self._choose_from("model", [(model.name, model.name) for model in usable])
+        self._choose_from("principles", _principles(project))
         self.fields["model"].initial = usable[0].name if usable else None
         has_principles = project.guideline is not None and project.guideline.places.exists()
         self.fields["asks"].initial = ["overall", "principles"] if has_principles else ["overall"]
@@ -180,12 +278,12 @@ class JudgingForm(StartForm):
             model=self.cleaned_data["model"],
             template=self.cleaned_data["template"],
             asks=tuple(self.cleaned_data["asks"]),
-            rationales=tuple(self.cleaned_data["rationales"]) or JudgingPlan.rationales,
-            about=self.cleaned_data["about"] or JudgingPlan.about,
-            limit=self.cleaned_data["limit"],
+            rationales=tuple(self.cleaned_data["rationales"]),
+            principles=tuple(int(number) for number in self.cleaned_data["principles"]),
             judged_only=which == "judged",
             generation=int(named) if kind == "run" else None,
             tag=named if kind == "tag" else "",
+            **self._entered("about", "source", "limit", "injection_limit", "max_tokens", "temperature"),
         )
 
 
@@ -207,6 +305,20 @@ def _tags(model: type[Prompt] | type[Pair], project: Project) -> list[tuple[str,
     rows = model.objects.filter(project=project).values_list("tags", flat=True)
     found = sorted({tag for tags in rows.exclude(tags=[]).distinct()[:1000] for tag in tags})
     return [(f"tag:{tag}", f"Tagged “{tag}”") for tag in found[:MOST_TAGS]]
+
+
+def _sources(model: type[Prompt] | type[Pair], project: Project) -> list[tuple[str, str]]:
+    """Where things of this project came from, as choices."""
+    rows = model.objects.filter(project=project).exclude(source="").values_list("source", flat=True)
+    return [(source, source) for source in rows.order_by("source").distinct()[:MOST_TAGS]]
+
+
+def _principles(project: Project) -> list[tuple[str, str]]:
+    """Those in force in the guideline's order, then the project's others, as choices."""
+    places = project.guideline.places.values_list("principle_id", flat=True) if project.guideline else []
+    order = {number: place for place, number in enumerate(places)}
+    found = sorted(project.principles.all(), key=lambda one: (order.get(one.pk, len(order)), one.pk))
+    return [(str(one.pk), one.short if one.pk in order else f"{one.short} (not in force)") for one in found]
 
 
 FORMS: dict[str, type[GenerationForm] | type[JudgingForm]] = {"generate": GenerationForm, "judge": JudgingForm}

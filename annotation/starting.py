@@ -93,6 +93,8 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
         like=(Q(parameters__strategy=plan.strategy), Q()),
     )
     how = f"{prompts:,} {_n(prompts, 'prompt')} × {plan.per_prompt_count} = {units:,} {_n(units, 'candidate')}"
+    if generating.STRATEGIES[plan.strategy].is_two_sided:
+        how += ", {} meant to be better than {}".format(*plan.models)
     unit = _n(units, "candidate")
     return Offer(plan=plan, items=prompts, units=units, unit=unit, sum=how, expected=expected, fact=_fact(plan))
 

@@ -46,6 +46,13 @@ class Workers:
     unserved: tuple[str, ...] = ()
 
     @property
+    def banner(self) -> str:
+        """What the banner says, as a mark: a page that polls has it said anew only when it is another. Empty: none."""
+        if not (self.waiting and self.unserved):
+            return ""
+        return "-".join([str(self.waiting), "some" if self.alive else "none", *self.unserved])
+
+    @property
     def wants_engine(self) -> bool:
         """This installation, which starts its own workers, can ask endpoints only: it cannot load any model."""
         return settings.EMBEDDED and not engine.is_installed()

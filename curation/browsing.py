@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Prefetch
 
 from annotation.errors import Refused
-from annotation.models import Annotator, Judgement, Pair, Principle, Project, Rationale, Span
+from annotation.models import Annotator, Judgement, Pair, Principle, Project, Rationale, Run, Span
 from curation import columns, haste
 from curation.dimensions import DIFFICULTY, READINGS, Dimension, Filter, Order, Scope, dimensions, shown, words
 from curation.metrics import METRICS
@@ -81,7 +81,7 @@ def scope_in_words(project: Project, scope: Scope) -> str:
     """Which pairs a scope leaves, as the end of "Only pairs …".
 
     Raises:
-        Refused: the project has no such annotator or principle.
+        Refused: the project has no such annotator or principle, or no such run that generated.
     """
     said = []
     if scope.annotator is not None:
@@ -95,6 +95,10 @@ def scope_in_words(project: Project, scope: Scope) -> str:
             raise Refused(f"This project has no principles {' and '.join(map(str, scope.conflict))}.")
         one, other = (shorts[number] for number in scope.conflict)
         said.append(f"on which “{one}” and “{other}” ask for different candidates")
+    if scope.run is not None:
+        if not project.runs.filter(kind=Run.Kind.GENERATION, pk=scope.run).exists():
+            raise Refused(f"This project has no run {scope.run} that generated.")
+        said.append(f"that run {scope.run} made")
     return " and ".join(said)
 
 

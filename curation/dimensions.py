@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from annotation.errors import Refused
+from annotation.pairing import source_of
 
 UNKNOWN, KNOWN, OTHER = "unknown", "known", "other"
 
@@ -236,24 +237,27 @@ class Scope:
     """Of which pairs the board is drawn at all: every chart then counts these as all pairs.
 
     `annotator`: only what this annotator's current judgements are about. `conflict`: only pairs on which these two
-    principles ask for different candidates, the smaller number first.
+    principles ask for different candidates, the smaller number first. `run`: only pairs that this run generated.
     """
 
     annotator: int | None = None
     conflict: tuple[int, int] | None = None
+    run: int | None = None
 
     def __bool__(self) -> bool:
-        return self.annotator is not None or self.conflict is not None
+        return self != Scope()
 
     @property
     def query(self) -> str:
         """As the address has it."""
         parts = [] if self.annotator is None else [f"annotator={self.annotator}"]
-        return "&".join([*parts, *([] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)])])
+        parts += [] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)]
+        return "&".join(parts + ([] if self.run is None else [f"run={self.run}"]))
 
     def sql(self) -> tuple[str, list[Any]]:
         """A condition over f (pair_facts)."""
-        parts, params = [], []
+        parts: list[str] = []
+        params: list[Any] = []
         if self.annotator is not None:
             parts.append("%s::bigint = ANY(f.annotators)")
             params.append(self.annotator)
@@ -262,28 +266,37 @@ class Scope:
             each = "(%s::bigint = ANY(f.favour_first) AND %s::bigint = ANY(f.favour_second))"
             parts.append(f"({each} OR {each})")
             params += [one, other, other, one]
+        if self.run is not None:
+            parts.append("f.source = %s")
+            params.append(source_of(self.run))
         return " AND ".join(parts) or "true", params
 
 
-SCOPES = ("annotator", "conflict")
+SCOPES = ("annotator", "conflict", "run")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CONFLICT = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 def parse_scope(query: Mapping[str, str]) -> Scope:
-    """Read `annotator=7` and `conflict=3-5` of an address.
+    """Read `annotator=7`, `conflict=3-5` and `run=12` of an address.
 
     Raises:
         Refused: it is no number, or not two different ones.
     """
-    annotator, conflict = query.get("annotator"), query.get("conflict")
+    annotator, conflict, run = (query.get(name) for name in SCOPES)
     if annotator is not None and not _NUMBER.fullmatch(annotator):
         raise Refused(f"annotator is the number of one annotator, not {annotator[:60]!r}.")
+    if run is not None and not _NUMBER.fullmatch(run):
+        raise Refused(f"run is the number of one run that generated, not {run[:60]!r}.")
     found = None if conflict is None else _CONFLICT.fullmatch(conflict)
     if conflict is not None and (found is None or found[1] == found[2]):
         raise Refused(f"conflict is the numbers of two principles such as 3-5, not {conflict[:60]!r}.")
     low, high = sorted(int(number) for number in found.groups()) if found else (0, 0)
-    return Scope(None if annotator is None else int(annotator), (low, high) if found else None)
+    return Scope(
+        annotator=None if annotator is None else int(annotator),
+        conflict=(low, high) if found else None,
+        run=None if run is None else int(run),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from annotation.errors import Refused
 from annotation.models import Project, User
+from annotation.pairing import source_of
 from annotation.recording import record
 from curation import browsing
 from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json
@@ -112,6 +113,8 @@ def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
         criteria.append(Criterion("annotator", "=", str(asked.scope.annotator)))
     if asked.scope.conflict is not None:
         criteria.append(Criterion("conflict", "=", "{}-{}".format(*asked.scope.conflict)))
+    if asked.scope.run is not None:
+        criteria.append(Criterion("source", "=", source_of(asked.scope.run)))
     for one in dims:
         slots = asked.passing.get(one.key)
         if slots is None or len(slots) == one.slots:

@@ -30,16 +30,18 @@
   });
 
   // Copy: the button is shown only where the script runs.
-  for (const button of $$('[data-copy]')) {
-    const label = button.textContent;
-    button.hidden = false;
-    button.addEventListener('click', async () => {
-      const text = button.dataset.copy.startsWith('#') ? $(button.dataset.copy).textContent : button.dataset.copy;
-      try { await navigator.clipboard.writeText(text); button.textContent = 'Copied'; say('Copied.'); }
-      catch { button.textContent = 'Copying is blocked here; select the text'; }
-      setTimeout(() => { button.textContent = label; }, 2500);
-    });
-  }
+  const offerCopies = root => {
+    for (const button of $$('[data-copy]', root)) {
+      const label = button.textContent;
+      button.hidden = false;
+      button.addEventListener('click', async () => {
+        const text = button.dataset.copy.startsWith('#') ? $(button.dataset.copy).textContent : button.dataset.copy;
+        try { await navigator.clipboard.writeText(text); button.textContent = 'Copied'; say('Copied.'); }
+        catch { button.textContent = 'Copying is blocked here; select the text'; }
+        setTimeout(() => { button.textContent = label; }, 2500);
+      });
+    }
+  };
 
   // Times are sent in UTC and shown in the reader's zone.
   const localise = root => {
@@ -50,8 +52,11 @@
       }
     }
   };
-  localise(document);
-  document.addEventListener('htmx:load', event => localise(event.detail.elt));
+  // What comes with a page, and what htmx puts into it later.
+  for (const arrange of [offerCopies, localise]) {
+    arrange(document);
+    document.addEventListener('htmx:load', event => { if (event.detail.elt !== document.body) arrange(event.detail.elt); });
+  }
 
   // Uploads: a file may be dropped on the whole frame, and one that is too large is named before it is sent.
   for (const form of $$('form[data-max-bytes]')) {

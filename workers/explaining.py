@@ -61,7 +61,7 @@ def explain(
     Pairs without a preference to explain are passed over.
 
     Raises:
-        Refused: a template does not fit what is to be explained.
+        Refused: a template is no longer there. That it fits what is to be explained was seen to by the request.
         CannotAnswer: as of the backend.
     """
     assert hold.run.project is not None

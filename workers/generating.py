@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import Sum
 
 from annotation.errors import Refused
-from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, taken_indexes
+from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, storable, taken_indexes
 from annotation.models import Candidate, Pair, Prompt
 from annotation.pairing import pair_candidates
 from annotation.running import Hold
@@ -225,7 +225,7 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
         assert request.index is not None
         provenance = {**request.provenance, **grade, "finish": generated.finish}
         if request.after is not None and unit.requests[request.after].index is None:
-            provenance["thought"] = work.strategy.tidied(unit.made[request.after].text).replace("\0", "")
+            provenance["thought"] = storable(work.strategy.tidied(unit.made[request.after].text))
         if backend.is_toy:
             provenance["toy"] = True
         polarity = request.polarity

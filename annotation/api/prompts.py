@@ -1,7 +1,8 @@
-"""Prompts and pairs of a project, for its leads: here candidates carry their origin."""
+"""Prompts, candidates and pairs of a project, for its leads: here candidates carry what is known of their origin."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.db.models import Q
@@ -13,7 +14,8 @@ from rest_framework.views import APIView
 
 from annotation.access import pair_for, project_for, prompt_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import PAGE_PARAMETERS, paged
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
+from annotation.generating import STRATEGIES
 from annotation.models import Candidate, Pair, Prompt, Role
 
 
@@ -36,24 +38,80 @@ class PromptPage(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True)
 
 
+class Nats(serializers.FloatField):
+    """A number that JSON may not be able to say: an endpoint can give a token the log-probability of minus infinity."""
+
+    def to_representation(self, value: float) -> float | None:  # type: ignore[override]
+        return value if math.isfinite(value) else None
+
+
 class CandidateOutput(serializers.ModelSerializer[Candidate]):
     messages = MessageOutput(many=True)
+    polarity = serializers.ChoiceField(
+        choices=Candidate.Polarity.choices,
+        allow_blank=True,
+        help_text="The label that the strategy built in: a pseudo-label, never a judgement.",
+    )
+    sampling = serializers.DictField(allow_null=True, help_text="Temperature, top p and so on, as the model was asked.")
+    log_probability = Nats(allow_null=True, help_text="Summed over the tokens, in nats.")
+    log_probability_quantiles = serializers.ListField(
+        child=Nats(allow_null=True),
+        allow_null=True,
+        help_text="Of the tokens' log-probabilities, in nats: the quantiles 0, 0.1 … 1; null: not finite.",
+    )
+    mean_entropy = Nats(allow_null=True, help_text="In nats per token.")
+    branching_share = Nats(
+        allow_null=True, help_text="The log of the sequence's Branching Factor: its share of the factor of its prompt."
+    )
+    provenance = serializers.DictField(
+        allow_null=True,
+        help_text="What else its strategy knows: the thought, the system message and its values, score, rank and n.",
+    )
 
     class Meta:
         model = Candidate
         fields = [
             "id",
+            "prompt",
             "messages",
             "run",
             "index",
             "model",
             "revision",
             "strategy",
+            "polarity",
+            "template_version",
             "seed",
+            "sampling",
+            "token_count",
+            "log_probability",
+            "log_probability_quantiles",
+            "mean_entropy",
+            "branching_share",
+            "provenance",
             "language",
             "characters",
             "created_at",
         ]
+
+
+class CandidatePage(serializers.Serializer[Any]):
+    results = CandidateOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class CandidateFilter(serializers.Serializer[Any]):
+    run = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_KEY, required=False, help_text="Those that this run generated."
+    )
+    prompt = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_KEY, required=False, help_text="Those of this prompt."
+    )
+    model = serializers.CharField(max_length=300, required=False, help_text="Those of this model.")
+    strategy = serializers.ChoiceField(choices=list(STRATEGIES), required=False)
+    polarity = serializers.ChoiceField(
+        choices=[Candidate.Polarity.BETTER.value, Candidate.Polarity.WORSE.value], required=False
+    )
 
 
 class PairOutput(serializers.ModelSerializer[Pair]):
@@ -104,6 +162,24 @@ class OnePrompt(APIView):
     def get(self, request: Request, slug: str, prompt_id: int) -> Response:
         """One prompt."""
         return Response(PromptOutput(prompt_for(request.user, slug, prompt_id)).data)
+
+
+class Candidates(APIView):
+    @extend_schema(
+        operation_id="candidates_list",
+        parameters=[*PAGE_PARAMETERS, CandidateFilter],
+        responses={200: CandidatePage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The project's candidates, paired or not, with everything that is known of their origin."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        known = list(CandidateFilter().fields)
+        asked = CandidateFilter(
+            data={name: request.query_params[name] for name in known if name in request.query_params}
+        )
+        asked.is_valid(raise_exception=True)
+        rows = Candidate.objects.filter(prompt__project=project, **asked.validated_data).defer("html")
+        return paged(request, rows, CandidateOutput, filters=known)
 
 
 class Pairs(APIView):

@@ -14,6 +14,7 @@ from annotation import running, starting
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import PAGE_PARAMETERS, paged
+from annotation.api.plans import ANY_PLAN
 from annotation.asking import JudgingPlan
 from annotation.generating import GenerationPlan
 from annotation.models import Role, Run
@@ -90,7 +91,7 @@ class Runs(APIView):
 
     @extend_schema(
         operation_id="runs_start",
-        request=RunInput,
+        request=ANY_PLAN,
         responses={202: RunOutput, 400: ErrorOutput, 404: ErrorOutput},
     )
     def post(self, request: Request, slug: str) -> Response:
@@ -104,7 +105,7 @@ class Runs(APIView):
 class EstimateRun(APIView):
     @extend_schema(
         operation_id="runs_estimate",
-        request=RunInput,
+        request=ANY_PLAN,
         responses={200: EstimateOutput, 400: ErrorOutput, 404: ErrorOutput},
     )
     def post(self, request: Request, slug: str) -> Response:

@@ -4,8 +4,9 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
+from annotation.api.language_models import LanguageModels
 from annotation.api.projects import OneProject, Projects
-from annotation.api.prompts import OnePair, OnePrompt, Pairs, Prompts
+from annotation.api.prompts import Candidates, OnePair, OnePrompt, Pairs, Prompts
 from annotation.api.rankings import LastRanking, MyRankings, OneRanking, Rankings, Turns
 from annotation.api.reasons import OneReaction, Reasons
 from annotation.api.runs import CancelRun, EstimateRun, OneRun, PairRun, RetryRun, Runs
@@ -13,10 +14,12 @@ from annotation.api.templates import Templates
 
 urlpatterns = [
     path("schema.json", SpectacularJSONAPIView.as_view(), name="api_schema"),
+    path("models", LanguageModels.as_view(), name="api_models"),
     path("projects", Projects.as_view(), name="api_projects"),
     path("projects/<slug:slug>", OneProject.as_view(), name="api_project"),
     path("projects/<slug:slug>/prompts", Prompts.as_view(), name="api_prompts"),
     path("projects/<slug:slug>/prompts/<key:prompt_id>", OnePrompt.as_view(), name="api_prompt"),
+    path("projects/<slug:slug>/candidates", Candidates.as_view(), name="api_candidates"),
     path("projects/<slug:slug>/pairs", Pairs.as_view(), name="api_pairs"),
     path("projects/<slug:slug>/pairs/<key:pair_id>", OnePair.as_view(), name="api_pair"),
     path("projects/<slug:slug>/assignments", Assignments.as_view(), name="api_assignments"),

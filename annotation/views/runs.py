@@ -19,6 +19,7 @@ from annotation import access, running, starting
 from annotation.errors import Refused
 from annotation.estimating import within
 from annotation.models import LanguageModel, Project, Role, Run
+from annotation.origins import first_of
 from annotation.pacing import duration, duration_range
 from annotation.run_forms import FORMS, StartForm
 from annotation.starting import Offer
@@ -148,8 +149,12 @@ def _open(request: HttpRequest, project: Project) -> dict[str, Any] | None:
 
 def _shown(run: Run) -> dict[str, Any]:
     served = {queue for worker in running.living_workers() for queue in worker.queues}
+    pairs = run.result.get("pairs")
     return {
         "run": run,
+        # Not of one that still works: what polls would close them again.
+        "candidates": first_of(run) if run.kind == Run.Kind.GENERATION and run.is_final else None,
+        "pairs": f"{pairs:,} pair{'' if pairs == 1 else 's'}" if pairs else "",
         "row": row_of(run, served=served),
         "parameters": _in_words(run),
         "stopped_by": who_stopped(run),

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from annotation import running
-from annotation.models import Event, LanguageModel, Prompt, Run
+from annotation.models import Event, LanguageModel, Principle, Prompt, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -149,3 +149,31 @@ def test_waiting_ends_with_the_run_and_tells_how(project, capsys, monkeypatch):
         "waiting · 1 of 2",
         "failed · 1 of 2 · No memory.",
     ]
+
+
+def test_judge_asks_for_reasons_without_help_by_the_template_that_does_so(project, model, make_pair, capsys):
+    make_pair()
+    asked = ("judge", "--project", "everyday", "--model", "toy", "--ask", "rationales", "--about", "unaided")
+    say(capsys, *asked)
+    assert Run.objects.get().parameters["rationales"] == ["unaided-1"]
+    with pytest.raises(CommandError, match=r"“specific” gives the verdict away.* Name one that does so: unaided"):
+        call_command(*asked, "--rationale", "specific")
+    assert Run.objects.count() == 1
+
+
+def test_judge_asks_about_the_principles_that_are_named(project, model, make_pair, capsys):
+    make_pair()
+    made = [Principle.objects.create(project=project, key=key, short=key, text=".") for key in ("kind", "true")]
+    twin = Principle.objects.create(project=project, source="other list", key="true", short="true", text=".")
+    asked = ("judge", "--project", "everyday", "--model", "toy", "--ask", "principles")
+    assert "1 pair, each question in both orders: 4 calls" in say(
+        capsys, *asked, "--principle", "kind", "--principle", str(twin.pk)
+    )
+    assert Run.objects.get().parameters["principles"] == [made[0].pk, twin.pk]
+    with pytest.raises(CommandError, match=rf"Several principles have the key 'true'.* {made[1].pk}, {twin.pk}\."):
+        call_command(*asked, "--principle", "true")
+    with pytest.raises(CommandError, match=r"no principle 'honest'. Known are: kind, true\."):
+        call_command(*asked, "--principle", "honest")
+    with pytest.raises(CommandError, match="not asked about principles"):
+        call_command(*asked[:-1], "overall", "--principle", "kind")
+    assert Run.objects.count() == 1

@@ -1,12 +1,16 @@
-"""The page of models: leads look, site admins register, check, allow and withdraw."""
+"""The page of models and its command: leads look, site admins register, check, allow and withdraw."""
 
 from __future__ import annotations
 
-import pytest
-from django.urls import reverse
+import json
 
-from annotation import running
-from annotation.models import LanguageModel, Run, Worker
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import registering, running
+from annotation.models import Event, LanguageModel, Run, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -69,3 +73,80 @@ def test_leads_look_and_change_nothing(lead, sign_in):
     assert client.post(reverse("model", args=[model.pk]), {"do": "allow"}).status_code == 404
     model.refresh_from_db()
     assert model.allowed_at is None
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def say(capsys, *arguments):
+    call_command("models", *arguments)
+    return capsys.readouterr().out
+
+
+ADD = ("add", "House", "--backend", "openai_compatible", "--location", "http://gpu-1:8000/v1", "--name-there", "o/n")
+
+
+def test_a_script_registers_allows_and_withdraws(db, capsys):
+    said = say(capsys, *ADD)
+    assert said == "House · Endpoint (OpenAI-compatible) · http://gpu-1:8000/v1 · not allowed · not checked\n"
+    assert " · allowed · not checked" in say(capsys, "allow", "House")
+    # Twice does no harm.
+    say(capsys, "allow", "House")
+    assert say(capsys) == say(capsys, "list")
+    told = json.loads(say(capsys, "list", "--json"))
+    assert (told["name"], told["name_there"], told["is_usable"], told["check_run"]) == ("House", "o/n", False, None)
+    assert " · not allowed · " in say(capsys, "withdraw", "House")
+    acts = ["model.register", "model.allow", "model.withdraw"]
+    assert list(Event.objects.order_by("id").values_list("act", flat=True)) == acts
+    assert all("models" in actor for actor in Event.objects.values_list("actor", flat=True))
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_a_script_waits_for_what_a_check_finds(db, capsys, monkeypatch, is_sound):
+    say(capsys, *ADD)
+
+    def a_worker_comes(seconds):
+        run = Run.objects.get(kind="check")
+        if run.state == "waiting":
+            hold = running.claim(run_id=run.pk, worker="gpu@here")
+            assert hold is not None
+            model = LanguageModel.objects.get()
+            registering.record_check(hold=hold, model=model, is_sound=is_sound, said="It said a word.")
+            hold.finish(result={})
+
+    monkeypatch.setattr("annotation.awaiting.time.sleep", a_worker_comes)
+    if is_sound:
+        call_command("models", "check", "House", "--wait")
+    else:
+        with pytest.raises(SystemExit):
+            call_command("models", "check", "House", "--wait")
+    said = capsys.readouterr().out
+    assert f"Run {Run.objects.get().pk} is waiting for a worker." in said
+    assert said.splitlines()[-1].endswith("not allowed · It said a word.")
+
+
+def test_a_check_that_fails_is_no_success_though_an_earlier_one_was(db, capsys, monkeypatch):
+    say(capsys, *ADD)
+    LanguageModel.objects.update(is_sound=True, checked_at=timezone.now(), check_said="Loaded.")
+
+    def somebody_stops_it(seconds):
+        running.cancel_run(run=Run.objects.get(kind="check"))
+
+    monkeypatch.setattr("annotation.awaiting.time.sleep", somebody_stops_it)
+    with pytest.raises(SystemExit):
+        call_command("models", "check", "House", "--wait")
+
+
+def test_a_command_that_cannot_be_done_says_why(db, capsys):
+    say(capsys, *ADD)
+    for arguments, says in [
+        (ADD, "is registered already"),
+        (("allow", "Nobody"), "There is no model 'Nobody'. `manage.py models` lists them."),
+        (("check", "Nobody"), "There is no model 'Nobody'"),
+        (("add", "A toy", "--backend", "transformers_local", "--location", "/etc"), "does not lie under"),
+        (("add", "Small", "--backend", "transformers_local", "--location", "shipped:toy", "--toy"), "has “toy” in it"),
+    ]:
+        with pytest.raises(CommandError) as refused:
+            call_command("models", *arguments)
+        assert says in str(refused.value)
+    assert LanguageModel.objects.count() == 1

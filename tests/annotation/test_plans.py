@@ -76,7 +76,6 @@ def test_what_a_generation_cannot_be(given, sentence):
         ({"model": "m", "about": "me"}, "There is no kind of rationale 'me'"),
         ({"model": "m", "judged_only": 1}, "must be true or false"),
         ({"model": "m", "limit": 0}, "number of pairs is 0"),
-        ({"model": "m", "asks": ["rationales"], "rationales": []}, "No rationale template is named"),
     ],
 )
 def test_what_a_judging_cannot_be(given, sentence):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation import running
-from annotation.models import Candidate, Event, LanguageModel, Prompt, Run, Worker
+from annotation.generating import GenerationPlan
+from annotation.guiding import Entry, publish_guideline
+from annotation.models import Candidate, Event, LanguageModel, Principle, Prompt, Run, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -161,6 +164,39 @@ def test_polling_goes_on_while_something_runs_and_stops_when_all_is_final(client
     assert "All runs have ended." in fragment
 
 
+def polled(client, text):
+    """What the list asks for next, as htmx does."""
+    path = html.unescape(text.split('hx-get="', 1)[1].split('"', 1)[0])
+    return client.get(path, headers={"HX-Request": "true"}).content.decode()
+
+
+def test_the_banner_and_the_workers_come_and_go_with_the_list(client, project):
+    """The banner is an alert: it is said anew only when it is another."""
+    waiting = make(project)
+    text = page(client, project)
+    assert text.count('id="no-worker"') == text.count('id="workers"') == 1
+    fragment = polled(client, text)
+    assert '<p id="workers" hx-swap-oob="true"><span class="st off">No worker is alive' in fragment
+    assert "no-worker" not in fragment
+    worker = Worker.objects.create(name="gpu", queues=["gpu"], seen_at=timezone.now())
+    fragment = polled(client, fragment)
+    assert "1 worker alive" in fragment
+    assert '<div id="no-worker" hx-swap-oob="true">' in fragment
+    assert "alert" not in fragment
+    fragment = polled(client, fragment)
+    assert "no-worker" not in fragment
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() - timedelta(hours=1))
+    fragment = polled(client, fragment)
+    assert "1 run waits and no worker is alive." in fragment
+    make(project)
+    fragment = polled(client, fragment)
+    assert "2 runs wait and no worker is alive." in fragment
+    Run.objects.filter(pk__gte=waiting.pk).update(**ended("done"))
+    fragment = polled(client, fragment)
+    assert '<div id="no-worker" hx-swap-oob="true">' in fragment
+    assert "no worker is alive" not in fragment
+
+
 def test_who_waits_for_a_queue_that_nobody_serves_is_told_how_to_mend_it(client, project):
     make(project)
     assert "1 run waits and no worker is alive." in page(client, project)
@@ -237,6 +273,76 @@ def test_what_a_stopped_run_made_is_paired_by_a_button(client, project):
     assert "has no candidates that wait to be paired." in refused.content.decode()
 
 
+def generated(run, prompt, index=0, **fields):
+    messages = [{"role": "assistant", "content": fields.pop("text", "Four.")}]
+    digest = hashlib.sha256(f"{prompt.pk} {index}".encode()).digest()
+    return Candidate.objects.create(prompt=prompt, run=run, index=index, messages=messages, digest=digest, **fields)
+
+
+def test_a_run_that_has_ended_shows_what_it_made_and_where_it_came_from(client, project, prompts):
+    run = make(project, **ended("done", progress=11, total=11, result={"pairs": 1200}))
+    generated(
+        run,
+        prompts[0],
+        text="<b>Four</b>",
+        model="m",
+        revision="r1",
+        strategy="elicitive",
+        polarity="better",
+        template_version="elicitive-1",
+        seed=41,
+        sampling={"temperature": 0.7, "top_k": 0, "stop": []},
+        token_count=12,
+        log_probability=-8.5,
+        log_probability_quantiles=[-3.0, *[-1.0] * 9, 0.0],
+        mean_entropy=1.25,
+        branching_share=0.5,
+        provenance={"toy": True, "rank": 1, "score": 0.123456, "values": {"style": "brief"}, "thought": "A & B"},
+    )
+    for index in range(1, 11):
+        generated(run, prompts[1], index)
+    url = reverse("run", args=[project.slug, run.pk])
+    text = client.get(url).content.decode()
+    assert text.count("<details") == 10
+    facts = ["&lt;b&gt;Four&lt;/b&gt;", "What is 0?", "Meant to be better", "m @ r1", "elicitive, version elicitive-1"]
+    facts += [">41<", "temperature 0.7", "top k 0", "-8.50 nats in all", "-3.00, -1.00", "1.25 nats per token"]
+    facts += ["0.50 nats (log", "0.1235", "style brief", "A &amp; B", "<b>Toy</b>"]
+    assert [fact for fact in facts if fact not in text] == []
+    board = reverse("board", args=[project.slug])
+    assert f'<a href="{board}?run={run.pk}">See its 1,200 pairs on the board</a>' in text
+    assert f'href="{board}?run={run.pk}"' in page(client, project)
+    assert client.get(f"{board}?run={run.pk}").status_code == 200
+    # The drawer shows the same.
+    assert "-8.50 nats in all" in page(client, project, f"?log={run.pk}")
+
+
+def test_what_a_stopped_run_made_is_shown_and_what_a_running_one_makes_is_not(client, project, prompts):
+    run = make(project, **ended("cancelled", progress=1, total=5))
+    generated(run, prompts[0], text="Kept text.")
+    url = reverse("run", args=[project.slug, run.pk])
+    text = client.get(url).content.decode()
+    assert "Kept text." in text
+    assert "on the board" not in text
+    Run.objects.filter(pk=run.pk).update(state="waiting", finished_at=None)
+    assert "Kept text." not in client.get(url).content.decode()
+    empty = make(project, **ended("failed", error="No."))
+    assert "No candidate was kept." in client.get(reverse("run", args=[project.slug, empty.pk])).content.decode()
+    judging = make(project, kind="judging", **ended("done"))
+    assert "What it made" not in client.get(reverse("run", args=[project.slug, judging.pk])).content.decode()
+
+
+def test_the_page_of_a_run_takes_no_more_queries_for_more_candidates(
+    client, project, prompts, django_assert_max_num_queries
+):
+    run = make(project, **ended("done"))
+    url = reverse("run", args=[project.slug, run.pk])
+    for index in range(10):
+        generated(run, prompts[index % 5], index)
+    client.get(url)
+    with django_assert_max_num_queries(12):
+        assert client.get(url).content.decode().count("<details") == 10
+
+
 # ---- starting a run --------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +377,84 @@ def test_how_candidates_are_paired_can_be_said(client, project, model, prompts):
     refused = post(client, project, promised="20", pairing="best_worst")
     assert (refused.status_code, Run.objects.count()) == (422, 2)
     assert "gives no scores, so there is no best and worst to pair." in refused.content.decode()
+
+
+@pytest.fixture
+def two(model):
+    """Two models: by name, the smaller one stands first in the page."""
+    small = LanguageModel.objects.get(pk=model.pk)
+    small.pk, small.name, small.name_there = None, "Alpha 1B", "alpha"
+    small.save()
+    LanguageModel.objects.filter(pk=model.pk).update(name="Zeta 70B")
+
+
+@pytest.mark.parametrize(("better", "worse"), [("Zeta 70B", "Alpha 1B"), ("Alpha 1B", "Zeta 70B")])
+@pytest.mark.parametrize("strategy", ["nparam", "leaderboard"])
+def test_which_of_two_models_is_meant_to_be_better_is_said_by_name(
+    client, project, two, prompts, strategy, better, worse
+):
+    text = page(client, project)
+    ticked = [name for _, name in sorted((text.index(f'value="{name}"'), name) for name in (better, worse))]
+    entered = {"strategy": strategy, "models": ticked, "better": better, "n": 1}
+    told = post(client, project, do="estimate", **entered).content.decode()
+    assert f"5 prompts × 2 = 10 candidates, {better} meant to be better than {worse}" in told
+    assert post(client, project, promised="10", **entered).status_code == 302
+    assert Run.objects.get().parameters["models"] == [better, worse]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"better": ""}, "Say which of the two models is meant to be better."),
+        ({"models": ["Alpha 1B"], "better": "Alpha 1B"}, "takes 2 models: tick two."),
+        ({"better": "Mid 7B"}, "Mid 7B is not ticked. Choose one of Alpha 1B and Zeta 70B."),
+    ],
+)
+def test_two_models_without_a_better_one_are_not_started(client, project, two, prompts, fields, says):
+    mid = LanguageModel.objects.get(name="Alpha 1B")
+    mid.pk, mid.name, mid.name_there = None, "Mid 7B", "mid"
+    mid.save()
+    entered = {"strategy": "nparam", "models": ["Alpha 1B", "Zeta 70B"], "promised": "10", "n": 1} | fields
+    answer = post(client, project, **entered)
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_where_no_model_is_set_against_another_the_better_one_is_nothing(client, project, two, prompts):
+    entered = {"models": ["Alpha 1B", "Zeta 70B"], "better": "Zeta 70B", "n": 1}
+    assert post(client, project, promised="10", **entered).status_code == 302
+    assert Run.objects.get().parameters["models"] == ["Alpha 1B", "Zeta 70B"]
+
+
+def test_everything_that_a_generation_can_be_told_stands_in_its_form(client, project, two, prompts):
+    Prompt.objects.filter(pk__in=[one.pk for one in prompts[:4]]).update(source="round 3")
+    told: dict[str, object] = {"strategy": "best_worst_of_n", "models": ["Zeta 70B"]}
+    told |= {"scorer": "judge", "scorer_model": "Alpha 1B"}
+    told |= {"top_k": 40, "min_p": 0.05, "stop": "END\r\n\r\n User:", "near": 0.7, "source": "round 3", "limit": 3}
+    assert "3 prompts × 4 = 12 candidates" in post(client, project, do="estimate", **told).content.decode()
+    assert post(client, project, promised="12", **told).status_code == 302
+    parameters = Run.objects.get().parameters
+    assert {name: parameters[name] for name in told if name not in ("stop",)} == {
+        name: value for name, value in told.items() if name != "stop"
+    }
+    assert parameters["stop"] == ["END", " User:"]
+
+
+def test_what_is_left_empty_is_as_the_plan_has_it(client, project, model, prompts):
+    empty = dict.fromkeys(("top_k", "min_p", "stop", "near", "per_prompt", "source", "limit", "scorer_model"), "")
+    assert post(client, project, promised="20", **empty).status_code == 302
+    usual = GenerationPlan(models=("House model",), n=4).as_parameters()
+    told = Run.objects.get().parameters
+    assert {name: told[name] for name in empty} == {name: usual[name] for name in empty}
+
+
+def test_a_scorer_that_cannot_be_used_or_has_nothing_to_score_is_refused(client, project, two, prompts):
+    told = {"models": ["Zeta 70B"], "scorer_model": "Alpha 1B", "promised": "20"}
+    assert "does not score" in post(client, project, **told).content.decode()
+    nobody = post(client, project, **told | {"scorer_model": "nobody", "strategy": "best_worst_of_n"})
+    assert "not one of the available choices" in nobody.content.decode()
+    assert not Run.objects.exists()
 
 
 def test_what_is_known_of_the_best_of_n_is_said_before_it_is_made(client, project, model, prompts):
@@ -366,6 +550,60 @@ def test_a_judge_is_started_from_the_other_form(client, project, model, make_pai
     assert answer.status_code == 302
     run = Run.objects.get()
     assert (run.kind, run.parameters["model"], run.parameters["asks"]) == ("judging", "House model", ["overall"])
+
+
+@pytest.mark.parametrize(
+    ("about", "ticked", "kept"),
+    [("own", [], ["general-1"]), ("unaided", [], ["unaided-1"]), ("unaided", ["general"], None)],
+)
+def test_reasons_are_asked_for_as_was_chosen(client, project, model, make_pair, about, ticked, kept):
+    make_pair()
+    what = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "asks": ["rationales"]}
+    # The judge's own verdict comes first, in both orders.
+    calls = {"own": "3", "unaided": "1"}[about]
+    rest = {"about": about, "rationales": ticked, "limit": "", "seed": "0", "do": "start", "promised": calls}
+    answer = client.post(reverse("runs", args=[project.slug]), {**what, **rest})
+    assert answer.status_code == (302 if kept else 422)
+    assert [run.parameters["rationales"] for run in Run.objects.all()] == ([kept] if kept else [])
+    if not kept:
+        assert "“general” gives the verdict away" in answer.content.decode()
+
+
+@pytest.fixture
+def principles(project):
+    """Two in force, the second key first, and one that is not."""
+    made = [Principle.objects.create(project=project, key=key, short=f"Be {key}", text=".") for key in "abc"]
+    entries = [Entry(short=one.short, text=one.text) for one in (made[1], made[0])]
+    publish_guideline(project=project, text="# Guideline", principles=entries)
+    project.refresh_from_db()
+    return made
+
+
+def test_a_judge_can_be_asked_about_some_principles(client, project, model, make_pair, principles):
+    make_pair()
+    make_pair(source="round 3")
+    a, _, c = principles
+    text = page(client, project, "?kind=judge")
+    assert text.index(">Be b<") < text.index(">Be a<") < text.index(">Be c (not in force)<")
+    what: dict[str, object] = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle"}
+    what |= {
+        "source": "round 3",
+        "asks": ["principles", "rationales"],
+        "principles": [c.pk, a.pk],
+        "about": "people",
+        "injection_limit": 7,
+    }
+    rest = {"max_tokens": 99, "temperature": 0.2, "limit": "5", "seed": "0", "do": "start", "promised": "5"}
+    url = reverse("runs", args=[project.slug])
+    assert client.post(url, {**what, **rest}).status_code == 302
+    told = Run.objects.get().parameters
+    assert sorted(told["principles"]) == sorted([a.pk, c.pk])
+    assert (told["source"], told["limit"], told["injection_limit"]) == ("round 3", 5, 7)
+    assert (told["max_tokens"], told["temperature"]) == (99, 0.2)
+    unasked = client.post(url, {**what, **rest, "asks": ["overall"]})
+    assert (unasked.status_code, Run.objects.count()) == (422, 1)
+    assert "Principles are named, but the judge is not asked about principles." in unasked.content.decode()
+    assert client.post(url, {**what, **rest, "principles": [999_999]}).status_code == 422
 
 
 def test_a_judge_can_be_given_the_pairs_of_one_run(client, project, model, make_pair):

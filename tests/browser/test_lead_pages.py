@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from playwright.sync_api import expect
 
-from annotation.models import Run
+from annotation.models import Pair, Principle, Prompt, Run, Worker
 from curation.models import Release
-from tests.browser.test_pages import LONG, LOOKS, unsound
+from tests.browser.test_pages import LONG, LOOKS, cut_off, unsound, working
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -108,6 +110,101 @@ def test_polling_shows_the_end_and_stops(enter: Any, lead: Any, project: Any, co
     for one in (page, overview):
         assert one.locator("[hx-trigger]").count() == 0
         is_sound(one)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("address", ["runs", "overview"])
+def test_the_banner_comes_and_goes_while_one_looks(
+    enter: Any, lead: Any, project: Any, complaints: list[str], address: str, look: str
+) -> None:
+    Run.objects.create(project=project, kind="generation", code_version="t")
+    worker = Worker.objects.create(name="gpu", queues=["gpu"], seen_at=timezone.now() + timedelta(hours=1))
+    page = enter(lead, reverse(address, args=["everyday"]), **LOOKS[look])
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_count(0)
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() - timedelta(hours=1))
+    expect(alert).to_contain_text("1 run waits and no worker is alive.")
+    # It was put in later, and can be copied all the same.
+    expect(alert.get_by_role("button", name="Copy")).to_be_visible()
+    if address == "runs":
+        expect(page.locator("#workers")).to_have_text("No worker is alive")
+    is_sound(page)
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() + timedelta(hours=1))
+    expect(alert).to_have_count(0)
+    if address == "runs":
+        expect(page.locator("#workers")).to_contain_text("1 worker alive")
+    assert complaints == []
+
+
+@pytest.fixture
+def working_runs(project: Any, lead: Any, make_pair: Any) -> int:
+    """Models with long names, runs in every state; the newest has made candidates."""
+    working(project, {"lead": lead}, make_pair)
+    return int(project.runs.latest("pk").pk)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_better_model_is_asked_for_where_a_strategy_wants_two(
+    enter: Any, lead: Any, working_runs: int, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, reverse("runs", args=["everyday"]), **LOOKS[look])
+    better = page.get_by_label("Meant to be better")
+    expect(better).to_be_hidden()
+    page.locator("#id_which").select_option("all")
+    page.locator("#id_strategy").select_option("nparam")
+    expect(better).to_be_visible()
+    for box in page.locator("#start-run [name=models]").all():
+        box.check()
+    expect(page.locator("#estimate")).to_contain_text("Say which of the two models is meant to be better.")
+    is_sound(page)
+    better.select_option("Toy")
+    expect(page.locator("#estimate")).to_contain_text("Toy meant to be better than")
+    is_sound(page)
+    page.locator("#id_strategy").select_option("plain")
+    expect(better).to_be_hidden()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("kind", ["generate", "judge"])
+def test_everything_in_the_forms_of_runs_is_sound(
+    enter: Any, lead: Any, project: Any, working_runs: int, complaints: list[str], kind: str, look: str
+) -> None:
+    for n in range(30):
+        Principle.objects.create(project=project, key=f"k{n}", short=LONG[:100], text=".")
+    Prompt.objects.update(source=LONG)
+    Pair.objects.update(source=LONG)
+    page = enter(lead, reverse("runs", args=["everyday"]) + f"?kind={kind}", **LOOKS[look])
+    for one in page.locator("#start-run details").all():
+        one.locator("summary").click()
+    is_sound(page)
+    assert cut_off(page) == []
+    if kind == "judge":
+        page.locator("#start-run [name=principles]").first.check()
+        expect(page.locator("#estimate")).to_contain_text("the judge is not asked about principles")
+    else:
+        page.locator("#id_which").select_option("all")
+        page.locator("#id_limit").fill("1")
+        page.locator("#id_source").select_option(LONG)
+        expect(page.locator("#estimate")).to_contain_text("1 prompt × 4 = 4 candidates")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_a_run_made_opens_with_its_origin(
+    enter: Any, lead: Any, working_runs: int, complaints: list[str], look: str
+) -> None:
+    page = enter(lead, reverse("run", args=["everyday", working_runs]), **LOOKS[look])
+    assert page.locator("details.origin").count() == 10
+    first = page.locator("details.origin").first
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(first.get_by_text("Meant to be worse")).to_be_visible()
+    is_sound(page)
+    assert cut_off(page) == []
+    page.get_by_role("link", name="See its 9 pairs on the board").click()
+    page.wait_for_url("**/board?run=*")
     assert complaints == []
 
 

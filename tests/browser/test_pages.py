@@ -179,7 +179,7 @@ def full(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
 
 def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
     """Sixty runs in every state, one with a long error; models with long names; nobody serves the queue."""
-    from annotation.models import LanguageModel, Run
+    from annotation.models import Candidate, LanguageModel, Prompt, Run
 
     now = timezone.now()
     for n, name in enumerate(("Toy", LONG)):
@@ -216,7 +216,20 @@ def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         {"state": "done", "result": left_out, **ended},
     ]
     for n in range(60):
-        Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])
+        newest = Run.objects.create(kind="generation", log=f"12:00:00 {LONG}", **told, **states[n % len(states)])
+    for index in range(12):
+        Candidate.objects.create(
+            prompt=Prompt.objects.earliest("pk"),
+            run=newest,
+            index=index,
+            messages=[{"role": "assistant", "content": LONG * 30}],
+            digest=bytes([index]),
+            model=LONG,
+            polarity="worse",
+            sampling={"temperature": 0.7},
+            log_probability_quantiles=[-12345.678] * 11,
+            provenance={"toy": True, "thought": LONG * 30, "values": {LONG[:40]: LONG}},
+        )
 
 
 def phrased(project: Any, cast: dict[str, Any], make_pair: Any) -> None:

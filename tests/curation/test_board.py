@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Event, Judgement, Principle, Project
+from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Principle, Project, Run
 from curation import adjudicating, browsing, gathering, settling
 from curation.dimensions import Filter, Order, parse
 from curation.metrics import METRICS
@@ -112,7 +112,8 @@ def test_nothing_and_nothing_gathered_have_their_sentences(
     "query",
     ["x=1", "difficulty=1", "discretion=chaos", "sort=prompt", "sort=-pair_id", "after=zz", "project=2",
      "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--", "annotator=x", "annotator=0",
-     "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b"],
+     "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b",
+     "run=x", "run=999999999"],
 )  # fmt: skip
 def test_what_the_board_does_not_know_is_400_with_a_sentence(
     project: Any, lead: Any, sign_in: Any, many: Any, query: str
@@ -253,12 +254,35 @@ def test_a_board_of_a_conflict_holds_the_pairs_on_which_two_principles_part(
     assert "on which “k0” and “k1” ask for different candidates" in page
 
 
+def test_a_board_of_what_one_run_made(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    from curation.criteria import from_json
+
+    client = sign_in(lead)
+    run, judged = (
+        Run.objects.create(project=project, kind=kind, code_version="t") for kind in ("generation", "judging")
+    )
+    made = [pair.pk for pair in many[:3]]
+    Pair.objects.filter(pk__in=made).update(source=f"run {run.pk}")
+    client.post(f"/p/{project.slug}/board/gather")
+    header, _ = unpacked(client, project, f"run={run.pk}")
+    assert header["rows"] == 3
+    page = client.get(f"/p/{project.slug}/board?run={run.pk}").content.decode()
+    assert f"Only pairs <bdi>that run {run.pk} made</bdi>, of 40." in page
+    rows = client.get(f"/p/{project.slug}/board/rows?run={run.pk}").content.decode()
+    assert rows.count("<tr data-pair") == 3
+    client.post(f"/p/{project.slug}/board/save", {"name": "Made", "filter": f"run={run.pk}"})
+    assert [one.text for one in from_json(Selection.objects.get().criteria)] == [f"source=run {run.pk}"]
+    assert client.get(f"/p/{project.slug}/board?run={judged.pk}").status_code == 400
+
+
 def test_another_projects_people_and_principles_are_not_there(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
     other = Project.objects.create(slug="other", name="Other")
     stranger = Annotator.objects.create(project=other, name="Secret name", external_id="s")
     theirs = [Principle.objects.create(project=other, key=f"k{n}", short="Secret", text=".").pk for n in range(2)]
     client = sign_in(lead)
-    for query in (f"annotator={stranger.pk}", "conflict={}-{}".format(*theirs), "dissents=1..1", "x=1"):
+    run = Run.objects.create(project=other, kind="generation", code_version="t")
+    beyond = [f"annotator={stranger.pk}", "conflict={}-{}".format(*theirs), f"run={run.pk}"]
+    for query in (*beyond, "dissents=1..1", "x=1"):
         for part in ("summary", "columns"):
             answer = client.get(f"/p/{project.slug}/board/{part}?{query}")
             assert answer.status_code == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -123,6 +124,29 @@ def test_waiting_runs_without_a_worker_are_an_alert(project, lead, sign_in):
     assert "<img src=x" not in text
     Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
     assert "no worker is alive" not in page(client, project)
+
+
+def test_the_alert_comes_and_goes_while_one_looks(project, lead, sign_in):
+    Run.objects.create(project=project, kind="import", code_version="t")
+    worker = Worker.objects.create(name="cpu", queues=["cpu"], seen_at=timezone.now())
+    client = sign_in(lead)
+
+    def polled(text):
+        path = html.unescape(text.split('hx-get="', 1)[1].split('"', 1)[0])
+        return client.get(path, headers={"HX-Request": "true"}).content.decode()
+
+    quiet = polled(page(client, project))
+    assert "no-worker" not in quiet
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now() - timedelta(hours=1))
+    alert = polled(quiet)
+    assert '<div id="no-worker" hx-swap-oob="true">' in alert
+    assert "1 run waits and no worker is alive." in alert
+    alert = polled(alert)
+    assert "no-worker" not in alert
+    Worker.objects.filter(pk=worker.pk).update(seen_at=timezone.now())
+    gone = polled(alert)
+    assert '<div id="no-worker" hx-swap-oob="true">' in gone
+    assert "no worker is alive" not in gone
 
 
 def test_polling_goes_on_while_something_runs_and_then_stops(project, lead, sign_in):

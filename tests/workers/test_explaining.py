@@ -93,7 +93,7 @@ def test_unaided_reasons_are_kept_where_they_lead_to_the_verdict_and_hinted_ones
         assert HINT not in asked
         return sure_of("A" if "GOOD REASON" in asked else "B")
 
-    hold = held("judging", plan(rationales=("unaided",), about="unaided"))
+    hold = held("judging", plan(about="unaided"))
     run_it(hold, StubBackend(write=write, answer=answer))
     made = {one.pair_id: one for one in Rationale.objects.all()}
     assert {pk: one.is_hinted for pk, one in made.items()} == {pairs[0].pk: False, pairs[1].pk: True}

@@ -284,6 +284,13 @@ def test_what_the_database_cannot_hold_is_taken_out(held, make_prompts):
     assert Candidate.objects.get().text == "ab?c"
 
 
+def test_what_cannot_be_stored_is_left_out_of_a_thought_too(held, make_prompts):
+    make_prompts(1)
+    asked = plan(strategy="elicitive", n=1)
+    run_it(held("generation", asked), Opener(StubBackend(write=lambda asked, seed: "a\0b\ud800c")))
+    assert {known(one)["thought"] for one in Candidate.objects.all()} == {"ab?c"}
+
+
 def test_the_thought_is_kept_with_its_candidate_and_is_none_itself(held, make_prompts):
     make_prompts(1)
     stub = StubBackend(write=lambda asked, seed: "I think." if "First think" in asked else "My answer.")

@@ -24,7 +24,11 @@ class Command(StartCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--model", action="append", required=True, metavar="NAME", help="a registered model; repeatable"
+            "--model",
+            action="append",
+            required=True,
+            metavar="NAME",
+            help="a registered model; repeatable; where a strategy sets one against another, the better one first",
         )
         parser.add_argument(
             "--prompts", default="without", metavar="WHICH", help="without (no candidates yet; default), all, tag:NAME"

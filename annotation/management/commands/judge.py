@@ -7,6 +7,7 @@ from typing import Any
 
 from annotation.asking import ABOUT, ASKS, JudgingPlan
 from annotation.awaiting import StartCommand
+from annotation.errors import Refused
 from annotation.models import Project
 from annotation.questions import TEMPLATES
 
@@ -34,11 +35,18 @@ class Command(StartCommand):
             help=f"of {', '.join(ASKS)}; repeatable; default: overall and principles",
         )
         parser.add_argument(
+            "--principle",
+            action="append",
+            default=[],
+            metavar="KEY",
+            help="a principle of the project, by its key or its number; repeatable; default: those in force",
+        )
+        parser.add_argument(
             "--rationale",
             action="append",
             default=[],
             metavar="TEMPLATE",
-            help="with --ask rationales: a template of them; repeatable; default: general",
+            help="with --ask rationales: a template of them; repeatable; default: general, for unaided that one",
         )
         parser.add_argument("--about", choices=list(ABOUT), default="own", help="whose verdict the rationales explain")
         parser.add_argument("--tag", default="", help="only pairs with this tag")
@@ -57,8 +65,28 @@ class Command(StartCommand):
             model=options["model"],
             template=options["template"],
             asks=tuple(options["ask"]) or JudgingPlan.asks,
-            rationales=tuple(options["rationale"]) or JudgingPlan.rationales,
+            principles=tuple(_principle(project, named) for named in options["principle"]),
+            rationales=tuple(options["rationale"]),
             about=options["about"],
             judged_only=options["judged"],
             **{name: options[name] for name in AS_GIVEN},
         )
+
+
+def _principle(project: Project, named: str) -> int:
+    """The number of a principle that is named by its key, or by that number.
+
+    Raises:
+        Refused: there is none, or several lists have one of that key.
+    """
+    known = dict(project.principles.order_by("pk").values_list("pk", "key"))
+    found = [number for number, key in known.items() if key == named]
+    if not found and named.isdecimal() and int(named) in known:
+        found = [int(named)]
+    if len(found) > 1:
+        numbers = ", ".join(str(number) for number in found)
+        raise Refused(f"Several principles have the key {named!r}. Name one by its number: {numbers}.")
+    if not found:
+        keys = f"Known are: {', '.join(dict.fromkeys(known.values()))}." if known else "It has none."
+        raise Refused(f"This project has no principle {named!r}. {keys}")
+    return found[0]

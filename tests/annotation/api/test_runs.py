@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 from django.utils import timezone
@@ -92,4 +93,48 @@ def test_what_cannot_be_started_is_refused_with_a_sentence(client, changes, says
         answer = client.post(url, {**ASKED, **changes}, format="json")
         assert answer.status_code == 400
         assert says in str(answer.json())
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "says"),
+    [
+        ({"about": "unaided"}, ["unaided-1"], ""),
+        ({"about": "own"}, ["general-1"], ""),
+        ({"about": "people"}, ["general-1"], ""),
+        ({"about": "unaided", "rationales": ["general"]}, None, "“general” gives the verdict away"),
+        ({"about": "people", "rationales": ["specific", "unaided"]}, None, "“unaided” asks without the verdict"),
+    ],
+)
+def test_the_templates_of_reasons_fit_what_is_to_be_explained(client, make_pair, given, kept, says):
+    make_pair()
+    asked = {"kind": "judging", "parameters": {"model": "toy", "asks": ["rationales"], **given}}
+    for url in (f"{URL}/estimate", URL):
+        answer = client.post(url, asked, format="json")
+        assert says in answer.json().get("detail", "")
+        assert (answer.status_code == 400) == (kept is None)
+    assert [run.parameters["rationales"] for run in Run.objects.all()] == ([kept] if kept else [])
+
+
+GENERATION_TEXTS: list[dict[str, object]] = [
+    {name: "{}"} for name in ("strategy", "tag", "source", "pairing", "scorer", "scorer_model")
+]
+GENERATION_TEXTS += [{"stop": ["{}"]}, {"models": ["{}"]}]
+JUDGING_TEXTS: list[dict[str, object]] = [{name: "{}"} for name in ("model", "template", "tag", "source", "about")]
+JUDGING_TEXTS += [{"asks": ["{}"]}, {"rationales": ["{}"], "asks": ["rationales"]}]
+
+
+@pytest.mark.parametrize("half", ["\\u0000", "\\ud800", "a\\udfffb"])
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [("generation", given) for given in GENERATION_TEXTS] + [("judging", given) for given in JUDGING_TEXTS],
+)
+def test_a_character_that_cannot_be_kept_is_refused_with_a_sentence(client, make_pair, kind, given, half):
+    make_pair()
+    usual = {"models": ["toy"]} if kind == "generation" else {"model": "toy", "asks": ["overall"]}
+    body = json.dumps({"kind": kind, "parameters": {**usual, **given}}).replace("{}", half)
+    for url in (URL, f"{URL}/estimate"):
+        answer = client.post(url, body, content_type="application/json")
+        assert answer.status_code == 400
+        assert "cannot be stored" in answer.json()["detail"]
     assert not Run.objects.exists()
