@@ -179,9 +179,10 @@ def _adjudicated(manifest: dict[str, Any]) -> str:
     if not count:
         return ""
     return (
-        f"An adjudicator who had not judged them decided {count:,} of these pairs, whatever their judgements say. "
-        "The rule gives them no probability; where their judgements say otherwise, `strength_mean` is negative and a "
-        "`margin` is 0."
+        f"An adjudicator who had not judged them decided {count:,} of these pairs, whatever their judgements say; "
+        "`adjudicated` says which. The rule gives them no probability; where their judgements say otherwise, "
+        "`strength_mean` is negative and a `margin` is 0. Scores of answers and an overall preference are the "
+        "ruling's; counts, and what each annotator said, are theirs."
     )
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 # Raised whenever a manifest gains or loses a key: code reads the format that it writes, and says so of others.
-FORMAT = "plumbline-release/2"
+FORMAT = "plumbline-release/3"
 FAMILY = "plumbline-release/"
 # What every manifest of this format says.
 KEYS = (

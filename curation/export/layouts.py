@@ -125,6 +125,8 @@ LAYOUTS: dict[str, Layout] = {
             trl.COMMON_HELP,
             chooses=False,
             tells=True,
+            warning="A preference that came without its strength, as in many imports, scores 1, the least that says "
+            "which answer is better.",
         ),
         Layout(
             "rationale",

@@ -276,13 +276,14 @@ OWN = {
             "response1": as_text(t.first),
             "individual_preference": [
                 {
+                    # Stored as 1 for the answer where it came without its strength.
                     "score": -one.strength,
                     "reasoning": getattr(one.rationales.first(), "text", ""),
                     "feedback1": "",
                     "feedback2": "",
                 }
                 for _, one in t.said
-                if one.strength is not None and one.strength_known
+                if one.strength is not None
             ],
         }
     ],
