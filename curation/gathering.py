@@ -8,6 +8,8 @@ their numbers, which several workers replace one by one; the board's columns are
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,6 +40,11 @@ PART_AT_MOST = 20_000
 # Runs that measure, bring pairs, or vote on principles without a judgement; and what leads do to pairs.
 MOVING_RUNS = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT, Run.Kind.GENERATION, Run.Kind.JUDGING)
 MOVING_ACTS = ("import.undo", "pairs.gold")
+# What gatherings of one project hold one after the other; the other half of the key is the project.
+GATHER_LOCK = 7_234_006
+# Seconds between two looks at whether the gathering before has ended.
+LOOK = 0.25
+pause = time.sleep
 # Pairs of one part of a whole gathering; fewer than two parts are not divided.
 PART_PAIRS = 50_000
 
@@ -152,8 +159,36 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
         Refused: a part failed three times.
         Cancelled, Superseded: as `Hold.beat`.
     """
-    run, project = hold.run, hold.run.project
+    project = hold.run.project
     assert project is not None
+    with _one_at_a_time(hold, project):
+        return _gather(hold, project, workers=workers)
+
+
+@contextmanager
+def _one_at_a_time(hold: Hold, project: Project) -> Iterator[None]:
+    """Wait until no other process gathers this project: two would put the same pairs in twice, under one version.
+
+    The lock is the connection's, not a transaction's: a gathering has many transactions, and its parts have their own.
+    A process that dies lets go of it.
+    """
+    key = [GATHER_LOCK, project.pk]
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(%s::int, (%s::bigint %% 2147483647)::int)", key)
+            if cursor.fetchone()[0]:
+                break
+            hold.beat()
+            pause(LOOK)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s::int, (%s::bigint %% 2147483647)::int)", key)
+
+
+def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, Any]:
+    run = hold.run
     began = time.monotonic()
     state = FactsState.objects.filter(project=project).defer("summary", "columns").first()
     touched = [] if state is None or run.parameters.get("whole", True) else _touched(state, most=PART_AT_MOST)

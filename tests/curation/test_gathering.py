@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation import dividing, running
 from annotation.models import Event, Judgement, Part, Principle, PrincipleVote, Run
-from curation import gathering
+from curation import gathering, packing
 from curation.dimensions import DIFFICULTY, dimensions
 from curation.models import FactsState, Measurement, PairFact
 from tests.curation.finished import finished
@@ -257,6 +260,84 @@ def test_a_range_that_was_lost_is_not_written(project: Any, make_pair: Any, monk
     with pytest.raises(running.Superseded):
         gathering.execute_part(slow)
     assert set(PairFact.objects.values_list("dissents", flat=True)) == {99}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_gatherings_at_once_one_waits_for_the_other(
+    project: Any, make_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [make_pair() for _ in range(3)]
+    gather(project)
+    packs, looked = threading.Event(), threading.Event()
+    usual = packing.pack
+
+    def held(**given: Any) -> Any:
+        # The first has written its facts and not committed; it goes on when the second has come.
+        packs.set()
+        looked.wait(20)
+        return usual(**given)
+
+    def seen(seconds: float) -> None:
+        looked.set()
+        time.sleep(seconds)
+
+    def gathered() -> Run:
+        try:
+            return gathering.gather_facts(project=project)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(packing, "pack", held)
+    monkeypatch.setattr(gathering, "pause", seen)
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(gathered)
+        assert packs.wait(120)
+        second = both.submit(gathered)
+        runs = [first.result(120), second.result(120)]
+    assert looked.is_set()
+    assert [run.state for run in runs] == ["done", "done"]
+    assert [run.result["version"] for run in runs] == [2, 3]
+    assert set(PairFact.objects.values_list("pair", flat=True)) == {pair.pk for pair in pairs}
+    # Nobody holds the lock any more.
+    assert gather(project).version == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gathering_that_waits_for_another_can_be_cancelled(
+    project: Any, make_pair: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from config.celery import app
+
+    app.conf.task_always_eager = False
+    make_pair()
+    taken, go = threading.Event(), threading.Event()
+
+    def hold_it() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s, %s)", [gathering.GATHER_LOCK, project.pk])
+                taken.set()
+                assert go.wait(120)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(hold_it)
+        try:
+            assert taken.wait(120)
+            run = gathering.ask_for_facts(project=project, actor=None)
+            hold = running.claim(run_id=run.pk, worker="test")
+            assert hold is not None
+            # Somebody cancels it while it waits.
+            monkeypatch.setattr(
+                gathering, "pause", lambda seconds: Run.objects.filter(pk=run.pk).update(cancel_requested=True)
+            )
+            with pytest.raises(running.Cancelled):
+                gathering.execute(hold)
+        finally:
+            go.set()
+        held.result(120)
+    assert not PairFact.objects.exists()
 
 
 def test_the_sweep_asks_once_after_a_rest_for_what_is_new(
