@@ -18,10 +18,12 @@ from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
 from annotation.dividing import PartHold, do_together, help_until_done
+from annotation.errors import Refused
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
 from config import processes
 from curation import packing
+from curation.criteria import MEASURES
 from curation.dimensions import OF_THE_PROJECT, REWARD, dimensions
 from curation.inline import run_here
 from curation.measured import measured_of
@@ -60,8 +62,9 @@ def gather_facts(
     `workers`: how many processes do it; with one, all facts change in one transaction.
 
     Raises:
-        Refused: the run was cancelled.
+        Refused: no difficulty was measured for `model`, or the run was cancelled.
     """
+    _check_model(project, model)
 
     def execute_here(hold: Hold) -> dict[str, Any]:
         with processes.helping(workers - 1, "curation.gathering:help_with", hold.run.pk):
@@ -79,13 +82,33 @@ def gather_facts(
 
 @transaction.atomic
 def ask_for_facts(*, project: Project, actor: User | None, model: str = "", is_whole: bool = True) -> Run:
-    """Let a worker gather; one run that has not begun is enough."""
+    """Let a worker gather; one run that has not begun is enough.
+
+    Raises:
+        Refused: no difficulty was measured for `model`.
+    """
+    _check_model(project, model)
+    return _ask(project=project, actor=actor, model=model, is_whole=is_whole)
+
+
+def _ask(*, project: Project, actor: User | None, model: str, is_whole: bool) -> Run:
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     waiting = Run.objects.waiting().filter(project=project, kind=Run.Kind.FACTS, parameters__model=model).first()
     if waiting and (waiting.parameters.get("whole") or not is_whole):
         return waiting
     parameters = {"model": model, "whole": is_whole}
     return request_run(project=project, kind=Run.Kind.FACTS, parameters=parameters, actor=actor)
+
+
+def _check_model(project: Project, model: str) -> None:
+    if not model:
+        return
+    known = measured_of(project).difficulty
+    if model not in known:
+        there = (
+            f"It was for {', '.join(known)}." if known else "It was for none: run manage.py measure difficulty first."
+        )
+        raise Refused(f"No difficulty was measured for the model {model!r}. {there} Nothing was gathered.")
 
 
 def sweep_facts(*, now: datetime | None = None) -> int:
@@ -107,7 +130,7 @@ def sweep_facts(*, now: datetime | None = None) -> int:
             continue
         is_whole = _is_whole_needed(state)
         if is_whole or is_stale(state):
-            ask_for_facts(project=state.project, actor=None, model=state.model, is_whole=is_whole)
+            _ask(project=state.project, actor=None, model=state.model, is_whole=is_whole)
             asked += 1
     return asked
 
@@ -198,17 +221,21 @@ def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, A
     hold.beat()
     marks = _marks(project)
     measured = measured_of(project)
-    model = run.parameters.get("model") or next(iter(measured.difficulty), "")
     if is_part:
         assert state is not None
-        weights, values, model = state.weights, state.values, state.model
+        weights, values, shown = state.weights, state.values, state.measures
     else:
         weights, values = _reliabilities(project), _values(project)
+        # The one that was asked for may be gone by now; the state says whose it is.
+        asked = run.parameters.get("model")
+        model = asked if asked in measured.difficulty else next(iter(measured.difficulty), "")
+        shown = measured.shown(model)
         if measured.reward:
             values[REWARD.key] = [measured.rewarder]
     dims = dimensions(values)
-    told = {"weights": weights, "values": values, "loss": measured.difficulty.get(model), "margin": measured.margin}
-    told["reward"] = measured.reward
+    runs = {key: (shown[key]["run"], shown[key]["metric"]) if key in shown else None for key in MEASURES}
+    told = {"weights": weights, "values": values}
+    told |= {"loss": runs["difficulty"], "margin": runs["margin"], "reward": runs["reward"]}
     spans = [] if is_part or workers == 1 else _spans(project)
     if len(spans) > 1:
         _let_planner_know()
@@ -229,7 +256,8 @@ def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, A
                 "seconds": time.monotonic() - began,
                 "is_whole": not is_part,
                 "pairs": packed.rows,
-                "model": model if model in measured.difficulty else "",
+                "model": shown.get("difficulty", {}).get("model", ""),
+                "measures": shown,
                 "models_measured": {name: found[0] for name, found in measured.difficulty.items()},
                 "weights": weights,
                 "values": values,

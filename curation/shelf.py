@@ -67,8 +67,9 @@ def facts_of(release: Release) -> list[tuple[str, str]]:
     if "criteria" in manifest:
         facts.append(("Criteria", ", ".join(manifest["criteria"]) or "every pair in play"))
     if told := manifest.get("facts"):
-        went_by = f"difficulty for {told['model']}, run {told['run']}" if told["model"] else "no difficulty measured"
-        facts.append(("Facts", f"{', '.join(told['fields'])} as in facts.parquet; {went_by}"))
+        # Releases of the format before named one model and run alone.
+        measures = [f"{key} for {one['model']}, run {one['run']}" for key, one in told.get("measures", {}).items()]
+        facts.append(("Facts", "; ".join([f"{', '.join(told['fields'])} as in facts.parquet", *measures])))
     if "voices" in manifest:
         facts.append(("Judgements of", str(manifest["voices"])))
     counted = manifest.get("judgements", {}).get("counted")

@@ -18,6 +18,10 @@ SIZES = (
 )
 
 
+# What facts have of models, by the names of the manifest.
+MEASURED_AS = {"difficulty": "Difficulty", "margin": "The likelihood margin", "reward": "The reward margin"}
+
+
 def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: dict[str, int]) -> str:
     """The card of a release.
 
@@ -164,8 +168,11 @@ def _facts(manifest: dict[str, Any]) -> str:
     if not told:
         return ""
     names = ", ".join(f"`{_code(one)}`" for one in told["fields"])
-    model = f" Difficulty is for {_line(told['model'])} (run {told['run']})." if told["model"] else ""
-    return f" `facts.parquet` holds what {names} said of every pair of the project when this was released.{model}"
+    whose = "".join(
+        f" {MEASURED_AS[key]} is for {_line(one['model'])} (`{_code(one['metric'])}`, run {one['run']})."
+        for key, one in told["measures"].items()
+    )
+    return f" `facts.parquet` holds what {names} said of every pair of the project when this was released.{whose}"
 
 
 def _waterfall(manifest: dict[str, Any]) -> str:

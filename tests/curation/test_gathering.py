@@ -15,6 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation import dividing, running
+from annotation.errors import Refused
 from annotation.models import Event, Judgement, Part, Principle, PrincipleVote, Run
 from curation import gathering, packing
 from curation.dimensions import DIFFICULTY, dimensions
@@ -260,6 +261,48 @@ def test_a_range_that_was_lost_is_not_written(project: Any, make_pair: Any, monk
     with pytest.raises(running.Superseded):
         gathering.execute_part(slow)
     assert set(PairFact.objects.values_list("dissents", flat=True)) == {99}
+
+
+@pytest.mark.parametrize("asks", ["command", "page", "worker"])
+def test_a_model_that_was_not_measured_is_refused_and_nothing_is_lost(
+    project: Any, make_pair: Any, losses: Any, lead: Any, sign_in: Any, asks: str
+) -> None:
+    pair = make_pair()
+    with pytest.raises(Refused, match="for none: run manage"):
+        gathering.gather_facts(project=project, model="tiny")
+    losses("tiny", {pair: 1.0})
+    gather(project)
+    if asks == "command":
+        with pytest.raises(CommandError, match=r"No difficulty was measured for the model 'typo'\. It was for tiny\."):
+            call_command("gather_facts", "--project", project.slug, "--model", "typo")
+    elif asks == "page":
+        refused = sign_in(lead).post(f"/p/{project.slug}/board/gather", {"model": "typo"})
+        assert refused.status_code == 400
+        assert "It was for tiny" in refused.content.decode()
+    else:
+        with pytest.raises(Refused, match="It was for tiny"):
+            gathering.ask_for_facts(project=project, actor=None, model="typo")
+    state = FactsState.objects.get()
+    assert (state.version, state.model, fact(pair).loss) == (1, "tiny", 1.0)
+    assert Run.objects.filter(kind="facts").count() == 1
+
+
+def test_a_part_keeps_the_runs_of_the_whole(project: Any, make_pair: Any, losses: Any, say: Any, alice: Any) -> None:
+    one, other = make_pair(), make_pair()
+    losses("tiny", {one: 1.0, other: 2.0})
+    losses("tiny", {one: 3.0, other: 4.0}, metric="log_likelihood_margin")
+    whole = gather(project)
+    # A newer margin, which no whole gathering has read: a part must not mix the two.
+    newer = losses("tiny", {one: 7.0, other: 8.0}, metric="log_likelihood_margin")
+    say(alice, one, "first")
+    run = gathering.ask_for_facts(project=project, actor=None, model="tiny", is_whole=False)
+    hold = running.claim(run_id=run.pk, worker="test")
+    assert hold is not None
+    gathering.execute(hold)
+    state = FactsState.objects.get()
+    assert (state.is_whole, fact(one).judgements, fact(one).margin) == (False, 1, 3.0)
+    assert state.measures == whole.measures
+    assert state.measures["margin"]["run"] != newer.pk
 
 
 @pytest.mark.django_db(transaction=True)

@@ -63,12 +63,13 @@ def test_the_file_says_what_the_criteria_went_by_and_the_card_names_it(project, 
     manifest = Release.objects.get().manifest
     run = Run.objects.get(kind="measurement")
     fields = ["difficulty", "discretion", "gold", "known_difficulty"]
-    assert manifest["facts"] == {"fields": fields, "model": "tiny", "run": run.pk}
+    measured = {"model": "tiny", "run": run.pk, "metric": "held_out_loss"}
+    assert manifest["facts"] == {"fields": fields, "measures": {"difficulty": measured}}
     assert [one["rows"] for one in manifest["files"] if one["path"] == FILE] == [40]
     assert f"{FILE}\n" in (released / files.SUMS).read_text()
     card = (released / "README.md").read_text()
     assert "`facts.parquet` holds what `difficulty`, `discretion`, `gold`, `known_difficulty` said" in card
-    assert f"Difficulty is for tiny (run {run.pk})." in card
+    assert f"Difficulty is for tiny (`held_out_loss`, run {run.pk})." in card
 
 
 def test_it_is_the_same_bytes_when_facts_are_gathered_again(project, many, released, tmp_path):
@@ -169,7 +170,7 @@ def test_what_is_preserved_answers_every_criterion_as_the_database_does(project,
 def test_a_pair_that_is_taken_out_of_play_later_or_put_back_disturbs_nothing(project, pairs, where, rows, tmp_path):
     made = release(project=project, version="v1", where=parse_all(where), out=tmp_path / "v1").release
     assert (made.manifest["out_of_play"], made.manifest["chosen"]) == (1, rows)
-    assert made.manifest["facts"] == {"fields": ["excluded"], "model": "", "run": None}
+    assert made.manifest["facts"] == {"fields": ["excluded"], "measures": {}}
     assert verify(tmp_path / "v1") == []
     Pair.objects.filter(pk=pairs["excluded"].pk).update(excluded_at=None)
     Pair.objects.filter(pk=pairs["unanimous"].pk).update(excluded_at=pairs["unanimous"].created_at)
