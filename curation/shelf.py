@@ -76,8 +76,13 @@ def facts_of(release: Release) -> list[tuple[str, str]]:
     if counted is not None:
         facts.append(("Judgements", f"{counted:,}"))
     facts += [("Agreement α", _estimate(found)) for found in [manifest.get("agreement", {}).get("released")] if found]
-    version = manifest.get("guideline", {}).get("version")
-    facts.append(("Guideline", f"version {version}" if version else "none in force"))
+    guideline = manifest.get("guideline", {})
+    under = [
+        f"{count:,} {'without one' if one == 'none' else f'under version {one}'}"
+        for one, count in guideline.get("judged_under", {}).items()
+    ]
+    in_force = f"version {guideline['version']} in force" if guideline.get("version") else "none in force"
+    facts.append(("Guideline", "; ".join([", ".join(under), in_force] if under else [in_force])))
     if manifest.get("code_version"):
         facts.append(("Code", str(manifest["code_version"])))
     return [*facts, ("Digest", release.digest)]
