@@ -48,6 +48,11 @@ class Layout:
     mends: bool = False
     warning: str = ""
 
+    @property
+    def tells_annotators(self) -> bool:
+        """Whether rows say whose judgement or edit they are: by pseudonym, or by name."""
+        return any(name in self.schema.names for name in ("annotator", "editor"))
+
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
