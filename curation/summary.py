@@ -59,7 +59,7 @@ class Summary:
     agreement: Measurement | None
     weeks: list[weekly.Week]
     weeks_chart: charts.Bands | None
-    has_too_many_for_weeks: bool
+    are_weeks_too_slow: bool
     hold_ups: list[HoldUp]
     workers: watching.Workers
     runs: list[RunRow]
@@ -91,8 +91,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
     days = progress.per_day(project, days=CHART_DAYS, now=now)
     until_today = [n for _, n in days[:-1]]
     found = forecast_of(project, counts, impossible, until_today, now)
-    has_too_many = counts.done + counts.elsewhere > weekly.MOST_JUDGEMENTS
-    weeks = [] if has_too_many else weekly.agreement_by_week(project)
+    weeks, are_weeks_too_slow = _weeks(project)
     chart, says = days_chart(days, found, unit=unit_of(project))
     return Summary(
         project=project,
@@ -107,7 +106,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
         agreement=progress.latest_of(ids, listing.AGREEMENT).get(project.pk),
         weeks=weeks,
         weeks_chart=weeks_chart(weeks),
-        has_too_many_for_weeks=has_too_many,
+        are_weeks_too_slow=are_weeks_too_slow,
         hold_ups=hold_ups(
             project=project,
             counts=counts,
@@ -191,6 +190,14 @@ def days_chart(
         says = f"{found.pace:,.0f} a day over the last {found.days} full days"
         name = f"{name[:-1]}; mean of the last {found.days} full days {found.pace:,.0f}."
     return charts.bars(labels, name=name, label_every=7, mean_over=mean_over, last_is_part=True), says
+
+
+def _weeks(project: Project) -> tuple[list[weekly.Week], bool]:
+    """Agreement by week; none, and True, where the database is too slow for a page."""
+    try:
+        return weekly.agreement_by_week(project), False
+    except weekly.TooSlow:
+        return [], True
 
 
 def weeks_chart(weeks: list[weekly.Week]) -> charts.Bands | None:
