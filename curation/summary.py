@@ -91,7 +91,8 @@ def summary(*, project: Project, now: datetime) -> Summary:
     days = progress.per_day(project, days=CHART_DAYS, now=now)
     until_today = [n for _, n in days[:-1]]
     found = forecast_of(project, counts, impossible, until_today, now)
-    weeks, are_weeks_too_slow = _weeks(project)
+    agreement = progress.latest_of(ids, listing.AGREEMENT).get(project.pk)
+    weeks, are_weeks_too_slow = _weeks(project, agreement)
     chart, says = days_chart(days, found, unit=unit_of(project))
     return Summary(
         project=project,
@@ -103,7 +104,7 @@ def summary(*, project: Project, now: datetime) -> Summary:
         days=days,
         days_chart=chart,
         days_says=says,
-        agreement=progress.latest_of(ids, listing.AGREEMENT).get(project.pk),
+        agreement=agreement,
         weeks=weeks,
         weeks_chart=weeks_chart(weeks),
         are_weeks_too_slow=are_weeks_too_slow,
@@ -192,12 +193,13 @@ def days_chart(
     return charts.bars(labels, name=name, label_every=7, mean_over=mean_over, last_is_part=True), says
 
 
-def _weeks(project: Project) -> tuple[list[weekly.Week], bool]:
-    """Agreement by week; none, and True, where the database is too slow for a page."""
+def _weeks(project: Project, measured: Measurement | None) -> tuple[list[weekly.Week], bool]:
+    """Agreement by week. Where the database is too slow for a page, as it was last measured, and True."""
     try:
-        return weekly.agreement_by_week(project), False
+        return weekly.agreement_by_week(project, patience=weekly.PATIENCE), False
     except weekly.TooSlow:
-        return [], True
+        stored = measured.run.result.get("weeks", []) if measured else []
+        return [weekly.Week.from_json(one) for one in stored], True
 
 
 def weeks_chart(weeks: list[weekly.Week]) -> charts.Bands | None:

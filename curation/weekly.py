@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -51,20 +53,30 @@ class Week:
     version: int
     alpha: Estimate
 
+    def as_json(self) -> dict[str, Any]:
+        return {"monday": self.monday.isoformat(), "version": self.version, "alpha": self.alpha.as_json()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Week:
+        alpha = stored["alpha"]
+        found = Estimate.undefined(alpha["reason"], n=alpha["n"]) if alpha["value"] is None else Estimate(**alpha)
+        return cls(date.fromisoformat(stored["monday"]), stored["version"], found)
+
 
 class TooSlow(Exception):
-    """The database took longer than PATIENCE."""
+    """The database took longer than it may."""
 
 
-def agreement_by_week(project: Project) -> list[Week]:
+def agreement_by_week(project: Project, *, patience: float | None = None) -> list[Week]:
     """The last weeks with judgements, oldest first; within a week by guideline version.
 
-    Memory: a row for each different set of verdicts of each week.
+    `patience`: how many seconds the database may take; None: as many as it does. Memory: a row for each different set
+    of verdicts of each week.
 
     Raises:
         TooSlow: nobody should wait for it.
     """
-    kinds = np.array(_tallies(project), dtype=np.int64).reshape(-1, 7)
+    kinds = np.array(_tallies(project, patience), dtype=np.int64).reshape(-1, 7)
     weeks = sorted(set(zip(kinds[:, 0].tolist(), kinds[:, 1].tolist(), strict=True)))
     rng = np.random.default_rng(project.seed)
     result = []
@@ -75,10 +87,12 @@ def agreement_by_week(project: Project) -> list[Week]:
     return result
 
 
-def _tallies(project: Project) -> list[tuple[int, ...]]:
+def _tallies(project: Project, patience: float | None = None) -> list[tuple[int, ...]]:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(1000 * PATIENCE))])
+            # What is grouped of a million pairs would spill to disk.
+            settings = "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', '64MB', true)"
+            cursor.execute(settings, [str(round(1000 * (patience or 0)))])
             cursor.execute(_TALLIES, [project.pk])
             found: list[tuple[int, ...]] = cursor.fetchall()
             cursor.execute("SELECT set_config('statement_timeout', '0', true)")

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation import weekly
+from curation.measuring import measure_agreement
 from curation.metrics.agreement import krippendorff_alpha
 from curation.metrics.labels import Labels
 from curation.weekly import agreement_by_week
@@ -244,13 +245,31 @@ def test_few_rows_cross_however_many_pairs_there_are(project, alice, bob, make_p
     assert week.alpha.n == 30
 
 
-def test_a_slow_database_does_not_hold_the_page(project, lead, alice, make_pair, sign_in, monkeypatch):
-    judge(alice, make_pair())
+def test_where_the_page_cannot_wait_the_weeks_are_those_that_were_measured(
+    project, lead, alice, bob, make_pair, sign_in, monkeypatch
+):
+    now = timezone.now()
+    for weeks in (0, 1):
+        for n in range(12):
+            pair = make_pair()
+            judge(alice, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 else -1)
+            judge(bob, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 or n == 4 else -1)
+    here = agreement_by_week(project)
+    usual = weekly._TALLIES
     monkeypatch.setattr(weekly, "_TALLIES", "SELECT pg_sleep(600), %s")
     monkeypatch.setattr(weekly, "PATIENCE", 0.05)
     text = page(sign_in(lead), project)
-    assert "too busy to compare the weeks" in text
-    assert "<b>1</b> of 3 judgements" in text
+    assert "too many judgements to compare the weeks" in text
+    assert "Measuring agreement compares them." in text
+    assert "<b>48</b> of" in text, "The rest of the page is there."
+    monkeypatch.setattr(weekly, "_TALLIES", usual)
+    measure_agreement(project=project)
+    stored = Run.objects.get(kind="measurement").result["weeks"]
+    assert [weekly.Week.from_json(one) for one in stored] == here
+    monkeypatch.setattr(weekly, "_TALLIES", "SELECT pg_sleep(600), %s")
+    text = page(sign_in(lead), project)
+    assert "They stand as they were last measured." in text
+    assert "alpha per week by guideline version" in text
 
 
 def test_judges_and_withdrawn_judgements_are_not_in_the_weeks(project, alice, bob, make_pair):
