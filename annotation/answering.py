@@ -93,8 +93,8 @@ class Marked:
             whole = [*numbers, *([] if principle is None else [principle])]
             if not all(type(number) is int and 0 <= number < 2**31 for number in whole):
                 raise ValueError
-            if not all(isinstance(word, str) for word in words):
-                raise ValueError
+            for word in words:
+                word.encode()  # Half a character (a lone surrogate) can be neither stored nor shown.
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unfit(_("A highlight cannot be read. Take it off and mark the words again."), field="span") from None
         place, polarity, tag = words

@@ -18,7 +18,7 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import verdict_in_words
 from annotation.assigning import Handed
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale
+from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale, Verdict
 from annotation.views.fetching import (
     as_json,
     field_of,
@@ -40,6 +40,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
     """What I have answered, newest first; `q` searches prompts and my own words, `verdict` narrows to one kind."""
     me = membership_for(request.user, slug)
     asked, kind = request.GET.get("q", "").replace("\0", "").strip()[:200], request.GET.get("verdict", "")
+    kind = kind if kind in Verdict.values else ""
     page = Paginator(_found(me, asked, kind), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": me.project,

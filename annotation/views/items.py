@@ -18,7 +18,7 @@ from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
-from annotation.views.fetching import whole
+from annotation.views.fetching import number_in, whole
 
 Item = dict[str, Any]
 
@@ -211,10 +211,10 @@ def votes_sent(request: HttpRequest) -> dict[int, str]:
     votes = {}
     for name, control in request.POST.items():
         if name.startswith("vote-"):
-            number = name.removeprefix("vote-")
-            if not (number.isascii() and number.isdigit() and len(number) < 19 and control in ordering.VOTES):
+            number = number_in(name.removeprefix("vote-"))
+            if number is None or control not in ordering.VOTES:
                 raise Unfit("Say for each principle: A, B, the same, or not relevant.", field="votes")
-            votes[int(number)] = str(control)
+            votes[number] = str(control)
     return votes
 
 
@@ -235,9 +235,7 @@ def entered(request: HttpRequest) -> Item:
         "deciding": sent.get("deciding", ""),
         "edit": {side: sent[f"edit_{side}"] for side in ("a", "b") if f"edit_{side}" in sent},
     }
-    number = sent.get("assignment", "")
-    item: Item = {"draft": filled}
-    return item | ({"assignment": int(number)} if number.isdecimal() else {"assignment": 0})
+    return {"draft": filled, "assignment": number_in(sent.get("assignment", "")) or 0}
 
 
 def _readable(sent: list[str]) -> list[Marked]:

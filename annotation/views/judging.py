@@ -19,7 +19,15 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Project
-from annotation.views.fetching import as_json, is_fetch, redirect_after_post, refused_as_json, signed_in, whole
+from annotation.views.fetching import (
+    as_json,
+    is_fetch,
+    number_in,
+    redirect_after_post,
+    refused_as_json,
+    signed_in,
+    whole,
+)
 from annotation.views.items import (
     Item,
     answer_sent,
@@ -89,7 +97,7 @@ def _put_first(items: list[Item], refused: Item) -> None:
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
     user_id: int = request.user.pk  # type: ignore[assignment]
     try:
-        held = tuple(int(held) for held in request.POST.getlist("held") if held.isdecimal())
+        held = tuple(one for sent in request.POST.getlist("held") if (one := number_in(sent)) is not None)
         outcome = judging.submit_and_next(user_id=user_id, slug=slug, shown=answer_sent(request), held=held)
     except Unfit as error:
         membership_for(request.user, slug)  # A stranger learns nothing, whatever was sent.
@@ -236,10 +244,10 @@ def judge_guideline(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _relevant(request: HttpRequest, slug: str, me: Annotator) -> list[guiding.Paragraph]:
     """The paragraphs of the guideline that concern the pair on the screen, the nearest first."""
-    number = request.GET.get("assignment", "")
-    if not (number.isascii() and number.isdigit() and len(number) < 19) or me.project.guideline is None:
+    number = number_in(request.GET.get("assignment", ""))
+    if number is None or me.project.guideline is None:
         return []
-    pair = assignment_for(request.user, slug, int(number)).pair
+    pair = assignment_for(request.user, slug, number).pair
     texts = [pair.prompt.last, pair.first.text, pair.second.text]
     return guiding.relevant_paragraphs(guideline=me.project.guideline, texts=texts)
 

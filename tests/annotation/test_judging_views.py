@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotation import assigning, opening
+from annotation import assigning, guiding, opening
 from annotation.models import (
     Annotator,
     Assignment,
@@ -212,6 +212,56 @@ def test_what_does_not_fit_is_422_with_its_field(make_pair: MakePair, desk: Clie
     assert not Judgement.objects.exists()
     odd = {"active_ms": "soon", "first_key_ms": "1e9", "coverage_a": "all", "coverage_b": "NaN", "client": "v1"}
     assert post(desk, JUDGE, fields(item, **odd)).status_code == 200
+
+
+@pytest.mark.parametrize("by_script", [True, False], ids=["script", "plain form"])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"held": "9" * 5000}, 200),
+        ({"assignment": "9" * 5000}, 422),
+        ({"assignment": "٣"}, 422),
+        ({"deciding": "9" * 5000}, 422),
+        ({f"vote-{'9' * 500}": "a"}, 422),
+        ({"active_ms": "9" * 5000, "coverage_a": "nan"}, 200),
+        *(
+            ({"span": json.dumps({"place": "a", "message": 0, "start": 0, "end": 1, name: "\ud800"})}, 422)
+            for name in ("tag", "place", "polarity")
+        ),
+    ],
+    ids=lambda one: next(iter(one)).split("9")[0] if isinstance(one, dict) else str(one),
+)
+def test_no_page_of_ours_sends_this_and_it_is_answered_all_the_same(
+    make_pair: MakePair, desk: Client, sent: dict[str, Any], status: int, by_script: bool
+) -> None:
+    make_pair()
+    answer = {**fields(opened(desk)[0]), **sent}
+    status = 303 if status == 200 and not by_script else status
+    assert desk.post(JUDGE, answer, headers=FETCH if by_script else {}).status_code == status
+    assert Judgement.objects.count() == (status != 422)
+    assert desk.get(JUDGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "answers?verdict=%00",
+        "answers?verdict=nonsense",
+        "answers?q=%00",
+        "answers?page=%00",
+        f"judge/guideline?assignment={'9' * 5000}",
+        f"judge/reasons?offer={'9' * 5000}",
+    ],
+)
+def test_links_that_nobody_made_lead_to_a_page(project: Project, desk: Client, path: str) -> None:
+    guiding.publish_guideline(project=project, text="Be kind.")
+    assert desk.get(f"/p/everyday/{path}").status_code == 200
+
+
+@pytest.mark.parametrize("offer", ["9" * 5000, "٣", "9" * 18])
+def test_a_reaction_to_no_offer_leads_back(project: Project, desk: Client, offer: str) -> None:
+    answer = desk.post("/p/everyday/judge/reasons", {"offer": offer, "choice": "accepted"})
+    assert answer.status_code == 303
 
 
 def test_signed_out_the_script_gets_401_and_a_browser_the_sign_in_page(make_pair: MakePair, project: Project) -> None:
