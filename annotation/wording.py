@@ -75,6 +75,7 @@ PHRASES = {
     "kept_not_saved": _("One kept answer could not be saved."),
     "kept_text": _("Kept text"),
     "new_guideline": _("The guideline has a new version."),
+    "guideline_first": _("Not sent yet: read the guideline first, then submit again. Your answer stays here."),
     "read_what_changed": _("Read what changed"),
     "reopened": _("Reopened. Your answer is as you left it."),
     "pair_arrived": _("A pair has arrived. Press the button to judge it."),

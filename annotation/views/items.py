@@ -195,6 +195,7 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
         spans=tuple(Marked.read(span) for span in sent.getlist("span")),
         votes=votes_sent(request),
         deciding=whole(request, "deciding") if sent.get("deciding") else None,
+        guideline=whole(request, "guideline") if sent.get("guideline") else None,
         active_ms=_number(sent.get("active_ms"), int),
         first_key_ms=_number(sent.get("first_key_ms"), int),
         coverage_a=_number(sent.get("coverage_a"), float),

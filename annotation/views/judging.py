@@ -28,6 +28,7 @@ from annotation.views.fetching import (
     signed_in,
     whole,
 )
+from annotation.views.guidelines import version_read
 from annotation.views.items import (
     Item,
     answer_sent,
@@ -125,9 +126,11 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
     assert me.user_id is not None
     try:
         shown = answer_sent(request)
+        guiding.remind(me, reminded="reminded" in request.POST)
         outcome = judging.submit_shown(user_id=me.user_id, slug=slug, shown=shown)
     except Unfit as error:
-        return _page(request, slug, refused=entered(request), error=str(error), error_field=error.field)
+        about = {"error": str(error), "error_field": error.field, "reminded": error.field == "guideline"}
+        return _page(request, slug, refused=entered(request), **about)
     except Refused as error:
         messages.error(request, str(error))
     else:
@@ -220,23 +223,25 @@ def ready(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def judge_guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    """The guideline in force, for the dialog; POST: I have read it."""
+    """The guideline in force, for the dialog, with what is new to me; POST: I have read the version that it showed."""
     me = membership_for(request.user, slug)
     if me.project.guideline is None:
         raise Http404
     if request.method == "POST":
-        guiding.acknowledge(annotator=me, guideline=me.project.guideline)
+        guiding.acknowledge(annotator=me, guideline=version_read(request, me))
         return HttpResponse(status=204) if is_fetch(request) else redirect_after_post("judge", slug)
     guideline = me.project.guideline
-    before = guiding.last_acknowledged(annotator=me)
+    news = guiding.is_news_to(me)
+    known = guiding.last_known(annotator=me, before=guideline) if news else None
+    before = known.guideline if known else None
     context = {
         "project": me.project,
         "guideline": guideline,
         "principles": [place.principle for place in guideline.places.select_related("principle")],
-        "read": before == guideline,
-        "before": before if before and before != guideline else None,
-        "changes": guiding.difference(before.text, guideline.text) if before and before != guideline else [],
-        "principle_changes": guiding.principle_changes(before, guideline) if before and before != guideline else [],
+        "read": not news,
+        "known": known,
+        "changes": guiding.difference(before.text, guideline.text) if before else [],
+        "principle_changes": guiding.principle_changes(before, guideline) if before else [],
         "relevant": _relevant(request, slug, me),
     }
     return TemplateResponse(request, "judging/guideline.html", context)

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from annotation import guiding
 from annotation.guiding import Entry
-from annotation.models import Assignment, Draft, Guideline, Judgement, Project, Span
+from annotation.models import Assignment, Draft, Judgement, Project, Span
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -229,9 +229,10 @@ def test_twenty_random_highlights_in_each_of_515_naughty_strings(
 
 
 @pytest.fixture
-def guided(project: Any) -> list[int]:
+def guided(project: Any, alice: Any) -> list[int]:
     entries = [Entry(short=name, text=f"Be {name}.") for name in ("correct", "kind", "brief")]
     guideline = guiding.publish_guideline(project=project, text="# Judge\n\nJudge well.", principles=entries)
+    guiding.acknowledge(annotator=alice, guideline=guideline)
     Project.objects.update(votes_policy="all")
     return [place.principle_id for place in guideline.places.all()]
 
@@ -302,7 +303,6 @@ def test_votes_work_without_javascript(enter: Any, alice: Any, make_pair: Any, g
 def test_a_changed_guideline_is_shown_with_its_differences_and_cited(
     enter: Any, alice: Any, project: Any, make_pair: Any, guided: list[int]
 ) -> None:
-    guiding.acknowledge(annotator=alice, guideline=Guideline.objects.get())
     text = "# Judge\n\nJudge well.\n\nA loan is paid back: count its rows."
     guiding.publish_guideline(project=project, text=text, change_note="Loans.", principles=[])
     Project.objects.update(votes_policy="off")
@@ -310,6 +310,8 @@ def test_a_changed_guideline_is_shown_with_its_differences_and_cited(
     page = enter(alice, JUDGE)
     expect(page.locator("#guideline ins").first).to_contain_text("A loan is paid back")
     page.locator("[data-act=acknowledge]").click()
+    expect(page.locator("#guideline")).to_be_hidden()
+    page.keyboard.press("g")
     expect(page.locator("[data-acknowledge]")).to_have_text("You have read this version.")
     page.locator("[data-act=cite]").first.click()
     expect(page.locator("#note")).to_have_value("“A loan is paid back: count its rows.” (guideline 2, paragraph 2)\n")
