@@ -147,7 +147,7 @@ def acknowledge(*, annotator: Annotator, guideline: Guideline) -> None:
         Refused: the guideline is another project's.
     """
     if guideline.project_id != annotator.project_id:
-        raise Refused("This guideline belongs to another project.")
+        raise Refused(_("This guideline belongs to another project."))
     GuidelineReading.objects.bulk_create(
         [GuidelineReading(annotator=annotator, guideline=guideline)], ignore_conflicts=True
     )

@@ -178,11 +178,11 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
     """The posted answer. What was measured by the browser is dropped when it makes no sense; the rest raises Unfit."""
     sent = request.POST
     if sent.get("verdict", "") not in CONTROLS:
-        raise Unfit("Choose an answer first: 1 to 7, or 0.", field="verdict")
+        raise Unfit(_("Choose an answer first."), field="verdict")
     try:
         key = uuid.UUID(sent.get("key", ""))
     except ValueError:
-        raise Unfit("The page did not send its key. Reload it and answer again.", field="key") from None
+        raise Unfit(_("The page did not send its key. Reload it and answer again."), field="key") from None
     return Shown(
         assignment_id=whole(request, "assignment") if assignment_id is None else assignment_id,
         key=key,
@@ -214,7 +214,7 @@ def votes_sent(request: HttpRequest) -> dict[int, str]:
         if name.startswith("vote-"):
             number = number_in(name.removeprefix("vote-"))
             if number is None or control not in ordering.VOTES:
-                raise Unfit("Say for each principle: A, B, the same, or not relevant.", field="votes")
+                raise Unfit(_("Say for each principle: A, B, the same, or not relevant."), field="votes")
             votes[number] = str(control)
     return votes
 

@@ -327,6 +327,13 @@ def test_a_refused_plain_form_keeps_everything_that_was_entered(make_pair: MakeP
     assert "Say why you skip this pair" in html
 
 
+def test_an_answer_without_a_verdict_is_refused_in_the_readers_language(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    answer = {**fields(opened(desk)[0]), "verdict": ""}
+    page = desk.post(JUDGE, answer, headers={"Accept-Language": "de"})
+    assert "Wählen Sie zuerst eine Antwort." in page.content.decode()
+
+
 def test_a_plain_form_after_a_lost_lease_says_so(make_pair: MakePair, desk: Client) -> None:
     make_pair()
     item = opened(desk)[0]
