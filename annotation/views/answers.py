@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -59,17 +59,15 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _found(me: Annotator, asked: str, kind: str) -> QuerySet[Judgement]:
     """My answers in which the words stand, in the prompt or in my reason, of one kind of verdict; empty: any."""
-    mine = (
+    mine: QuerySet[Judgement] = (
         Judgement.objects.current()
         .filter(annotator=me, assignment__slot__isnull=False)
         .select_related("assignment__pair__prompt")
         .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
         .order_by("-id")
     )
-    if asked:
-        mine = mine.filter(
-            Q(assignment__pair__prompt__messages__icontains=asked) | Q(rationales__text__icontains=asked)
-        ).distinct()
+    if words := " ".join(asked.split()):
+        mine = recalling.with_words(mine, words)
     if kind:
         mine = mine.filter(verdict=kind)
     return mine

@@ -528,6 +528,31 @@ def test_my_answers_are_listed_searched_and_paged(
         desk.get("/p/everyday/answers")
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ('say "HI" now', 1),
+        ('hi" now please', 1),
+        ("a % and a _", 1),
+        ("it's why", 1),
+        ("first line second", 1),
+        ("be terse", 1),
+        *((name, 0) for name in ("role", "user", "content", "\\n", "[{", "machine", "%hi%")),
+    ],
+)
+def test_the_search_looks_into_what_was_said_and_written(
+    make_pair: MakePair, desk: Client, words: str, found: int
+) -> None:
+    pair = make_pair(prompt='Say "hi" now\nplease: a % and a _.')
+    type(pair.prompt).objects.update(system="Be terse.")
+    answered(desk, "a2", note="It's why.\n\nFirst line\nsecond line.")
+    why = Rationale.objects.get()
+    Rationale.objects.create(
+        pair=pair, annotator=why.annotator, judgement=why.judgement, text="By a machine.", source="machine"
+    )
+    assert len(desk.get("/p/everyday/answers", {"q": words}).context["rows"]) == found
+
+
 def test_an_answer_is_opened_and_changed(make_pair: MakePair, desk: Client) -> None:
     make_pair()
     (mine,) = answered(desk, "b2", note="first thought")
