@@ -7,9 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 from django.utils.text import slugify
@@ -209,46 +208,6 @@ def last_known(*, annotator: Annotator, before: Guideline) -> Known | None:
     ranked = Ranking.objects.filter(annotator=annotator, guideline=OuterRef("pk"))
     answered = earlier.filter(Exists(judged) | Exists(ranked)).first()
     return Known(answered, is_acknowledged=False) if answered else None
-
-
-# ---- what concerns a pair ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """A paragraph of a guideline: its number (headings are not counted), its text, and how near it is."""
-
-    number: int
-    text: str
-    rank: float
-
-
-# Every paragraph against the words of the texts, any of them: common words are no words to the text search, and the
-# rank is divided by the paragraph's length, so that long paragraphs do not win by it.
-RELEVANT = """
-WITH asked AS (
-  SELECT string_agg(quote_literal(word), ' | ')::tsquery AS query
-  FROM unnest(tsvector_to_array(to_tsvector('english', %(texts)s))) AS word),
-ranked AS (
-  SELECT number, paragraph, ts_rank_cd(to_tsvector('english', paragraph), asked.query, 1) AS rank
-  FROM asked, unnest(%(paragraphs)s::text[]) WITH ORDINALITY AS p(paragraph, number))
-SELECT number, paragraph, rank FROM ranked WHERE rank > 0 ORDER BY rank DESC, number LIMIT %(limit)s
-"""
-
-
-def relevant_paragraphs(*, guideline: Guideline, texts: Sequence[str], limit: int = 3) -> list[Paragraph]:
-    """The paragraphs of a guideline that share most with these texts, the nearest first, by PostgreSQL's text search.
-
-    Headings and tables are left out: they say nothing by themselves.
-    """
-    paragraphs = [part.strip() for part in re.split(r"\n[ \t]*\n", guideline.text)]
-    numbered = [part for part in paragraphs if part and part[0] not in "#|"]
-    # The search takes no more than a megabyte; what stands first says what a text is about.
-    joined = "\n".join(text.replace("\0", " ")[:20_000] for text in texts)
-    values: dict[str, Any] = {"texts": joined, "paragraphs": numbered, "limit": limit}
-    with connection.cursor() as cursor:
-        cursor.execute(RELEVANT, values)
-        return [Paragraph(*row) for row in cursor.fetchall()]
 
 
 # ---- what changed --------------------------------------------------------------------------------------------------

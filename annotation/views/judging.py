@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, drafting, guiding, judging, offering, revising
+from annotation import assigning, calibrating, citing, drafting, guiding, judging, offering, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
@@ -247,14 +247,15 @@ def judge_guideline(request: HttpRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "judging/guideline.html", context)
 
 
-def _relevant(request: HttpRequest, slug: str, me: Annotator) -> list[guiding.Paragraph]:
+def _relevant(request: HttpRequest, slug: str, me: Annotator) -> list[citing.Paragraph]:
     """The paragraphs of the guideline that concern the pair on the screen, the nearest first."""
     number = number_in(request.GET.get("assignment", ""))
     if number is None or me.project.guideline is None:
         return []
     pair = assignment_for(request.user, slug, number).pair
     texts = [pair.prompt.last, pair.first.text, pair.second.text]
-    return guiding.relevant_paragraphs(guideline=me.project.guideline, texts=texts)
+    languages = [pair.prompt.language, pair.first.language, pair.second.language]
+    return citing.relevant_paragraphs(guideline=me.project.guideline, texts=texts, languages=languages)
 
 
 @require_safe
