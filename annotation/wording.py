@@ -141,6 +141,7 @@ PHRASES = {
     "key_diff": _("Compare words"),
     "key_turn": _("Swap sides"),
     "key_reasons": _("Machine reasons"),
+    "key_order": _("Your order"),
     "key_raw": _("Raw text"),
     "key_invisible": _("Invisible characters"),
     "key_edit": _("Edit the better answer"),

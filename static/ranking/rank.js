@@ -1,7 +1,7 @@
 /* Ranking: letters are put in order by dragging, by keys, or by writing their places. The form works without this
    script; what it shows and says is written in the page. */
 import { $, $$, ACTS, cfg, editing, embedded, passed, phrase, say, store, view } from '../judging/kit.js';
-import { keyOf } from '../judging/keys.js';
+import { actOf, bringKey, keyOf } from '../judging/keys.js';
 import { mathIn } from '../judging/math.js';
 import { heldBack, showNews, toggle } from '../judging/overlays.js';
 import { echo, later, locked, post, quietly, refused, stand, unstand } from '../judging/server.js';
@@ -163,6 +163,10 @@ function active() { const now = performance.now(); if (since) ms += Math.min(now
 
 /* ---- keys of the page ---- */
 Object.assign(ACTS, { undo, shortcuts: () => toggle('shortcuts'), renew: () => location.assign(location.pathname) });
+/* The same keys as on the judging page, own ones too. Undo and the guideline are heard by keys.js on every page. */
+const OURS = ['shortcuts', 'order', 'note', 'skip'];
+Object.assign(ACTS, { order: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), note: () => note.focus(), skip: () => { $('[data-more]').open = true; form.skip.focus(); } });
+bringKey('o', 'order');
 const writing = t => t.matches('textarea, select, input:not([type="radio"], [type="checkbox"])');
 document.addEventListener('keydown', e => {
   if (e.defaultPrevented || e.isComposing || e.altKey || $('dialog[open]')) return;
@@ -174,7 +178,7 @@ document.addEventListener('keydown', e => {
   if (k === 'escape' && writing(t)) return grab(letters[0]).focus();
   if (writing(t) || (k === 'enter' && t.closest('button, a, summary'))) return;
   if (k === 'enter') { e.preventDefault(); return form.requestSubmit(); }
-  const act = store.get('single', true) && { '?': ACTS.shortcuts, o: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), r: () => note.focus(), s: () => { const more = $('[data-more]'); more.open = true; form.skip.focus(); } }[k];
+  const act = store.get('single', true) && OURS.includes(actOf(k)) && ACTS[actOf(k)];
   if (act) { e.preventDefault(); act(); }
 });
 $('[data-sign-out]')?.addEventListener('submit', () => store.all('rank:').forEach(store.drop));

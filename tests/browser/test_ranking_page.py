@@ -249,6 +249,29 @@ def test_what_is_new_in_the_guideline_comes_first_and_holds_once(enter: Any, pro
     assert not page.locator("#guideline").is_visible()
 
 
+def test_own_keys_hold_on_this_page_too(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    page.evaluate(
+        "me => localStorage.setItem(`plumbline:${me}:keys`, JSON.stringify({ note: 'q', undo: 'r', diff: 'o' }))",
+        alice.pk,
+    )
+    page.reload()
+    ready(page)
+    for act, sign in (("note", "Q"), ("undo", "R"), ("skip", "S")):
+        expect(page.locator(f"#shortcuts [data-key-of={act}]")).to_have_text(sign)
+    # Somebody put another act on O: the order has no key then, rather than two acts one.
+    expect(page.locator("#shortcuts [data-key-of=order]")).to_be_hidden()
+    page.keyboard.press("r")
+    expect(page.locator("[data-echo-text]")).to_contain_text("no ranking to take back")
+    assert page.evaluate("document.activeElement.id") != "note"
+    page.keyboard.press("q")
+    assert page.evaluate("document.activeElement.id") == "note"
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    assert page.evaluate("document.activeElement.name") == "skip"
+
+
 def test_without_the_script_places_are_written(enter: Any, project: Any, alice: Any) -> None:
     lined_up(project)
     page = enter(alice, RANK, java_script_enabled=False)
