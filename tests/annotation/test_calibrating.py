@@ -222,6 +222,21 @@ def test_the_round_comes_first_and_opens_the_queue(alice: Annotator, gold: list[
     assert uses(alice).count("check") == 4, "The rate afterwards is 0 here."
 
 
+def test_the_next_pair_is_found_by_results_alone_of_two_rounds_at_most(
+    alice: Annotator, gold: list[Pair], django_assert_num_queries: Any
+) -> None:
+    """No text is read, and no answer of after the rounds: the cost would grow with the texts and with the sitting."""
+    judge(alice, *[True] * 4)
+    Project.objects.update(gold_rate=0.5)
+    judge(alice, *[True] * 5)
+    with django_assert_num_queries(1) as queries:
+        assert calibrating.standing_of(alice).state == "passed"
+    (asked,) = (query["sql"] for query in queries.captured_queries)
+    assert "LIMIT 8" in asked
+    for text in ("messages", "html", "text"):
+        assert text not in asked
+
+
 def test_who_fails_tries_other_pairs_once(alice: Annotator, gold: list[Pair]) -> None:
     judge(alice, *[False] * 4)
     assert calibrating.standing_of(alice).round == 2
