@@ -158,6 +158,15 @@ def examples(*, project: Project) -> list[dict[str, Any]]:
     return [_explained(pair, swapped=False) for pair in found]
 
 
+def has_begun(annotator: Annotator) -> bool:
+    return Judgement.objects.filter(annotator=annotator).exists()
+
+
+def begins_with_examples(annotator: Annotator) -> bool:
+    """Whether there are examples to read before this annotator's first answer."""
+    return annotator.project.has_examples and not has_begun(annotator)
+
+
 def explained(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
     """Checks that were answered, as their annotator saw them, with what was expected and why."""
     return [
@@ -293,6 +302,10 @@ class Gold:
     external_id: str = ""
     pair: int | None = None
 
+    def __post_init__(self) -> None:
+        if bool(self.external_id) == (self.pair is not None):
+            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
+
     @classmethod
     def read(cls, text: str) -> Gold:
         """From a JSON object with `verdict` and `id` or `pair`, and `use` and `why`; raises Refused."""
@@ -310,8 +323,6 @@ class Gold:
             raise Refused("verdict, use, why and id are texts.")
         if type(number) not in (int, type(None)):
             raise Refused("pair is a whole number.")
-        if bool(external) == (number is not None):
-            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
         return cls(verdict=verdict, use=use or Pair.GoldUse.CHECK, why=why, external_id=external, pair=number)
 
 

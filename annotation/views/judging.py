@@ -19,6 +19,7 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Project
+from annotation.views import training
 from annotation.views.fetching import (
     as_json,
     is_fetch,
@@ -57,6 +58,8 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
     assert me.user_id is not None
     if me.project.task == Project.Task.RANKINGS and refused is None:
         return redirect("rank", slug)
+    if refused is None and training.is_to_be_shown(request, me):
+        return redirect("training", slug)
     judging.keep_terms(me.project)
     open_here = me.project.state == Project.State.JUDGING
     handed = judging.hand_out(user_id=me.user_id, slug=slug) if open_here else []

@@ -78,6 +78,7 @@ ENGLISH = {
         "calibrating.mark_gold",
         "calibrating.read",
         "calibrating.read_gold",
+        "calibrating.__post_init__",
     ),
     *("guiding._check", "guiding.publish_guideline", "guiding.version_of"),
     *("inviting._another_lead_remains", "inviting._locked", "inviting.change_role", "inviting.invite"),
