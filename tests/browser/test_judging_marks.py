@@ -128,6 +128,31 @@ def test_words_are_highlighted_by_mouse_and_overlap(enter: Any, alice: Any, make
     assert "alpha beta gamma delta".find(two) < len(one), "They overlap, and both are kept."
 
 
+def test_the_principle_of_a_highlight_is_stored_as_it_was_chosen(
+    enter: Any, alice: Any, make_pair: Any, guided: list[int]
+) -> None:
+    Project.objects.update(votes_policy="off")
+    for _ in range(2):
+        make_pair(first="alpha beta gamma delta", second="alpha beta gamma delta")
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    box = page.locator("#body-a p").bounding_box()
+    assert box
+    for start, end, polarity, principle in ((0, 60, "supports", str(guided[1])), (70, 150, "hurts", "")):
+        y = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + start, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + end, y, steps=3)
+        page.mouse.up()
+        page.locator("[data-pop-principle]").select_option(principle)
+        page.locator(f"[data-pop] [data-pol={polarity}]").click()
+    expect(page.locator(".mk")).to_have_count(2)
+    expect(page.locator(".mk__tag").first).to_have_text("kind")
+    press_and_go_on(page, "3", "Enter")
+    spans = Span.objects.filter(rationale__judgement__assignment=answered).order_by("pk")
+    assert [(span.polarity, span.principle_id) for span in spans] == [("supports", guided[1]), ("hurts", None)]
+
+
 def test_highlights_hold_in_the_raw_view(enter: Any, alice: Any, make_pair: Any) -> None:
     for _ in range(2):
         make_pair(first="A **bold** word.", second="A **bold** word.")
