@@ -7,7 +7,7 @@ import { editSent, strayEdit } from './edit.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
-import { opener, openMenu, toggle } from './overlays.js';
+import { heldBack, opener, openMenu, renewed, showNews, toggle } from './overlays.js';
 import { freshLooks, setEarlier, setPrompt, wasTurned } from './reading.js';
 import { echo, endEcho, later, locked, post, quietly, refused, stand, unstand } from './server.js';
 import { missing, undecided } from './votes.js';
@@ -58,7 +58,7 @@ function wait(message) {
 /* ---- submitting: kept here first, then sent under the same key until the server has it ---- */
 const held = () => [at.item.assignment, ...upcoming.map(i => i.assignment)];
 function entry(f) {
-  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
+  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, guideline: form.guideline.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
@@ -91,6 +91,7 @@ form.addEventListener('submit', e => {
 async function send(f) {
   if (at.busy || !at.item.assignment) return;
   if (queued().some(q => q.assignment === at.item.assignment)) return flush();
+  if (!editing && heldBack()) return line(phrase('guideline_first'), 'nudge');
   at.busy = true; hushDraft(); alerted(''); form.setAttribute('aria-busy', 'true');
   try { await (editing ? sendEdit(f) : sendNew(f)); } finally { at.busy = false; form.removeAttribute('aria-busy'); if (at.unsaved && !editing && $('[data-save]').dataset.kind === 'saving') draftSoon(); }
 }
@@ -126,7 +127,8 @@ async function sendEdit(f) {
 function settle(one, data) { dequeue(one); store.drop(draftName(one.assignment)); add(data.item); counts(data.counts); dispatchEvent(new Event('judged')); }
 function offerKept() { stand({ about: 'kept', kind: 'kept', text: phrase('text_kept'), kept: true }); }
 /* The guideline has a new version since this page was loaded. */
-function newGuideline(id) { if (id && cfg.guidelineId && String(id) !== cfg.guidelineId) stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
+let inForce = cfg.guidelineId;
+function newGuideline(id) { if (!id || String(id) === inForce) return; inForce = String(id); if ($('#guideline')) renewed(); stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
 
 /* ---- what waits is sent again: when the connection returns, and every so often ---- */
 let retryTimer, pause = 2000, flushing = false;
@@ -195,6 +197,7 @@ Object.assign(ACTS, {
   undo, skip: () => openMenu('menu-skip'), flag: () => openMenu('menu-flag'), note: () => note?.focus(), tags: () => $('[name="tag"]', form)?.focus(),
   submit: () => { if (!form.hidden) form.requestSubmit(); }, retry: () => { pause = 2000; flush(); },
   pause: () => { $('[data-lease-end]').textContent = leaseEnd(); toggle('paused'); clock.turn(); },
+  renew: () => leave(editing ? location.pathname : cfg.judge),
   kept: showKept, forget: () => { store.drop('kept'); unstand('kept'); $('#kept').close(); },
   earlier_answer: () => leave(editing && cfg.earlier ? cfg.earlier : !editing && lastSaved ? `${cfg.answers}/${lastSaved}` : cfg.answers),
   later_answer: () => { if (editing) leave(cfg.later || cfg.judge); },
@@ -210,5 +213,5 @@ if (editing) { const f = readForm(); trusted = !f.note.trim() && !f.tag.length &
 if (refusedBefore) line(refusedBefore, 'error');
 const said = passed.get();
 if (said) echo(said.text, said); else if (store.get('kept', []).length) offerKept();
-if ('unread' in cfg) ACTS.guideline();
+if ('unread' in cfg) showNews();
 if (queued().length) flush();
