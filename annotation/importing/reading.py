@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from annotation.errors import Refused
 from annotation.importing import columnar
+from annotation.importing.delimited import Record, Records, pieces
 from annotation.importing.reasons import DEEPEST, LONGEST_LINE, LONGEST_TEXT, MOST_COLUMNS, Bad
 from annotation.importing.sources import BLOCK, Bounded, Source, check_unpacked
 
@@ -245,52 +246,62 @@ def _array(read: Callable[[], bytes], name: str) -> Iterator[Row]:
 
 def _csv(read: Callable[[], bytes], source: Source) -> Iterator[Row]:
     """Rows of a CSV file with a header. `line` is the line on which a row begins; cells are text."""
-    waiting: list[Row] = []
-    at = 0
-
-    def text_lines() -> Iterator[str]:
-        nonlocal at
-        for number, raw, total in lines(read):
-            at = number
-            if total:
-                waiting.append(Row(number, None, too_long(raw, total)))
-            else:
-                # Bytes that are not UTF-8 pass as lone surrogates; the check names the cell that has them.
-                yield raw.decode("utf-8", "surrogateescape") + "\n"
-
     csv.field_size_limit(LONGEST_TEXT + 1)
-    reader = csv.reader(text_lines(), delimiter=source.delimiter, strict=True)
-    try:
-        header = next(reader, None)
-    except csv.Error as error:
-        raise Refused(f"The header of {source.name} is not valid CSV: {error}.") from error
-    if header is None:
-        raise Refused(f"{source.name} has no header that can be read.")
-    _check_header(header, source.name)
-    start = at + 1
-    while True:
+    records = Records(pieces(read), source.delimiter)
+    header = _header(next(records, None), source)
+    records.columns = len(header)
+    for record in records:
         try:
-            cells = next(reader, None)
+            _check_record(record)
+            cells = record.cells(source.delimiter)
+        except Bad as bad:
+            yield Row(record.first, None, bad)
         except csv.Error as error:
-            said = str(error)
+            said, begins = str(error), record.raw[:200].decode("utf-8", "replace")
             if "field larger" in said:
-                yield Row(start, None, Bad("text_too_long", "A cell of this row does not end within the limit.", said))
+                what = f"A cell of this row does not end within the limit.{_goes_on(record)}"
+                yield Row(record.first, None, Bad("text_too_long", what, begins))
             else:
-                yield Row(start, None, Bad("not_csv", f"The reader says: {said}.", said))
-            start = at + 1
-            continue
-        yield from waiting
-        waiting.clear()
-        if cells is None:
-            return
-        begins, start = start, at + 1
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            what = f"The row has {len(cells)} cells, the header {len(header)}."
-            yield Row(begins, None, Bad("cell_count", what, source.delimiter.join(cells)[:200]))
+                yield Row(record.first, None, Bad("not_csv", f"The reader says: {said}.", begins))
         else:
-            yield Row(begins, dict(zip(header, cells, strict=True)))
+            if len(cells) == len(header):
+                yield Row(record.first, dict(zip(header, cells, strict=True)))
+            elif cells:
+                what = f"The row has {len(cells)} cells, the header {len(header)}.{_goes_on(record)}"
+                yield Row(record.first, None, Bad("cell_count", what, source.delimiter.join(cells)[:200]))
+
+
+def _header(record: Record | None, source: Source) -> list[str]:
+    if record is None:
+        raise Refused(f"{source.name} has no header that can be read.")
+    try:
+        _check_record(record)
+        header = record.cells(source.delimiter)
+    except (Bad, csv.Error) as error:
+        raise Refused(f"The header of {source.name} is not valid CSV: {str(error).rstrip('.')}.") from error
+    _check_header(header, source.name)
+    return header
+
+
+def _check_record(record: Record) -> None:
+    """Raise `Bad` where a quotation mark stands wrong or the record is too long, with the lines that it takes."""
+    begins = record.raw[:200].decode("utf-8", "replace")
+    if record.told_apart:
+        what = "A quotation mark of this line is never closed. The lines after it are read as rows of their own."
+    elif record.is_open:
+        what = f"A quotation mark of this row is never closed, so that it goes on to the last line, {record.last:,}."
+    elif record.is_stray:
+        what = f"A quotation mark within a quoted cell is not doubled.{_goes_on(record)}"
+    elif record.size > LONGEST_LINE:
+        bad = too_long(record.raw[:200], record.size)
+        raise Bad(bad.reason, f"{bad.what}{_goes_on(record)}", bad.text)
+    else:
+        return
+    raise Bad("not_csv", what, begins)
+
+
+def _goes_on(record: Record) -> str:
+    return f" It goes on to line {record.last:,}." if record.last > record.first else ""
 
 
 def _check_header(header: list[str], name: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +121,93 @@ def test_a_file_without_bad_rows_has_none(project: Project, tmp_path: Path) -> N
     path.write_bytes(b"\n".join(line(good(n)) for n in range(2_000)))
     report = import_pairs(project=project, path=path)
     assert (report.stored, report.added, len(report.refusals)) == (True, 2_000, 0)
+
+
+# ---- CSV and Parquet have dirt of their own -------------------------------------------------------------------------
+
+FEWER = 2_000
+COLUMNS = ["item_id", "source", "prompt", "response_a", "response_b", "label"]
+
+
+def cells(row: dict[str, Any]) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+    return out.getvalue().encode()
+
+
+def talkative(n: int) -> dict[str, Any]:
+    """Every third answer has line breaks, quotation marks and separators, as long answers have."""
+    row = good(n)
+    return row | {"response_a": f'It is {n + 1}:\na, "b", c\nd,e,f,g,h,i'} if n % 3 == 0 else row
+
+
+# Each line of it has as many separators as a row.
+PROSE = "a,b,c,d,e,f\n"
+PLANTED_CSV: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "cell_count": lambda row: cells(row)[:-1] + b",more\n",
+    "not_csv": lambda row: cells(row | {"response_a": "one"}).replace(b",one,", b',"one,'),
+    "text_too_long": lambda row: cells(row | {"response_a": PROSE * 100_000}),
+    "line_too_long": lambda row: cells(row | {"response_a": PROSE * 800_000}),
+    "empty_prompt": lambda row: cells(row | {"prompt": "\n"}),
+    "empty": lambda row: cells(row | {"response_b": ""}),
+    "identical": lambda row: cells(row | {"response_b": row["response_a"]}),
+    "invalid_utf8": lambda row: cells(row).replace(b"Perhaps", b"Perh\xe4ps"),
+    "nul": lambda row: cells(row | {"response_b": "a\x00b"}),
+    "unknown_label": lambda row: cells(row | {"label": "A"}),
+    "duplicate_id": lambda row: cells(row | {"item_id": "row-0"}),
+}
+PLANTED_PARQUET: dict[str, dict[str, Any]] = {
+    "wrong_type": {"response_a": None},
+    "empty_prompt": {"prompt": "  "},
+    "empty": {"response_b": ""},
+    "identical": {"response_a": "same", "response_b": "same"},
+    "nul": {"response_a": "a\x00b"},
+    "text_too_long": {"response_a": "x\n" * 500_001},
+    "line_too_long": {"response_a": "x" * 10_000_000},
+    "unknown_label": {"label": "A"},
+    "duplicate_id": {"item_id": "row-0"},
+}
+
+
+def drawn(kinds: dict[str, Any]) -> dict[int, str]:
+    places = np.random.default_rng(6).choice(np.arange(1, FEWER), size=len(kinds) * EACH, replace=False)
+    return dict(zip((int(n) for n in places), sorted(kinds) * EACH, strict=True))
+
+
+def csv_file(path: Path) -> dict[int, tuple[int, str]]:
+    """Write rows of which some are bad. Returns number -> (line on which it begins, what is wrong)."""
+    wrong, lines, found = drawn(PLANTED_CSV), 2, {}
+    with path.open("wb") as handle:
+        handle.write(",".join(COLUMNS).encode() + b"\n")
+        for n in range(FEWER):
+            written = PLANTED_CSV[wrong[n]](good(n)) if n in wrong else cells(talkative(n))
+            if n in wrong:
+                found[n] = (lines, wrong[n])
+            handle.write(written)
+            lines += written.count(b"\n")
+    return found
+
+
+def parquet_file(path: Path) -> dict[int, tuple[int, str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wrong = drawn(PLANTED_PARQUET)
+    table = [talkative(n) | (PLANTED_PARQUET[wrong[n]] if n in wrong else {}) for n in range(FEWER)]
+    pq.write_table(pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in table]), path)
+    return {n: (n + 1, reason) for n, reason in wrong.items()}
+
+
+@pytest.mark.usefixtures("few_texts_set")
+@pytest.mark.parametrize("write", [csv_file, parquet_file])
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_every_bad_row_of_a_table_is_named_and_no_good_one(
+    project: Project, tmp_path: Path, write: Callable[[Path], dict[int, tuple[int, str]]], on_error: str
+) -> None:
+    path = tmp_path / "rows"
+    wrong = write(path)
+    report = import_pairs(project=project, path=path, layout="plumbline", on_error=on_error)
+    assert {(refusal.line, refusal.reason) for refusal in report.refusals} == set(wrong.values())
+    assert (report.read, len(report.refusals)) == (FEWER, len(wrong))
+    here = set(Pair.objects.filter(project=project).values_list("external_id", flat=True))
+    assert here == ({f"row-{n}" for n in range(FEWER) if n not in wrong} if on_error == "skip" else set())

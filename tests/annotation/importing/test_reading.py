@@ -152,13 +152,32 @@ def test_bad_csv_rows_are_named(tmp_path: Path) -> None:
 
 
 def test_a_quotation_mark_that_is_never_closed_is_said(tmp_path: Path) -> None:
-    assert reasons(write(tmp_path, 'p,a\n1,2\n"x,2\n4,5\n')) == [(3, "not_csv")]
+    path = write(tmp_path, 'p,a\n1,2\n"x,2\n4,5\n')
+    assert reasons(path) == [(3, "not_csv")]
+    # The row after it can be told apart.
+    assert [row.value for row in read(path) if row.value] == [{"p": "1", "a": "2"}, {"p": "4", "a": "5"}]
+
+
+def test_a_row_that_takes_in_the_rest_of_the_file_says_so(tmp_path: Path) -> None:
+    (bad,) = [row.bad for row in read(write(tmp_path, 'p,a\n1,2\n3,"x\ny,z,w\n4,5\n')) if row.bad]
+    assert bad.what == "A quotation mark of this row is never closed, so that it goes on to the last line, 5."
 
 
 def test_a_cell_over_the_limit_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "p,a\n1," + "x" * 1_000_002 + "\n4,5\n")
     assert reasons(path) == [(2, "text_too_long")]
     assert [row.value for row in read(path) if row.value] == [{"p": "4", "a": "5"}]
+
+
+@pytest.mark.parametrize(("lines", "reason"), [(200_000, "text_too_long"), (1_200_000, "line_too_long")])
+def test_a_long_cell_of_many_lines_is_one_bad_row(tmp_path: Path, lines: int, reason: str) -> None:
+    # Each line of it would do for a row.
+    path = write(tmp_path, 'p,a,b,c\n1,q,x,y\n2,q,"' + "a,b,c,d\n" * lines + '",two\n3,q,x,y\n')
+    found = read(path)
+    assert [(row.line, row.bad.reason) for row in found if row.bad] == [(3, reason)]
+    assert [row.value["p"] for row in found if row.value] == ["1", "3"]
+    (bad,) = [row.bad for row in found if row.bad]
+    assert f"goes on to line {lines + 3:,}" in bad.what
 
 
 @pytest.mark.parametrize(
