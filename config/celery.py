@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from kombu.exceptions import OperationalError
 
 from config import embedded, folders
@@ -71,16 +72,33 @@ def make_folders() -> None:
             Path(options[key]).mkdir(parents=True, exist_ok=True)
 
 
+@contextlib.contextmanager
+def or_no_start() -> Iterator[None]:
+    """Around what a worker does before it takes messages: where it fails, the worker ends and says why.
+
+    Celery logs an Exception of a signal's receiver and starts all the same: a worker that looks well, serves an unsound
+    database, or has no pulse.
+    """
+    try:
+        yield
+    except (ImproperlyConfigured, embedded.EmbeddedError) as refusal:
+        raise SystemExit(str(refusal)) from refusal
+    except DatabaseError as error:
+        raise SystemExit(
+            f"The worker does not start: the database does not answer ({' '.join(str(error).split())}). "
+            f"Start the database, or mend DATABASE_URL, and start the worker again."
+        ) from error
+    except Exception as error:
+        raise SystemExit(f"The worker does not start: {type(error).__name__}: {error}") from error
+
+
 @signals.worker_init.connect
 def prepare_worker(sender: Any, **_: Any) -> None:
     """Before a worker connects to anything: the database runs, the broker's folders exist, the start is sound."""
     from config import checks, namesakes
 
-    embedded.ensure_running()
-    make_folders()
-    try:
+    with or_no_start():
+        embedded.ensure_running()
+        make_folders()
         checks.refuse_unsound_start()
         namesakes.take_name(sender.hostname, state=settings.VAR)
-    except ImproperlyConfigured as refusal:
-        # Celery logs an Exception of a signal's receiver and starts all the same.
-        raise SystemExit(str(refusal)) from refusal

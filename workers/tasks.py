@@ -24,7 +24,7 @@ from annotation.errors import Refused
 from annotation.models import Run
 from annotation.renewing import renewing
 from annotation.running import Cancelled, Hold, Superseded
-from config.celery import PULSE, RUN, app, make_folders
+from config.celery import PULSE, RUN, app, make_folders, or_no_start
 from workers.backends.primitives import CannotAnswer, CannotLoad
 
 log = structlog.get_logger("plumbline.worker")
@@ -246,19 +246,24 @@ class Pulse(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.is_set():
-            try:
-                make_folders()
-                running.worker_seen(name=self.worker, queues=self.queues)
-                sweep(self.queues, slots=self.slots)
-            except (DatabaseError, OSError) as error:
-                log.warning("worker.pulse", error=str(error), why="The database or a folder is away; trying again.")
-                connection.close()
-            except Exception:
-                # A pulse that stops would leave a worker that looks dead and sweeps nothing.
-                log.exception("worker.pulse")
+            self._beat()
             self.ended.wait(self.every)
-        running.worker_gone(name=self.worker)
+        with contextlib.suppress(DatabaseError):
+            running.worker_gone(name=self.worker)
         connection.close()
+
+    def _beat(self) -> None:
+        """Nothing that happens here ends the pulse: it would leave a worker that looks dead and sweeps nothing."""
+        try:
+            make_folders()
+            running.worker_seen(name=self.worker, queues=self.queues)
+            sweep(self.queues, slots=self.slots)
+        except (DatabaseError, OSError) as error:
+            log.warning("worker.pulse", error=str(error), why="The database or a folder is away; trying again.")
+            with contextlib.suppress(Exception):
+                connection.close()
+        except Exception:
+            log.exception("worker.pulse")
 
 
 _pulse: Pulse | None = None
@@ -268,11 +273,18 @@ def _name() -> str:
     return str(getattr(app.current_worker_task and app.current_worker_task.request, "hostname", None) or "here")
 
 
+@signals.worker_init.connect
+def hand_back_of_predecessor(sender: Any, **_: Any) -> None:
+    """Before this worker takes its first message: later, what runs under its name may be its own."""
+    with or_no_start():
+        running.hand_back_of(worker=sender.hostname)
+        dividing.hand_back_parts_of(worker=sender.hostname)
+
+
 @signals.worker_ready.connect
 def start_pulse(sender: Any, **_: Any) -> None:
+    """Touches nothing that could be away: a worker without a pulse would look dead for ever."""
     global _pulse
-    running.hand_back_of(worker=sender.hostname)
-    dividing.hand_back_parts_of(worker=sender.hostname)
     queues, slots = sorted(sender.app.amqp.queues.consume_from), sender.pool.num_processes
     _pulse = Pulse(name=sender.hostname, queues=queues, every=PULSE, slots=slots)
     _pulse.start()
