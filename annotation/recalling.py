@@ -10,7 +10,7 @@ from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField
 from annotation import ordering
 from annotation.answering import Marked, Said, control_of, in_words
 from annotation.editing import edit_with
-from annotation.models import Judgement, Rationale, Span
+from annotation.models import Annotator, Judgement, Rationale, Span
 
 
 class OneLine(Func):
@@ -105,3 +105,14 @@ def echo(judgement: Judgement) -> str:
         has_edit=edit_with(judgement) is not None,
     )
     return in_words(said, scale=judgement.assignment.project.scale)
+
+
+def history(annotator: Annotator) -> QuerySet[Judgement]:
+    """What I have answered: current answers, and those that I took back and that nothing of mine follows.
+
+    Such an answer counts nowhere. The pair comes again while I hold it; once the lease has run out it may be another's,
+    and the words that I wrote are still mine.
+    """
+    mine = Judgement.objects.filter(annotator=annotator, assignment__slot__isnull=False)
+    since = mine.filter(assignment__pair=OuterRef("assignment__pair"), pk__gt=OuterRef("pk"))
+    return mine.filter(Q(is_current=True) | ~Exists(since))

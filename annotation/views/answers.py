@@ -47,7 +47,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
         "me": me,
         "guideline": me.project.guideline,
         "page": page,
-        "rows": [_row(judgement, scale=me.project.scale) for judgement in page],
+        "rows": [_row(judgement, me) for judgement in page],
         "q": asked,
         "verdict": kind,
         "counts": None,
@@ -60,9 +60,8 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
 def _found(me: Annotator, asked: str, kind: str) -> QuerySet[Judgement]:
     """My answers in which the words stand, in the prompt or in my reason, of one kind of verdict; empty: any."""
     mine: QuerySet[Judgement] = (
-        Judgement.objects.current()
-        .filter(annotator=me, assignment__slot__isnull=False)
-        .select_related("assignment__pair__prompt")
+        recalling.history(me)
+        .select_related("assignment__pair__prompt", "edit")
         .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
         .order_by("-id")
     )
@@ -73,10 +72,14 @@ def _found(me: Annotator, asked: str, kind: str) -> QuerySet[Judgement]:
     return mine
 
 
-def _row(judgement: Judgement, *, scale: int) -> dict[str, Any]:
-    """One line of the history: never more than its author may see."""
+def _row(judgement: Judgement, me: Annotator) -> dict[str, Any]:
+    """One line of the history: never more than its author may see. What was taken back is nowhere else: all of it."""
     why = next(iter(judgement.rationales.all()), None)
+    taken_back, edit = not judgement.is_current, getattr(judgement, "edit", None)
     return {
+        "taken_back": taken_back,
+        "is_here": judgement.assignment.annotator_id == me.pk,
+        "edited": edit.text if edit and taken_back else "",
         "assignment": judgement.assignment_id,
         "prompt": judgement.assignment.pair.prompt.last,
         "verdict": verdict_in_words(
@@ -84,7 +87,7 @@ def _row(judgement: Judgement, *, scale: int) -> dict[str, Any]:
             strength=judgement.strength,
             swapped=judgement.swapped,
             skip_reason=judgement.skip_reason,
-            scale=scale,
+            scale=me.project.scale,
         ),
         "note": why.text if why else "",
         "tags": why.tags if why else [],
