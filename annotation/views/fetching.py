@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation.answering import Unfit
 from annotation.errors import Refused
+from annotation.views.keeping import signed_out_page, words_sent
 
 View = Callable[..., HttpResponse]
 
@@ -25,7 +26,8 @@ def is_fetch(request: HttpRequest) -> bool:
 
 
 def signed_in(view: View) -> View:
-    """Without a session the script gets 401 and keeps what was written; a browser is led to the sign-in page."""
+    """Without a session the script gets 401 and keeps what was written; a browser is led to the sign-in page, or gets
+    back what was written."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -36,6 +38,8 @@ def signed_in(view: View) -> View:
             return as_json(
                 {"error": _("You are signed out. Sign in again; what you wrote is kept."), "sign_in": sign_in}, 401
             )
+        if request.method == "POST" and words_sent(request):
+            return signed_out_page(request)
         return redirect_to_login(request.get_full_path())
 
     return guarded

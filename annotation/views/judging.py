@@ -40,6 +40,8 @@ from annotation.views.items import (
     principles_of,
     raw_sides,
 )
+from annotation.views.keeping import kept_page
+from annotation.wording import NOTHING_TO_JUDGE
 
 # ---- the page and its one question ----------------------------------------------------------------------------------
 
@@ -68,6 +70,8 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         item_of(one, slug=slug, user_id=me.user_id, position=at.today + n) for n, one in enumerate(handed, start=1)
     ]
     if refused is not None:
+        if all(item["assignment"] != refused["assignment"] for item in items):
+            return kept_page(request, me, _why_not_here(me), back="judge")
         _put_first(items, refused)
     left = at.open + at.mine if at.open < assigning.COUNT_AT_MOST else None
     context = {
@@ -96,6 +100,13 @@ def _put_first(items: list[Item], refused: Item) -> None:
         if item["assignment"] == refused["assignment"]:
             item |= refused
     items.sort(key=lambda item: item["assignment"] != refused["assignment"])
+
+
+def _why_not_here(me: Annotator) -> Refused:
+    """Why a pair that was answered is not handed out again, whatever else is wrong with the answer."""
+    if me.project.state != Project.State.JUDGING:
+        return Refused(str(NOTHING_TO_JUDGE[me.project.state][0]))
+    return judging.LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
 
 
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
@@ -135,9 +146,8 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
         about = {"error": str(error), "error_field": error.field, "reminded": error.field == "guideline"}
         return _page(request, slug, refused=entered(request), **about)
     except Refused as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, _("Saved: %(answer)s") % {"answer": outcome.echo})
+        return kept_page(request, me, error, back="judge")
+    messages.success(request, _("Saved: %(answer)s") % {"answer": outcome.echo})
     return redirect_after_post("judge", slug)
 
 

@@ -31,6 +31,7 @@ from annotation.views.fetching import (
     status_of,
     whole,
 )
+from annotation.views.keeping import kept_page
 
 PER_PAGE = 50
 # The beginning of a text, beside its letter.
@@ -86,10 +87,11 @@ def _refused(request: HttpRequest, me: Annotator, error: Refused, turn: Turn | N
     otherwise = 409 if isinstance(error, Stale) else 423
     if is_fetch(request):
         return refused_as_json(error, otherwise=otherwise)
-    same = turn is not None and request.POST.get("claim") == claim_of(turn)
-    filled = {"filled": _entered(request)} if same else {}
+    if turn is None or request.POST.get("claim") != claim_of(turn):
+        return kept_page(request, me, error, back="rank")
     field = field_of(error)
-    shown = {**extra, **filled, "error": str(error), "error_field": field, "reminded": field == "guideline"}
+    shown = {**extra, "filled": _entered(request), "error": str(error), "error_field": field}
+    shown["reminded"] = field == "guideline"
     return _page(request, me, turn, status=status_of(error, otherwise=otherwise), **shown)
 
 

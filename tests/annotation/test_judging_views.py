@@ -334,15 +334,6 @@ def test_an_answer_without_a_verdict_is_refused_in_the_readers_language(make_pai
     assert "Wählen Sie zuerst eine Antwort." in page.content.decode()
 
 
-def test_a_plain_form_after_a_lost_lease_says_so(make_pair: MakePair, desk: Client) -> None:
-    make_pair()
-    item = opened(desk)[0]
-    post(desk, JUDGE, fields(item))
-    answer = desk.post(JUDGE, {**fields(item), "key": uuid.uuid4()})
-    assert answer.status_code == 303
-    assert "already" in desk.get(JUDGE).content.decode()
-
-
 # ---- while judging ---------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from annotation import guiding, rendering
 from annotation.models import Assignment, Guideline, Judgement, Project, Rationale
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
+from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -162,6 +163,12 @@ def test_everything_works_without_javascript(enter: Any, alice: Any, make_pair: 
     assert stored(first).strength == (2 if swapped else -2)
     assert Rationale.objects.get().text == "A reason"
 
+    page.get_by_role("button", name="Take back my last answer").click()
+    expect(page.locator("[data-echo-text]")).to_contain_text("Taken back")
+    assert (shown(page), page.locator("#note").input_value()) == (first, "A reason")
+    page.locator(".send button").click()
+    expect(page.locator("[data-echo-text]")).to_contain_text("Saved: B better")
+
     second = shown(page)
     page.locator(".plain-more summary").click()
     page.locator("[name=verdict][value=skip]").check()
@@ -179,7 +186,29 @@ def test_everything_works_without_javascript(enter: Any, alice: Any, make_pair: 
     page.locator("[name=verdict][value=same]").check(force=True)
     page.locator(".send button").click()
     expect(page.locator("h1")).to_have_text("My answers")
-    assert (stored(first).verdict, stored(first).revision) == ("tie", 2)
+    assert (stored(first).verdict, stored(first).revision) == ("tie", 3)
+
+    page.goto(JUDGE)
+    Project.objects.update(state=Project.State.PAUSED)
+    page.locator("#note").fill("Half a thought")
+    page.locator(".send button").click()
+    expect(page.locator("h1")).to_have_text("This answer was not saved.")
+    assert page.get_by_label("Your reason").input_value() == "Half a thought"
+
+
+def test_the_page_of_what_was_not_saved_reads_well(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE, watched=False)
+    Project.objects.update(state=Project.State.PAUSED)
+    page.locator("#note").fill("A reason that is long. " * 60)
+    # As a browser without JavaScript sends it.
+    page.locator("#judging").evaluate("form => form.submit()")
+    expect(page.locator("h1")).to_have_text("This answer was not saved.")
+    for width, scheme in ((320, "light"), (768, "dark"), (1440, "light")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert faults(page) == []
 
 
 # ---- guideline, history --------------------------------------------------------------------------------------------
