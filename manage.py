@@ -6,6 +6,7 @@ import sys
 
 # Commands that look at the code alone.
 WITHOUT_DATABASE = {"help", "--help", "-h", "version", "--version", "collectstatic", "compilemessages", "makemessages"}
+ASKS_FOR_HELP = {"--help", "-h"}
 
 
 def main() -> int:
@@ -15,8 +16,8 @@ def main() -> int:
 
     from config import embedded
 
-    asks_for_help = len(sys.argv) < 2 or not WITHOUT_DATABASE.isdisjoint(sys.argv[1:])
-    if not asks_for_help:
+    command, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("help", [])
+    if command not in WITHOUT_DATABASE and ASKS_FOR_HELP.isdisjoint(arguments):
         try:
             embedded.ensure_running()
         except embedded.EmbeddedError as error:

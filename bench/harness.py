@@ -21,11 +21,17 @@ NO_CHROMIUM = "Chromium is not here. On Debian: apt-get install chromium"
 
 
 def set_up() -> None:
-    """Start the embedded database and Django, for a benchmark that is run as a program."""
+    """Start the embedded database and Django, for a benchmark that is run as a program.
+
+    Where the database cannot run here, the program ends with the sentence that says why.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from config import embedded
 
-    embedded.ensure_running()
+    try:
+        embedded.ensure_running()
+    except embedded.EmbeddedError as error:
+        raise SystemExit(str(error)) from error
     import django
 
     django.setup()

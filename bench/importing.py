@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -125,13 +124,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} pairs instead of {FULL:,}; ends within 30 s")
     parser.add_argument("--pairs", type=int, help="how many pairs")
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from config import embedded
-
-    embedded.ensure_running()
-    import django
-
-    django.setup()
+    harness.set_up()
     from django.db import connection
 
     usual = connection.settings_dict["NAME"]

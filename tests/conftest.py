@@ -21,7 +21,10 @@ PASSWORD = "a-long-quiet-password-73"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    embedded.ensure_running()
+    try:
+        embedded.ensure_running()
+    except embedded.EmbeddedError as error:
+        pytest.exit(str(error), returncode=1)
     # WhiteNoise warns where the folder of collected files is missing; in the embedded mode nothing is collected.
     (embedded.var_folder() / "static").mkdir(parents=True, exist_ok=True)
 

@@ -259,6 +259,21 @@ def test_a_command_on_a_database_without_tables_says_what_to_run_first(make_clus
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("argument", ["version", "help"])
+def test_an_argument_that_is_called_like_a_command_starts_the_database_all_the_same(make_cluster, argument):
+    cluster = make_cluster()
+    done = manage("release", argument, "--project", "demo", "--out", "nowhere", var=cluster.var)
+    assert "migrations are pending" in done.stderr, "It answers, and has no tables."
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["version"], ["help", "release"], ["release", "--help"], []])
+def test_help_needs_no_database(room, words):
+    done = manage(*words, var=room / "none")
+    assert done.returncode == 0, done.stderr
+    assert not (room / "none" / "postgres").exists()
+
+
 # ---- root and its server's user --------------------------------------------------------------------------------------
 
 root_only = pytest.mark.skipif(not AS_ROOT, reason="Only root starts the server as another user.")
@@ -292,6 +307,33 @@ def test_manage_py_says_the_same(room):
     assert done.returncode == 1
     assert f"may not enter {closed}." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@root_only
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/test_docs.py"],
+        ["bench.releasing", "--quick"],
+        ["bench.importing", "--quick"],
+        ["celery", "-A", "config.celery", "worker", "--concurrency", "1"],
+    ],
+    ids=lambda program: program[0],
+)
+def test_tests_benchmarks_and_workers_say_the_sentence_alone(room, program):
+    closed = room / "closed"
+    closed.mkdir(mode=0o700)
+    left_out = {"DATABASE_URL", "PLUMBLINE_SECRET_KEY"}
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"PLUMBLINE_VAR": str(closed / "var"), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", *program]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert f"may not enter {closed}." in said
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
+    assert len(said.splitlines()) < 8, said
 
 
 @root_only
