@@ -77,3 +77,12 @@ def test_an_admin_without_the_second_factor_is_sent_to_set_it_up(admin: Any, sig
     settings.LEADS_NEED_TOTP = True
     answer = sign_in(admin).get("/admin/")
     assert answer.headers["Location"].startswith("/accounts/2fa/totp/activate/")
+
+
+def test_only_these_pages_take_scripts_from_our_files(admin: Any, sign_in: Any) -> None:
+    client = sign_in(admin)
+    for address, is_admin in (("/admin/", True), ("/admin/annotation/user/", True), ("/", False)):
+        policy = client.get(address, follow=True).headers["Content-Security-Policy"]
+        (scripts,) = [part.split() for part in policy.split(";") if part.strip().startswith("script-src")]
+        assert ("'self'" in scripts) == is_admin, address
+        assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(scripts)
