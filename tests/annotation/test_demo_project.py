@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections import Counter
 from datetime import timedelta
@@ -48,6 +49,41 @@ def printed(django_db_setup, django_db_blocker):
 @pytest.fixture
 def demo(db, printed):
     return load_demo()
+
+
+def test_every_page_of_its_lead_says_that_it_is_simulated(demo, sign_in):
+    client = sign_in(Annotator.objects.get(project=demo.project, user__email=LEAD))
+    start = f"/p/{SLUG}/"
+    waiting, seen = [start], {}
+    while waiting:
+        address = waiting.pop()
+        answer = client.get(address)
+        if answer.status_code != 200 or not answer.headers["Content-Type"].startswith("text/html"):
+            seen[address] = None
+            continue
+        html = answer.content.decode()
+        seen[address] = "Example, simulated." in html if '<nav class="sections"' in html else None
+        for link in re.findall(rf'href="({start}[^"?#]*)"', html):
+            # One page of each kind: not every pair, and nothing that changes.
+            kind = re.sub(r"\d+", "1", link)
+            if kind not in seen:
+                seen[kind] = None
+                waiting.append(link)
+    said = {address for address, says in seen.items() if says}
+    assert [address for address, says in seen.items() if says is False] == []
+    pages = [
+        "board",
+        "adjudication",
+        "reports",
+        "reports/agreement",
+        "releases",
+        "releases/new",
+        "people",
+        "runs",
+        "settings",
+        "import",
+    ]
+    assert {start, *(f"{start}{page}" for page in pages)} <= said
 
 
 def test_it_has_every_pair_a_guideline_and_two_doors(demo):

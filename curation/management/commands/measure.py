@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.access import project_of
 from annotation.awaiting import wait_for
 from annotation.errors import Refused
-from annotation.models import Project, Run
+from annotation.models import Annotator, Project, Run
 from config.celery import do_here
 from curation import measuring
 from curation.criteria import parse_all
@@ -86,8 +86,11 @@ class Command(BaseCommand):
             run = self._run(project, asked, options)
         except Refused as error:
             raise CommandError(str(error)) from error
-        found = measuring.report(run)
+        simulated = Annotator.objects.filter(project=project, is_simulated=True, kind=Annotator.Kind.PERSON).count()
+        found = measuring.report(run) | ({"simulated_annotators": simulated} if simulated else {})
         self.stdout.write(measuring.as_json(found) if options["json"] else measuring.as_text(found))
+        if simulated and not options["json"]:
+            self.stdout.write(f"{simulated} of the project's annotators are simulated.")
 
     def _run(self, project: Project, asked: Request, options: dict[str, Any]) -> Run:
         """Measure now; or, where a model must be loaded, let a worker do it and wait, saying how far it is.

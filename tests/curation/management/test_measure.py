@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.errors import Refused
+from annotation.models import Annotator
 from curation.measuring import MEASURES, parse_settings
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -31,6 +32,14 @@ def test_it_prints_what_was_found_as_json(project, judged, capsys):
     assert found["metrics"]["percent_agreement"]["value"] == 0.75
     assert (found["metrics"]["percent_agreement"]["agreeing"], found["metrics"]["percent_agreement"]["total"]) == (3, 4)
     assert [(one["first"], one["second"], one["n"]) for one in found["cohen_kappa"]] == [("Alice", "Bob", 4)]
+
+
+def test_it_says_how_many_annotators_are_simulated(project, judged, alice, capsys):
+    assert "simulated_annotators" not in measured(capsys, "--project", "everyday")
+    Annotator.objects.filter(pk=alice.pk).update(is_simulated=True)
+    assert measured(capsys, "--project", "everyday")["simulated_annotators"] == 1
+    call_command("measure", "agreement", "--project", "everyday")
+    assert "1 of the project's annotators are simulated" in capsys.readouterr().out
 
 
 def test_options_narrow_what_is_measured(project, judged, capsys):
