@@ -174,6 +174,8 @@ def plan(
         )
     if any(most < 0 for most in (quotas or {}).values()):
         raise Impossible("quotas", "A quota is at least 0 pairs.")
+    if odd := [tag for tag in quotas or {} if not _can_be_stored(tag)]:
+        raise Impossible("quotas", f"No tag can be called {odd[0]!a}: the database keeps no such character.")
     if subset < 0:
         raise Impossible("subset", f"A subset has at least 1 pair, not {subset}; 0 keeps all.")
     if any(not 0 < cut < 1 for cut in cuts):
@@ -237,3 +239,8 @@ def _check_ties(ties: str, layout: Layout) -> None:
             f"The layout {layout.name} cannot hold a tie as two rows, one in each order. "
             f"Only {' and '.join(able)} can.",
         )
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether a text holds neither NUL nor half of a character."""
+    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in text)

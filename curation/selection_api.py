@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from annotation import access
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import LARGEST_KEY, PageInput, paged, refuse_unknown
+from annotation.api.paging import LARGEST_KEY, PageInput, paged, refuse_unknown, refuse_unknown_fields
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import browsing, comparing, keeping
@@ -119,6 +119,7 @@ class Selections(APIView):
         """Save a filter of the board under a name, with you as its owner. The latest version where nothing changed."""
         project = access.project_for(request.user, slug, role=Role.LEAD)
         given = SelectionInput(data=request.data)
+        refuse_unknown_fields(request, given)
         given.is_valid(raise_exception=True)
         state = browsing.state_of(project)
         query = keeping.query_of(given.validated_data["filter"])

@@ -114,7 +114,7 @@ def _done(request: HttpRequest, slug: str, said: str, act: Any) -> HttpResponse:
 
 
 def _page(request: HttpRequest, project: Project, *, form: InviteForm, status: int = 200, **extra: Any) -> HttpResponse:
-    wanted = request.GET.get("q", "").strip()
+    wanted = request.GET.get("q", "").replace("\0", "").strip()
     everybody = Annotator.objects.filter(project=project).select_related("user").order_by("-is_active", "name", "pk")
     if wanted:
         everybody = everybody.filter(

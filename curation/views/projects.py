@@ -21,7 +21,7 @@ PER_PAGE = 100
 def projects(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     now = timezone.now()
-    query = request.GET.get("q", "").strip()[:120]
+    query = request.GET.get("q", "").replace("\0", "").strip()[:120]
     state = request.GET.get("only", "") if request.GET.get("only") in listing.STATES else ""
     mine, reachable = access.projects_for(request.user, role=Role.LEAD), access.projects_for(request.user)
     shown = mine.filter(name__icontains=query) if query else mine

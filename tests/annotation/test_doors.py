@@ -341,6 +341,31 @@ def test_numbers_larger_than_any_key_are_not_there(lead: Any, sign_in: Any, proj
     assert client.get(f"/p/{project.slug}/guideline/{2**31}").status_code == 404
 
 
+def parameters_read() -> list[str]:
+    """Every name that some view takes out of an address."""
+    views = [path for app in ("annotation", "curation") for path in (ROOT / app / "views").glob("*.py")]
+    return sorted({name for path in views for name in re.findall(r'GET\.get(?:list)?\("(\w+)"', path.read_text())})
+
+
+def test_no_page_falls_over_a_nul_in_its_address(house: House) -> None:
+    """The database keeps no such character, and says so with an error that no page expects."""
+    fell = []
+    asked = "&".join(f"{name}=a%00b" for name in parameters_read())
+    assert "q=" in asked
+    client = house.client("lead")
+    for address, row in rows().items():
+        if address == "admin/…" or address.startswith("api/") or row["GET"] == "–":
+            continue
+        path = f"{path_of(address, house, 'lead')}?{asked}"
+        with transaction.atomic():
+            answer = client.get(path)
+            body_of(answer)
+            transaction.set_rollback(True)
+        if answer.status_code >= 500:
+            fell.append(path)
+    assert fell == []
+
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

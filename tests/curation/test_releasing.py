@@ -297,6 +297,8 @@ def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair
         ({"cuts": [1.0]}, "a share of the pairs between 0 and 1"),
         ({"cuts": [0.5], "layout": "listwise", "rule": "soft"}, "cannot be cut by difficulty"),
         ({"quotas": {"code": -1}}, "at least 0 pairs"),
+        ({"quotas": {"a\0b": 1}}, "No tag can be called"),
+        ({"quotas": {"half \ud800": 1}}, "No tag can be called"),
         ({"annotators": "robots"}, "Unknown annotators 'robots'. Known are people, judges, all."),
         ({"licence": "mine, all mine"}, "is no licence identifier"),
     ],

@@ -44,6 +44,14 @@ def test_a_selection_is_saved_listed_read_and_saved_as_its_next_version(
     assert Event.objects.filter(act="selection.save", actor=lead.user.email).count() == 3
 
 
+def test_a_field_that_is_not_known_is_refused_and_nothing_saved(lead: Any, many: Any, api: Any) -> None:
+    """A misspelt filter must not save all pairs."""
+    answer = api(lead).post(BASE, {"name": "hard", "where": ["difficulty>=0.75"]}, format="json")
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "Unknown field where. Known are: filter, name."
+    assert not Selection.objects.exists()
+
+
 def test_the_page_and_the_api_save_the_same(project: Any, lead: Any, many: Any, api: Any, sign_in: Any) -> None:
     text = "difficulty=0.2..0.8&discretion=conflict,unknown"
     sign_in(lead).post("/p/everyday/board/save", {"name": "mine", "filter": text})
