@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from annotation import assigning, calibrating, guiding, judging, ordering, recalling, revising
 from annotation.access import account_of, assignment_for, membership_for, project_for
-from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
+from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, control_of, sides
 from annotation.api.errors import WRITES, ErrorOutput
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
@@ -157,6 +157,55 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
 class JudgementPage(serializers.Serializer[Any]):
     results = JudgementOutput(many=True)
     next = serializers.IntegerField(allow_null=True)
+
+
+class MineOutput(serializers.ModelSerializer[Judgement]):
+    """An answer by the sides on which its author saw the pair."""
+
+    verdict = serializers.SerializerMethodField(help_text="As it was sent: a3 to a1, same, b1 to b3, both_bad, skip.")
+    text = serializers.SerializerMethodField(help_text="The reason in your own words.")
+    taken_back = serializers.SerializerMethodField(help_text="It counts nowhere; it is kept for you.")
+
+    class Meta:
+        model = Judgement
+        fields = [
+            "id",
+            "assignment",
+            "verdict",
+            "skip_reason",
+            "flags",
+            "text",
+            "revision",
+            "taken_back",
+            "created_at",
+        ]
+
+    def get_verdict(self, judgement: Judgement) -> str:
+        return control_of(verdict=judgement.verdict, strength=judgement.strength, swapped=judgement.swapped)
+
+    def get_text(self, judgement: Judgement) -> str:
+        own = (why.text for why in judgement.rationales.all() if why.source == Rationale.Source.HUMAN)
+        return next(own, "")
+
+    def get_taken_back(self, judgement: Judgement) -> bool:
+        return not judgement.is_current
+
+
+class MinePage(serializers.Serializer[Any]):
+    results = MineOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
+class MyJudgements(APIView):
+    @extend_schema(
+        operation_id="judgements_mine",
+        parameters=PAGE_PARAMETERS,
+        responses={200: MinePage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Your own answers as they stand, and those that you took back and did not give again."""
+        me = membership_for(request.user, slug)
+        return paged(request, recalling.history(me).prefetch_related("rationales"), MineOutput)
 
 
 class Assignments(APIView):

@@ -4,8 +4,9 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.api.gold import MarkGold
-from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
+from annotation.api.judgements import Assignments, Judgements, LastJudgement, MyJudgements, OneAnswer
 from annotation.api.language_models import LanguageModels
+from annotation.api.leading import Guidelines, Invitations, Settings, State
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import Candidates, OnePair, OnePrompt, Pairs, Prompts
 from annotation.api.rankings import LastRanking, MyRankings, OneRanking, Rankings, Turns
@@ -18,6 +19,10 @@ urlpatterns = [
     path("models", LanguageModels.as_view(), name="api_models"),
     path("projects", Projects.as_view(), name="api_projects"),
     path("projects/<slug:slug>", OneProject.as_view(), name="api_project"),
+    path("projects/<slug:slug>/settings", Settings.as_view(), name="api_settings"),
+    path("projects/<slug:slug>/state", State.as_view(), name="api_state"),
+    path("projects/<slug:slug>/guidelines", Guidelines.as_view(), name="api_guidelines"),
+    path("projects/<slug:slug>/invitations", Invitations.as_view(), name="api_invitations"),
     path("projects/<slug:slug>/prompts", Prompts.as_view(), name="api_prompts"),
     path("projects/<slug:slug>/prompts/<key:prompt_id>", OnePrompt.as_view(), name="api_prompt"),
     path("projects/<slug:slug>/candidates", Candidates.as_view(), name="api_candidates"),
@@ -27,6 +32,7 @@ urlpatterns = [
     path("projects/<slug:slug>/assignments", Assignments.as_view(), name="api_assignments"),
     path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),
     path("projects/<slug:slug>/judgements", Judgements.as_view(), name="api_judgements"),
+    path("projects/<slug:slug>/judgements/mine", MyJudgements.as_view(), name="api_my_judgements"),
     path("projects/<slug:slug>/judgements/last", LastJudgement.as_view(), name="api_last_judgement"),
     path("projects/<slug:slug>/turns", Turns.as_view(), name="api_turns"),
     path("projects/<slug:slug>/turns/<key:turn_id>/ranking", OneRanking.as_view(), name="api_one_ranking"),

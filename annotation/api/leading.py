@@ -1,0 +1,131 @@
+"""What a lead does to a project: its settings, its state, its guideline, invitations. The verbs of the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from annotation import founding, guiding, inviting
+from annotation.access import account_of, project_for
+from annotation.api.errors import ErrorOutput
+from annotation.api.paging import refuse_unknown_fields
+from annotation.api.projects import ProjectOutput
+from annotation.models import Guideline, Invitation, Project, Role, Scale
+
+REFUSED = {400: ErrorOutput, 404: ErrorOutput}
+
+
+class SettingsInput(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=120, required=False)
+    description = serializers.CharField(max_length=5000, required=False, allow_blank=True)
+    question = serializers.CharField(max_length=200, required=False)
+    scale = serializers.ChoiceField(choices=Scale.choices, required=False, help_text="Only before pairs are judged.")
+    allow_tie = serializers.BooleanField(required=False)
+    allow_both_bad = serializers.BooleanField(required=False)
+    allow_edits = serializers.BooleanField(required=False)
+    overlap = serializers.IntegerField(min_value=1, max_value=50, required=False)
+    rationale_policy = serializers.ChoiceField(choices=Project.RationalePolicy.choices, required=False)
+    shortest_reason = serializers.IntegerField(min_value=0, max_value=1_000, required=False)
+    lease_minutes = serializers.IntegerField(min_value=1, max_value=1_440, required=False)
+
+
+class StateInput(serializers.Serializer[Any]):
+    act = serializers.ChoiceField(choices=sorted({act for acts in founding.MOVES.values() for act in acts}))
+
+
+class PrincipleInput(serializers.Serializer[Any]):
+    short = serializers.CharField(max_length=100)
+    text = serializers.CharField(max_length=2_000)
+
+
+class GuidelineInput(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=guiding.LONGEST_TEXT, help_text="In Markdown.")
+    principles = PrincipleInput(many=True, required=False, default=[])
+    priority_rules = serializers.ListField(
+        child=serializers.CharField(max_length=500), required=False, default=[], max_length=guiding.MOST_PRINCIPLES
+    )
+    change_note = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class GuidelineOutput(serializers.ModelSerializer[Guideline]):
+    class Meta:
+        model = Guideline
+        fields = ["id", "version", "text", "change_note", "created_at"]
+
+
+class InvitationInput(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(
+        choices=[choice for choice in Role.choices if choice[0] != Role.LEAD],
+        default=Role.ANNOTATOR,
+        help_text="A lead is invited on the page, which asks for the password again.",
+    )
+    email = serializers.EmailField(required=False, allow_blank=True, default="")
+    places = serializers.IntegerField(min_value=1, max_value=inviting.MOST_PLACES, default=1)
+    days = serializers.IntegerField(min_value=1, max_value=inviting.MOST_DAYS, default=14)
+
+
+class InvitationOutput(serializers.ModelSerializer[Invitation]):
+    link = serializers.CharField(help_text="Shown this once: it is stored nowhere.")
+
+    class Meta:
+        model = Invitation
+        fields = ["id", "role", "email", "places", "expires_at", "link"]
+
+
+def _given(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    given = form(data=request.data)
+    refuse_unknown_fields(request, given)
+    given.is_valid(raise_exception=True)
+    found: dict[str, Any] = given.validated_data
+    return found
+
+
+class Settings(APIView):
+    @extend_schema(operation_id="projects_change", request=SettingsInput, responses={200: ProjectOutput, **REFUSED})
+    def post(self, request: Request, slug: str) -> Response:
+        """Change the settings that are named, and no others. Judgements that were given stay as they are."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        changes = _given(request, SettingsInput)
+        changed = founding.change_settings(project=project, actor=account_of(request), **changes)
+        return Response(ProjectOutput(changed).data)
+
+
+class State(APIView):
+    @extend_schema(operation_id="projects_move", request=StateInput, responses={200: ProjectOutput, **REFUSED})
+    def post(self, request: Request, slug: str) -> Response:
+        """Start, pause, resume, close or reopen judging."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        act = _given(request, StateInput)["act"]
+        return Response(ProjectOutput(founding.move(project=project, act=act, actor=account_of(request))).data)
+
+
+class Guidelines(APIView):
+    @extend_schema(
+        operation_id="guidelines_publish", request=GuidelineInput, responses={201: GuidelineOutput, **REFUSED}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Publish the next version of the guideline and put it in force."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        given = _given(request, GuidelineInput)
+        given["principles"] = [guiding.Entry(**one) for one in given["principles"]]
+        guideline = guiding.publish_guideline(project=project, actor=account_of(request), **given)
+        return Response(GuidelineOutput(guideline).data, status=status.HTTP_201_CREATED)
+
+
+class Invitations(APIView):
+    @extend_schema(
+        operation_id="invitations_make", request=InvitationInput, responses={201: InvitationOutput, **REFUSED}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Make an invitation; its link is in the answer and nowhere else."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        given = _given(request, InvitationInput)
+        invitation, token = inviting.invite(project=project, actor=account_of(request), **given)
+        invitation.link = request.build_absolute_uri(reverse("join", args=[token]))  # type: ignore[attr-defined]
+        return Response(InvitationOutput(invitation).data, status=status.HTTP_201_CREATED)
