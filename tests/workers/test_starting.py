@@ -37,6 +37,7 @@ def ended(tmp_path: Path, **environment: str) -> tuple[int, str]:
         "DJANGO_SETTINGS_MODULE": "tests.workers.worker_settings",
         "TEST_DATABASE": connection.settings_dict["NAME"],
         "TEST_BROKER": json.dumps({"url": "filesystem://", "options": queue}),
+        "TEST_STATE": str(tmp_path),
         **environment,
     }
     command = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--queues", CPU, "--concurrency", "1"]
