@@ -101,7 +101,9 @@ function numbers() { $('numbers-body').replaceChildren(...tables()); }
 /* ---------- the table and the drawer: links that also work without this script ---------- */
 let back = null;
 $('table').addEventListener('click', async event => {
-  const link = event.target.closest('a');
+  const link = event.target.closest('a'), act = event.target.closest('[data-do]');
+  // Every answer of the server brings these buttons anew: they are listened to from here.
+  if (act) { press(act.dataset.do, () => [filterQuery(), S.selected, 'the selection']); return; }
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (link && link.dataset.sort) {
     event.preventDefault();
@@ -171,11 +173,10 @@ function readings() {
     R.of = article.querySelector('.of');
     R.button = article.querySelector('.only');
     R.button.addEventListener('click', R.only);
-    for (const act of article.querySelectorAll('[data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery({ reading: R.key }), S.hist[i][k + 1], R.name));
+    for (const act of article.querySelectorAll('[data-do]')) act.addEventListener('click', () => press(act.dataset.do, () => [filterQuery({ reading: R.key }), S.hist[i][k + 1], R.name]));
     for (const button of article.querySelectorAll('button')) button.disabled = !R.isReady;
     if (!R.isReady) { R.n.textContent = '–'; const why = article.querySelector('.wants'); why.hidden = false; why.textContent = `It needs ${wants.join(' and ')}: there is none yet.`; if (R.mark) R.mark.disabled = true; }
   });
-  for (const act of document.querySelectorAll('.rows-head [data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery(), S.selected, 'the selection'));
 }
 function drawReadings() {
   const i = S.at.reading, T = S.totals[i], H = S.hist[i] || T, f = S.filters[i];
@@ -193,6 +194,11 @@ const ACTS = {
   adjudicate: ['Send to adjudication', 'They wait for an adjudicator who has not judged them, most disagreement first. Every judgement is kept.'],
   ask_again: ['Re-annotate', 'People who have not seen the pair judge it too. Earlier judgements are kept and stay hidden from them.'],
 };
+/* How many pairs an act is about is known once the columns are here and the last brush is counted. */
+async function press(act, about) {
+  await settled();
+  ask(act, ...about());
+}
 function ask(act, filter, n, what) {
   const dialog = $('ask'), form = dialog.querySelector('form'), isMany = n > 1000, [title, text] = ACTS[act], go = $('ask-go');
   $('ask-title').textContent = `${title}: ${nPairs(n)}`;
@@ -208,7 +214,7 @@ function ask(act, filter, n, what) {
   form.elements.expected.value = n;
   go.textContent = title;
   go.disabled = isMany || !n;
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
 }
 
 /* ---------- buttons ---------- */

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from annotation.models import Assignment, Judgement, Principle, PrincipleVote, Run
 from curation import browsing, gathering
@@ -96,6 +97,12 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     assert shown(page) == found > 0
     page.wait_for_selector("#table:not(.busy)")
     assert page.locator("tr[data-pair]").count() == found
+    # The buttons of the selection came with the table: they work on what was brushed just now.
+    for act, title in (("adjudicate", "Send to adjudication"), ("ask_again", "Re-annotate")):
+        page.locator(f".rows-head [data-do={act}]").click()
+        expect(page.locator("#ask-title")).to_have_text(f"{title}: {found} pairs")
+        assert page.locator("#ask input[name=filter]").input_value() == query
+        page.locator("#ask").get_by_role("button", name="Cancel").click()
     # The address alone brings all of it back.
     page.reload()
     page.wait_for_selector(LIVE)
@@ -123,6 +130,43 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.locator("#ask-go").click()
     page.get_by_text(f"{found} pairs wait for an adjudicator").wait_for()
     assert Adjudication.objects.count() == found
+
+
+def test_the_buttons_of_the_selection_work_after_a_sort_and_send_what_was_brushed(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    page = enter(lead, f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    page.locator("#table th a[data-sort]").first.click()
+    comes_true(page, "() => location.search.includes('sort=')")
+    page.locator("#d-judgements-from").fill("2")
+    page.locator("#d-judgements-from").press("Enter")
+    comes_true(page, "() => location.search.includes('judgements=2')")
+    found = counted(project, "judgements=2..8")
+    assert 0 < found < 30
+    page.locator("#table:not(.busy) .rows-head [data-do=adjudicate]").click()
+    expect(page.locator("#ask-title")).to_have_text(f"Send to adjudication: {found} pairs")
+    page.locator("#ask-go").click()
+    page.get_by_text(f"{found} pairs wait for an adjudicator").wait_for()
+    assert Adjudication.objects.count() == found
+
+
+def test_an_act_that_is_pressed_before_the_columns_are_there_waits_for_them(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    page = enter(lead)
+    held: list[Any] = []
+    page.route("**/board/columns*", lambda route: held.append(route))
+    page.goto(f"/p/{project.slug}/board?dissents=0..1")
+    page.wait_for_selector("#reading-ambiguous .only:not([disabled])")
+    comes_true(page, "() => performance.getEntriesByName('board-painted').length > 0")
+    page.locator("#reading-ambiguous [data-do=adjudicate]").click()
+    page.locator(".rows-head [data-do=ask_again]").click()
+    assert page.locator("#ask[open]").count() == 0
+    for route in held:
+        route.continue_()
+    found = counted(project, "dissents=0..1")
+    expect(page.locator("#ask-title")).to_have_text(f"Re-annotate: {found} pairs")
 
 
 def reward(project: Any, pairs: list[Any]) -> None:
