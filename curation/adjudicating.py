@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from annotation import opening
 from annotation.errors import Refused
@@ -102,16 +102,22 @@ def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
 
     Most disagreement first, by the entropy of the verdicts when the facts were last gathered; then what waits longest.
     """
-    judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator=adjudicator)
-    waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="").filter(
-        Q(adjudicator=None) | Q(adjudicator=adjudicator)
-    )
-    begun = Draft.objects.filter(assignment__pair=OuterRef("pair"), assignment__annotator=adjudicator)
-    return (
-        waiting.exclude(Exists(judged))
-        .exclude(Exists(begun))
-        .order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
-    )
+    return _open_to([adjudicator]).order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
+
+
+def waiting_counts(adjudicators: Sequence[Annotator]) -> dict[int, int]:
+    """How many pairs one person may settle, by number of the project: 0 where none waits. One seat a project."""
+    counted = _open_to(adjudicators).order_by().values_list("project").annotate(n=Count("pk"))
+    return {seat.project_id: 0 for seat in adjudicators} | dict(counted)
+
+
+def _open_to(adjudicators: Sequence[Annotator]) -> QuerySet[Adjudication]:
+    """What one person may settle in the projects of these seats. A pair is of one project: any seat of theirs does."""
+    judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator__in=adjudicators)
+    begun = Draft.objects.filter(assignment__pair=OuterRef("pair"), assignment__annotator__in=adjudicators)
+    waiting = Adjudication.objects.filter(project__in=[seat.project_id for seat in adjudicators], outcome="")
+    mine = Q(adjudicator=None) | Q(adjudicator__in=adjudicators)
+    return waiting.filter(mine).exclude(Exists(judged)).exclude(Exists(begun))
 
 
 @transaction.atomic
