@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation import access
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, comparing, gathering, keeping, packing
+from curation import adjudicating, browsing, comparing, gathering, inspecting, keeping, packing
 from curation.dimensions import (
     BESIDES,
     READINGS,
@@ -206,7 +206,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "project": project,
         "section": "board",
         "scope_says": browsing.scope_in_words(project, asked.scope),
-        "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
+        "opened": inspecting.opened(pair=found, fact=fact, asked=asked, dims=dims),
         "filter": _bare(request.GET, without=("after", "pair", "v")),
         "model": state.model if state else "",
         "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
