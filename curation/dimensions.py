@@ -221,12 +221,20 @@ def dimensions(values: Mapping[str, Sequence[str]]) -> tuple[Dimension, ...]:
     return (*FIXED[:place], *rewards, *FIXED[place:], *own, READING)
 
 
+# What a dimension is called among the criteria, where that differs.
+FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
+
 # ---- what is asked for: the board's address --------------------------------------------------------------------------
 
 # By what the table of every project can be sorted.
 ORDERS = ("difficulty", "agreement", "strength", "margin", "length", "judgements", "dissents")
-# What an address of the board may say besides filters.
-BESIDES = ("sort", "colour", "scale", "pair", "after", "v", "page")
+# What an address of the board may say besides filters, and how; None: its reader says what is wrong with it.
+BESIDES: dict[str, re.Pattern[str] | None] = {
+    "sort": None,
+    "after": None,
+    "colour": re.compile("density|discretion"),
+    "pair": re.compile("[1-9][0-9]{0,17}"),
+}
 _RANGE = re.compile(r"(-?\d{1,9}(?:\.\d{1,12})?)\.\.(-?\d{1,9}(?:\.\d{1,12})?)")
 LONGEST = 2000
 
@@ -327,7 +335,13 @@ def parse(query: Mapping[str, str], dims: Sequence[Dimension]) -> Filter:
     by_key = {one.key: one for one in dims}
     passing = {}
     for key, text in query.items():
-        if key in BESIDES or key in SCOPES:
+        if key in BESIDES:
+            allowed = BESIDES[key]
+            if allowed and not allowed.fullmatch(text):
+                example = "density or discretion" if key == "colour" else "the number of a pair"
+                raise Refused(f"{key} is {example}, not {text[:60]!r}.")
+            continue
+        if key in SCOPES:
             continue
         if key not in by_key:
             raise Refused(f"Unknown filter {key[:60]!r}. Known are {', '.join((*by_key, *SCOPES))}.")

@@ -20,11 +20,12 @@ from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, 
 from annotation.running import Hold, request_run
 from config import processes
 from curation import packing
-from curation.dimensions import OF_THE_PROJECT, REWARD, dimensions
+from curation.categories import values_of
+from curation.dimensions import REWARD, dimensions
 from curation.inline import run_here
 from curation.measured import measured_of
 from curation.models import FactsArray, FactsState
-from curation.tabulating import CODE, TAG, WHOSE, tabulate
+from curation.tabulating import CODE, WHOSE, tabulate
 
 # An annotator's reliability counts like this many meetings with the others at the project's mean.
 PRIOR_MEETINGS = 20
@@ -168,7 +169,7 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
         assert state is not None
         weights, values, model = state.weights, state.values, state.model
     else:
-        weights, values = _reliabilities(project), _values(project)
+        weights, values = _reliabilities(project), values_of(project, before=state.values if state else {})
         if measured.reward:
             values[REWARD.key] = [measured.rewarder]
     dims = dimensions(values)
@@ -305,19 +306,3 @@ def _reliabilities(project: Project) -> dict[str, float]:
         return {}
     raw = {who: (same + PRIOR_MEETINGS * mean) / (others + PRIOR_MEETINGS) for who, same, others, _ in found}
     return {str(who): min(max(value / mean, LIGHTEST), HEAVIEST) for who, value in raw.items()}
-
-
-def _values(project: Project) -> dict[str, list[str]]:
-    """The most frequent values of each category that the project names itself."""
-    source = {"language": "q.language", "source": "p.source", "split": "p.split", "tag": TAG}
-    found = {}
-    with connection.cursor() as cursor:
-        for one in OF_THE_PROJECT:
-            cursor.execute(
-                f"""SELECT value FROM (SELECT {source[one.key]} AS value FROM pair p JOIN prompt q ON q.id = p.prompt_id
-                    WHERE p.project_id = %s AND p.excluded_at IS NULL) each
-                WHERE value <> '' GROUP BY value ORDER BY count(*) DESC, value LIMIT %s""",
-                [project.pk, one.most],
-            )
-            found[one.key] = [value for (value,) in cursor.fetchall()]
-    return found

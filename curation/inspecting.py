@@ -123,7 +123,7 @@ def asides_of(pair: Pair) -> list[Aside]:
         .order_by("principle__short", "pk")[:MOST_VOTES]
     )
     _quote_each(pair, reasons)
-    who = {each.annotator_id: each.annotator for each in (*votes, *reasons)}
+    who = {vote.annotator_id: vote.annotator for vote in votes} | {why.annotator_id: why.annotator for why in reasons}
     return [
         Aside(
             annotator=annotator,

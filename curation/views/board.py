@@ -38,6 +38,8 @@ from curation.models import FactsState, PairFact, Selection
 
 # So many pairs are gathered while one waits; more are a worker's.
 AT_ONCE = 20_000
+# What servers in front of this one take in one line, by usual settings.
+LONGEST_ADDRESS = 7_000
 A_YEAR = "private, max-age=31536000, immutable"
 
 View = Callable[..., HttpResponse]
@@ -69,6 +71,21 @@ def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
     return asked, parse_order(query.get("sort", "-difficulty"), dims)
 
 
+def _understood(state: FactsState, query: QueryDict) -> tuple[QueryDict, str]:
+    """What of an address the board knows, and what is wrong with the rest: links outlive what they name."""
+    known, problem = query.copy(), ""
+    for key in query:
+        alone = QueryDict(mutable=True)
+        alone.setlist(key, query.getlist(key))
+        try:
+            _asked(state, alone)
+            browsing.Mark.read(alone.get("after", ""))
+        except Refused as refusal:
+            del known[key]
+            problem = problem or str(refusal)
+    return known, problem
+
+
 def _within(project: Project, state: FactsState, scope: Scope) -> dict[str, Any]:
     """Which pairs the board is drawn of, in words, and how many they are."""
     if not scope:
@@ -89,7 +106,7 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
     asked, order = _asked(state, query)
     dims = browsing.dims_of(state)
     page = browsing.page(state=state, asked=asked, order=order, dims=dims, after=query.get("after", ""))
-    rest = _bare(query, without=("sort", "after", "pair", "v"))
+    rest = _bare(query, without=("sort", "after", "pair"))
     heads = {
         key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
         for key in orders_of(dims)
@@ -101,7 +118,7 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
         "found": page.found,
         "order": order,
         "heads": heads,
-        "filter": _bare(query, without=("after", "pair", "v")),
+        "filter": _bare(query, without=("after", "pair")),
         "next": f"{_bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
         "is_first": not query.get("after"),
         "version": state.version,
@@ -111,7 +128,6 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
 
 @require_safe
 @login_required
-@_refusals_are_400
 def board(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
@@ -125,14 +141,16 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "selections": Selection.objects.filter(project=project).select_related("owner").order_by("-created_at")[:100],
     }
     if state is not None:
-        asked, _ = _asked(state, request.GET)
+        query, context["problem"] = _understood(state, request.GET)
+        asked, _ = _asked(state, query)
         dims = browsing.dims_of(state)
-        context |= _within(project, state, asked.scope) | _table(project, state, request.GET)
-        context["unscoped"] = _bare(request.GET, without=("after", "pair", "v", *SCOPES))
+        context |= _within(project, state, asked.scope) | _table(project, state, query)
+        context["unscoped"] = _bare(query, without=("after", "pair", *SCOPES))
         context["asked"], context["annotators"] = asked, browsing.annotators_of(project)
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
-    return TemplateResponse(request, "board/page.html", context)
+        context["selections"] = [(one, keeping.address_of(one, dims)) for one in context["selections"]]
+    return TemplateResponse(request, "board/page.html", context, status=400 if context.get("problem") else 200)
 
 
 def _packed(request: HttpRequest, slug: str, part: str, kind: str) -> HttpResponse:
@@ -207,7 +225,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "section": "board",
         "scope_says": browsing.scope_in_words(project, asked.scope),
         "opened": inspecting.opened(pair=found, fact=fact, asked=asked, dims=dims),
-        "filter": _bare(request.GET, without=("after", "pair", "v")),
+        "filter": _bare(request.GET, without=("after", "pair")),
         "model": state.model if state else "",
         "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
         "more": range(1, 6),
@@ -224,8 +242,12 @@ def _back(slug: str, query: str) -> HttpResponse:
 
 
 def _posted(request: HttpRequest) -> QueryDict:
-    """The filter that a form carries, as the board's address has it."""
-    return QueryDict(request.POST.get("filter", "")[:2000])
+    """The filter that a form carries, as the board's address has it.
+
+    Raises:
+        Refused: it is too long.
+    """
+    return keeping.query_of(request.POST.get("filter", ""))
 
 
 @require_POST
@@ -233,14 +255,16 @@ def _posted(request: HttpRequest) -> QueryDict:
 @_refusals_are_400
 def gather(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    actor, model = access.account_of(request), request.POST.get("model", "")[:300]
+    actor, model, query = access.account_of(request), request.POST.get("model", ""), _posted(request)
+    if len(model) > 300 or "\0" in model:
+        raise Refused("No model has such a name. Go back to the board and choose one from the list.")
     if project.pairs.count() <= AT_ONCE:
         run = gathering.gather_facts(project=project, model=model, actor=actor, command="board")
         messages.success(request, f"The facts of {run.result['pairs']:,} pairs are new.")
     else:
         run = gathering.ask_for_facts(project=project, model=model, actor=actor)
         messages.info(request, f"Run {run.pk} gathers the facts; the board shows them when it is done.")
-    return _back(slug, _bare(_posted(request), without=("v", "after")))
+    return _back(slug, _bare(query, without=("after",)))
 
 
 @require_POST
@@ -309,11 +333,13 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
     """To the draft of a release of the pairs that the board shows."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
-    asked, _ = _asked(state, QueryDict(request.GET.get("filter", "")[:2000]))
+    asked, _ = _asked(state, keeping.query_of(request.GET.get("filter", "")))
     lines = [one.text for one in keeping.criteria_of(asked, browsing.dims_of(state))] if state else []
     if any(len(one.splitlines()) > 1 for one in lines):
         raise Refused("A value of this filter has a line break. Save the selection, and choose it in a new release.")
     query = urlencode({"where": "\n".join(lines)}) if lines else ""
+    if len(query) > LONGEST_ADDRESS:
+        raise Refused("This filter is too long for an address. Save the selection, and choose it in a new release.")
     return redirect(f"{reverse('release_new', args=[project.slug])}{'?' if query else ''}{query}")
 
 
@@ -328,7 +354,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "section": "board", "state": state, "selections": saved[:200]}
     if state is not None:
         chosen = [_side(request, project, state, side) for side in ("first", "second")]
-        context |= {"chosen": chosen, "filter": request.GET.get("filter", "")[:2000]}
+        context |= {"chosen": chosen, "filter": request.GET.get("filter", "")}
         context["compared"] = comparing.compare(
             project=project, first=chosen[0]["asked"], second=chosen[1]["asked"], dims=browsing.dims_of(state)
         )
@@ -337,15 +363,15 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _side(request: HttpRequest, project: Project, state: FactsState, side: str) -> dict[str, Any]:
     number = request.GET.get(side, "")
-    text, name = "", "All pairs"
+    query, name = keeping.query_of(""), "All pairs"
     if number == "now" or (side == "first" and not number and request.GET.get("filter")):
-        text, name, number = request.GET.get("filter", "")[:2000], "The board's filter", "now"
+        query, name, number = keeping.query_of(request.GET.get("filter", "")), "The board's filter", "now"
     elif number not in ("", "0"):
         if not number.isdecimal() or len(number) > 18:
             raise Refused("Choose two selections from the lists.")
         one = get_object_or_404(Selection, pk=int(number), project=project)
-        text, name = one.query, str(one)
-    asked, _ = _asked(state, QueryDict(text))
+        query, name = QueryDict(keeping.address_of(one, browsing.dims_of(state))), str(one)
+    asked, _ = _asked(state, query)
     said = [
         f"{d.label.lower()} {words(d, asked.passing[d.key])}" for d in browsing.dims_of(state) if d.key in asked.passing
     ]
@@ -354,7 +380,6 @@ def _side(request: HttpRequest, project: Project, state: FactsState, side: str) 
     return {
         "number": number or "0",
         "name": name,
-        "query": text,
         "asked": asked,
         "words": ", ".join(said),
         "side": side,

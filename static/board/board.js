@@ -292,7 +292,8 @@ async function begin() {
   Object.assign(S, { rows: header.rows, version: header.version, dims: header.dims, readings: header.readings, edges: header.edges });
   S.dims.forEach((d, i) => { S.at[d.key] = i; S.filters[i] = null; S.stamps[i] = 0; S.totals[i] = Uint32Array.from(totals[d.key]); });
   S.planeTotal = Uint32Array.from(cells);
-  fromQuery(new URLSearchParams(location.search));
+  // Where the server did not know all of the address, it says what it went by.
+  fromQuery(new URLSearchParams(url.asked ?? location.search));
   plane.setUp();
   build();
   plane.lay();

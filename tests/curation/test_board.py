@@ -15,6 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Event, Judgement, Principle, Project
@@ -112,17 +113,56 @@ def test_nothing_and_nothing_gathered_have_their_sentences(
     "query",
     ["x=1", "difficulty=1", "discretion=chaos", "sort=prompt", "sort=-pair_id", "after=zz", "project=2",
      "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--", "annotator=x", "annotator=0",
-     "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b"],
+     "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b",
+     "colour=red", "scale=all", "page=2", "pair=x", "pair=0", "v=1", "source=%00", "sort=%00"],
 )  # fmt: skip
 def test_what_the_board_does_not_know_is_400_with_a_sentence(
     project: Any, lead: Any, sign_in: Any, many: Any, query: str
 ) -> None:
     client = sign_in(lead)
-    for address in ("board", "board/rows"):
-        answer = client.get(f"/p/{project.slug}/{address}?{query}")
+    answer = client.get(f"/p/{project.slug}/board/rows?{query}")
+    assert answer.status_code == 400
+    assert answer.content.decode().endswith(".")
+    assert answer["Content-Type"].startswith("text/plain")
+    # The page says the same, and shows the board of what it knows: an old link is no dead end.
+    page = client.get(
+        f"/p/{project.slug}/board?{query}&dissents=0..1"
+        if "dissents" not in query
+        else f"/p/{project.slug}/board?{query}"
+    )
+    assert page.status_code == 400
+    assert page.context["problem"] == answer.content.decode()
+    assert escape(page.context["problem"]) in page.content.decode()
+    assert set(page.context["asked"].passing) <= {"dissents"}
+    assert f'data-asked="{page.context["filter"]}"' in page.content.decode()
+
+
+def test_bad_input_is_answered_with_a_sentence(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}"
+    saved = client.post(f"{home}/board/save", {"name": "a\0b", "filter": ""}, follow=True)
+    assert "no NUL character" in saved.content.decode()
+    assert not Selection.objects.exists()
+    gathered = client.post(f"{home}/board/gather", {"model": "a\0b"})
+    assert (gathered.status_code, gathered.content.decode()[:28]) == (400, "No model has such a name. Go")
+
+
+def test_a_filter_that_is_too_long_is_refused_and_never_cut(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    # Cut at 2,000 characters it would be a filter that is known, and wider.
+    long = f"dissents=0..1{'&'.join([''] + ['agreement=known'] * 1)}&discretion={','.join(['conflict'] * 220)},unknown"
+    assert len(long) > 2000
+    answers = [
+        client.post(f"{home}/save", {"name": "x", "filter": long}),
+        client.post(f"{home}/send", {"do": "adjudicate", "filter": long, "expected": "1"}),
+        client.post(f"{home}/gather", {"filter": long}),
+        client.get(f"{home}/release", {"filter": long}),
+        client.get(f"{home}/compare", {"filter": long}),
+    ]
+    for answer in answers:
         assert answer.status_code == 400
-        assert answer.content.decode().endswith(".")
-        assert answer["Content-Type"].startswith("text/plain")
+        assert answer.content.decode().startswith("The filter is too long: at most 2,000 characters")
+    assert not Selection.objects.exists()
+    assert not Adjudication.objects.exists()
 
 
 def test_the_table_costs_the_same_queries_for_few_and_many_rows(
