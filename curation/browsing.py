@@ -78,7 +78,7 @@ def scope_in_words(project: Project, scope: Scope) -> str:
     """Which pairs a scope leaves, as the end of "Only pairs …".
 
     Raises:
-        Refused: the project has no such annotator or principle.
+        Refused: the project has no such annotator, principle or pair.
     """
     said = []
     if scope.annotator is not None:
@@ -92,6 +92,10 @@ def scope_in_words(project: Project, scope: Scope) -> str:
             raise Refused(f"This project has no principles {' and '.join(map(str, scope.conflict))}.")
         one, other = (shorts[number] for number in scope.conflict)
         said.append(f"on which “{one}” and “{other}” ask for different candidates")
+    if scope.only is not None:
+        if not Pair.objects.filter(project=project, pk=scope.only).exists():
+            raise Refused(f"This project has no pair {scope.only}.")
+        said.append(f"with the number {scope.only}")
     return " and ".join(said)
 
 

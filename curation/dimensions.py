@@ -244,20 +244,23 @@ class Scope:
     """Of which pairs the board is drawn at all: every chart then counts these as all pairs.
 
     `annotator`: only what this annotator's current judgements are about. `conflict`: only pairs on which these two
-    principles ask for different candidates, the smaller number first.
+    principles ask for different candidates, the smaller number first. `only`: one pair by its number.
     """
 
     annotator: int | None = None
     conflict: tuple[int, int] | None = None
+    only: int | None = None
 
     def __bool__(self) -> bool:
-        return self.annotator is not None or self.conflict is not None
+        return (self.annotator, self.conflict, self.only) != (None, None, None)
 
     @property
     def query(self) -> str:
         """As the address has it."""
         parts = [] if self.annotator is None else [f"annotator={self.annotator}"]
-        return "&".join([*parts, *([] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)])])
+        parts += [] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)]
+        parts += [] if self.only is None else [f"only={self.only}"]
+        return "&".join(parts)
 
     def sql(self) -> tuple[str, list[Any]]:
         """A condition over f (pair_facts)."""
@@ -270,28 +273,34 @@ class Scope:
             each = "(%s::bigint = ANY(f.favour_first) AND %s::bigint = ANY(f.favour_second))"
             parts.append(f"({each} OR {each})")
             params += [one, other, other, one]
+        if self.only is not None:
+            parts.append("f.pair_id = %s::bigint")
+            params.append(self.only)
         return " AND ".join(parts) or "true", params
 
 
-SCOPES = ("annotator", "conflict")
+SCOPES = ("annotator", "conflict", "only")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CONFLICT = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 def parse_scope(query: Mapping[str, str]) -> Scope:
-    """Read `annotator=7` and `conflict=3-5` of an address.
+    """Read `annotator=7`, `conflict=3-5` and `only=17` of an address.
 
     Raises:
         Refused: it is no number, or not two different ones.
     """
-    annotator, conflict = query.get("annotator"), query.get("conflict")
+    annotator, conflict, only = query.get("annotator"), query.get("conflict"), query.get("only")
     if annotator is not None and not _NUMBER.fullmatch(annotator):
         raise Refused(f"annotator is the number of one annotator, not {annotator[:60]!r}.")
+    if only is not None and not _NUMBER.fullmatch(only):
+        raise Refused(f"only is the number of one pair, not {only[:60]!r}.")
     found = None if conflict is None else _CONFLICT.fullmatch(conflict)
     if conflict is not None and (found is None or found[1] == found[2]):
         raise Refused(f"conflict is the numbers of two principles such as 3-5, not {conflict[:60]!r}.")
     low, high = sorted(int(number) for number in found.groups()) if found else (0, 0)
-    return Scope(None if annotator is None else int(annotator), (low, high) if found else None)
+    numbers = [None if text is None else int(text) for text in (annotator, only)]
+    return Scope(numbers[0], (low, high) if found else None, numbers[1])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
+from annotation import excluding
 from annotation.dividing import PartHold, do_together, help_until_done
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
@@ -38,7 +39,7 @@ REST_TIMES = 20
 PART_AT_MOST = 20_000
 # Runs that measure, bring pairs, or vote on principles without a judgement; and what leads do to pairs.
 MOVING_RUNS = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT, Run.Kind.GENERATION, Run.Kind.JUDGING)
-MOVING_ACTS = ("import.undo", "pairs.gold")
+MOVING_ACTS = ("import.undo", "pairs.gold", excluding.OUT, excluding.BACK)
 # Pairs of one part of a whole gathering; fewer than two parts are not divided.
 PART_PAIRS = 50_000
 

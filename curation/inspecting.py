@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Prefetch
 
+from annotation.excluding import Batch, batch_of
 from annotation.models import Annotator, Judgement, Pair, PrincipleVote, Rationale, Span
 from curation import haste
 from curation.dimensions import READINGS, Dimension, Filter, shown, words
@@ -81,6 +82,8 @@ class Opened:
     measurements: list[tuple[str, Measurement]]
     timeline: list[tuple[Any, str]]
     adjudications: list[Adjudication]
+    # Why and by whom it was taken out of play, where it is out.
+    out: Batch | None
 
     @property
     def waits(self) -> Adjudication | None:
@@ -145,6 +148,9 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
     timeline += [(one.created_at, f"{one.annotator.name}: {_said(one)}") for one in judgements]
     timeline += _superseded(pair)
     timeline += [(one.asked_at, "Sent to adjudication") for one in asks]
+    out = batch_of(pair)
+    if pair.excluded_at:
+        timeline.append((pair.excluded_at, f"Taken out of play: {out.because}" if out else "Taken out of play"))
     for ruling in (ruling for one in asks for ruling in one.rulings.all()):
         what = f"Settled: {ruling.get_outcome_display()}" if ruling.outcome else "The decision was taken back"
         timeline.append((ruling.created_at, what))
@@ -163,6 +169,7 @@ def opened(*, pair: Pair, fact: PairFact | None, asked: Filter, dims: Sequence[D
         measurements=_latest_of_each(list(measured[:200])),
         timeline=sorted(timeline, key=lambda entry: entry[0]),
         adjudications=asks,
+        out=out,
     )
 
 

@@ -127,6 +127,8 @@ def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
         criteria.append(Criterion("annotator", "=", str(asked.scope.annotator)))
     if asked.scope.conflict is not None:
         criteria.append(Criterion("conflict", "=", "{}-{}".format(*asked.scope.conflict)))
+    if asked.scope.only is not None:
+        criteria.append(Criterion("pair", "=", float(asked.scope.only)))
     for one in dims:
         slots = asked.passing.get(one.key)
         if slots is None or len(slots) == one.slots:

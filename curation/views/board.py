@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import access
+from annotation import access, excluding
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import adjudicating, browsing, comparing, gathering, inspecting, keeping, packing
@@ -121,6 +121,8 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
         "filter": _bare(query, without=("after", "pair")),
         "next": f"{_bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
         "is_first": not query.get("after"),
+        "first": _bare(query, without=("after", "pair")),
+        "size": browsing.PAGE,
         "version": state.version,
         "model": state.model,
     }
@@ -149,6 +151,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         context["asked"], context["annotators"] = asked, browsing.annotators_of(project)
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
+        context["batches"] = excluding.batches(project)
         context["selections"] = [(one, keeping.address_of(one, dims)) for one in context["selections"]]
     return TemplateResponse(request, "board/page.html", context, status=400 if context.get("problem") else 200)
 
@@ -250,20 +253,26 @@ def _posted(request: HttpRequest) -> QueryDict:
     return keeping.query_of(request.POST.get("filter", ""))
 
 
-@require_POST
-@login_required
-@_refusals_are_400
-def gather(request: HttpRequest, slug: str) -> HttpResponse:
-    project = access.project_for(request.user, slug, role=Role.LEAD)
-    actor, model, query = access.account_of(request), request.POST.get("model", ""), _posted(request)
-    if len(model) > 300 or "\0" in model:
-        raise Refused("No model has such a name. Go back to the board and choose one from the list.")
+def _gather(request: HttpRequest, project: Project, *, model: str) -> None:
+    """The facts of few pairs at once, of many by a worker."""
+    actor = access.account_of(request)
     if project.pairs.count() <= AT_ONCE:
         run = gathering.gather_facts(project=project, model=model, actor=actor, command="board")
         messages.success(request, f"The facts of {run.result['pairs']:,} pairs are new.")
     else:
         run = gathering.ask_for_facts(project=project, model=model, actor=actor)
         messages.info(request, f"Run {run.pk} gathers the facts; the board shows them when it is done.")
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def gather(request: HttpRequest, slug: str) -> HttpResponse:
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    model, query = request.POST.get("model", ""), _posted(request)
+    if len(model) > 300 or "\0" in model:
+        raise Refused("No model has such a name. Go back to the board and choose one from the list.")
+    _gather(request, project, model=model)
     return _back(slug, _bare(query, without=("after",)))
 
 
@@ -271,7 +280,7 @@ def gather(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @_refusals_are_400
 def send(request: HttpRequest, slug: str) -> HttpResponse:
-    """Pairs to adjudication, or back to annotators: the number that was confirmed is the number that goes."""
+    """Pairs to adjudication, to annotators again or out of play: the number that was confirmed is what goes."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state, query, actor = browsing.state_of(project), _posted(request), access.account_of(request)
     if state is None:
@@ -295,11 +304,49 @@ def send(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(
                 request, f"{opened:,} judgements more are asked for, of people who have not seen the pairs."
             )
+        elif act == "exclude":
+            gone = adjudicating.exclude(
+                project=project,
+                asked=asked,
+                dims=dims,
+                expected=expected,
+                reason=request.POST.get("because", ""),
+                because=because,
+                actor=actor,
+            )
+            messages.success(
+                request, f"{gone:,} pair{' is' if gone == 1 else 's are'} out of play{_already(expected - gone)}."
+            )
+            _gather(request, project, model=state.model)
         else:
             raise Refused("The board has no such button. Go back and reload it.")
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(slug, because)
+    return _back(slug, request.POST.get("back", because))
+
+
+def _already(n: int) -> str:
+    return f"; {n:,} {'was' if n == 1 else 'were'} so already" if n else ""
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def put_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pairs that were taken out of play together, or one of them, back into it."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    actor, number = access.account_of(request), request.POST.get("pair", "")
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= 18):
+        raise Refused("The form names no pair. Go back to the board and try again.")
+    if number:
+        which: dict[str, Any] = {"pairs": [access.pair_for(request.user, slug, int(number)).pk]}
+    else:
+        which = {"batch": excluding.read_moment(request.POST.get("batch", ""))}
+    came = excluding.put_back(project=project, actor=actor, **which)
+    messages.success(request, f"{came:,} pair{' is' if came == 1 else 's are'} in play again.")
+    state = browsing.state_of(project)
+    _gather(request, project, model=state.model if state else "")
+    return redirect("board_pair", slug, number) if number else redirect("board", slug)
 
 
 @require_POST

@@ -17,8 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import escape
 
+from annotation import excluding
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Event, Judgement, Principle, Project
+from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Principle, Project
 from curation import adjudicating, browsing, gathering, settling
 from curation.dimensions import Filter, Order, parse
 from curation.metrics import METRICS
@@ -199,6 +200,84 @@ def test_the_drawer_says_why_line_by_line_and_what_was_said(
     assert "No filter is set" in whole
     # What was measured is called as in the reports.
     assert f"<dt>{METRICS['held_out_loss'].title}</dt>" in whole
+
+
+def test_pairs_leave_play_with_a_reason_and_come_back(
+    project: Any, lead: Any, sign_in: Any, many: Any, alice: Any
+) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    whole = FactsState.objects.get(project=project).pairs
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    asked = parse({"dissents": "0..0"}, dims)
+    those = adjudicating.passing(project=project, asked=asked, dims=dims)
+    form = {"do": "exclude", "filter": "dissents=0..0", "expected": len(those), "back": "dissents=0..0&pair=1"}
+    refused = client.post(f"{home}/send", form, follow=True).content.decode()
+    assert "Say why the pairs leave" in refused
+    assert Pair.objects.in_play().filter(project=project).count() == whole
+    answer = client.post(f"{home}/send", form | {"because": " Copied  from a test set "})
+    assert answer["Location"] == f"{home}?dissents=0..0&pair=1"
+    assert {*Pair.objects.filter(project=project, excluded_at__isnull=False).values_list("pk", flat=True)} == {*those}
+    assert FactsState.objects.get(project=project).pairs == whole - len(those), "The board is drawn without them."
+    event = Event.objects.get(act="pairs.exclude")
+    assert event.after
+    assert (event.actor, event.after["because"], event.after["filter"], event.after["n"]) == (
+        lead.user.email, "Copied from a test set", "dissents=0..0", len(those),
+    )  # fmt: skip
+    page = client.get(home).content.decode()
+    assert "Copied from a test set" in page
+    drawer = client.get(f"{home}/pairs/{those[0]}").content.decode()
+    assert "Out of play" in drawer
+    assert "Taken out of play: Copied from a test set" in drawer
+    assert 'data-do="exclude"' not in drawer
+    # One by itself, then the rest of them together; a second time nothing is left to do.
+    client.post(f"{home}/put-back", {"pair": those[0]})
+    assert Pair.objects.get(pk=those[0]).excluded_at is None
+    back = client.post(f"{home}/put-back", {"batch": event.after["at"]}, follow=True).content.decode()
+    assert f"{len(those) - 1} pairs are in play again." in back
+    assert "Copied from a test set" not in back
+    assert FactsState.objects.get(project=project).pairs == whole
+    for wrong in ({"batch": "yesterday"}, {"batch": ""}, {"pair": "x"}, {"pair": "²"}, {"batch": "2026-13-01T00:00Z"}):
+        assert client.post(f"{home}/put-back", wrong).status_code == 400
+    assert client.post(f"{home}/put-back", {"pair": 999_999_999}).status_code == 404
+    assert sign_in(alice).post(f"{home}/put-back", {"pair": those[0]}).status_code == 404
+
+
+def test_an_act_on_one_pair_is_about_that_pair(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    pair = many[4]
+    for act, told in (("adjudicate", {}), ("ask_again", {"more": "1"}), ("exclude", {"because": "Broken."})):
+        client.post(f"{home}/send", {"do": act, "filter": f"only={pair.pk}", "expected": "1", "back": "", **told})
+    assert [one.pair_id for one in Adjudication.objects.all()] == [pair.pk]
+    assert {*Pair.objects.exclude(excluded_at=None).values_list("pk", flat=True)} == {pair.pk}
+    other = Project.objects.create(slug="other", name="Other")
+    assert client.get(f"{home}/rows?only=999999999").status_code == 400
+    assert other.pairs.count() == 0
+
+
+def test_what_is_out_of_play_waits_for_no_adjudicator(
+    project: Any, lead: Any, adjudicator: Any, make_pair: Any, say: Any, alice: Any
+) -> None:
+    pair = make_pair()
+    Adjudication.objects.create(project=project, pair=pair, asked_by=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 1
+    excluding.exclude(project=project, pairs=[pair.pk], because="Broken.", actor=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 0
+    excluding.put_back(project=project, pairs=[pair.pk], actor=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 1
+
+
+def test_later_pages_lead_back_to_the_first(project: Any, lead: Any, sign_in: Any, make_pair: Any) -> None:
+    for n in range(browsing.PAGE + 5):
+        make_pair(slots=0, external_id=f"p-{n}")
+    gathering.gather_facts(project=project)
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    first = client.get(f"{home}/rows?judgements=0..1")
+    assert "First 50</a>" not in first.content.decode()
+    assert "Next 50" in first.content.decode()
+    later = client.get(f"{home}/rows?{first.context['next']}").content.decode()
+    assert "5 more of 55" in later
+    assert f'href="{home}?judgements=0..1"' in later
+    assert "First 50</a>" in later
 
 
 def test_the_timeline_keeps_what_was_changed_or_taken_back(
