@@ -16,7 +16,7 @@ from annotation.api.errors import ErrorOutput
 from annotation.api.paging import LARGEST_KEY, refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, keeping
+from curation import adjudicating, browsing, grouping, keeping
 from curation.dimensions import LONGEST, Dimension, Filter, parse_order
 from curation.models import FactsState
 from curation.selection_api import FILTER
@@ -117,6 +117,27 @@ class RowsOutput(serializers.Serializer[Any]):
     found = serializers.IntegerField(help_text="All pairs that pass.")
 
 
+class GroupsInput(FilterInput):
+    by = serializers.CharField(max_length=20, help_text="A dimension with values: source, tag, discretion, reading, …")
+
+
+class GroupOutput(serializers.Serializer[Any]):
+    value = serializers.CharField(help_text="As a filter says it.")
+    pairs = serializers.IntegerField()
+    share = serializers.FloatField(help_text="Of the pairs that pass, 0 to 1.")
+    agreement = serializers.FloatField(allow_null=True, help_text="Mean over the pairs of which it is known.")
+    difficulty = serializers.FloatField(allow_null=True)
+    strength = serializers.FloatField(allow_null=True)
+    conflict = serializers.FloatField(
+        allow_null=True, help_text="Of the pairs with votes on principles, the share in conflict."
+    )
+    filter = serializers.CharField(source="query", help_text="The filter of these pairs alone.")
+
+
+class GroupsOutput(serializers.Serializer[Any]):
+    results = GroupOutput(many=True)
+
+
 class DoneOutput(serializers.Serializer[Any]):
     found = serializers.IntegerField(help_text="Pairs that were spoken of.")
     done = serializers.IntegerField(help_text="What changed: pairs, or slots that opened. 0 the second time.")
@@ -175,6 +196,21 @@ class Rows(APIView):
         order = parse_order(given.validated_data["sort"], dims)
         page = browsing.page(state=state, asked=asked, order=order, dims=dims, after=given.validated_data["after"])
         return Response(RowsOutput({"results": page.rows, "next": page.after, "found": page.found}).data)
+
+
+class Groups(APIView):
+    @extend_schema(operation_id="board_groups", parameters=[GroupsInput], responses={200: GroupsOutput, **ANSWERS})
+    def get(self, request: Request, slug: str) -> Response:
+        """The pairs that a filter of the board finds, by the values of one dimension, largest group first."""
+        access.project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"filter", "by"})
+        given = GroupsInput(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        said = given.validated_data
+        project, _, dims, asked = _asked(request, slug, said["filter"])
+        by, query = grouping.parse_by(said["by"], dims), keeping.query_of(said["filter"])
+        found = grouping.groups(project=project, asked=asked, dims=dims, by=by, query=query)
+        return Response(GroupsOutput({"results": found}).data)
 
 
 class SendToAdjudication(APIView):
@@ -265,6 +301,7 @@ def _given(form: type[serializers.Serializer[Any]], request: Request, slug: str)
 urlpatterns = [
     path("projects/<slug:slug>/board/count", Count.as_view(), name="api_board_count"),
     path("projects/<slug:slug>/board/rows", Rows.as_view(), name="api_board_rows"),
+    path("projects/<slug:slug>/board/groups", Groups.as_view(), name="api_board_groups"),
     path("projects/<slug:slug>/board/adjudicate", SendToAdjudication.as_view(), name="api_board_adjudicate"),
     path("projects/<slug:slug>/board/ask-again", AskAgain.as_view(), name="api_board_ask_again"),
     path("projects/<slug:slug>/board/excluded", Excluded.as_view(), name="api_board_excluded"),

@@ -41,6 +41,7 @@ board_urls: list[URLPattern] = [
     path("p/<slug:slug>/board/put-back", board.put_back, name="board_put_back"),
     path("p/<slug:slug>/board/save", board.save, name="board_save"),
     path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
+    path("p/<slug:slug>/board/groups", board.groups, name="board_groups"),
     path("p/<slug:slug>/board/release", board.release, name="board_release"),
 ]
 

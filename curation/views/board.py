@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from annotation import access, excluding
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, comparing, gathering, inspecting, keeping, packing
+from curation import adjudicating, browsing, comparing, gathering, grouping, inspecting, keeping, packing
 from curation.dimensions import (
     BESIDES,
     READINGS,
@@ -406,6 +406,29 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
             project=project, first=chosen[0]["asked"], second=chosen[1]["asked"], dims=browsing.dims_of(state)
         )
     return TemplateResponse(request, "board/compare.html", context)
+
+
+@require_safe
+@login_required
+@_refusals_are_400
+def groups(request: HttpRequest, slug: str) -> HttpResponse:
+    """The pairs of the board's filter by the values of one dimension."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    if state is None:
+        raise Refused(keeping.NO_FACTS)
+    query, dims = keeping.query_of(request.GET.get("filter", "")), browsing.dims_of(state)
+    asked, by = keeping.filter_of(state, query), grouping.parse_by(request.GET.get("by", "discretion"), dims)
+    context = {
+        "project": project,
+        "section": "board",
+        "by": by,
+        "allowed": grouping.groupable(dims),
+        "groups": grouping.groups(project=project, asked=asked, dims=dims, by=by, query=query),
+        "filter": query.urlencode(safe=","),
+        "said": [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing],
+    }
+    return TemplateResponse(request, "board/groups.html", context)
 
 
 def _side(request: HttpRequest, project: Project, state: FactsState, side: str) -> dict[str, Any]:

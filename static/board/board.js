@@ -74,7 +74,7 @@ async function rest() {
   const H = S.hist[S.at.reading];
   $('plane-said').textContent = `Density of pairs by ${S.dims[0].label.toLowerCase()} and agreement. ${S.readings.map((R, i) => `${R.name}: ${fmt(H[i + 1])}`).join('. ')}.`;
   for (const form of document.querySelectorAll('input[name=filter]')) form.value = filterQuery();
-  for (const way of ['compare', 'release']) $(way).href = `${url[way]}?filter=${encodeURIComponent(filterQuery())}`;
+  for (const way of ['groups', 'compare', 'release']) $(way).href = `${url[way]}?filter=${encodeURIComponent(filterQuery())}`;
   // The rest of the filter goes on to the board of all pairs.
   if ($('unscope')) $('unscope').search = filterQuery().slice(S.scope.length).replace(/^&/, '');
   if ($('numbers').open) numbers();

@@ -406,6 +406,29 @@ def test_a_finger_brushes_the_vertical_margin(enter: Any, lead: Any, project: An
 
 
 @pytest.mark.parametrize("look", LOOKS)
+def test_the_groups_of_what_is_brushed_are_one_link_away(
+    enter: Any, lead: Any, project: Any, judged: list[Any], look: str
+) -> None:
+    page = enter(lead, f"/p/{project.slug}/board", **LOOKS[look])
+    page.wait_for_selector(LIVE)
+    page.locator("#d-judgements-from").fill("2")
+    page.locator("#d-judgements-from").press("Enter")
+    comes_true(page, "() => document.getElementById('groups').href.includes('judgements')")
+    page.locator("#groups").click()
+    page.get_by_role("heading", name="Pairs by discretion").wait_for()
+    page.get_by_label("Group by").select_option("dissents")
+    page.get_by_role("button", name="Group", exact=True).click()
+    page.get_by_role("heading", name="Pairs by dissents").wait_for()
+    rows = [int(one) for one in page.locator("tbody td:nth-child(2)").all_inner_texts()]
+    assert sum(rows) == counted(project, "judgements=2..8")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert faults(page) == []
+    page.locator("tbody a").first.click()
+    page.wait_for_selector(LIVE)
+    assert shown(page) == rows[0]
+
+
+@pytest.mark.parametrize("look", LOOKS)
 def test_an_empty_board_says_what_to_do(enter: Any, lead: Any, project: Any, make_pair: Any, look: str) -> None:
     page = enter(lead, f"/p/{project.slug}/board", **LOOKS[look])
     assert faults(page) == []
