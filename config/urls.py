@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include("curation.release_api")),
     path("api/v1/", include("curation.selection_api")),
     path("api/v1/", include("curation.measuring_api")),
+    path("api/v1/", include("curation.board_api")),
     path("api/v1/", include("curation.judge_api")),
 ]
 

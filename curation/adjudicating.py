@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from annotation import opening
+from annotation import excluding, opening
 from annotation.errors import Refused
 from annotation.models import Annotator, Draft, Judgement, Project, Role, User
 from annotation.recording import record
@@ -29,7 +29,7 @@ def send_to_adjudication(
     Raises:
         Refused: the filter does not find the number of pairs that was confirmed, or too many.
     """
-    _confirmed(project=project, asked=asked, dims=dims, expected=expected)
+    confirm(project=project, asked=asked, dims=dims, expected=expected)
     pairs, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -69,11 +69,8 @@ def ask_again(
     """
     if not 1 <= more <= MOST_OPINIONS:
         raise Refused(f"Ask for 1 to {MOST_OPINIONS} more judgements a pair, not {more}.")
-    _confirmed(project=project, asked=asked, dims=dims, expected=expected)
-    pairs, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
-    with connection.cursor() as cursor:
-        cursor.execute(pairs, params)
-        found = [pair for (pair,) in cursor.fetchall()]
+    confirm(project=project, asked=asked, dims=dims, expected=expected)
+    found = passing(project=project, asked=asked, dims=dims)
     opened = opening.open_extra_slots(project=project, pairs=found, more=more)
     record(
         act="board.ask_again",
@@ -85,7 +82,41 @@ def ask_again(
     return opened
 
 
-def _confirmed(*, project: Project, asked: Filter, dims: Sequence[Dimension], expected: int) -> None:
+@transaction.atomic
+def exclude(
+    *,
+    project: Project,
+    asked: Filter,
+    dims: Sequence[Dimension],
+    expected: int,
+    reason: str,
+    because: str,
+    actor: User,
+) -> int:
+    """Take every pair that passes out of play. Returns how many went; those that are out already are passed over.
+
+    Raises:
+        Refused: as `send_to_adjudication`; or there is no reason.
+    """
+    confirm(project=project, asked=asked, dims=dims, expected=expected)
+    pairs = passing(project=project, asked=asked, dims=dims)
+    return excluding.exclude(project=project, pairs=pairs, because=reason, told=because, actor=actor)
+
+
+def passing(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> list[int]:
+    """The numbers of the pairs that pass."""
+    pairs, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+    with connection.cursor() as cursor:
+        cursor.execute(pairs, params)
+        return [pair for (pair,) in cursor.fetchall()]
+
+
+def confirm(*, project: Project, asked: Filter, dims: Sequence[Dimension], expected: int) -> None:
+    """Make sure that a filter finds the number of pairs that somebody was told before they acted on them.
+
+    Raises:
+        Refused: it finds another, none, or too many at once.
+    """
     found = browsing.count(project=project, asked=asked, dims=dims)
     if found != expected:
         raise Refused(
@@ -102,16 +133,23 @@ def waiting_for(adjudicator: Annotator) -> QuerySet[Adjudication]:
 
     Most disagreement first, by the entropy of the verdicts when the facts were last gathered; then what waits longest.
     """
-    judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator=adjudicator)
-    waiting = Adjudication.objects.filter(project=adjudicator.project_id, outcome="").filter(
-        Q(adjudicator=None) | Q(adjudicator=adjudicator)
-    )
-    begun = Draft.objects.filter(assignment__pair=OuterRef("pair"), assignment__annotator=adjudicator)
-    return (
-        waiting.exclude(Exists(judged))
-        .exclude(Exists(begun))
-        .order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
-    )
+    return _open_to([adjudicator]).order_by(F("pair__facts__entropy").desc(nulls_last=True), "asked_at", "pk")
+
+
+def waiting_counts(adjudicators: Sequence[Annotator]) -> dict[int, int]:
+    """How many pairs one person may settle, by number of the project: 0 where none waits. One seat a project."""
+    counted = _open_to(adjudicators).order_by().values_list("project").annotate(n=Count("pk"))
+    return {seat.project_id: 0 for seat in adjudicators} | dict(counted)
+
+
+def _open_to(adjudicators: Sequence[Annotator]) -> QuerySet[Adjudication]:
+    """What one person may settle in the projects of these seats. A pair is of one project: any seat of theirs does."""
+    judged = Judgement.objects.filter(assignment__pair=OuterRef("pair"), annotator__in=adjudicators)
+    begun = Draft.objects.filter(assignment__pair=OuterRef("pair"), assignment__annotator__in=adjudicators)
+    waiting = Adjudication.objects.filter(project__in=[seat.project_id for seat in adjudicators], outcome="")
+    mine = Q(adjudicator=None) | Q(adjudicator__in=adjudicators)
+    # What was taken out of play waits until it is put back.
+    return waiting.filter(mine, pair__excluded_at=None).exclude(Exists(judged)).exclude(Exists(begun))
 
 
 @transaction.atomic

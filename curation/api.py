@@ -17,7 +17,7 @@ from annotation.api.errors import ErrorOutput
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
 from annotation.models import Role
-from curation.criteria import parse_all
+from curation.criteria import LONGEST_LIST, LONGEST_VALUE, parse_all
 from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest, request_measurement
@@ -67,7 +67,7 @@ class ReleasePage(serializers.Serializer[Any]):
 class ReleaseInput(serializers.Serializer[Any]):
     version = serializers.CharField(max_length=60, help_text="The release's name.")
     where = serializers.ListField(
-        child=serializers.CharField(max_length=300),
+        child=serializers.CharField(max_length=LONGEST_LIST + LONGEST_VALUE),
         required=False,
         max_length=50,
         help_text='Criteria, as "agreement>=0.66".',

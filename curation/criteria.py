@@ -181,6 +181,8 @@ OPERATORS: dict[FieldKind, tuple[str, ...]] = {
 _SHAPE = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!\|=|\|=|!=|\^=|\$=|~=|=|>|<)(.*)", re.DOTALL)
 _FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 LONGEST_VALUE = 300
+# Of several values in one criterion, with what divides them: all but some of the board's categories are many.
+LONGEST_LIST = 12_000
 
 
 @dataclass(frozen=True)
@@ -288,9 +290,11 @@ def _checked(name: str, operator: str, value: str) -> Criterion:
         raise Refused(
             f"{name} cannot be compared with {_shown(operator)}. Known for it are {' '.join(OPERATORS[kind])}."
         )
-    if len(value) > LONGEST_VALUE or "\0" in value:
+    several = value.split("|") if operator in (ONE_OF, NONE_OF) else [value]
+    if max(map(len, several)) > LONGEST_VALUE or len(value) > LONGEST_LIST or "\0" in value:
         raise Refused(
-            f"The value for {name} is too long or holds a NUL character. At most {LONGEST_VALUE} characters are taken."
+            f"The value for {name} is too long or holds a NUL character. At most {LONGEST_VALUE} characters are taken"
+            f"{f', and {LONGEST_LIST:,} for all values together' if len(several) > 1 else ''}."
         )
     if kind == "number":
         return Criterion(name, operator, _number(name, value))
@@ -299,7 +303,6 @@ def _checked(name: str, operator: str, value: str) -> Criterion:
             raise Refused(f"{name} is yes or no, not {_shown(value)}.")
         # excluded!=yes and excluded=no are the same; one form of it is kept.
         return Criterion(name, "=", _FLAGS[value.lower()] == (operator == "="))
-    several = value.split("|") if operator in (ONE_OF, NONE_OF) else [value]
     if what and what.choices and not {*several} <= {*what.choices}:
         raise Refused(f"{name} is one of {', '.join(what.choices)}, not {_shown(value)}.")
     return Criterion(name, operator, value)

@@ -222,12 +222,20 @@ def dimensions(values: Mapping[str, Sequence[str]]) -> tuple[Dimension, ...]:
     return (*FIXED[:place], *rewards, *FIXED[place:], *own, READING)
 
 
+# What a dimension is called among the criteria, where that differs.
+FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
+
 # ---- what is asked for: the board's address --------------------------------------------------------------------------
 
 # By what the table of every project can be sorted.
 ORDERS = ("difficulty", "agreement", "strength", "margin", "length", "judgements", "dissents")
-# What an address of the board may say besides filters.
-BESIDES = ("sort", "colour", "scale", "pair", "after", "v", "page")
+# What an address of the board may say besides filters, and how; None: its reader says what is wrong with it.
+BESIDES: dict[str, re.Pattern[str] | None] = {
+    "sort": None,
+    "after": None,
+    "colour": re.compile("density|discretion"),
+    "pair": re.compile("[1-9][0-9]{0,17}"),
+}
 _RANGE = re.compile(r"(-?\d{1,9}(?:\.\d{1,12})?)\.\.(-?\d{1,9}(?:\.\d{1,12})?)")
 LONGEST = 2000
 
@@ -238,11 +246,13 @@ class Scope:
 
     `annotator`: only what this annotator's current judgements are about. `conflict`: only pairs on which these two
     principles ask for different candidates, the smaller number first. `run`: only pairs that this run generated.
+    `only`: one pair by its number.
     """
 
     annotator: int | None = None
     conflict: tuple[int, int] | None = None
     run: int | None = None
+    only: int | None = None
 
     def __bool__(self) -> bool:
         return self != Scope()
@@ -252,7 +262,9 @@ class Scope:
         """As the address has it."""
         parts = [] if self.annotator is None else [f"annotator={self.annotator}"]
         parts += [] if self.conflict is None else ["conflict={}-{}".format(*self.conflict)]
-        return "&".join(parts + ([] if self.run is None else [f"run={self.run}"]))
+        parts += [] if self.run is None else [f"run={self.run}"]
+        parts += [] if self.only is None else [f"only={self.only}"]
+        return "&".join(parts)
 
     def sql(self) -> tuple[str, list[Any]]:
         """A condition over f (pair_facts)."""
@@ -269,25 +281,30 @@ class Scope:
         if self.run is not None:
             parts.append("f.source = %s")
             params.append(source_of(self.run))
+        if self.only is not None:
+            parts.append("f.pair_id = %s::bigint")
+            params.append(self.only)
         return " AND ".join(parts) or "true", params
 
 
-SCOPES = ("annotator", "conflict", "run")
+SCOPES = ("annotator", "conflict", "run", "only")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CONFLICT = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 def parse_scope(query: Mapping[str, str]) -> Scope:
-    """Read `annotator=7`, `conflict=3-5` and `run=12` of an address.
+    """Read `annotator=7`, `conflict=3-5`, `run=12` and `only=17` of an address.
 
     Raises:
         Refused: it is no number, or not two different ones.
     """
-    annotator, conflict, run = (query.get(name) for name in SCOPES)
+    annotator, conflict, run, only = (query.get(name) for name in SCOPES)
     if annotator is not None and not _NUMBER.fullmatch(annotator):
         raise Refused(f"annotator is the number of one annotator, not {annotator[:60]!r}.")
     if run is not None and not _NUMBER.fullmatch(run):
         raise Refused(f"run is the number of one run that generated, not {run[:60]!r}.")
+    if only is not None and not _NUMBER.fullmatch(only):
+        raise Refused(f"only is the number of one pair, not {only[:60]!r}.")
     found = None if conflict is None else _CONFLICT.fullmatch(conflict)
     if conflict is not None and (found is None or found[1] == found[2]):
         raise Refused(f"conflict is the numbers of two principles such as 3-5, not {conflict[:60]!r}.")
@@ -296,6 +313,7 @@ def parse_scope(query: Mapping[str, str]) -> Scope:
         annotator=None if annotator is None else int(annotator),
         conflict=(low, high) if found else None,
         run=None if run is None else int(run),
+        only=None if only is None else int(only),
     )
 
 
@@ -340,7 +358,13 @@ def parse(query: Mapping[str, str], dims: Sequence[Dimension]) -> Filter:
     by_key = {one.key: one for one in dims}
     passing = {}
     for key, text in query.items():
-        if key in BESIDES or key in SCOPES:
+        if key in BESIDES:
+            allowed = BESIDES[key]
+            if allowed and not allowed.fullmatch(text):
+                example = "density or discretion" if key == "colour" else "the number of a pair"
+                raise Refused(f"{key} is {example}, not {text[:60]!r}.")
+            continue
+        if key in SCOPES:
             continue
         if key not in by_key:
             raise Refused(f"Unknown filter {key[:60]!r}. Known are {', '.join((*by_key, *SCOPES))}.")

@@ -11,7 +11,7 @@ from django.db.models import Count, F, Min, OuterRef, Subquery
 from annotation.disagreeing import causes_given
 from annotation.models import Annotator, Cause, Disagreement, Judgement, Pair, Project, Role
 from curation.adjudicating import waiting_for
-from curation.browsing import judgements_of
+from curation.inspecting import judgements_of
 from curation.models import Adjudication, PairFact, Ruling
 
 # So many of the queue and of the own decisions are listed.

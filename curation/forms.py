@@ -13,7 +13,7 @@ from django import forms
 from annotation.errors import Refused
 from annotation.forms import Described
 from annotation.models import Project
-from curation.criteria import Criterion, parse, parse_all
+from curation.criteria import LONGEST_LIST, Criterion, parse, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
@@ -68,7 +68,7 @@ class DraftForm(Described):
     where = forms.CharField(
         label="Criteria",
         required=False,
-        max_length=5000,
+        max_length=4 * LONGEST_LIST,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
         help_text="One a line, as agreement>=0.66 or tag=code. All must hold.",
     )
@@ -209,7 +209,7 @@ class DraftForm(Described):
         quotas = {}
         for line in _lines(self.cleaned_data["quotas"]):
             tag, _, most = line.rpartition("=")
-            if not tag.strip() or not most.strip().isdigit() or len(most) > 9:
+            if not tag.strip() or not _is_count(most.strip()):
                 raise forms.ValidationError(f"“{line}” is not a quota. Write tag and number, as code=500.")
             quotas[tag.strip()] = int(most)
         return quotas
@@ -219,9 +219,12 @@ class DraftForm(Described):
         for line in _lines(self.cleaned_data["scores"]):
             pairs, _, score = line.partition("=")
             try:
+                if not _is_count(pairs.strip()):
+                    raise ValueError
                 scores[int(pairs)] = float(score)
             except ValueError:
-                raise forms.ValidationError(f"“{line}” is no score. Write pairs and score, as 1000=0.61.") from None
+                shown = line if len(line) <= 60 else f"{line[:60]}…"
+                raise forms.ValidationError(f"“{shown}” is no score. Write pairs and score, as 1000=0.61.") from None
             if int(pairs) < 1 or not math.isfinite(float(score)):
                 raise forms.ValidationError(f"“{line}” is no score: at least one pair, and a finite number.")
         return scores
@@ -293,6 +296,11 @@ class DraftForm(Described):
             if str(self.data[name]) != str(field.initial or "")
         }
         return urlencode(told)
+
+
+def _is_count(text: str) -> bool:
+    """Whether it is a number of pairs: at most nine digits, of which int() knows all."""
+    return text.isascii() and text.isdecimal() and len(text) <= 9
 
 
 def _lines(text: str) -> list[str]:

@@ -17,18 +17,20 @@ from django.db import connection, transaction
 from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
+from annotation import excluding
 from annotation.dividing import PartHold, do_together, help_until_done
 from annotation.errors import Refused
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
 from config import processes
 from curation import packing
+from curation.categories import values_of
 from curation.criteria import MEASURES
-from curation.dimensions import OF_THE_PROJECT, REWARD, dimensions
+from curation.dimensions import REWARD, dimensions
 from curation.inline import run_here
 from curation.measured import measured_of
 from curation.models import FactsArray, FactsState
-from curation.tabulating import CODE, TAG, WHOSE, tabulate
+from curation.tabulating import CODE, WHOSE, tabulate
 
 # An annotator's reliability counts like this many meetings with the others at the project's mean.
 PRIOR_MEETINGS = 20
@@ -41,7 +43,7 @@ REST_TIMES = 20
 PART_AT_MOST = 20_000
 # Runs that measure, bring pairs, or vote on principles without a judgement; and what leads do to pairs.
 MOVING_RUNS = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT, Run.Kind.GENERATION, Run.Kind.JUDGING)
-MOVING_ACTS = ("import.undo", "pairs.gold")
+MOVING_ACTS = ("import.undo", "pairs.gold", excluding.OUT, excluding.BACK)
 # What gatherings of one project hold one after the other; the other half of the key is the project.
 GATHER_LOCK = 7_234_006
 # Seconds between two looks at whether the gathering before has ended.
@@ -225,7 +227,7 @@ def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, A
         assert state is not None
         weights, values, shown = state.weights, state.values, state.measures
     else:
-        weights, values = _reliabilities(project), _values(project)
+        weights, values = _reliabilities(project), values_of(project, before=state.values if state else {})
         # The one that was asked for may be gone by now; the state says whose it is.
         asked = run.parameters.get("model")
         model = asked if asked in measured.difficulty else next(iter(measured.difficulty), "")
@@ -368,19 +370,3 @@ def _reliabilities(project: Project) -> dict[str, float]:
         return {}
     raw = {who: (same + PRIOR_MEETINGS * mean) / (others + PRIOR_MEETINGS) for who, same, others, _ in found}
     return {str(who): min(max(value / mean, LIGHTEST), HEAVIEST) for who, value in raw.items()}
-
-
-def _values(project: Project) -> dict[str, list[str]]:
-    """The most frequent values of each category that the project names itself."""
-    source = {"language": "q.language", "source": "p.source", "split": "p.split", "tag": TAG}
-    found = {}
-    with connection.cursor() as cursor:
-        for one in OF_THE_PROJECT:
-            cursor.execute(
-                f"""SELECT value FROM (SELECT {source[one.key]} AS value FROM pair p JOIN prompt q ON q.id = p.prompt_id
-                    WHERE p.project_id = %s AND p.excluded_at IS NULL) each
-                WHERE value <> '' GROUP BY value ORDER BY count(*) DESC, value LIMIT %s""",
-                [project.pk, one.most],
-            )
-            found[one.key] = [value for (value,) in cursor.fetchall()]
-    return found

@@ -15,11 +15,8 @@ from annotation.pairing import source_of
 from annotation.recording import record
 from curation import browsing
 from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json, measures_in
-from curation.dimensions import BESIDES, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
+from curation.dimensions import BESIDES, FIELD_OF, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
 from curation.models import FactsState, Selection
-
-# What a dimension is called among the criteria, where that differs.
-FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
 
 NO_FACTS = "The facts have not been gathered yet: open the board and press the button, or run manage.py gather_facts."
 # Of a filter. There are not as many dimensions.
@@ -32,10 +29,13 @@ def query_of(text: str) -> QueryDict:
     """A filter as a form or a program hands it over, as the board's address has it.
 
     Raises:
-        Refused: it is too long.
+        Refused: it is too long. What is cut off would be a wider filter.
     """
     if len(text) > LONGEST or text.count("&") > MOST_FILTERS:
-        raise Refused(f"The filter is too long: at most {LONGEST:,} characters and {MOST_FILTERS} parts are taken.")
+        raise Refused(
+            f"The filter is too long: at most {LONGEST:,} characters and {MOST_FILTERS} parts are taken. "
+            "Choose fewer values, or all but some."
+        )
     return QueryDict(text.removeprefix("?"))
 
 
@@ -66,11 +66,11 @@ def save_selection(
     """Save a filter under a name; the same name again is its next version, unless nothing has changed.
 
     Raises:
-        Refused: the name is empty or too long.
+        Refused: the name is empty or too long, or a value of the filter cannot be a criterion.
     """
     name = " ".join(name.split())
-    if not 0 < len(name) <= 120:
-        raise Refused("Give the selection a name of at most 120 characters.")
+    if not 0 < len(name) <= 120 or "\0" in name:
+        raise Refused("Give the selection a name of at most 120 characters, and no NUL character.")
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     named = Selection.objects.filter(project=project, name=name)
     latest = named.order_by("-version").first()
@@ -88,11 +88,11 @@ def save_selection(
         name=name,
         version=version,
         criteria=criteria,
-        query=query[:2000],
+        query=query,
         measures=measures,
         owner=actor,
     )
-    record(act="selection.save", subject=str(saved), actor=actor, project=project, after={"filter": query[:2000]})
+    record(act="selection.save", subject=str(saved), actor=actor, project=project, after={"filter": query})
     return saved
 
 
@@ -143,6 +143,21 @@ def _measures(project: Project) -> dict[str, dict[str, Any]]:
     return FactsState.objects.filter(project=project).values_list("measures", flat=True).first() or {}
 
 
+def address_of(saved: Selection, dims: Sequence[Dimension]) -> str:
+    """The filter of a saved selection as today's board has it, for the same pairs as its criteria.
+
+    Which values are `other` changes with the most frequent ones; what was `other` when it was saved does not.
+    """
+    query = QueryDict(saved.query, mutable=True)
+    without = {one["field"]: {*str(one["value"]).split("|")} for one in saved.criteria if one["operator"] == NONE_OF}
+    for one in dims:
+        field = FIELD_OF.get(one.key, one.key)
+        if one.key in query and one.values[-1:] == (OTHER,) and field in without:
+            names = [*one.values, *([UNKNOWN] if "" not in without[field] else [])]
+            query[one.key] = ",".join(name.replace(",", "%2C") for name in names if name not in without[field])
+    return query.urlencode(safe=",")
+
+
 def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
     """The same pairs as typed criteria. Edges are the exact numbers at which a bin begins.
 
@@ -155,6 +170,8 @@ def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
         criteria.append(Criterion("conflict", "=", "{}-{}".format(*asked.scope.conflict)))
     if asked.scope.run is not None:
         criteria.append(Criterion("source", "=", source_of(asked.scope.run)))
+    if asked.scope.only is not None:
+        criteria.append(Criterion("pair", "=", float(asked.scope.only)))
     for one in dims:
         slots = asked.passing.get(one.key)
         if slots is None or len(slots) == one.slots:

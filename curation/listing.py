@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotator, Project, Role, User
 from curation import progress
+from curation.adjudicating import waiting_counts
 from curation.charts import Interval, interval
 from curation.models import Measurement
 
@@ -58,6 +59,8 @@ class Seat:
     mine: int
     left: int
     last_at: datetime | None
+    # How many pairs they may settle; None where their role settles none.
+    waiting: int | None
 
 
 def led(*, projects: QuerySet[Project], state: str, now: datetime) -> list[Row]:
@@ -95,12 +98,14 @@ def judged(*, user: User, projects: QuerySet[Project]) -> list[Seat]:
     found = list(projects.filter(pk__in=seats).order_by("name", "pk"))
     counts = progress.counts_of([project.pk for project in found])
     own = progress.own_counts([seat.pk for seat in seats.values()])
+    waiting = waiting_counts([seat for seat in seats.values() if seat.settles])
     return [
         Seat(
             project=project,
             mine=own.get(seats[project.pk].pk, (0, None))[0],
             left=counts.get(project.pk, progress.Counts()).left,
             last_at=own.get(seats[project.pk].pk, (0, None))[1],
+            waiting=waiting.get(project.pk),
         )
         for project in found
     ]

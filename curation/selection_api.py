@@ -165,7 +165,7 @@ class CompareSelections(APIView):
 def _side(project: Project, state: FactsState, asked: dict[str, Any], side: str) -> Filter:
     text = asked.get("filter", "") if side == "first" else ""
     if number := asked.get(side):
-        text = get_object_or_404(Selection, pk=number, project=project).query
+        text = keeping.address_of(get_object_or_404(Selection, pk=number, project=project), browsing.dims_of(state))
     return keeping.filter_of(state, keeping.query_of(text))
 
 

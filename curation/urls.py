@@ -38,8 +38,10 @@ board_urls: list[URLPattern] = [
     path("p/<slug:slug>/board/pairs/<key:pair_id>", board.pair, name="board_pair"),
     path("p/<slug:slug>/board/gather", board.gather, name="board_gather"),
     path("p/<slug:slug>/board/send", board.send, name="board_send"),
+    path("p/<slug:slug>/board/put-back", board.put_back, name="board_put_back"),
     path("p/<slug:slug>/board/save", board.save, name="board_save"),
     path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
+    path("p/<slug:slug>/board/groups", board.groups, name="board_groups"),
     path("p/<slug:slug>/board/release", board.release, name="board_release"),
 ]
 

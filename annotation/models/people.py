@@ -135,6 +135,11 @@ class Annotator(models.Model):
     def is_judge(self) -> bool:
         return self.kind == self.Kind.JUDGE
 
+    @property
+    def settles(self) -> bool:
+        """True when this membership is active and its role settles pairs: the page of adjudication is theirs."""
+        return self.may(Role.ADJUDICATOR)
+
     def may(self, role: str) -> bool:
         """True when this membership is active and includes `role`."""
         order = list(Role.values)

@@ -16,10 +16,10 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import access
+from annotation import access, excluding
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, comparing, gathering, keeping, packing
+from curation import adjudicating, browsing, comparing, gathering, grouping, inspecting, keeping, packing
 from curation.dimensions import (
     BESIDES,
     READINGS,
@@ -38,6 +38,8 @@ from curation.models import FactsState, PairFact, Selection
 
 # So many pairs are gathered while one waits; more are a worker's.
 AT_ONCE = 20_000
+# What servers in front of this one take in one line, by usual settings.
+LONGEST_ADDRESS = 7_000
 A_YEAR = "private, max-age=31536000, immutable"
 
 View = Callable[..., HttpResponse]
@@ -69,6 +71,21 @@ def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
     return asked, parse_order(query.get("sort", "-difficulty"), dims)
 
 
+def _understood(state: FactsState, query: QueryDict) -> tuple[QueryDict, str]:
+    """What of an address the board knows, and what is wrong with the rest: links outlive what they name."""
+    known, problem = query.copy(), ""
+    for key in query:
+        alone = QueryDict(mutable=True)
+        alone.setlist(key, query.getlist(key))
+        try:
+            _asked(state, alone)
+            browsing.Mark.read(alone.get("after", ""))
+        except Refused as refusal:
+            del known[key]
+            problem = problem or str(refusal)
+    return known, problem
+
+
 def _within(project: Project, state: FactsState, scope: Scope) -> dict[str, Any]:
     """Which pairs the board is drawn of, in words, and how many they are."""
     if not scope:
@@ -89,7 +106,7 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
     asked, order = _asked(state, query)
     dims = browsing.dims_of(state)
     page = browsing.page(state=state, asked=asked, order=order, dims=dims, after=query.get("after", ""))
-    rest = _bare(query, without=("sort", "after", "pair", "v"))
+    rest = _bare(query, without=("sort", "after", "pair"))
     heads = {
         key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
         for key in orders_of(dims)
@@ -101,9 +118,11 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
         "found": page.found,
         "order": order,
         "heads": heads,
-        "filter": _bare(query, without=("after", "pair", "v")),
+        "filter": _bare(query, without=("after", "pair")),
         "next": f"{_bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
         "is_first": not query.get("after"),
+        "first": _bare(query, without=("after", "pair")),
+        "size": browsing.PAGE,
         "version": state.version,
         "model": state.model,
     }
@@ -111,7 +130,6 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
 
 @require_safe
 @login_required
-@_refusals_are_400
 def board(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
@@ -125,14 +143,17 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "selections": Selection.objects.filter(project=project).select_related("owner").order_by("-created_at")[:100],
     }
     if state is not None:
-        asked, _ = _asked(state, request.GET)
+        query, context["problem"] = _understood(state, request.GET)
+        asked, _ = _asked(state, query)
         dims = browsing.dims_of(state)
-        context |= _within(project, state, asked.scope) | _table(project, state, request.GET)
-        context["unscoped"] = _bare(request.GET, without=("after", "pair", "v", *SCOPES))
+        context |= _within(project, state, asked.scope) | _table(project, state, query)
+        context["unscoped"] = _bare(query, without=("after", "pair", *SCOPES))
         context["asked"], context["annotators"] = asked, browsing.annotators_of(project)
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
-    return TemplateResponse(request, "board/page.html", context)
+        context["batches"] = excluding.batches(project)
+        context["selections"] = [(one, keeping.address_of(one, dims)) for one in context["selections"]]
+    return TemplateResponse(request, "board/page.html", context, status=400 if context.get("problem") else 200)
 
 
 def _packed(request: HttpRequest, slug: str, part: str, kind: str) -> HttpResponse:
@@ -206,8 +227,8 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "project": project,
         "section": "board",
         "scope_says": browsing.scope_in_words(project, asked.scope),
-        "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
-        "filter": _bare(request.GET, without=("after", "pair", "v")),
+        "opened": inspecting.opened(pair=found, fact=fact, asked=asked, dims=dims),
+        "filter": _bare(request.GET, without=("after", "pair")),
         "model": state.model if state else "",
         "measures": state.measures if state else {},
         "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
@@ -225,8 +246,23 @@ def _back(slug: str, query: str) -> HttpResponse:
 
 
 def _posted(request: HttpRequest) -> QueryDict:
-    """The filter that a form carries, as the board's address has it."""
-    return QueryDict(request.POST.get("filter", "")[:2000])
+    """The filter that a form carries, as the board's address has it.
+
+    Raises:
+        Refused: it is too long.
+    """
+    return keeping.query_of(request.POST.get("filter", ""))
+
+
+def _gather(request: HttpRequest, project: Project, *, model: str) -> None:
+    """The facts of few pairs at once, of many by a worker."""
+    actor = access.account_of(request)
+    if project.pairs.count() <= AT_ONCE:
+        run = gathering.gather_facts(project=project, model=model, actor=actor, command="board")
+        messages.success(request, f"The facts of {run.result['pairs']:,} pairs are new.")
+    else:
+        run = gathering.ask_for_facts(project=project, model=model, actor=actor)
+        messages.info(request, f"Run {run.pk} gathers the facts; the board shows them when it is done.")
 
 
 @require_POST
@@ -234,21 +270,18 @@ def _posted(request: HttpRequest) -> QueryDict:
 @_refusals_are_400
 def gather(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    actor, model = access.account_of(request), request.POST.get("model", "")[:300]
-    if project.pairs.count() <= AT_ONCE:
-        run = gathering.gather_facts(project=project, model=model, actor=actor, command="board")
-        messages.success(request, f"The facts of {run.result['pairs']:,} pairs are new.")
-    else:
-        run = gathering.ask_for_facts(project=project, model=model, actor=actor)
-        messages.info(request, f"Run {run.pk} gathers the facts; the board shows them when it is done.")
-    return _back(slug, _bare(_posted(request), without=("v", "after")))
+    model, query = request.POST.get("model", ""), _posted(request)
+    if len(model) > 300 or "\0" in model:
+        raise Refused("No model has such a name. Go back to the board and choose one from the list.")
+    _gather(request, project, model=model)
+    return _back(slug, _bare(query, without=("after",)))
 
 
 @require_POST
 @login_required
 @_refusals_are_400
 def send(request: HttpRequest, slug: str) -> HttpResponse:
-    """Pairs to adjudication, or back to annotators: the number that was confirmed is the number that goes."""
+    """Pairs to adjudication, to annotators again or out of play: the number that was confirmed is what goes."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state, query, actor = browsing.state_of(project), _posted(request), access.account_of(request)
     if state is None:
@@ -272,11 +305,49 @@ def send(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(
                 request, f"{opened:,} judgements more are asked for, of people who have not seen the pairs."
             )
+        elif act == "exclude":
+            gone = adjudicating.exclude(
+                project=project,
+                asked=asked,
+                dims=dims,
+                expected=expected,
+                reason=request.POST.get("because", ""),
+                because=because,
+                actor=actor,
+            )
+            messages.success(
+                request, f"{gone:,} pair{' is' if gone == 1 else 's are'} out of play{_already(expected - gone)}."
+            )
+            _gather(request, project, model=state.model)
         else:
             raise Refused("The board has no such button. Go back and reload it.")
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(slug, because)
+    return _back(slug, request.POST.get("back", because))
+
+
+def _already(n: int) -> str:
+    return f"; {n:,} {'was' if n == 1 else 'were'} so already" if n else ""
+
+
+@require_POST
+@login_required
+@_refusals_are_400
+def put_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pairs that were taken out of play together, or one of them, back into it."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    actor, number = access.account_of(request), request.POST.get("pair", "")
+    if number and not (number.isascii() and number.isdecimal() and len(number) <= 18):
+        raise Refused("The form names no pair. Go back to the board and try again.")
+    if number:
+        which: dict[str, Any] = {"pairs": [access.pair_for(request.user, slug, int(number)).pk]}
+    else:
+        which = {"batch": excluding.read_moment(request.POST.get("batch", ""))}
+    came = excluding.put_back(project=project, actor=actor, **which)
+    messages.success(request, f"{came:,} pair{' is' if came == 1 else 's are'} in play again.")
+    state = browsing.state_of(project)
+    _gather(request, project, model=state.model if state else "")
+    return redirect("board_pair", slug, number) if number else redirect("board", slug)
 
 
 @require_POST
@@ -310,11 +381,13 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
     """To the draft of a release of the pairs that the board shows."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
-    asked, _ = _asked(state, QueryDict(request.GET.get("filter", "")[:2000]))
+    asked, _ = _asked(state, keeping.query_of(request.GET.get("filter", "")))
     lines = [one.text for one in keeping.criteria_of(asked, browsing.dims_of(state))] if state else []
     if any(len(one.splitlines()) > 1 for one in lines):
         raise Refused("A value of this filter has a line break. Save the selection, and choose it in a new release.")
     query = urlencode({"where": "\n".join(lines)}) if lines else ""
+    if len(query) > LONGEST_ADDRESS:
+        raise Refused("This filter is too long for an address. Save the selection, and choose it in a new release.")
     return redirect(f"{reverse('release_new', args=[project.slug])}{'?' if query else ''}{query}")
 
 
@@ -329,24 +402,47 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"project": project, "section": "board", "state": state, "selections": saved[:200]}
     if state is not None:
         chosen = [_side(request, project, state, side) for side in ("first", "second")]
-        context |= {"chosen": chosen, "filter": request.GET.get("filter", "")[:2000]}
+        context |= {"chosen": chosen, "filter": request.GET.get("filter", "")}
         context["compared"] = comparing.compare(
             project=project, first=chosen[0]["asked"], second=chosen[1]["asked"], dims=browsing.dims_of(state)
         )
     return TemplateResponse(request, "board/compare.html", context)
 
 
+@require_safe
+@login_required
+@_refusals_are_400
+def groups(request: HttpRequest, slug: str) -> HttpResponse:
+    """The pairs of the board's filter by the values of one dimension."""
+    project = access.project_for(request.user, slug, role=Role.LEAD)
+    state = browsing.state_of(project)
+    if state is None:
+        raise Refused(keeping.NO_FACTS)
+    query, dims = keeping.query_of(request.GET.get("filter", "")), browsing.dims_of(state)
+    asked, by = keeping.filter_of(state, query), grouping.parse_by(request.GET.get("by", "discretion"), dims)
+    context = {
+        "project": project,
+        "section": "board",
+        "by": by,
+        "allowed": grouping.groupable(dims),
+        "groups": grouping.groups(project=project, asked=asked, dims=dims, by=by, query=query),
+        "filter": query.urlencode(safe=","),
+        "said": [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing],
+    }
+    return TemplateResponse(request, "board/groups.html", context)
+
+
 def _side(request: HttpRequest, project: Project, state: FactsState, side: str) -> dict[str, Any]:
     number = request.GET.get(side, "")
-    text, name = "", "All pairs"
+    query, name = keeping.query_of(""), "All pairs"
     if number == "now" or (side == "first" and not number and request.GET.get("filter")):
-        text, name, number = request.GET.get("filter", "")[:2000], "The board's filter", "now"
+        query, name, number = keeping.query_of(request.GET.get("filter", "")), "The board's filter", "now"
     elif number not in ("", "0"):
         if not number.isdecimal() or len(number) > 18:
             raise Refused("Choose two selections from the lists.")
         one = get_object_or_404(Selection, pk=int(number), project=project)
-        text, name = one.query, str(one)
-    asked, _ = _asked(state, QueryDict(text))
+        query, name = QueryDict(keeping.address_of(one, browsing.dims_of(state))), str(one)
+    asked, _ = _asked(state, query)
     said = [
         f"{d.label.lower()} {words(d, asked.passing[d.key])}" for d in browsing.dims_of(state) if d.key in asked.passing
     ]
@@ -355,7 +451,6 @@ def _side(request: HttpRequest, project: Project, state: FactsState, side: str) 
     return {
         "number": number or "0",
         "name": name,
-        "query": text,
         "asked": asked,
         "words": ", ".join(said),
         "side": side,

@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import access
-from annotation.models import Role
+from annotation.models import Project, Role
 from annotation.rendering import render_text
 from curation import reviewing, shelf
 from curation.forms import address_of
+from curation.models import Release
 
 
 @require_safe
@@ -31,11 +32,18 @@ def releases(request: HttpRequest, slug: str) -> HttpResponse:
     return TemplateResponse(request, "releases/list.html", context)
 
 
+def _release_of(project: Project, version: str) -> Release:
+    if "\0" in version:
+        # No name holds one, and the database refuses to look for it.
+        raise Http404
+    return get_object_or_404(project.releases.select_related("released_by", "selection"), version=version)
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    found = get_object_or_404(project.releases.select_related("released_by", "selection"), version=version)
+    found = _release_of(project, version)
     card = shelf.card_of(found)
     before = reviewing.before(found)
     changes, changes_refused = reviewing.changes(before, found) if before and request.GET.get("changes") else ([], "")
@@ -63,7 +71,7 @@ def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
 @login_required
 def release_file(request: HttpRequest, slug: str, version: str, name: str) -> HttpResponseBase:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    found = get_object_or_404(project.releases, version=version)
+    found = _release_of(project, version)
     path = shelf.path_of(found, name)
     if path is None:
         raise Http404

@@ -9,7 +9,8 @@ const root = $('board'), url = root.dataset;
 const DEFAULT = 3;                                      // the cube that is built first: of the fourth dimension
 const HIDDEN_WHEN_ALIKE = new Set(['language', 'tag', 'source', 'split', 'marked', 'relevant', 'arbitrary', 'margin', 'reward', 'difficulty', 'strength']);
 const SHOWN = { language: 5, tag: 6, source: 5, split: 5 };
-const problem = text => { $('problem').hidden = false; $('problem').textContent = text; $('state').textContent = 'Not loaded'; };
+const say = text => { $('problem').hidden = false; $('problem').textContent = text; };
+const problem = text => { say(text); $('state').textContent = 'Not loaded'; };
 
 /* ---------- painting ---------- */
 let frame = 0, drawn = '', saidAt = '';
@@ -73,68 +74,93 @@ async function rest() {
   const H = S.hist[S.at.reading];
   $('plane-said').textContent = `Density of pairs by ${S.dims[0].label.toLowerCase()} and agreement. ${S.readings.map((R, i) => `${R.name}: ${fmt(H[i + 1])}`).join('. ')}.`;
   for (const form of document.querySelectorAll('input[name=filter]')) form.value = filterQuery();
-  for (const way of ['compare', 'release']) $(way).href = `${url[way]}?filter=${encodeURIComponent(filterQuery())}`;
+  for (const way of ['groups', 'compare', 'release']) $(way).href = `${url[way]}?filter=${encodeURIComponent(filterQuery())}`;
   // The rest of the filter goes on to the board of all pairs.
   if ($('unscope')) $('unscope').search = filterQuery().slice(S.scope.length).replace(/^&/, '');
   if ($('numbers').open) numbers();
-  const query = [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
-  if (query === loaded) { $('table').classList.remove('busy'); return; }
-  await table(query);
+  if (tableQuery() === loaded) { $('table').classList.remove('busy'); return; }
+  await table();
 }
-async function table(query) {
-  const number = ++asked;
+/* Which rows the table is of; `trail` holds the marks at which its pages begin, up to the one that is shown. */
+let trail = [''];
+const tableQuery = () => [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
+async function table(after = '') {
+  const number = ++asked, query = tableQuery();
   try {
-    const response = await fetch(`${url.rows}?${query}`, { headers: { 'X-Fragment': '1' } });
+    const response = await fetch(`${url.rows}?${[query, after && `after=${after}`].filter(Boolean).join('&')}`, { headers: { 'X-Fragment': '1' } });
     const text = await response.text();
     if (number !== asked) return;
     if (!response.ok) { problem(response.status === 400 ? text : `The table could not be loaded (${response.status}). Reload the page.`); return; }
     $('table').innerHTML = text;                        // the server's own template, which escapes what it shows
+    trail = query === loaded ? [...trail.slice(0, trail.includes(after) ? trail.indexOf(after) : trail.length), after] : [after];
     loaded = query;
     $('table').classList.remove('busy');
+    if (trail.length > 2) previous(trail.at(-2));
+    rowOf(S.open)?.classList.add('at');
     if (Number($('found').dataset.version) !== S.version) $('newer').hidden = false;
   } catch {
     if (number === asked) problem('The table could not be loaded: the server does not answer. Try again in a moment.');
   }
+}
+/* The server knows the way to the first page and to the next; only who came along knows the one before. */
+function previous(after) {
+  const first = $('table').querySelector('.more-rows [data-after=""]'), link = first.cloneNode();
+  link.dataset.after = after;
+  link.search = [tableQuery(), `after=${after}`].filter(Boolean).join('&');
+  link.textContent = first.textContent.replace('First', 'Previous');
+  first.after(link);
 }
 function numbers() { $('numbers-body').replaceChildren(...tables()); }
 
 /* ---------- the table and the drawer: links that also work without this script ---------- */
 let back = null;
 $('table').addEventListener('click', async event => {
-  const link = event.target.closest('a');
+  const link = event.target.closest('a'), act = event.target.closest('[data-do]');
+  // Every answer of the server brings these buttons anew: they are listened to from here.
+  if (act) { press(act.dataset.do, () => [filterQuery(), S.selected, 'the selection']); return; }
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (link && link.dataset.sort) {
     event.preventDefault();
     S.sort = link.dataset.sort;
     sentence();
     keep();
-    await table([filterQuery(), `sort=${S.sort}`].filter(Boolean).join('&'));
+    await table();
     $('table').querySelector('[aria-sort] a')?.focus();
-  } else if (link && link.dataset.after) {
+  } else if (link && 'after' in link.dataset) {
     event.preventDefault();
-    await table([filterQuery(), `sort=${S.sort}`, `after=${link.dataset.after}`].filter(Boolean).join('&'));
+    await table(link.dataset.after);
     $('rows').focus();
   } else {
     const row = event.target.closest('tr[data-pair]');
     if (!row) return;
     event.preventDefault();
-    open(row, true);
+    open(Number(row.dataset.pair), true);
   }
 });
 const rowOf = pair => $('table').querySelector(`tr[data-pair="${pair}"]`);
-async function open(row, isByHand) {
-  const pair = Number(row.dataset.pair), drawer = $('drawer');
-  const response = await fetch(`${url.pair.replace('/0', `/${pair}`)}?${filterQuery()}`, { headers: { 'X-Fragment': '1' } });
-  if (!response.ok) { problem(`The pair could not be loaded (${response.status}).`); return; }
+let opening = 0;
+async function open(pair, isByHand) {
+  const drawer = $('drawer'), number = ++opening;
+  let text = '';
+  try {
+    const response = await fetch(`${url.pair.replace('/0', `/${pair}`)}?${filterQuery()}`, { headers: { 'X-Fragment': '1' } });
+    text = await response.text();
+    if (number !== opening) return;                     // another was opened, or this one closed
+    if (!response.ok) { say(`Pair ${pair} could not be loaded (${response.status}).`); return; }
+  } catch {
+    if (number === opening) say(`Pair ${pair} could not be loaded: the server does not answer. Try again in a moment.`);
+    return;
+  }
   S.open = back = pair;
-  drawer.innerHTML = await response.text();             // the server's own template
+  drawer.innerHTML = text;                              // the server's own template
   drawer.hidden = false;
   if (drawer.querySelector('.math')) import('../judging/math.js').then(({ mathIn }) => mathIn(drawer));
   $('table').querySelectorAll('tr.at').forEach(one => one.classList.remove('at'));
-  row.classList.add('at');
-  plane.ring(Number(row.dataset[S.dims[0].key]), Number(row.dataset.agreement));
-  const list = [...$('table').querySelectorAll('tr[data-pair]')], at = list.indexOf(row);
-  const step = (text, to) => { const button = el('button', { type: 'button', className: 'mini', textContent: text, disabled: !list[to] }); button.addEventListener('click', () => open(list[to], true)); return button; };
+  rowOf(pair)?.classList.add('at');
+  const bins = drawer.querySelector('header').dataset;
+  if ('agreement' in bins) plane.ring(Number(bins[S.dims[0].key]), Number(bins.agreement));
+  const list = [...$('table').querySelectorAll('tr[data-pair]')].map(one => Number(one.dataset.pair)), at = list.indexOf(pair);
+  const step = (text, to) => { const button = el('button', { type: 'button', className: 'mini', textContent: text, disabled: at < 0 || !list[to] }); button.addEventListener('click', () => open(list[to], true)); return button; };
   const shut = el('button', { type: 'button', className: 'mini', textContent: 'Close' });
   shut.addEventListener('click', close);
   drawer.querySelector('.steps').replaceChildren(step('Previous', at - 1), step('Next', at + 1), shut);
@@ -142,11 +168,17 @@ async function open(row, isByHand) {
   keep();
   if (isByHand) drawer.querySelector('h2').focus();
 }
+$('drawer').addEventListener('click', event => {
+  const act = event.target.closest('[data-do]'), pair = act?.closest('[data-number]').dataset;
+  if (act) press(act.dataset.do, () => [`only=${pair.number}`, 1, pair.name]);
+});
 function close() {
+  opening++;
   $('drawer').hidden = $('pin').hidden = true;
   S.open = null;
   const row = rowOf(back);
-  if (row) { row.classList.remove('at'); row.querySelector('a').focus(); }
+  row?.classList.remove('at');
+  (row?.querySelector('a') ?? $('rows')).focus();
   sentence();
   keep();
 }
@@ -171,11 +203,10 @@ function readings() {
     R.of = article.querySelector('.of');
     R.button = article.querySelector('.only');
     R.button.addEventListener('click', R.only);
-    for (const act of article.querySelectorAll('[data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery({ reading: R.key }), S.hist[i][k + 1], R.name));
+    for (const act of article.querySelectorAll('[data-do]')) act.addEventListener('click', () => press(act.dataset.do, () => [filterQuery({ reading: R.key }), S.hist[i][k + 1], R.name.toLowerCase()]));
     for (const button of article.querySelectorAll('button')) button.disabled = !R.isReady;
     if (!R.isReady) { R.n.textContent = '–'; const why = article.querySelector('.wants'); why.hidden = false; why.textContent = `It needs ${wants.join(' and ')}: there is none yet.`; if (R.mark) R.mark.disabled = true; }
   });
-  for (const act of document.querySelectorAll('.rows-head [data-do]')) act.addEventListener('click', () => ask(act.dataset.do, filterQuery(), S.selected, 'the selection'));
 }
 function drawReadings() {
   const i = S.at.reading, T = S.totals[i], H = S.hist[i] || T, f = S.filters[i];
@@ -192,12 +223,20 @@ function drawReadings() {
 const ACTS = {
   adjudicate: ['Send to adjudication', 'They wait for an adjudicator who has not judged them, most disagreement first. Every judgement is kept.'],
   ask_again: ['Re-annotate', 'People who have not seen the pair judge it too. Earlier judgements are kept and stay hidden from them.'],
+  exclude: ['Exclude', 'They leave the board, the queue of annotators and every release from now on. Nothing is deleted: under “Out of play” they are put back.'],
 };
+/* How many pairs an act is about is known once the columns are here and the last brush is counted. */
+async function press(act, about) {
+  await settled();
+  ask(act, ...about());
+}
 function ask(act, filter, n, what) {
   const dialog = $('ask'), form = dialog.querySelector('form'), isMany = n > 1000, [title, text] = ACTS[act], go = $('ask-go');
   $('ask-title').textContent = `${title}: ${nPairs(n)}`;
-  $('ask-text').textContent = `${text} From: ${what.toLowerCase()}.`;
+  $('ask-text').textContent = `${text} From: ${what}.`;
   $('ask-more').hidden = act !== 'ask_again';
+  $('ask-why').hidden = act !== 'exclude';
+  form.elements.because.required = act === 'exclude';
   $('ask-typed').hidden = !isMany;
   $('ask-number').textContent = String(n);
   const typed = $('ask-typed').querySelector('input');
@@ -206,9 +245,10 @@ function ask(act, filter, n, what) {
   Object.assign(form.elements.do, { value: act });
   form.elements.filter.value = filter;
   form.elements.expected.value = n;
+  form.elements.back.value = toQuery().slice(1);
   go.textContent = title;
   go.disabled = isMany || !n;
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
 }
 
 /* ---------- buttons ---------- */
@@ -272,6 +312,7 @@ function build() {
   });
 }
 async function begin() {
+  const first = Number(new URLSearchParams(location.search).get('pair'));
   S.scope = url.scope;
   theme();
   start({
@@ -286,7 +327,8 @@ async function begin() {
   Object.assign(S, { rows: header.rows, version: header.version, dims: header.dims, readings: header.readings, edges: header.edges });
   S.dims.forEach((d, i) => { S.at[d.key] = i; S.filters[i] = null; S.stamps[i] = 0; S.totals[i] = Uint32Array.from(totals[d.key]); });
   S.planeTotal = Uint32Array.from(cells);
-  fromQuery(new URLSearchParams(location.search));
+  // Where the server did not know all of the address, it says what it went by.
+  fromQuery(new URLSearchParams(url.asked ?? location.search));
   plane.setUp();
   build();
   plane.lay();
@@ -294,7 +336,7 @@ async function begin() {
   wire();
   colour(S.colour);
   if (!S.filters.some(Boolean)) { S.totals.forEach((t, i) => { S.hist[i] = t; }); S.planeNow = S.planeTotal; S.selected = S.rows; }
-  loaded = [filterQuery(), S.sort === '-difficulty' ? '' : `sort=${S.sort}`].filter(Boolean).join('&');
+  loaded = tableQuery();
   sentence();
   paint();
   performance.mark('board-painted');
@@ -302,8 +344,7 @@ async function begin() {
   await settled();
   performance.mark('board-live');
   root.dataset.live = '1';
-  const pair = new URLSearchParams(location.search).get('pair');
-  if (pair && rowOf(pair)) open(rowOf(pair), false);
+  if (first) open(first, false);
 }
 begin();
 window.board = { S, setFilters, settled, want, filterQuery };

@@ -54,7 +54,8 @@ def demo(db, printed):
 def test_every_page_of_its_lead_says_that_it_is_simulated(demo, sign_in):
     client = sign_in(Annotator.objects.get(project=demo.project, user__email=LEAD))
     start = f"/p/{SLUG}/"
-    waiting, seen = [start], {}
+    waiting: list[str] = [start]
+    seen: dict[str, str | None] = {}
     while waiting:
         address = waiting.pop()
         answer = client.get(address)

@@ -70,6 +70,26 @@ def test_pairs_are_settled_with_the_keyboard(enter: Any, adjudicator: Any, queue
     assert page.locator("[value=second]").is_checked()
 
 
+def test_an_adjudicator_finds_the_page_from_wherever_they_come_in(
+    enter: Any, adjudicator: Any, queue: list[Adjudication]
+) -> None:
+    page = enter(adjudicator, "/")
+    assert faults(page) == []
+    page.get_by_role("link", name="Adjudication in Everyday help, 3 pairs wait").click()
+    page.get_by_role("heading", name=f"Pair {queue[1].pair_id}").or_(
+        page.get_by_role("heading", name=f"Pair {queue[0].pair_id}")
+    ).wait_for()
+    page.get_by_role("link", name="Judge", exact=True).click()
+    page.locator(".account").click()
+    assert faults(page) == []
+    page.locator("#menu-account").get_by_role("link", name="Adjudication").click()
+    page.wait_for_url(f"**{ADDRESS}")
+    page.get_by_role("navigation", name="Your account").get_by_role("link").click()
+    assert faults(page) == []
+    page.get_by_role("link", name="Adjudication", exact=True).click()
+    page.wait_for_url(f"**{ADDRESS}")
+
+
 def test_the_page_is_sound_with_every_kind_of_text(enter: Any, lead: Any, queue: list[Adjudication]) -> None:
     for look, options in LOOKS.items():
         for one in queue:

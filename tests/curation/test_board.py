@@ -15,7 +15,9 @@ from django.db import IntegrityError, connection, transaction
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
+from annotation import excluding
 from annotation.errors import Refused
 from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Principle, Project, Run
 from curation import adjudicating, browsing, gathering, settling
@@ -113,17 +115,56 @@ def test_nothing_and_nothing_gathered_have_their_sentences(
     ["x=1", "difficulty=1", "discretion=chaos", "sort=prompt", "sort=-pair_id", "after=zz", "project=2",
      "difficulty=0..1&difficulty=0..1", "is_excluded=true", "dissents=%27;--", "annotator=x", "annotator=0",
      "annotator=999999999", "annotator=7-8", "conflict=3", "conflict=3-3", "conflict=1-999999999", "conflict=a-b",
-     "run=x", "run=999999999"],
+     "run=x", "run=999999999",
+      "colour=red", "scale=all", "page=2", "pair=x", "pair=0", "v=1", "source=%00", "sort=%00"],
 )  # fmt: skip
 def test_what_the_board_does_not_know_is_400_with_a_sentence(
     project: Any, lead: Any, sign_in: Any, many: Any, query: str
 ) -> None:
     client = sign_in(lead)
-    for address in ("board", "board/rows"):
-        answer = client.get(f"/p/{project.slug}/{address}?{query}")
+    answer = client.get(f"/p/{project.slug}/board/rows?{query}")
+    assert answer.status_code == 400
+    assert answer.content.decode().endswith(".")
+    assert answer["Content-Type"].startswith("text/plain")
+    # The page says the same, and shows the board of what it knows: an old link is no dead end.
+    page = client.get(
+        f"/p/{project.slug}/board?{query}&dissents=0..1"
+        if "dissents" not in query
+        else f"/p/{project.slug}/board?{query}"
+    )
+    assert page.status_code == 400
+    assert page.context["problem"] == answer.content.decode()
+    assert escape(page.context["problem"]) in page.content.decode()
+    assert set(page.context["asked"].passing) <= {"dissents"}
+    assert f'data-asked="{page.context["filter"]}"' in page.content.decode()
+
+
+def test_bad_input_is_answered_with_a_sentence(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}"
+    saved = client.post(f"{home}/board/save", {"name": "a\0b", "filter": ""}, follow=True)
+    assert "no NUL character" in saved.content.decode()
+    assert not Selection.objects.exists()
+    gathered = client.post(f"{home}/board/gather", {"model": "a\0b"})
+    assert (gathered.status_code, gathered.content.decode()[:28]) == (400, "No model has such a name. Go")
+
+
+def test_a_filter_that_is_too_long_is_refused_and_never_cut(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    # Cut at 2,000 characters it would be a filter that is known, and wider.
+    long = f"dissents=0..1{'&'.join([''] + ['agreement=known'] * 1)}&discretion={','.join(['conflict'] * 220)},unknown"
+    assert len(long) > 2000
+    answers = [
+        client.post(f"{home}/save", {"name": "x", "filter": long}),
+        client.post(f"{home}/send", {"do": "adjudicate", "filter": long, "expected": "1"}),
+        client.post(f"{home}/gather", {"filter": long}),
+        client.get(f"{home}/release", {"filter": long}),
+        client.get(f"{home}/compare", {"filter": long}),
+    ]
+    for answer in answers:
         assert answer.status_code == 400
-        assert answer.content.decode().endswith(".")
-        assert answer["Content-Type"].startswith("text/plain")
+        assert answer.content.decode().startswith("The filter is too long: at most 2,000 characters")
+    assert not Selection.objects.exists()
+    assert not Adjudication.objects.exists()
 
 
 def test_the_table_costs_the_same_queries_for_few_and_many_rows(
@@ -153,12 +194,91 @@ def test_the_drawer_says_why_line_by_line_and_what_was_said(
     assert "Why is this pair here" in page
     assert "Judgements per pair" in page
     assert page.count('class="ok"') + page.count('class="no"') == 3
-    assert page.count("<tr>") == 1 + 3
+    judged = page[: page.index("Said without a judgement")]
+    assert judged.count("<tr>") == 1 + 3
     whole = client.get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
     assert "Back to the board" in whole
     assert "No filter is set" in whole
     # What was measured is called as in the reports.
     assert f"<dt>{METRICS['held_out_loss'].title}</dt>" in whole
+
+
+def test_pairs_leave_play_with_a_reason_and_come_back(
+    project: Any, lead: Any, sign_in: Any, many: Any, alice: Any
+) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    whole = FactsState.objects.get(project=project).pairs
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    asked = parse({"dissents": "0..0"}, dims)
+    those = adjudicating.passing(project=project, asked=asked, dims=dims)
+    form = {"do": "exclude", "filter": "dissents=0..0", "expected": len(those), "back": "dissents=0..0&pair=1"}
+    refused = client.post(f"{home}/send", form, follow=True).content.decode()
+    assert "Say why the pairs leave" in refused
+    assert Pair.objects.in_play().filter(project=project).count() == whole
+    answer = client.post(f"{home}/send", form | {"because": " Copied  from a test set "})
+    assert answer["Location"] == f"{home}?dissents=0..0&pair=1"
+    assert {*Pair.objects.filter(project=project, excluded_at__isnull=False).values_list("pk", flat=True)} == {*those}
+    assert FactsState.objects.get(project=project).pairs == whole - len(those), "The board is drawn without them."
+    event = Event.objects.get(act="pairs.exclude")
+    assert event.after
+    assert (event.actor, event.after["because"], event.after["filter"], event.after["n"]) == (
+        lead.user.email, "Copied from a test set", "dissents=0..0", len(those),
+    )  # fmt: skip
+    page = client.get(home).content.decode()
+    assert "Copied from a test set" in page
+    drawer = client.get(f"{home}/pairs/{those[0]}").content.decode()
+    assert "Out of play" in drawer
+    assert "Taken out of play: Copied from a test set" in drawer
+    assert 'data-do="exclude"' not in drawer
+    # One by itself, then the rest of them together; a second time nothing is left to do.
+    client.post(f"{home}/put-back", {"pair": those[0]})
+    assert Pair.objects.get(pk=those[0]).excluded_at is None
+    back = client.post(f"{home}/put-back", {"batch": event.after["at"]}, follow=True).content.decode()
+    assert f"{len(those) - 1} pairs are in play again." in back
+    assert "Copied from a test set" not in back
+    assert FactsState.objects.get(project=project).pairs == whole
+    for wrong in ({"batch": "yesterday"}, {"batch": ""}, {"pair": "x"}, {"pair": "²"}, {"batch": "2026-13-01T00:00Z"}):
+        assert client.post(f"{home}/put-back", wrong).status_code == 400
+    assert client.post(f"{home}/put-back", {"pair": 999_999_999}).status_code == 404
+    assert sign_in(alice).post(f"{home}/put-back", {"pair": those[0]}).status_code == 404
+
+
+def test_an_act_on_one_pair_is_about_that_pair(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    pair = many[4]
+    for act, told in (("adjudicate", {}), ("ask_again", {"more": "1"}), ("exclude", {"because": "Broken."})):
+        client.post(f"{home}/send", {"do": act, "filter": f"only={pair.pk}", "expected": "1", "back": "", **told})
+    assert [one.pair_id for one in Adjudication.objects.all()] == [pair.pk]
+    assert {*Pair.objects.exclude(excluded_at=None).values_list("pk", flat=True)} == {pair.pk}
+    other = Project.objects.create(slug="other", name="Other")
+    assert client.get(f"{home}/rows?only=999999999").status_code == 400
+    assert other.pairs.count() == 0
+
+
+def test_what_is_out_of_play_waits_for_no_adjudicator(
+    project: Any, lead: Any, adjudicator: Any, make_pair: Any, say: Any, alice: Any
+) -> None:
+    pair = make_pair()
+    Adjudication.objects.create(project=project, pair=pair, asked_by=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 1
+    excluding.exclude(project=project, pairs=[pair.pk], because="Broken.", actor=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 0
+    excluding.put_back(project=project, pairs=[pair.pk], actor=lead.user)
+    assert adjudicating.waiting_for(adjudicator).count() == 1
+
+
+def test_later_pages_lead_back_to_the_first(project: Any, lead: Any, sign_in: Any, make_pair: Any) -> None:
+    for n in range(browsing.PAGE + 5):
+        make_pair(slots=0, external_id=f"p-{n}")
+    gathering.gather_facts(project=project)
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    first = client.get(f"{home}/rows?judgements=0..1")
+    assert "First 50</a>" not in first.content.decode()
+    assert "Next 50" in first.content.decode()
+    later = client.get(f"{home}/rows?{first.context['next']}").content.decode()
+    assert "5 more of 55" in later
+    assert f'href="{home}?judgements=0..1"' in later
+    assert "First 50</a>" in later
 
 
 def test_the_timeline_keeps_what_was_changed_or_taken_back(

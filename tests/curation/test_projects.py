@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Project, Worker
-from curation.models import Measurement
+from curation.adjudicating import waiting_counts
+from curation.models import Adjudication, Measurement
+from curation.settling import settle
 from tests.curation.finished import finished
 from tests.verdicts import judge
 
@@ -84,6 +87,22 @@ def test_an_annotator_sees_where_to_judge_and_no_figures_of_others(project, lead
     assert f'"{reverse("overview", args=[project.slug])}"' not in text
     assert "Active today" not in text
     assert "α" not in text
+
+
+def test_an_adjudicator_sees_how_many_pairs_wait_for_them(project, lead, alice, adjudicator, make_pair, sign_in):
+    judged, free, settled = make_pair(), make_pair(), make_pair()
+    judge(adjudicator, judged)
+    for pair, outcome in ((judged, ""), (free, ""), (settled, "")):
+        Adjudication.objects.create(project=project, pair=pair, outcome=outcome, asked_by=lead.user)
+    other = Project.objects.create(slug="other", name="Other")
+    seat = Annotator.objects.create(project=other, user=adjudicator.user, role="adjudicator", name="Ada")
+    settle(adjudication=settled.adjudications.get(), adjudicator=adjudicator, key=uuid.uuid4(), outcome="tie")
+    assert waiting_counts([adjudicator, seat]) == {project.pk: 1, other.pk: 0}
+    text = page(sign_in(adjudicator))
+    assert f'href="{reverse("adjudication", args=[project.slug])}"' in text
+    assert f"Adjudication in {project.name}, 1 pair waits" in text
+    assert "Adjudication in Other, 0 pairs wait" in text
+    assert "Adjudication" not in page(sign_in(alice))
 
 
 def test_an_annotator_of_a_paused_project_has_no_button(project, alice, sign_in):

@@ -118,3 +118,9 @@ def test_only_leads_come_in(project, released, sign_in, who, request):
 
 def test_a_release_of_another_project_is_not_found_here(project, lead, stranger, released, sign_in):
     assert sign_in(stranger).get(reverse("release", args=[stranger.project.slug, "v1"])).status_code == 404
+
+
+def test_an_address_with_a_nul_character_names_no_release(project, lead, sign_in, released):
+    client = sign_in(lead)
+    for name in ("a%00b", "a%00b/README.md", "v1/a%00b"):
+        assert client.get(f"/p/{project.slug}/releases/{name}").status_code == 404

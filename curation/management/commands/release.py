@@ -196,7 +196,7 @@ def _quotas(texts: list[str]) -> dict[str, int]:
     quotas = {}
     for text in texts:
         tag, _, most = text.rpartition("=")
-        if not tag or not most.isdigit():
+        if not tag or not (most.isascii() and most.isdecimal() and len(most) <= 9):
             raise Refused(f"{text!r} is not a quota. Write tag and number, as code=500.")
         quotas[tag] = int(most)
     return quotas

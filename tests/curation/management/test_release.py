@@ -60,6 +60,8 @@ def test_it_prints_json(project, judged, tmp_path, capsys):
         (["--project", "everyday", "--layout", "csv"], "Unknown layout 'csv'. Known are trl_dpo"),
         (["--project", "everyday", "--rule", "coin"], "Unknown rule 'coin'. Known are majority, dawid_skene, label"),
         (["--project", "everyday", "--annotators", "cats"], "Unknown annotators 'cats'"),
+        (["--project", "everyday", "--quota", "code=²"], "'code=²' is not a quota"),
+        (["--project", "everyday", "--quota", f"code={'9' * 5000}"], "is not a quota"),
     ],
 )
 def test_what_it_does_not_know_is_refused_with_what_it_does(project, tmp_path, arguments, says):
