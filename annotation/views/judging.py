@@ -70,7 +70,8 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         item_of(one, slug=slug, user_id=me.user_id, position=at.today + n) for n, one in enumerate(handed, start=1)
     ]
     if refused is not None:
-        if all(item["assignment"] != refused["assignment"] for item in items):
+        in_hand = any(item["assignment"] == refused["assignment"] for item in items)
+        if not in_hand and extra["error_field"] != "assignment":
             return kept_page(request, me, _why_not_here(me), back="judge")
         _put_first(items, refused)
     left = at.open + at.mine if at.open < assigning.COUNT_AT_MOST else None
