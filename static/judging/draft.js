@@ -1,6 +1,7 @@
 /* What was entered so far: the form as data, kept in this browser at once and on the server soon after. */
 import { $, $$, ACTS, cfg, counted, editing, form, note, phrase, say, store } from './kit.js';
 import { edits as edited, setEdits } from './edit.js';
+import { waiting } from './kept.js';
 import { marks, setMarks } from './marks.js';
 import { firstKey } from './pace.js';
 import { later, locked, post, quietly, stand, unstand } from './server.js';
@@ -13,7 +14,7 @@ export const inWords = v => phrase(ONLY_BETTER[v] || v);
 const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 5: ['b1'], 6: ['b2', 'b1'], 7: ['b3', 'b2', 'b1'], 0: ['bad'] };
 const QUESTION = $('[data-line]').dataset.question;
 /* What is on the screen, and how far it is saved. */
-export const at = { item: null, unsaved: false, nudged: false, busy: false };
+export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true };
 let flags = new Set(), draftTimer, draftVersion = 0, edits = 0, draftSent = 0, sending = null;
 
 /* ---- the form as data ---- */
@@ -43,22 +44,21 @@ export function showFlags() {
 export function flip(f) { if (flags.has(f)) flags.delete(f); else flags.add(f); showFlags(); touched(); return flags.has(f); }
 
 /* ---- kept here at once, then sent ---- */
-export const queued = () => store.get('queue', []);
 export const draftName = id => `draft:${editing ? 'edit:' : ''}${id}`;
 export function save(kind, text) {
-  const out = $('[data-save]'), was = out.dataset.kind, n = queued().length + (kind === 'offline' && !editing && at.unsaved ? 1 : 0);
-  const said = text || (kind === 'empty' ? '' : kind === 'offline' ? counted('offline', n) : phrase(kind));
+  const out = $('[data-save]'), was = out.dataset.kind, n = waiting() + (kind === 'offline' && !editing && at.unsaved ? 1 : 0), lost = !at.kept || store.unkept('queue:');
+  const said = text || (kind === 'empty' ? '' : kind === 'offline' ? (lost ? counted('offline_window', n) : counted('offline', n)) : phrase(kind === 'local' && !at.kept ? 'window_only' : kind));
   out.dataset.kind = kind; $('[data-save-text]').textContent = said;
   if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
 }
-export const keepHere = () => store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now() });
+export const keepHere = () => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now() });
 export function touched() {
   if (!at.item?.assignment) return;
   at.nudged = false; edits += 1; at.unsaved = true; firstKey();
-  const kept = keepHere();
-  if (editing) return save('local', phrase(kept ? 'kept_until_saved' : 'not_saved_yet'));
+  keepHere();
+  if (editing) return save('local', phrase(at.kept ? 'kept_until_saved' : 'not_saved_yet'));
   clearTimeout(draftTimer);
-  if (!navigator.onLine) return save('offline', kept ? '' : phrase('keeps_nothing'));
+  if (!navigator.onLine) return save('offline');
   save('saving');
   /* 0.6 s after the last key; while somebody types without a pause, every 3 s. */
   draftTimer = setTimeout(sendDraft, Date.now() - draftSent > 3000 ? 50 : 600);
@@ -72,16 +72,16 @@ export async function sendDraft(keepalive = false) {
   /* Another pair came meanwhile, or a newer draft is on its way: this answer says nothing any more. */
   if (mine !== at.item.assignment || error?.name === 'AbortError') return;
   if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; save('saved'); } return; }
-  if (locked(status, data)) return save('local', phrase('kept_here'));
+  if (locked(status, data)) return save('local');
   if (later(status)) { save('offline'); draftTimer = setTimeout(sendDraft, 10000); return; }
-  save('local', phrase('kept_here'));
+  save('local');
   if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || phrase('not_yours') });
   else line(data.error || phrase('draft_not_saved'), 'error');
 }
 export const draftSoon = () => { draftTimer = setTimeout(sendDraft, 600); };
 export function hushDraft() { clearTimeout(draftTimer); sending?.abort(); }
 export const saveNow = keepalive => { if (at.unsaved) sendDraft(keepalive === true); };
-export function freshDraft() { at.nudged = false; at.unsaved = false; edits = 0; hushDraft(); }
+export function freshDraft() { at.nudged = false; at.unsaved = false; at.kept = true; edits = 0; hushDraft(); }
 /* The newer of the two: what this browser kept, or what the server has. */
 export function newest(item) {
   const local = store.get(draftName(item.assignment)), server = item.draft;
@@ -91,6 +91,7 @@ export function newest(item) {
 form.addEventListener('input', e => { if (e.target.name === 'verdict') line(); if (e.target === note) words(); settle(); touched(); });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') saveNow(true); });
 addEventListener('pagehide', () => saveNow(true));
+addEventListener('beforeunload', e => { if (at.unsaved && !at.kept) { e.preventDefault(); e.returnValue = true; } });
 ACTS.save = () => saveNow();
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {

@@ -1,5 +1,6 @@
 /* The pages around judging: nothing to judge, my answers. Undo, the guideline, and a look now and then for new pairs. */
 import { $, ACTS, cfg, counted, passed, phrase, say, store } from './kit.js';
+import { sendQuietly, waiting } from './kept.js';
 import './keys.js';
 import './overlays.js';
 import { echo, get, post, quietly, refused, stand } from './server.js';
@@ -7,12 +8,13 @@ import { echo, get, post, quietly, refused, stand } from './server.js';
 let busy = false;
 ACTS.undo = async () => {
   if (busy) return; busy = true;
+  /* The latest answer may be one that waits here: it goes first, or the one before it would be taken back. */
+  if (waiting()) await sendQuietly(); if (waiting()) { busy = false; return echo(phrase('waits_still'), { kind: 'kept' }); }
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams())); busy = false;
   if (status === 200) { passed.set({ text: phrase('reopened') }); location.assign(cfg.judge); } else refused(status, data);
 };
 $('[data-sign-out]')?.addEventListener('submit', e => {
-  const waiting = store.get('queue', []).length;
-  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting) }); }
+  if (waiting() && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting()) }); }
   store.all('draft:').forEach(store.drop);
 });
 const said = passed.get();
