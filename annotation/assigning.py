@@ -21,7 +21,7 @@ from django.utils.translation import gettext, ngettext
 
 from annotation import opening, rendering, statements, typesetting
 from annotation.answering import Said
-from annotation.models import Annotator, Project
+from annotation.models import Annotator, Assignment, Project
 from annotation.wording import NOTHING_TO_JUDGE
 
 # What an annotator holds: the pair on the screen and the next two.
@@ -380,6 +380,12 @@ class Counts:
     elsewhere: int
     pairs: int
     state: str
+
+
+def in_hand(*, annotator_id: int) -> list[int]:
+    """The numbers of the assignments that are leased to me."""
+    leased = Assignment.objects.filter(annotator=annotator_id, lease_until__isnull=False)
+    return list(leased.order_by("pk").values_list("pk", flat=True))
 
 
 def counts_of(*, annotator_id: int) -> Counts:

@@ -74,6 +74,8 @@ PHRASES = {
     "page_too_old": _("This page is older than your sign-in. Your text is kept here."),
     "load_again": _("Load it again"),
     "text_kept": _("One answer could not be saved. Its text is kept here."),
+    "draft_kept": _("A pair went back to the queue. What you wrote about it is kept here."),
+    "a_draft": _("A draft"),
     "kept_not_saved": _("One kept answer could not be saved."),
     "kept_text": _("Kept text"),
     "new_guideline": _("The guideline has a new version."),

@@ -71,6 +71,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "queue": None if items else _why_nothing(me),
         "echo": "",
         "waiting": offering.draw(annotator=me),
+        "held": [one.assignment_id for one in handed] if open_here else assigning.in_hand(annotator_id=me.pk),
         "editing": False,
         **raw_sides(me, items[0] if items else None),
         **extra,

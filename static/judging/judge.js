@@ -4,7 +4,7 @@
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
 import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
-import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, sendQuietly, sendWaiting, soonAgain, told, waiting } from './kept.js';
+import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting } from './kept.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
@@ -195,7 +195,7 @@ const refusedBefore = $('[data-line]').dataset.kind === 'error' ? $('[data-line]
 arrive(); prepare();
 if (editing) { const f = readForm(); trusted = !f.note.trim() && !f.tag.length && !f.span.length; }
 if (refusedBefore) line(refusedBefore, 'error');
-const said = passed.get();
-if (said) echo(said.text, said); else if (store.get('kept', []).length) offerKept();
+rescue(); if (editing) offerKept();
+const said = passed.get(); if (said) echo(said.text, said);
 if ('unread' in cfg) ACTS.guideline();
 if (waiting()) flush();

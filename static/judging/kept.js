@@ -36,17 +36,29 @@ export function soonAgain(what) { clearTimeout(timer); timer = setTimeout(what, 
 export function atOnce() { clearTimeout(timer); pause = 2000; }
 
 /* On pages that show no pair of their own to judge. */
-export async function sendQuietly() {
-  const { sent, stop } = await sendWaiting(); if (sent) echo(counted('answers_sent', sent));
-  if (stop === 'later') { stand({ about: 'queue', kind: 'kept', text: told(waiting()) }); soonAgain(sendQuietly); } else atOnce();
+export async function sendQuietly(heard) {
+  const { sent, stop } = await sendWaiting(undefined, heard); if (sent) echo(counted('answers_sent', sent));
+  if (stop === 'later') { stand({ about: 'queue', kind: 'kept', text: told(waiting()) }); soonAgain(() => sendQuietly(heard)); } else atOnce();
   return stop;
 }
 
 /* ---- texts that nobody took ---- */
-export function keep(one) { if (one.note) store.set('kept', [...store.get('kept', []), { note: one.note, text: one.text, at: one.at }]); }
-export function offerKept() { stand({ about: 'kept', kind: 'kept', text: phrase('text_kept'), kept: true }); }
+const texts = () => store.get('kept', []);
+export function keep({ note, text, at, draft = false }) { if (note) store.set('kept', [...texts(), { note, text, at, draft }]); }
+export function offerKept() { if (texts().length) stand({ about: 'kept', kind: 'kept', text: texts().every(k => k.draft) ? phrase('draft_kept') : phrase('text_kept'), kept: true }); }
+/* Words about pairs that are in hand no longer: the lease ran out, and the server's draft went with it. The page says
+   which ones are. They stay as a draft, too: the pair may come back. */
+export function rescue() {
+  if (!('held' in cfg)) return;
+  const spared = [...cfg.held.split(' '), ...queued().map(q => String(q.assignment))];
+  for (const k of store.all('draft:')) {
+    const id = k.slice('draft:'.length), one = store.get(k); if (!/^\d+$/.test(id) || spared.includes(id) || !one || one.offered) continue;
+    keep({ note: [one.note, ...Object.values(one.edit || {})].filter(Boolean).join('\n\n'), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft: true }); store.set(k, { ...one, offered: true });
+  }
+  offerKept();
+}
 ACTS.kept = () => {
-  $('[data-kept-list]').replaceChildren(...store.get('kept', []).map(k => {
+  $('[data-kept-list]').replaceChildren(...texts().map(k => {
     const li = document.createElement('li'), p = document.createElement('p'), t = document.createElement('textarea');
     p.textContent = `${k.text}, ${new Date(k.at).toLocaleString(lang)}`; t.value = k.note; t.readOnly = true; t.rows = 4; t.setAttribute('aria-label', phrase('kept_text')); li.append(p, t); return li;
   })); toggle('kept');

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from annotation.models import Judgement, Rationale
+from annotation import opening
+from annotation.models import Assignment, Draft, Judgement, Project, Rationale
 from tests.browser.sitting import JUDGE, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -128,3 +129,127 @@ def test_what_waits_of_a_pair_is_replaced_by_what_is_sent_of_it_now(enter: Any, 
     press_and_go_on(page, "Control+Enter")
     soon(lambda: Judgement.objects.current().filter(assignment=answered).exists())
     assert Rationale.objects.get(judgement=stored(answered)).text == "On second thoughts"
+
+
+# ---- the lease is over, and the page is loaded again -----------------------------------------------------------------
+
+
+def hand_over(assignment: int, to: Any) -> None:
+    """The lease runs out, the server's draft goes with it, and somebody else is given the pair."""
+    Assignment.objects.filter(pk=assignment).update(lease_until="2001-01-01T00:00:00Z")
+    assert opening.sweep() == 1
+    assert not Draft.objects.filter(assignment=assignment).exists()
+    Assignment.objects.filter(pk=assignment).update(annotator=to, lease_until="2099-01-01T00:00:00Z")
+
+
+def another_window(page: Any, path: str) -> Any:
+    """The same browser, after a crash: the page that knew is gone."""
+    other = page.context.new_page()
+    page.close()
+    other.goto(path)
+    return other
+
+
+@pytest.mark.parametrize("pairs", [5, 3], ids=["another pair in hand", "nothing in hand"])
+def test_words_about_a_pair_that_went_back_are_offered(
+    enter: Any, alice: Any, bob: Any, make_pair: Any, pairs: int
+) -> None:
+    for _ in range(pairs):
+        make_pair()
+    page = enter(alice, JUDGE)
+    lost = shown(page)
+    page.keyboard.press("r")
+    page.keyboard.type("Written before lunch")
+    expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    hand_over(lost, bob)
+    if pairs == 3:
+        Assignment.objects.exclude(pk=lost).filter(annotator=alice).update(annotator=bob)
+        Assignment.objects.filter(annotator=None).delete()
+    page = another_window(page, JUDGE)
+    assert page.locator("#judging").count() == (pairs == 5)
+    expect(page.locator("[data-echo-text]")).to_contain_text("A pair went back to the queue.")
+    page.locator("[data-echo-kept]").click()
+    assert page.locator("#kept textarea").input_value() == "Written before lunch"
+    page.locator("[data-act=forget]").click()
+    page.reload()
+    expect(page.locator("[data-echo]")).to_be_hidden()
+
+
+def test_words_about_pairs_in_hand_are_drafts_and_nothing_else(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    for _ in range(5):
+        make_pair()
+    page = enter(alice, JUDGE)
+    page.route("**/judge/draft", lambda route: route.abort())
+    page.keyboard.press("r")
+    page.keyboard.type("Still mine")
+    page.goto("/p/everyday/answers")
+    expect(page.locator("[data-echo]")).to_be_hidden()
+    project.state = "paused"
+    project.save()
+    page.goto(JUDGE)
+    expect(page.locator("h1")).to_contain_text("paused")
+    expect(page.locator("[data-echo]")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", [JUDGE, "/p/everyday/answers"])
+def test_answers_that_wait_are_sent_from_quiet_pages_too(enter: Any, alice: Any, make_pair: Any, path: str) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    page.context.set_offline(True)
+    page.keyboard.press("r")
+    page.keyboard.type("Said offline")
+    for key in ("Escape", "2", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#waiting")).to_be_visible()
+    other = page.context.new_page()
+    page.close()
+    if path == JUDGE:  # Nothing to judge: the project rests, and its pages send what waits once it goes on.
+        Project.objects.update(state="paused")
+    other.context.set_offline(False)
+    other.goto(path)
+    if path == JUDGE:
+        expect(other.locator("[data-echo-text]")).to_contain_text("paused")
+        assert not Judgement.objects.exists()
+        Project.objects.update(state="judging")
+        other.goto("/p/everyday/answers")
+    expect(other.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
+    assert Rationale.objects.get(judgement=stored(answered)).text == "Said offline"
+
+
+def test_an_answer_that_waits_for_a_pair_that_went_to_somebody_else_is_offered_on_a_quiet_page(
+    enter: Any, alice: Any, bob: Any, make_pair: Any
+) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    lost = shown(page)
+    page.context.set_offline(True)
+    page.keyboard.press("r")
+    page.keyboard.type("Said offline")
+    for key in ("Escape", "2", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#waiting")).to_be_visible()
+    hand_over(lost, bob)
+    Assignment.objects.filter(annotator=None).delete()
+    other = page.context.new_page()
+    page.close()
+    other.context.set_offline(False)
+    other.goto(JUDGE)
+    expect(other.locator("[data-echo-text]")).to_have_text("One answer could not be saved. Its text is kept here.")
+    other.locator("[data-echo-kept]").click()
+    assert other.locator("#kept textarea").input_value() == "Said offline"
+
+
+def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(4):
+        make_pair()
+    page = enter(alice, JUDGE)
+    take_no_answers(page)
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    page.goto("/p/everyday/answers")
+    expect(page.locator("[data-echo-text]")).to_have_text("1 answer is kept here and not sent yet.")
+    page.unroute(f"**{JUDGE}")
+    soon(Judgement.objects.exists)
+    expect(page.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
