@@ -405,8 +405,10 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
-def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, version: int) -> bool:
-    """Keep what was entered so far; an older save that arrives late changes nothing (False).
+def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, version: int) -> int:
+    """Keep what was entered so far; an older save that arrives late changes nothing.
+
+    Returns the version that is stored now: another one than `version` where a newer draft stands.
 
     Raises:
         Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
@@ -422,4 +424,6 @@ def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, ver
                WHERE id = %s AND annotator_id = %s AND lease_until IS NOT NULL AND draft_version < %s""",
             [text, version, turn_id, annotator.pk, version],
         )
-        return bool(cursor.rowcount)
+        if cursor.rowcount:
+            return version
+    return Turn.objects.values_list("draft_version", flat=True).get(pk=turn_id)

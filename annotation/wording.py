@@ -71,6 +71,7 @@ PHRASES = {
     "signed_out": _("You are signed out. Your text is kept here."),
     "signed_out_window": _("You are signed out, and this browser keeps no text. Copy yours before you leave."),
     "sign_in_again": _("Sign in again"),
+    "leave_anyway": _("Sign out again to leave anyway."),
     "page_too_old": _("This page is older than your sign-in. Your text is kept here."),
     "load_again": _("Load it again"),
     "text_kept": _("One answer could not be saved. Its text is kept here."),
@@ -186,8 +187,12 @@ COUNTED = {
     ),
     "answers_sent": ngettext_noop("Sent: %(n)s answer that waited here", "Sent: %(n)s answers that waited here"),
     "answers_unsent": ngettext_noop(
-        "%(n)s answer not sent yet. Sign out again to leave anyway.",
-        "%(n)s answers not sent yet. Sign out again to leave anyway.",
+        "%(n)s answer is not sent yet.",
+        "%(n)s answers are not sent yet.",
+    ),
+    "drafts_unsent": ngettext_noop(
+        "%(n)s draft is not saved and goes when you sign out.",
+        "%(n)s drafts are not saved and go when you sign out.",
     ),
 }
 

@@ -19,7 +19,15 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Project
-from annotation.views.fetching import as_json, is_fetch, redirect_after_post, refused_as_json, signed_in, whole
+from annotation.views.fetching import (
+    as_json,
+    draft_answer,
+    is_fetch,
+    redirect_after_post,
+    refused_as_json,
+    signed_in,
+    whole,
+)
 from annotation.views.items import (
     Item,
     answer_sent,
@@ -160,10 +168,10 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         version, assignment_id = whole(request, "version"), whole(request, "assignment")
         body = request.POST.get("body", "")
-        drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
+        stands = drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
     except (Unfit, Stale) as error:
         return refused_as_json(error)
-    return HttpResponse(status=204)
+    return draft_answer(sent=version, stands=stands)
 
 
 @require_POST

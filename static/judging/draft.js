@@ -1,7 +1,7 @@
 /* What was entered so far: the form as data, kept in this browser at once and on the server soon after. */
 import { $, $$, ACTS, cfg, counted, editing, form, note, phrase, say, store } from './kit.js';
 import { edits as edited, setEdits } from './edit.js';
-import { waiting } from './kept.js';
+import { guard, keepDraft, waiting, wordsOf } from './kept.js';
 import { marks, setMarks } from './marks.js';
 import { firstKey } from './pace.js';
 import { later, locked, post, quietly, stand, unstand } from './server.js';
@@ -13,9 +13,10 @@ export const inWords = v => phrase(ONLY_BETTER[v] || v);
 /* Keys keep their place on the seven-point scale; on a shorter one the outer keys choose the strongest answer there is. */
 const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 5: ['b1'], 6: ['b2', 'b1'], 7: ['b3', 'b2', 'b1'], 0: ['bad'] };
 const QUESTION = $('[data-line]').dataset.question;
-/* What is on the screen, and how far it is saved. */
-export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true };
-let flags = new Set(), draftTimer, draftVersion = 0, edits = 0, draftSent = 0, sending = null;
+/* What is on the screen, and how far it is saved. `version` is the latest draft of it that the server has or was sent: what
+   this browser keeps says which one it goes beyond. */
+export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true, version: 0 };
+let flags = new Set(), draftTimer, edits = 0, draftSent = 0, sending = null;
 
 /* ---- the form as data ---- */
 export const verdict = () => $('[name="verdict"]:checked', form)?.value || '';
@@ -51,7 +52,7 @@ export function save(kind, text) {
   out.dataset.kind = kind; $('[data-save-text]').textContent = said;
   if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
 }
-export const keepHere = () => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now() });
+export const keepHere = (sent = false) => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now(), base: at.version, sent });
 export function touched() {
   if (!at.item?.assignment) return;
   at.nudged = false; edits += 1; at.unsaved = true; firstKey();
@@ -65,13 +66,15 @@ export function touched() {
 }
 export async function sendDraft(keepalive = false) {
   clearTimeout(draftTimer); if (editing || at.busy || !at.unsaved || !at.item?.assignment) return;
-  const mine = at.item.assignment, then = edits; draftVersion = Math.max(draftVersion + 1, Date.now()); draftSent = Date.now();
+  const mine = at.item.assignment, then = edits; at.version = Math.max(at.version + 1, Date.now()); draftSent = Date.now();
   sending?.abort(); sending = new AbortController();
-  const fields = new URLSearchParams({ assignment: mine, version: draftVersion, body: JSON.stringify(readForm()) });
+  const fields = new URLSearchParams({ assignment: mine, version: at.version, body: JSON.stringify(readForm()) });
   const { status, data, error } = await quietly(post(cfg.draft, fields, { signal: sending.signal, keepalive: keepalive === true && fields.toString().length < 60000 }));
   /* Another pair came meanwhile, or a newer draft is on its way: this answer says nothing any more. */
   if (mine !== at.item.assignment || error?.name === 'AbortError') return;
-  if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; save('saved'); } return; }
+  if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; keepHere(true); save('saved'); } return; }
+  /* Another device has stored one since, or its clock is ahead: what is written here now goes beyond it. */
+  if (data.version >= at.version) { at.version = data.version; keepHere(); return sendDraft(); }
   if (locked(status, data)) return save('local');
   if (later(status)) { save('offline'); draftTimer = setTimeout(sendDraft, 10000); return; }
   save('local');
@@ -82,16 +85,19 @@ export const draftSoon = () => { draftTimer = setTimeout(sendDraft, 600); };
 export function hushDraft() { clearTimeout(draftTimer); sending?.abort(); }
 export const saveNow = keepalive => { if (at.unsaved) sendDraft(keepalive === true); };
 export function freshDraft() { at.nudged = false; at.unsaved = false; at.kept = true; edits = 0; hushDraft(); }
-/* The newer of the two: what this browser kept, or what the server has. */
+/* The newer of the two: what this browser kept, or what the server has since. Clocks of two devices are not compared. Words
+   that the server never had are offered where another device's stand in their place. */
 export function newest(item) {
   const local = store.get(draftName(item.assignment)), server = item.draft;
   if (!local) return server;
-  return !server || !server.version || local.at >= server.version ? local : server;
+  if (!server?.version || (local.base ?? local.at) >= server.version) return local;
+  if (!local.sent && !wordsOf(server).includes(wordsOf(local))) keepDraft(local);
+  store.drop(draftName(item.assignment)); return server;
 }
 form.addEventListener('input', e => { if (e.target.name === 'verdict') line(); if (e.target === note) words(); settle(); touched(); });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') saveNow(true); });
 addEventListener('pagehide', () => saveNow(true));
-addEventListener('beforeunload', e => { if (at.unsaved && !at.kept) { e.preventDefault(); e.returnValue = true; } });
+guard.also = () => at.unsaved && !at.kept;
 ACTS.save = () => saveNow();
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {

@@ -4,7 +4,8 @@
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
 import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
-import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting } from './kept.js';
+import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
+import { signOut } from './leaving.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
@@ -35,7 +36,8 @@ function arrive() {
   freshDraft(); freshLooks(at.item);
   const draft = newest(at.item); setPrompt(true); setEarlier(false); scrollTo(0, 0);
   fillForm(draft); save(draft && !empty(draft) ? (editing ? 'empty' : 'saved') : 'empty');
-  if (draft && draft.at && !editing) { at.unsaved = true; save('local'); draftSoon(); }
+  const there = at.item.draft?.version || 0; at.version = Math.max(there, draft?.base || 0);
+  if (draft && draft.at && !editing && !(draft.sent && draft.base === there)) { at.unsaved = true; save('local'); draftSoon(); }
   unseen(); clock.reset(); lookSoon();
 }
 /* What the next pairs need is loaded while this one is read. */
@@ -67,7 +69,7 @@ function entry(f) {
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
   const edit = editSent(f); if (edit) p.set(`edit_${edit.side}`, edit.text);
   const bits = [inWords(f.verdict)], n = f.note ? countWords(f.note) : 0; if (n) bits.push(counted('words', n)); if (f.span.length) bits.push(counted('highlights', f.span.length)); if (f.flag.length) bits.push(phrase('flagged_too'));
-  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: [f.note, edit?.text].filter(Boolean).join('\n\n'), text: bits.join(' · '), at: Math.max(Date.now(), 1 + (queued().at(-1)?.at || 0)) };
+  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: wordsOf({ note: f.note, edit: edit && [edit.text] }), text: bits.join(' · '), at: Math.max(Date.now(), 1 + (queued().at(-1)?.at || 0)) };
 }
 function add(item) { if (item && !held().includes(item.assignment)) upcoming.push(item); }
 const wrong = (t, where) => { line(t, 'error'); alerted(t); where?.focus?.(); };
@@ -102,7 +104,7 @@ async function sendNew(f) {
     settle(one, data); dequeue(one); store.drop(draftName(one.assignment)); unstand('lease'); unstand('session');
     advance({ text: phrase('saved_as', { answer: data.saved.text }), undo: true }); newGuideline(data.guideline);
   } else if (later(status)) {
-    unsent.set(one.key, { one, item, draft: f }); store.set(draftName(one.assignment), { ...f, at: Date.now() });
+    unsent.set(one.key, { one, item, draft: f }); store.set(draftName(one.assignment), { ...f, at: Date.now(), base: at.version });
     advance({ text: kept ? phrase('kept_as', { answer: one.text }) : phrase('window_as', { answer: one.text }), kind: 'kept', undo: true }); save('offline'); soonAgain(flush);
   } else if (status === 409 && data.item) {
     dequeue(one); add(data.item); keep(one); store.drop(draftName(one.assignment));
@@ -174,10 +176,7 @@ $('#menu-flag').addEventListener('click', e => {
   const b = e.target.closest('[data-flag-as]'); if (!b) return; const text = $('span', b).textContent;
   say(phrase(flip(b.dataset.flagAs) ? 'flagged_as' : 'flag_removed', { flag: text })); $('#menu-flag').hidePopover(); opener('menu-flag').focus();
 });
-$('[data-sign-out]')?.addEventListener('submit', e => {
-  if (waiting() && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting()) }); }
-  store.all('draft:').forEach(store.drop);
-});
+signOut(async () => { if (waiting()) await flush(); if (at.unsaved) await sendDraft(); });
 const leave = url => { saveNow(true); keepPace(); location.assign(url); };
 Object.assign(ACTS, {
   undo, skip: () => openMenu('menu-skip'), flag: () => openMenu('menu-flag'), note: () => note?.focus(), tags: () => $('[name="tag"]', form)?.focus(),

@@ -43,9 +43,11 @@ export async function sendQuietly(heard) {
 }
 
 /* ---- texts that nobody took ---- */
+export const wordsOf = form => [form?.note, ...Object.values(form?.edit || {})].filter(Boolean).join('\n\n');
 const texts = () => store.get('kept', []);
 export function keep({ note, text, at, draft = false }) { if (note) store.set('kept', [...texts(), { note, text, at, draft }]); }
 export function offerKept() { if (texts().length) stand({ about: 'kept', kind: 'kept', text: texts().every(k => k.draft) ? phrase('draft_kept') : phrase('text_kept'), kept: true }); }
+export const keepDraft = one => keep({ note: wordsOf(one), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft: true });
 /* Words about pairs that are in hand no longer: the lease ran out, and the server's draft went with it. The page says
    which ones are. They stay as a draft, too: the pair may come back. */
 export function rescue() {
@@ -53,7 +55,7 @@ export function rescue() {
   const spared = [...cfg.held.split(' '), ...queued().map(q => String(q.assignment))];
   for (const k of store.all('draft:')) {
     const id = k.slice('draft:'.length), one = store.get(k); if (!/^\d+$/.test(id) || spared.includes(id) || !one || one.offered) continue;
-    keep({ note: [one.note, ...Object.values(one.edit || {})].filter(Boolean).join('\n\n'), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft: true }); store.set(k, { ...one, offered: true });
+    keepDraft(one); store.set(k, { ...one, offered: true });
   }
   offerKept();
 }
@@ -65,5 +67,6 @@ ACTS.kept = () => {
 };
 ACTS.forget = () => { store.drop('kept'); unstand('kept'); $('#kept').close(); };
 
-/* What the browser refused to keep goes with this window: nobody leaves it unasked. */
-addEventListener('beforeunload', e => { if (store.unkept('queue:') || store.unkept('kept')) { e.preventDefault(); e.returnValue = true; } });
+/* What the browser refused to keep goes with this window: nobody leaves it unasked, but after a warning of the page's own. */
+export const guard = { off: false, also: () => false };
+addEventListener('beforeunload', e => { if (!guard.off && (store.unkept('queue:') || store.unkept('kept') || guard.also())) { e.preventDefault(); e.returnValue = true; } });

@@ -1,9 +1,10 @@
 /* The pages around judging: nothing to judge, my answers. Undo, the guideline, and a look now and then for new pairs. */
-import { $, ACTS, cfg, counted, passed, phrase, say, store } from './kit.js';
+import { $, ACTS, cfg, passed, phrase, say } from './kit.js';
 import { atOnce, offerKept, rescue, sendQuietly, waiting } from './kept.js';
 import './keys.js';
+import { signOut } from './leaving.js';
 import './overlays.js';
-import { echo, get, post, quietly, refused, stand } from './server.js';
+import { echo, get, post, quietly, refused } from './server.js';
 
 let busy = false;
 function arrived() { const t = phrase('pair_arrived'), out = $('[data-ready-said]'); if (out) { out.textContent = t; say(t); } }
@@ -17,10 +18,7 @@ ACTS.undo = async () => {
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams())); busy = false;
   if (status === 200) { passed.set({ text: phrase('reopened') }); location.assign(cfg.judge); } else refused(status, data);
 };
-$('[data-sign-out]')?.addEventListener('submit', e => {
-  if (waiting() && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting()) }); }
-  store.all('draft:').forEach(store.drop);
-});
+signOut(async () => { if (waiting()) await send(); });
 rescue(); if (!('held' in cfg)) offerKept();
 const said = passed.get();
 if (said) echo(said.text, said);

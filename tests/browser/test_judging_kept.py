@@ -253,3 +253,153 @@ def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, ali
     page.unroute(f"**{JUDGE}")
     soon(Judgement.objects.exists)
     expect(page.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
+
+
+# ---- two devices, and clocks that differ -----------------------------------------------------------------------------
+
+TEN_MINUTES_BEHIND = "const now = Date.now.bind(Date); Date.now = () => now() - 600000;"
+
+
+def on_a_device_behind(enter: Any, who: Any, path: str) -> Any:
+    page = enter(who)
+    page.add_init_script(TEN_MINUTES_BEHIND)
+    page.goto(path)
+    return page
+
+
+def test_what_is_called_saved_is_what_the_database_has_though_a_clock_is_behind(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    make_pair()
+    one = enter(alice, JUDGE)
+    one.locator("#note").fill("From the first device")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two = on_a_device_behind(enter, alice, JUDGE)
+    two.locator("#note").fill("From the first device, and more from the second")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Draft.objects.get().body["note"] == "From the first device, and more from the second"
+    # What comes from the first device meanwhile is newer than all that the second has seen.
+    one.locator("#note").fill("The first again")
+    soon(lambda: Draft.objects.get().body["note"] == "The first again")
+    two.locator("#note").fill("The second again")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Draft.objects.get().body["note"] == "The second again"
+    two.reload()
+    expect(two.locator("#note")).to_have_value("The second again")
+
+
+def test_words_that_never_reached_the_server_are_offered_where_another_device_wrote_since(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    make_pair()
+    one, two = enter(alice, JUDGE), on_a_device_behind(enter, alice, JUDGE)
+    two.route("**/judge/draft", lambda route: route.abort())
+    two.locator("#note").fill("Only on the second")
+    one.locator("#note").fill("From the first")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two.reload()
+    expect(two.locator("#note")).to_have_value("From the first")
+    two.locator("[data-echo-kept]").click()
+    assert two.locator("#kept textarea").input_value() == "Only on the second"
+
+
+def test_words_that_never_reached_the_server_come_back_though_the_clock_is_behind(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    make_pair()
+    one = enter(alice, JUDGE)
+    one.locator("#note").fill("First")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two = on_a_device_behind(enter, alice, JUDGE)
+    two.route("**/judge/draft", lambda route: route.abort())
+    two.locator("#note").fill("First, then this")
+    two.reload()
+    expect(two.locator("#note")).to_have_value("First, then this")
+    two.unroute("**/judge/draft")
+    two.locator("#note").fill("First, then this.")
+    soon(lambda: Draft.objects.get().body["note"] == "First, then this.")
+
+
+# ---- signing out -----------------------------------------------------------------------------------------------------
+
+
+def sign_out(page: Any) -> None:
+    page.locator("[popovertarget=menu-account]").click()
+    page.locator("[data-sign-out] button").click()
+
+
+def kept_words(page: Any, words: str) -> bool:
+    found: bool = page.evaluate("words => Object.values(localStorage).some(text => text.includes(words))", words)
+    return found
+
+
+def test_a_draft_is_sent_before_one_is_signed_out(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    failing = ["once"]
+
+    def fail_first(route: Route) -> None:
+        if failing:
+            failing.clear()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/judge/draft", fail_first)
+    page.locator("#note").fill("Not there yet")
+    expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
+    sign_out(page)
+    page.wait_for_url("**/accounts/login/")
+    assert Draft.objects.get().body["note"] == "Not there yet"
+    assert not kept_words(page, "Not there yet"), "Nothing of it stays behind on this device."
+
+
+def test_words_that_cannot_be_sent_are_told_of_once_before_they_go(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    page.route("**/judge/draft", lambda route: route.abort())
+    page.locator("#note").fill("Never reached the server")
+    expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
+    sign_out(page)
+    told = "1 draft is not saved and goes when you sign out. Sign out again to leave anyway."
+    expect(page.locator("[data-echo-text]")).to_have_text(told)
+    assert kept_words(page, "Never reached the server")
+    page.goto("/p/everyday/answers")
+    sign_out(page)
+    expect(page.locator("[data-echo-text]")).to_have_text(told)
+    sign_out(page)
+    page.wait_for_url("**/accounts/login/")
+    assert not kept_words(page, "Never reached the server")
+
+
+def test_an_unsaved_change_of_an_answer_is_told_of_before_one_signs_out(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(2):
+        make_pair()
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    page.goto(f"/p/everyday/answers/{answered}")
+    page.locator("#note").fill("Half a change")
+    sign_out(page)
+    expect(page.locator("[data-echo-text]")).to_contain_text("1 draft is not saved")
+    assert page.locator("#note").input_value() == "Half a change"
+
+
+def test_without_a_connection_nothing_is_dropped_and_nobody_is_signed_out(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    for _ in range(4):
+        make_pair()
+    page = enter(alice, JUDGE)
+    page.context.set_offline(True)
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    page.locator("#note").fill("Offline words")
+    sign_out(page)
+    expect(page.locator("[data-echo-text]")).to_contain_text("1 answer is not sent yet. 1 draft is not saved")
+    sign_out(page)
+    expect(page.locator("[data-echo-text]")).to_have_text("No connection. Try again in a moment.")
+    assert kept_words(page, "Offline words")
+    assert page.locator("#note").input_value() == "Offline words"
+    page.context.set_offline(False)
+    soon(Judgement.objects.exists)
+    soon(Draft.objects.filter(body__note="Offline words").exists)

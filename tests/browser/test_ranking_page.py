@@ -158,6 +158,28 @@ def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project
     assert order(ready(page)) == ["b", "=c", "a", "=d"]
 
 
+def test_what_is_called_saved_is_what_the_database_has_though_a_clock_is_behind(
+    enter: Any, project: Any, alice: Any
+) -> None:
+    lined_up(project)
+    one = ready(enter(alice, RANK))
+    one.locator("#note").fill("From the first device")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two = enter(alice)
+    two.add_init_script("const now = Date.now.bind(Date); Date.now = () => now() - 600000;")
+    two.goto(RANK)
+    ready(two).locator("#note").fill("And from the second")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="And from the second").exists()
+    one.locator("#note").fill("The first again")
+    soon(Turn.objects.filter(draft__note="The first again").exists)
+    two.locator("#note").fill("The second again")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="The second again").exists()
+    two.reload()
+    assert ready(two).locator("#note").input_value() == "The second again"
+
+
 def test_a_note_outlives_its_lease(enter: Any, project: Any, alice: Any) -> None:
     """The turn went back and came again in another order: the places are gone, the words are not."""
     lined_up(project, n=8)
