@@ -50,6 +50,8 @@ PHRASES = {
     "saving": _("Saving…"),
     "local": _("Kept on this device"),
     "kept_until_saved": _("Kept here until you save"),
+    "change_discarded": _("The change is discarded. The answer is as it was saved."),
+    "edit_overtaken": _("You have changed this answer elsewhere since. What is saved stands here."),
     "not_saved_yet": _("Not saved yet"),
     "window_only": _("Only in this window"),
     "changed_elsewhere": _("Changed in another window"),

@@ -15,7 +15,7 @@ const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 
 const QUESTION = $('[data-line]').dataset.question;
 /* What is on the screen, and how far it is saved. `version` is the latest draft of it that the server has or was sent: what
    this browser keeps says which one it goes beyond. */
-export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true, version: 0 };
+export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true, version: 0, overtaken: false };
 let flags = new Set(), draftTimer, edits = 0, draftSent = 0, sending = null;
 
 /* ---- the form as data ---- */
@@ -49,15 +49,17 @@ export const draftName = id => `draft:${editing ? 'edit:' : ''}${id}`;
 export function save(kind, text) {
   const out = $('[data-save]'), was = out.dataset.kind, n = waiting() + (kind === 'offline' && !editing && at.unsaved ? 1 : 0), lost = !at.kept || store.unkept('queue:');
   const said = text || (kind === 'empty' ? '' : kind === 'offline' ? (lost ? counted('offline_window', n) : counted('offline', n)) : phrase(kind === 'local' && !at.kept ? 'window_only' : kind));
+  const discard = $('[data-act="discard"]'); if (discard) discard.hidden = !at.unsaved;
   out.dataset.kind = kind; $('[data-save-text]').textContent = said;
   if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
 }
-export const keepHere = (sent = false) => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now(), base: at.version, sent });
+export const keepHere = (sent = false) => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now(), base: at.version, sent, revision: form.revision?.value });
+export const untilSaved = () => save('local', at.kept ? phrase('kept_until_saved') : phrase('not_saved_yet'));
 export function touched() {
   if (!at.item?.assignment) return;
   at.nudged = false; edits += 1; at.unsaved = true; firstKey();
   keepHere();
-  if (editing) return save('local', phrase(at.kept ? 'kept_until_saved' : 'not_saved_yet'));
+  if (editing) return untilSaved();
   clearTimeout(draftTimer);
   if (!navigator.onLine) return save('offline');
   save('saving');
@@ -89,9 +91,11 @@ export function freshDraft() { at.nudged = false; at.unsaved = false; at.kept = 
    that the server never had are offered where another device's stand in their place. */
 export function newest(item) {
   const local = store.get(draftName(item.assignment)), server = item.draft;
-  if (!local) return server;
-  if (!server?.version || (local.base ?? local.at) >= server.version) return local;
-  if (!local.sent && !wordsOf(server).includes(wordsOf(local))) keepDraft(local);
+  at.overtaken = false; if (!local) return server;
+  /* An unsaved change of an answer that has been changed since: it is offered, and never laid over what is stored. */
+  at.overtaken = editing && local.revision !== form.revision.value;
+  if (!at.overtaken && (!server?.version || (local.base ?? local.at) >= server.version)) return local;
+  if (!local.sent && !wordsOf(server).includes(wordsOf(local))) keepDraft(local, false);
   store.drop(draftName(item.assignment)); return server;
 }
 form.addEventListener('input', e => { if (e.target.name === 'verdict') line(); if (e.target === note) words(); settle(); touched(); });
@@ -99,6 +103,8 @@ document.addEventListener('visibilitychange', () => { if (document.visibilitySta
 addEventListener('pagehide', () => saveNow(true));
 guard.also = () => at.unsaved && !at.kept;
 ACTS.save = () => saveNow();
+/* What is stored stands there again. */
+ACTS.discard = () => { store.drop(draftName(at.item.assignment)); freshDraft(); fillForm(at.item.draft); save('empty'); say(phrase('change_discarded')); $('#item-heading').focus({ preventScroll: true }); };
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {
   if (!at.item?.assignment || at.unsaved || e.key !== store.name(draftName(at.item.assignment)) || !e.newValue) return;

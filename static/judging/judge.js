@@ -2,7 +2,7 @@
    next pair without a page load. No framework, no inline handlers: they run under a policy that allows their nonce only.
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
-import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft } from './draft.js';
+import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft, untilSaved } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
 import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
 import { signOut } from './leaving.js';
@@ -35,7 +35,7 @@ function show(item) {
 function arrive() {
   freshDraft(); freshLooks(at.item);
   const draft = newest(at.item); setPrompt(true); setEarlier(false); scrollTo(0, 0);
-  fillForm(draft); save(draft && !empty(draft) ? (editing ? 'empty' : 'saved') : 'empty');
+  fillForm(draft); if (editing && draft?.at) { at.unsaved = true; untilSaved(); } else save(!editing && draft && !empty(draft) ? 'saved' : 'empty');
   const there = at.item.draft?.version || 0; at.version = Math.max(there, draft?.base || 0);
   if (draft && draft.at && !editing && !(draft.sent && draft.base === there)) { at.unsaved = true; save('local'); draftSoon(); }
   unseen(); clock.reset(); lookSoon();
@@ -194,7 +194,7 @@ const refusedBefore = $('[data-line]').dataset.kind === 'error' ? $('[data-line]
 arrive(); prepare();
 if (editing) { const f = readForm(); trusted = !f.note.trim() && !f.tag.length && !f.span.length; }
 if (refusedBefore) line(refusedBefore, 'error');
-rescue(); if (editing) offerKept();
+rescue(); if (editing) { offerKept(); if (at.overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 }); }
 const said = passed.get(); if (said) echo(said.text, said);
 if ('unread' in cfg) ACTS.guideline();
 if (waiting()) flush();

@@ -47,7 +47,7 @@ export const wordsOf = form => [form?.note, ...Object.values(form?.edit || {})].
 const texts = () => store.get('kept', []);
 export function keep({ note, text, at, draft = false }) { if (note) store.set('kept', [...texts(), { note, text, at, draft }]); }
 export function offerKept() { if (texts().length) stand({ about: 'kept', kind: 'kept', text: texts().every(k => k.draft) ? phrase('draft_kept') : phrase('text_kept'), kept: true }); }
-export const keepDraft = one => keep({ note: wordsOf(one), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft: true });
+export const keepDraft = (one, draft = true) => keep({ note: wordsOf(one), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft });
 /* Words about pairs that are in hand no longer: the lease ran out, and the server's draft went with it. The page says
    which ones are. They stay as a draft, too: the pair may come back. */
 export function rescue() {

@@ -1,7 +1,7 @@
 /* Ranking: letters are put in order by dragging, by keys, or by writing their places. The form works without this
    script; what it shows and says is written in the page. */
 import { $, $$, ACTS, cfg, editing, embedded, passed, phrase, say, store, view } from '../judging/kit.js';
-import { keep, offerKept } from '../judging/kept.js';
+import { guard, keep, offerKept } from '../judging/kept.js';
 import { keyOf } from '../judging/keys.js';
 import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
@@ -104,9 +104,11 @@ addEventListener('pointerup', drop); addEventListener('pointercancel', drop);
 const name = `rank:${editing ? 'edit:' : ''}${form.turn.value}:${form.claim.value}`;
 const read = () => ({ place: moves.toPlaces(order, letters), note: note.value, skip: form.skip.checked ? '1' : '', skip_reason: form.skip_reason.value, flag: $$('[name="flag"]:checked', form).map(f => f.value) });
 let timer, version = 0, edits = 0, unsaved = false;
-function state(kind) { const out = $('[data-save]'); out.dataset.kind = kind; $('[data-save-text]').textContent = out.dataset[kind]; }
+function state(kind) { const discard = $('[data-act="discard"]'); if (discard) discard.hidden = !unsaved; const out = $('[data-save]'); out.dataset.kind = kind; $('[data-save-text]').textContent = !kept && ['local', 'offline'].includes(kind) ? phrase('window_only') : out.dataset[kind]; }
 /* `version` is the latest draft that the server has or was sent; what is kept here says which one it goes beyond. */
-const keepHere = (sent = false) => store.set(name, { ...read(), at: Date.now(), base: version, sent });
+let kept = true;
+guard.also = () => unsaved && !kept;
+const keepHere = (sent = false) => kept = store.set(name, { ...read(), at: Date.now(), base: version, sent, revision: form.revision?.value });
 function touched() {
   nudged = false; edits += 1; unsaved = true; told(''); keepHere(); clearTimeout(timer);
   if (editing) return state('local'); if (!navigator.onLine) return state('offline');
@@ -126,14 +128,16 @@ async function send(keepalive) {
 }
 /* The same lineup in another order: letters mean something else now, but what was written about it still holds. */
 const leftBehind = () => store.all(`rank:${form.turn.value}:`).filter(k => k !== name).map(k => store.get(k)).filter(one => one?.note).sort((one, other) => other.at - one.at)[0];
+let overtaken = false;
 function start() {
-  const local = store.get(name), server = embedded('draft'), newest = local && (!server?.version || (local.base ?? local.at) >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
+  /* An unsaved change of a ranking that has been changed since is offered, and never laid over what is stored. */
+  const local = store.get(name), server = embedded('draft'); overtaken = editing && !!local && local.revision !== form.revision.value; const newest = local && !overtaken && (!server?.version || (local.base ?? local.at) >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
   version = Math.max(server?.version || 0, newest?.base || 0); order = moves.fromPlaces(letters, found);
   /* Words that the server never had, where another device's stand in their place. */
-  if (local && newest !== local) { if (!local.sent && !newest.note?.includes(local.note)) keep({ note: local.note, text: phrase('a_draft'), at: local.at, draft: true }); store.drop(name); }
+  if (local && newest !== local) { if (!local.sent && !(newest?.note ?? note.value).includes(local.note)) keep({ note: local.note, text: phrase('a_draft'), at: local.at }); store.drop(name); }
   if (newest) { note.value = newest.note || ''; form.skip.checked = !!newest.skip; form.skip_reason.value = newest.skip_reason || ''; $$('[name="flag"]', form).forEach(f => { f.checked = !!newest.flag?.includes(f.value); }); $('[data-more]').open = !!(newest.skip || newest.flag?.length); }
   const left = newest || editing ? null : leftBehind(); if (left) note.value = left.note;
-  render(); state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing && !(local.sent && local.base === server?.version)) { unsaved = true; timer = setTimeout(send, 600); }
+  render(); if (editing && newest) { unsaved = true; state('local'); } else state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing && !(local.sent && local.base === server?.version)) { unsaved = true; timer = setTimeout(send, 600); }
 }
 form.addEventListener('input', e => { if (!e.target.matches('.place__number')) { if (e.target === form.skip_reason && form.skip_reason.value) form.skip.checked = true; touched(); } });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') send(true); });
@@ -169,7 +173,7 @@ function active() { const now = performance.now(); if (since) ms += Math.min(now
 ['focus', 'blur'].forEach(t => addEventListener(t, active)); document.addEventListener('visibilitychange', active);
 
 /* ---- keys of the page ---- */
-Object.assign(ACTS, { undo, shortcuts: () => toggle('shortcuts') });
+Object.assign(ACTS, { undo, discard: () => { store.drop(name); unsaved = false; location.reload(); }, shortcuts: () => toggle('shortcuts') });
 const writing = t => t.matches('textarea, select, input:not([type="radio"], [type="checkbox"])');
 document.addEventListener('keydown', e => {
   if (e.defaultPrevented || e.isComposing || e.altKey || $('dialog[open]')) return;
@@ -190,6 +194,7 @@ signOut(() => send());
 store.all('rank:').forEach(k => { if (Date.now() - (store.get(k)?.at || 0) > 14 * 86400000) store.drop(k); });
 const mistake = line.dataset.kind === 'error' ? line.textContent : '';
 start(); active(); mathIn(form); if (mistake) told(mistake, 'error'); $('[data-lists]').dataset.ready = '';
-offerKept(); const heard = passed.get(); if (heard) echo(heard.text, heard);
+offerKept(); if (overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 });
+const heard = passed.get(); if (heard) echo(heard.text, heard);
 /* The guideline has changed since it was last read: what is new comes first. */
 if ('unread' in cfg) ACTS.guideline();

@@ -403,3 +403,62 @@ def test_without_a_connection_nothing_is_dropped_and_nobody_is_signed_out(
     page.context.set_offline(False)
     soon(Judgement.objects.exists)
     soon(Draft.objects.filter(body__note="Offline words").exists)
+
+
+# ---- an unsaved change of a stored answer ----------------------------------------------------------------------------
+
+
+def test_an_unsaved_change_says_that_it_is_one_and_can_be_discarded(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(2):
+        make_pair()
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    page.locator("#note").fill("As it was said")
+    page.keyboard.press("Escape")
+    press_and_go_on(page, "2", "Enter")
+    page.goto(f"/p/everyday/answers/{answered}")
+    discard = page.locator("[data-act=discard]")
+    expect(discard).to_be_hidden()
+    assert page.locator("[data-save-text]").inner_text() == ""
+    page.locator("#note").fill("On second thoughts")
+    page.keyboard.press("Escape")
+    page.keyboard.press("7")
+    page.reload()
+    expect(page.locator("#note")).to_have_value("On second thoughts")
+    expect(page.locator("[data-save-text]")).to_have_text("Kept here until you save")
+    discard.click()
+    expect(page.locator("[data-live]")).to_contain_text("discarded")
+    for _ in range(2):
+        expect(page.locator("#note")).to_have_value("As it was said")
+        assert page.locator("[name=verdict]:checked").get_attribute("value") == "a2"
+        assert page.locator("[data-save-text]").inner_text() == ""
+        expect(discard).to_be_hidden()
+        page.reload()
+
+
+def test_an_unsaved_change_is_never_laid_over_a_newer_answer(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(2):
+        make_pair()
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    path = f"/p/everyday/answers/{answered}"
+    page.goto(path)
+    page.keyboard.press("1")
+    page.locator("#note").fill("Begun on this device")
+    other = enter(alice, path)
+    other.locator("#note").fill("Said on the other")
+    other.keyboard.press("Control+Enter")
+    other.wait_for_url("**/answers")
+    page.goto(path)
+    expect(page.locator("[data-echo-text]")).to_have_text(
+        "You have changed this answer elsewhere since. What is saved stands here."
+    )
+    assert page.locator("#note").input_value() == "Said on the other"
+    assert page.locator("[name=verdict]:checked").get_attribute("value") == "a2"
+    page.locator("[data-echo-kept]").click()
+    assert page.locator("#kept textarea").input_value() == "Begun on this device"
+    page.locator("[data-act=forget]").click()
+    page.reload()
+    expect(page.locator("[data-echo]")).to_be_hidden()
+    assert page.locator("#note").input_value() == "Said on the other"

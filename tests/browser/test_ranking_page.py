@@ -243,6 +243,35 @@ def test_a_ranking_is_changed_from_my_rankings(enter: Any, project: Any, alice: 
     page.wait_for_load_state()
 
 
+def test_an_unsaved_change_says_so_and_is_never_laid_over_a_newer_ranking(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, n=3)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "ArrowDown", "3", "Control+Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-echo-text]")).to_contain_text("A > B > C")
+    path = f"/p/everyday/rankings/{Ranking.objects.get().turn_id}"
+    page.goto(path)
+    ready(page).locator("#note").fill("Half a change")
+    page.reload()
+    assert ready(page).locator("#note").input_value() == "Half a change"
+    expect(page.locator("[data-save-text]")).to_have_text("Kept on this device")
+    page.locator("[data-act=discard]").click()
+    expect(page.locator("#note")).to_have_value("")
+    expect(page.locator("[data-act=discard]")).to_be_hidden()
+    ready(page).locator("#note").fill("Begun on this device")
+    other = ready(enter(alice, path))
+    other.locator("#note").fill("Said on the other")
+    other.keyboard.press("Control+Enter")
+    soon(Ranking.objects.filter(revision=2).exists)
+    other.wait_for_url("**/rankings")
+    page.goto(path)
+    assert ready(page).locator("#note").input_value() == "Said on the other"
+    expect(page.locator("[data-echo-text]")).to_contain_text("changed this answer elsewhere")
+    page.locator("[data-echo-kept]").click()
+    assert page.locator("#kept textarea").input_value() == "Begun on this device"
+
+
 def test_what_is_new_in_the_guideline_comes_first(enter: Any, project: Any, alice: Any) -> None:
     lined_up(project)
     first = guiding.publish_guideline(project=project, text="Be kind.")
