@@ -20,7 +20,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from annotation import drafting, judging, lining_up, opening, orders
-from annotation.answering import LONGEST_TEXT, Unfit, milliseconds
+from annotation.answering import LONGEST_MS, LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
     Annotator,
@@ -246,11 +246,18 @@ def _append(me: Annotator, turn: Turn, ranked: Ranked, *, before: Ranking | None
         flags=list(dict.fromkeys(ranked.flags)),
         note=ranked.note,
         guideline_id=me.project.guideline_id,
-        active_ms=milliseconds(ranked.active_ms),
+        active_ms=_in_all(turn.rankings.filter(annotator=me).order_by("-revision").first(), ranked.active_ms),
         client=ranked.client.replace("\0", "")[:60],
     )
     _imply(me, turn, made)
     return made
+
+
+def _in_all(before: Ranking | None, stretch: int | None) -> int | None:
+    """All the time up to a ranking: what is taken back or changed was read before. Unknown stays unknown."""
+    if before is None:
+        return milliseconds(stretch)
+    return None if before.active_ms is None else min(before.active_ms + (milliseconds(stretch) or 0), LONGEST_MS)
 
 
 def _fitting(ranked: Ranked, *, size: int) -> list[int | None]:
