@@ -255,6 +255,25 @@ def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, ali
     expect(page.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
 
 
+def test_the_list_of_projects_says_where_answers_wait(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(4):
+        make_pair()
+    page = enter(alice, "/projects")
+    told = page.get_by_text("Answers of yours wait in this browser.")
+    expect(told).to_be_hidden()
+    page.goto(JUDGE)
+    take_no_answers(page)
+    press_and_go_on(page, "t", "Space", "2", "Enter")
+    page.goto("/projects")
+    expect(told).to_be_visible()
+    page.unroute(f"**{JUDGE}")
+    page.get_by_role("link", name="Judge in Everyday help").click()
+    soon(Judgement.objects.exists)
+    expect(page.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
+    page.goto("/projects")
+    expect(told).to_be_hidden()
+
+
 # ---- two devices, and clocks that differ -----------------------------------------------------------------------------
 
 TEN_MINUTES_BEHIND = "const now = Date.now.bind(Date); Date.now = () => now() - 600000;"
