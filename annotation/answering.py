@@ -93,8 +93,8 @@ class Marked:
             whole = [*numbers, *([] if principle is None else [principle])]
             if not all(type(number) is int and 0 <= number < 2**31 for number in whole):
                 raise ValueError
-            if not all(isinstance(word, str) for word in words):
-                raise ValueError
+            for word in words:
+                word.encode()  # Half a character (a lone surrogate) can be neither stored nor shown.
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Unfit(_("A highlight cannot be read. Take it off and mark the words again."), field="span") from None
         place, polarity, tag = words
@@ -125,6 +125,9 @@ class Given:
     votes: Mapping[int, str] = field(default_factory=dict)
     # The principle that decided; 0: none of them; None: not said.
     deciding: int | None = None
+    # The version of the guideline (its id) that the annotator had in front of them; 0: none was written; None: not
+    # said, then it is the one in force.
+    guideline: int | None = None
     active_ms: int | None = None
     first_key_ms: int | None = None
     # Whether the sides changed places on the screen at any time.
@@ -176,6 +179,7 @@ class Shown(Given):
             spans=tuple(span.on_side(names) for span in self.spans),
             votes={p: ordering.turned(ordering.VOTES[vote], swapped=swapped) for p, vote in self.votes.items()},
             deciding=self.deciding,
+            guideline=self.guideline,
             active_ms=self.active_ms,
             first_key_ms=self.first_key_ms,
             coverage_first=first,
@@ -211,6 +215,8 @@ class Terms:
     votes_policy: str = Project.VotesPolicy.OFF
     principles: tuple[int, ...] = ()
     guideline_id: int | None = None
+    # Every version (id) of the project's guideline: an answer may have been thought over under an earlier one.
+    guidelines: tuple[int, ...] = ()
     seed: int = 0
     # Whether checks are among what is handed out: the next pair is then drawn by calibrating.py.
     has_gold: bool = False
@@ -219,6 +225,10 @@ class Terms:
 
     def asked(self, *, assignment_id: int, user_id: int) -> ordering.Asked:
         return ordering.asked(principles=self.principles, seed=self.seed, assignment_id=assignment_id, user_id=user_id)
+
+    def stamp(self, answer: Given) -> int | None:
+        """The version (id) that the answer was given under: the one on the screen, which need not be in force now."""
+        return self.guideline_id if answer.guideline is None else answer.guideline or None
 
     def check(self, answer: Answer) -> None:
         """Raises Unfit, with a sentence and the field's name, unless the answer fits."""
@@ -268,6 +278,8 @@ class Terms:
                 },
                 field="note",
             )
+        if answer.guideline and answer.guideline not in self.guidelines:
+            raise Unfit(_("This project has no such version of its guideline. Load the page again."), field="guideline")
         self._check_spans(answer)
         self._check_votes(answer)
         if self.rationale_policy == Project.RationalePolicy.REQUIRED and answer.verdict != Verdict.SKIP:

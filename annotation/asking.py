@@ -37,7 +37,7 @@ from annotation.opening import RANK_STEP
 from annotation.phrasing import JUDGE, RATIONALE, newest_of, pinned, version_of
 from annotation.plans import Fields, check_choice, check_range
 from annotation.recording import record
-from annotation.running import request_run
+from annotation.running import check_seed, request_run
 
 # What a judging run can do with its pairs.
 ASKS: dict[str, str] = {
@@ -220,8 +220,7 @@ def request_judging(
         Refused: no pair, no principle or no template fits, or the seed is negative.
     """
     plan = with_versions(project=project, plan=plan)
-    if seed < 0:
-        raise Refused(f"The seed is not negative; {seed} is.")
+    check_seed(seed)
     last = max(pairs_of(project=project, plan=plan).values_list("pk", flat=True), default=None)
     if last is None:
         raise Refused("No pair of this project fits. Import or generate pairs, or choose fewer conditions.")

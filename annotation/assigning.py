@@ -41,7 +41,7 @@ VERSION = "p.xmin::text || p.ctid::text"
 # project row that the answer was checked against: if the lead has changed the project since, nobody is found.
 ME = f"""
 me AS MATERIALIZED (
-  SELECT a.id, a.cursor, p.id AS project_id, p.seed, p.guideline_id, p.overlap, p.state,
+  SELECT a.id, a.cursor, p.id AS project_id, p.seed, p.overlap, p.state,
          p.lease_minutes * interval '1 minute' AS lease, coalesce(a.dry_until > now(), false) AS dry
   FROM annotator a JOIN project p ON p.id = a.project_id
   WHERE p.slug = %(slug)s AND a.user_id = %(user)s::bigint AND a.kind = 'person' AND a.is_active
@@ -54,10 +54,11 @@ DONE = """
 done AS (
   UPDATE assignment x SET done_at = now(), lease_until = NULL FROM me
   WHERE x.id = %(assignment)s::bigint AND x.annotator_id = me.id AND x.done_at IS NULL AND me.state = 'judging'
-  RETURNING x.id, x.pair_id, x.swapped, me.id AS annotator_id, me.guideline_id)"""
+  RETURNING x.id, x.pair_id, x.swapped, me.id AS annotator_id)"""
 
-# The judgement, with the order that was really seen. No ON CONFLICT: a key that is used twice must fail the statement,
-# or the slot would be done without a judgement. Earlier revisions exist when an answer was taken back.
+# The judgement, with the order and the version of the guideline that were really seen: judging.py knows the project's
+# versions, and `version` vouches that it knows the latest. No ON CONFLICT: a key that is used twice must fail the
+# statement, or the slot would be done without a judgement. Earlier revisions exist when an answer was taken back.
 SAID = """
 said AS (
   INSERT INTO judgement (assignment_id, annotator_id, revision, is_current, key, verdict, strength, strength_known,
@@ -68,7 +69,7 @@ said AS (
     1 + coalesce((SELECT max(j.revision) FROM judgement j WHERE j.assignment_id = done.id), 0), true, %(key)s::uuid,
     %(verdict)s, CASE WHEN swapped THEN %(swapped_strength)s ELSE %(strength)s END::smallint, true,
     %(deciding)s::bigint, %(overall_first)s::boolean,
-    %(skip_reason)s, %(flags)s::varchar[], guideline_id, swapped, %(turned)s::boolean,
+    %(skip_reason)s, %(flags)s::varchar[], %(guideline)s::bigint, swapped, %(turned)s::boolean,
     %(active_ms)s::int, %(first_key_ms)s::int,
     CASE WHEN swapped THEN %(swapped_coverage_first)s ELSE %(coverage_first)s END::float8,
     CASE WHEN swapped THEN %(swapped_coverage_second)s ELSE %(coverage_second)s END::float8, %(client)s, now()

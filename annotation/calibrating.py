@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -80,25 +81,21 @@ def is_drawn(*, seed: int, annotator_id: int, last_judgement: int, held: int, ra
 # ---- where an annotator stands --------------------------------------------------------------------------------------
 
 
-def _firsts(annotator: Annotator) -> list[Judgement]:
-    """My first answers to checks, oldest first."""
-    return list(
-        Judgement.objects.filter(
-            annotator=annotator,
-            revision=1,
-            assignment__pair__gold_use=Pair.GoldUse.CHECK,
-            assignment__slot__isnull=False,
-        )
-        .select_related(
-            "assignment__project", "assignment__pair__prompt", "assignment__pair__first", "assignment__pair__second"
-        )
-        .order_by("pk")
+def _firsts() -> QuerySet[Judgement]:
+    """First answers to checks, oldest first."""
+    checks = Judgement.objects.filter(
+        revision=1, assignment__pair__gold_use=Pair.GoldUse.CHECK, assignment__slot__isnull=False
     )
+    return checks.order_by("pk")
 
 
-def _went(judgement: Judgement) -> bool:
-    gold = judgement.assignment.pair.gold_verdict
-    return is_right(verdict=judgement.verdict, strength=judgement.strength, gold=gold)
+# What says whether an answer is right: not the texts, for this is read before every pair that is handed out.
+_RESULT = ("verdict", "strength", "assignment__pair__gold_verdict")
+
+
+def _went(verdict: str, strength: int | None, gold: str) -> bool:
+    """Of a row of _RESULT."""
+    return is_right(verdict=verdict, strength=strength, gold=gold)
 
 
 def standing_of(annotator: Annotator) -> Standing:
@@ -106,7 +103,9 @@ def standing_of(annotator: Annotator) -> Standing:
     project = annotator.project
     if not project.gold_round:
         return Standing("none")
-    results = [_went(judgement) for judgement in _firsts(annotator)]
+    # What comes after the last round decides nothing, and would grow with every sitting.
+    firsts = _firsts().filter(annotator=annotator)[: ROUNDS * project.gold_round]
+    results = [_went(*one) for one in firsts.values_list(*_RESULT)]
     return standing(results, size=project.gold_round, needed=project.gold_pass)
 
 
@@ -115,14 +114,9 @@ def failed_in(project: Project) -> list[Annotator]:
     if not project.gold_round:
         return []
     results: dict[int, list[bool]] = {}
-    firsts = Judgement.objects.filter(
-        assignment__project=project,
-        revision=1,
-        assignment__pair__gold_use=Pair.GoldUse.CHECK,
-        assignment__slot__isnull=False,
-    )
-    for judgement in firsts.select_related("assignment__pair").order_by("pk"):
-        results.setdefault(judgement.annotator_id, []).append(_went(judgement))
+    firsts = _firsts().filter(assignment__project=project)
+    for annotator_id, *one in firsts.values_list("annotator", *_RESULT):
+        results.setdefault(annotator_id, []).append(_went(*one))
     failed = [
         annotator
         for annotator, went in results.items()
@@ -137,7 +131,10 @@ def missed(annotator: Annotator) -> list[Judgement]:
     over = now.round - 1 if now.state == "open" else now.round
     if now.state == "none" or not over:
         return []
-    return [one for one in _firsts(annotator)[(over - 1) * size : over * size] if not _went(one)]
+    pair = "assignment__pair"
+    shown = ("assignment__project", f"{pair}__prompt", f"{pair}__first", f"{pair}__second")
+    judged = _firsts().filter(annotator=annotator).select_related(*shown)[(over - 1) * size : over * size]
+    return [one for one in judged if not _went(one.verdict, one.strength, one.assignment.pair.gold_verdict)]
 
 
 # ---- what is explained ----------------------------------------------------------------------------------------------
@@ -159,6 +156,15 @@ def examples(*, project: Project) -> list[dict[str, Any]]:
         .order_by("rank")[:MOST_EXAMPLES]
     )
     return [_explained(pair, swapped=False) for pair in found]
+
+
+def has_begun(annotator: Annotator) -> bool:
+    return Judgement.objects.filter(annotator=annotator).exists()
+
+
+def begins_with_examples(annotator: Annotator) -> bool:
+    """Whether there are examples to read before this annotator's first answer."""
+    return annotator.project.has_examples and not has_begun(annotator)
 
 
 def explained(judgements: Iterable[Judgement]) -> list[dict[str, Any]]:
@@ -296,6 +302,10 @@ class Gold:
     external_id: str = ""
     pair: int | None = None
 
+    def __post_init__(self) -> None:
+        if bool(self.external_id) == (self.pair is not None):
+            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
+
     @classmethod
     def read(cls, text: str) -> Gold:
         """From a JSON object with `verdict` and `id` or `pair`, and `use` and `why`; raises Refused."""
@@ -313,8 +323,6 @@ class Gold:
             raise Refused("verdict, use, why and id are texts.")
         if type(number) not in (int, type(None)):
             raise Refused("pair is a whole number.")
-        if bool(external) == (number is not None):
-            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
         return cls(verdict=verdict, use=use or Pair.GoldUse.CHECK, why=why, external_id=external, pair=number)
 
 

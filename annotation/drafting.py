@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -14,6 +15,20 @@ from annotation.models import Annotator, Draft
 
 # Room for an edited answer, and for what else is in a draft.
 LARGEST_DRAFT = 512 * 1024
+
+# What the pages send, field by field, and read again without looking twice. Other fields may come: nobody reads them.
+SHAPE: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("verdict", "skip", "skip_reason", "note", "deciding"), lambda sent: isinstance(sent, str)),
+    **dict.fromkeys(("tag", "flag"), lambda sent: _list_of(sent, str)),
+    "span": lambda sent: _list_of(sent, dict),
+    **dict.fromkeys(("vote", "edit"), lambda sent: isinstance(sent, dict) and _list_of([*sent.values()], str)),
+    "place": lambda sent: isinstance(sent, dict) and _list_of([*sent.values()], (str, int)),
+}
+
+
+def _list_of(sent: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(sent, list) and all(isinstance(one, kind) for one in sent)
+
 
 # The lease is looked at under a lock that waits for a submit of the same slot: no draft outlives its judgement.
 SAVE_DRAFT = """
@@ -36,7 +51,7 @@ def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: 
     Returns the version that is stored now: another one than `version` where a newer draft stands.
 
     Raises:
-        Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
+        Unfit: the body is not a JSON object of this SHAPE, is too large, or holds what cannot be stored.
         LeaseLost: the assignment is not mine any more.
     """
     text = readable_draft(body)
@@ -55,7 +70,7 @@ def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: 
 
 
 def readable_draft(body: str) -> str:
-    """The body as JSON that the database can hold; raises Unfit."""
+    """The body as JSON that the database can hold and the page can show again; raises Unfit."""
     if len(body) > LARGEST_DRAFT or len(body.encode(errors="surrogatepass")) > LARGEST_DRAFT:
         raise Unfit(
             _("The draft is larger than %(most)s kB. Shorten your text.") % {"most": LARGEST_DRAFT // 1024},
@@ -63,12 +78,15 @@ def readable_draft(body: str) -> str:
         )
     try:
         fields = json.loads(body, parse_constant=_no_number)
-        text = json.dumps(fields, ensure_ascii=False)
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
         text.encode()  # Half a character (a lone surrogate) cannot be stored.
     except (ValueError, RecursionError):
         raise Unfit(_("The draft is not JSON, or holds a character that cannot be stored."), field="body") from None
     if not isinstance(fields, dict):
         raise Unfit(_("The draft is not a JSON object."), field="body")
+    for name, fits in SHAPE.items():
+        if name in fields and not fits(fields[name]):
+            raise Unfit(_("The draft's “%(name)s” cannot be read. Load the page again.") % {"name": name}, field="body")
     if "\\u0000" in text.replace("\\\\", ""):
         raise Unfit(_("Your text contains a NUL character, which cannot be stored. Remove it."), field="body")
     return text

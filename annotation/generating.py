@@ -19,7 +19,7 @@ from annotation.models import Candidate, Project, Prompt, Run, User
 from annotation.pairing import as_json, generated_digest
 from annotation.plans import Fields, check_choice, check_range
 from annotation.recording import record
-from annotation.running import request_run
+from annotation.running import check_seed, request_run
 
 MOST_MODELS = 8
 # With both polarities and all models that is 1,024 candidates, and a candidate's place is a small integer.
@@ -258,10 +258,9 @@ def request_generation(
     """Ask a worker to generate. The prompts are fixed now: those that come later are not in this run.
 
     Raises:
-        Refused: the project has no prompt that the plan speaks of, or the seed is negative.
+        Refused: the project has no prompt that the plan speaks of, or the seed is out of range.
     """
-    if seed < 0:
-        raise Refused(f"The seed is not negative; {seed} is.")
+    check_seed(seed)
     last = max(prompts_of(project=project, plan=plan).values_list("pk", flat=True), default=None)
     if last is None:
         raise Refused("No prompt of this project fits. Import prompts, or choose fewer conditions.")

@@ -7,16 +7,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Max
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from annotation import rendering
+from annotation.answering import Unfit
 from annotation.errors import Refused
-from annotation.models import Annotator, Guideline, GuidelinePrinciple, GuidelineReading, Principle, Project, User
+from annotation.models import (
+    Annotator,
+    Guideline,
+    GuidelinePrinciple,
+    GuidelineReading,
+    Judgement,
+    Principle,
+    Project,
+    Ranking,
+    User,
+)
 from annotation.recording import record
 
 LONGEST_TEXT = 100_000
@@ -135,7 +146,7 @@ def acknowledge(*, annotator: Annotator, guideline: Guideline) -> None:
         Refused: the guideline is another project's.
     """
     if guideline.project_id != annotator.project_id:
-        raise Refused("This guideline belongs to another project.")
+        raise Refused(_("This guideline belongs to another project."))
     GuidelineReading.objects.bulk_create(
         [GuidelineReading(annotator=annotator, guideline=guideline)], ignore_conflicts=True
     )
@@ -145,59 +156,58 @@ def has_acknowledged(*, annotator: Annotator, guideline: Guideline) -> bool:
     return GuidelineReading.objects.filter(annotator=annotator, guideline=guideline).exists()
 
 
-def last_acknowledged(*, annotator: Annotator) -> Guideline | None:
-    """The latest version that this annotator has acknowledged."""
-    return (
-        Guideline.objects.filter(readings__annotator=annotator, project=annotator.project_id)
-        .order_by("-version")
-        .first()
-    )
-
-
 def is_news_to(annotator: Annotator) -> bool:
-    """Whether the guideline has changed since this annotator acknowledged it: their page then shows what is new."""
+    """Whether the guideline in force waits to be acknowledged: their page then shows it, and asks before an answer."""
     guideline = annotator.project.guideline
-    return guideline is not None and last_acknowledged(annotator=annotator) not in (None, guideline)
+    return guideline is not None and not has_acknowledged(annotator=annotator, guideline=guideline)
 
 
-# ---- what concerns a pair ------------------------------------------------------------------------------------------
+def version_of(*, project: Project, version: int) -> int:
+    """The id of a version that was named by its number; 0: none was written yet.
+
+    Raises:
+        Refused: the project has no such version.
+    """
+    found = project.guidelines.filter(version=version).values_list("pk", flat=True).first() if version else 0
+    if found is None:
+        raise Refused(f"The guideline has no version {version}. Leave it out for the one in force.")
+    return found
+
+
+def remind(annotator: Annotator, *, reminded: bool) -> None:
+    """Before an answer by plain form: once, where the guideline waits to be acknowledged. `reminded`: it was said.
+
+    Raises:
+        Unfit: with the field "guideline". The answer was not stored; sent again, it is.
+    """
+    if not reminded and is_news_to(annotator):
+        raise Unfit(
+            _("Read the guideline first: it waits to be acknowledged. Your answer is still here; then submit again."),
+            field="guideline",
+        )
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """A paragraph of a guideline: its number (headings are not counted), its text, and how near it is."""
+class Known:
+    """An earlier version that an annotator knows: acknowledged, or only judged or ranked under."""
 
-    number: int
-    text: str
-    rank: float
-
-
-# Every paragraph against the words of the texts, any of them: common words are no words to the text search, and the
-# rank is divided by the paragraph's length, so that long paragraphs do not win by it.
-RELEVANT = """
-WITH asked AS (
-  SELECT string_agg(quote_literal(word), ' | ')::tsquery AS query
-  FROM unnest(tsvector_to_array(to_tsvector('english', %(texts)s))) AS word),
-ranked AS (
-  SELECT number, paragraph, ts_rank_cd(to_tsvector('english', paragraph), asked.query, 1) AS rank
-  FROM asked, unnest(%(paragraphs)s::text[]) WITH ORDINALITY AS p(paragraph, number))
-SELECT number, paragraph, rank FROM ranked WHERE rank > 0 ORDER BY rank DESC, number LIMIT %(limit)s
-"""
+    guideline: Guideline
+    is_acknowledged: bool
 
 
-def relevant_paragraphs(*, guideline: Guideline, texts: Sequence[str], limit: int = 3) -> list[Paragraph]:
-    """The paragraphs of a guideline that share most with these texts, the nearest first, by PostgreSQL's text search.
+def last_known(*, annotator: Annotator, before: Guideline) -> Known | None:
+    """The version before `before` that a change is shown against; None: `before` is the first that they see.
 
-    Headings and tables are left out: they say nothing by themselves.
+    It is the last that they acknowledged; who never did is shown what is new since the last one they answered under.
     """
-    paragraphs = [part.strip() for part in re.split(r"\n[ \t]*\n", guideline.text)]
-    numbered = [part for part in paragraphs if part and part[0] not in "#|"]
-    # The search takes no more than a megabyte; what stands first says what a text is about.
-    joined = "\n".join(text.replace("\0", " ")[:20_000] for text in texts)
-    values: dict[str, Any] = {"texts": joined, "paragraphs": numbered, "limit": limit}
-    with connection.cursor() as cursor:
-        cursor.execute(RELEVANT, values)
-        return [Paragraph(*row) for row in cursor.fetchall()]
+    earlier = Guideline.objects.filter(project=annotator.project_id, version__lt=before.version).order_by("-version")
+    acknowledged = earlier.filter(readings__annotator=annotator).first()
+    if acknowledged is not None:
+        return Known(acknowledged, is_acknowledged=True)
+    judged = Judgement.objects.filter(annotator=annotator, guideline=OuterRef("pk"))
+    ranked = Ranking.objects.filter(annotator=annotator, guideline=OuterRef("pk"))
+    answered = earlier.filter(Exists(judged) | Exists(ranked)).first()
+    return Known(answered, is_acknowledged=False) if answered else None
 
 
 # ---- what changed --------------------------------------------------------------------------------------------------

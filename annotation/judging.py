@@ -58,7 +58,8 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
     if not fresh and slug in _TERMS:
         return _TERMS[slug]
     query = f"""SELECT p.*, {assigning.VERSION} AS version, ARRAY(SELECT principle_id FROM guideline_principle g
-      WHERE g.guideline_id = p.guideline_id ORDER BY position) AS principle_ids FROM project p WHERE p.slug = %s"""
+      WHERE g.guideline_id = p.guideline_id ORDER BY position) AS principle_ids, ARRAY(SELECT id FROM guideline v
+      WHERE v.project_id = p.id) AS guideline_ids FROM project p WHERE p.slug = %s"""
     row = next(iter(Project.objects.raw(query, [slug])), None)
     if row is None:
         _TERMS.pop(slug, None)
@@ -74,6 +75,7 @@ def terms_of(slug: str, *, fresh: bool = False) -> Terms | None:
         votes_policy=row.votes_policy,
         principles=tuple(row.principle_ids),  # type: ignore[attr-defined]
         guideline_id=row.guideline_id,
+        guidelines=tuple(row.guideline_ids),  # type: ignore[attr-defined]
         seed=row.seed,
         has_gold=bool(row.gold_round or row.gold_rate),
         allow_edits=row.allow_edits,
@@ -126,7 +128,7 @@ class Outcome:
     # The place of the next item among today's: what is done, then what I hold.
     position: int
     next: assigning.Handed | None
-    # The guideline that the answer was stamped with.
+    # The guideline in force: a page of another one says that there is news.
     guideline_id: int | None = None
 
 
@@ -171,6 +173,7 @@ def _submit(
         if straight.spans or straight.edit_first is not None or straight.edit_second is not None:
             edited = _check_texts(user_id=user_id, slug=slug, straight=straight, swapped=swapped, terms=terms)
         parameters |= _order(terms.asked(assignment_id=straight.assignment_id, user_id=user_id), straight)
+        parameters["guideline"] = _text(terms.stamp(straight))
         try:
             # The judgement and its edit together, or neither. Without an edit the statement is a transaction itself.
             with transaction.atomic() if edited else nullcontext():

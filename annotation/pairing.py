@@ -237,12 +237,12 @@ def choose_pairs(
 # ---- the write ------------------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def source_of(run: int) -> str:
     """What the pairs of a run that generated have as their source."""
     return f"run {run}"
 
 
+@transaction.atomic
 def pair_candidates(
     *, run: Run, prompts: Sequence[int], rule: str, near: float, per_prompt: int
 ) -> tuple[int, Counter[str]]:

@@ -51,6 +51,8 @@ class Ranked:
     skip_reason: str = ""
     flags: tuple[str, ...] = ()
     note: str = ""
+    # As in an answer to a pair (answering.py).
+    guideline: int | None = None
     active_ms: int | None = None
     client: str = ""
 
@@ -245,7 +247,7 @@ def _append(me: Annotator, turn: Turn, ranked: Ranked, *, before: Ranking | None
         skip_reason=ranked.skip_reason,
         flags=list(dict.fromkeys(ranked.flags)),
         note=ranked.note,
-        guideline_id=me.project.guideline_id,
+        guideline_id=_stamp(me, ranked),
         active_ms=_in_all(turn.rankings.filter(annotator=me).order_by("-revision").first(), ranked.active_ms),
         client=ranked.client.replace("\0", "")[:60],
     )
@@ -258,6 +260,16 @@ def _in_all(before: Ranking | None, stretch: int | None) -> int | None:
     if before is None:
         return milliseconds(stretch)
     return None if before.active_ms is None else min(before.active_ms + (milliseconds(stretch) or 0), LONGEST_MS)
+
+
+def _stamp(me: Annotator, ranked: Ranked) -> int | None:
+    """The version (id) of the guideline that the ranking was given under; raises Unfit."""
+    said = ranked.guideline
+    if said is None or said == me.project.guideline_id:
+        return me.project.guideline_id
+    if said and not me.project.guidelines.filter(pk=said).exists():
+        raise Unfit(_("This project has no such version of its guideline. Load the page again."), field="guideline")
+    return said or None
 
 
 def _fitting(ranked: Ranked, *, size: int) -> list[int | None]:

@@ -5,10 +5,35 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField
+
 from annotation import ordering
 from annotation.answering import Marked, Said, control_of, in_words
 from annotation.editing import edit_with
 from annotation.models import Judgement, Rationale, Span
+
+
+class OneLine(Func):
+    """A text with every run of white space as one blank, as somebody types what they remember of it."""
+
+    template = r"regexp_replace(%(expressions)s, '\s+', ' ', 'g')"
+    output_field = TextField()
+
+
+class Spoken(Func):
+    """What a list of messages says, without the names and marks that JSON writes around it."""
+
+    template = "(SELECT string_agg(said ->> 'content', ' ') FROM jsonb_array_elements(%(expressions)s) AS said)"
+    output_field = TextField()
+
+
+def with_words(judgements: QuerySet[Judgement], words: str) -> QuerySet[Judgement]:
+    """Those whose prompt, or whose annotator's own reason, holds these words one after the other, in any case."""
+    prompt = "assignment__pair__prompt"
+    reason = Rationale.objects.filter(judgement=OuterRef("pk"), source=Rationale.Source.HUMAN)
+    found = judgements.alias(asked=OneLine(Spoken(f"{prompt}__messages")), system=OneLine(F(f"{prompt}__system")))
+    written = Exists(reason.alias(line=OneLine(F("text"))).filter(line__icontains=words))
+    return found.filter(Q(asked__icontains=words) | Q(system__icontains=words) | written)
 
 
 def fields_of(judgement: Judgement) -> dict[str, Any]:

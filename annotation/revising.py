@@ -105,7 +105,7 @@ def revise(*, annotator: Annotator, assignment: Assignment, answer: Answer, expe
         overall_first=asked.overall_first if answer.votes else None,
         skip_reason=answer.skip_reason,
         flags=list(dict.fromkeys(answer.flags)),
-        guideline_id=me.project.guideline_id,
+        guideline_id=terms.stamp(answer),
         swapped=current.swapped,
         turned=answer.turned,
         active_ms=milliseconds(answer.active_ms),

@@ -24,6 +24,7 @@ LEASE = timedelta(seconds=20)
 # A worker that has not been heard of for this long is not alive.
 ALIVE = timedelta(seconds=30)
 LOG_LINES = 200
+MOST_SEED = 2**63 - 1
 # The estimate is made once more when so many units have come out, and compared with what the run took.
 EARLY = 50
 
@@ -53,6 +54,16 @@ def queue_of(run: Run) -> str:
     return str(run.parameters.get("queue") or QUEUES[Run.Kind(run.kind)])
 
 
+def check_seed(seed: int) -> None:
+    """What a run can keep, and a generator can begin with.
+
+    Raises:
+        Refused: it is another number.
+    """
+    if not 0 <= seed <= MOST_SEED:
+        raise Refused(f"A seed is a whole number from 0 to {MOST_SEED}, not {seed}.")
+
+
 @transaction.atomic
 def request_run(
     *,
@@ -66,7 +77,11 @@ def request_run(
     """Write a waiting run and ring the bell once the transaction has committed.
 
     `estimate` is what was expected: see annotation/estimating.py.
+
+    Raises:
+        Refused: the seed is out of range.
     """
+    check_seed(seed)
     run = Run.objects.create(
         project=project,
         kind=kind,

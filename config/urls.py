@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/v1/", include("annotation.api.urls")),
     path("api/v1/", include("curation.api")),
     path("api/v1/", include("curation.adjudication_api")),
+    path("api/v1/", include("curation.release_api")),
     path("api/v1/", include("curation.selection_api")),
     path("api/v1/", include("curation.measuring_api")),
     path("api/v1/", include("curation.judge_api")),

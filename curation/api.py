@@ -16,12 +16,11 @@ from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
-from annotation.models import Role, Run
-from annotation.running import request_run
+from annotation.models import Role
 from curation.criteria import parse_all
 from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
-from curation.measuring import AgreementRequest
+from curation.measuring import AgreementRequest, request_measurement
 from curation.models import Measurement, Release
 from curation.planning import DIFFICULTY, HARDER
 from curation.releasing import ANNOTATORS, RULES, request_release
@@ -131,8 +130,7 @@ class Agreement(APIView):
     def post(self, request: Request, slug: str) -> Response:
         """Ask a worker to measure how far the project's people agree. Read the run to learn when it is done."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        asked = AgreementRequest().as_parameters()
-        run = request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=asked, actor=account_of(request))
+        run = request_measurement(project=project, asked=AgreementRequest(), actor=account_of(request))
         return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -312,5 +312,12 @@ def pieces_of(asked: Plan, chosen: Chosen, split: str) -> list[NDArray[np.int64]
 def lines_of(chosen: Chosen, piece: NDArray[np.int64]) -> Lines:
     """The lines of a piece as `pieces_of` cuts it."""
     rows = chosen.rows[piece]
-    first_wins, probability = chosen.first_wins[piece], chosen.decision.probability[rows]
-    return Lines.of(chosen.facts, rows, first_wins=first_wins, probability=probability)
+    said = chosen.decision
+    return Lines.of(
+        chosen.facts,
+        rows,
+        first_wins=chosen.first_wins[piece],
+        verdict=said.verdict[rows],
+        settled=said.settled[rows],
+        probability=said.probability[rows],
+    )

@@ -161,6 +161,10 @@ _FACTS |= {
 }
 FIELDS |= {name: replace(one, fades=True) for name, one in _FACTS.items()}
 
+# What models measured and facts show; and which fields read it.
+MEASURES = ("difficulty", "margin", "reward")
+_OF_MEASURE = {name: key for key in MEASURES for name in (key, f"known_{key}")}
+
 # One of several values, with | between them; and none of them.
 ONE_OF, NONE_OF = "|=", "!|="
 # And any key of the pair's meta, compared as text: meta.turn=1
@@ -313,6 +317,15 @@ def _number(name: str, value: str) -> float:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+def measures_in(criteria: Sequence[Criterion]) -> list[str]:
+    """Which of `MEASURES` the criteria read: whose they are depends on the model that the facts were gathered for."""
+    found = {_OF_MEASURE.get(one.field) for one in criteria}
+    # The reading "ambiguous" alone goes by people and principles.
+    if any(one.field == "reading" and {*str(one.value).split("|")} != {"ambiguous"} for one in criteria):
+        found.add("difficulty")
+    return [key for key in MEASURES if key in found]
 
 
 def names_excluded(criteria: Sequence[Criterion]) -> bool:

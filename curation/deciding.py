@@ -40,11 +40,22 @@ class Decision:
             judgements, and nothing may depend on it.
         tied: which pairs the rule calls a tie.
         probability: how likely the rule holds what it says, nan where it does not say it.
+        chooses: whether the rule chooses an answer at all.
+        settled: which pairs an adjudicator decided in its place.
     """
 
     first_wins: NDArray[np.bool_]
     tied: NDArray[np.bool_]
     probability: NDArray[np.float64]
+    chooses: bool
+    settled: NDArray[np.bool_]
+
+    @property
+    def verdict(self) -> NDArray[np.float64]:
+        """1 where the first is chosen, -1 where the second is, 0 for a tie; nan where the rule chooses none."""
+        if not self.chooses:
+            return np.full(len(self.tied), np.nan)
+        return np.where(self.tied, 0.0, np.where(self.first_wins, 1.0, -1.0))
 
 
 def decide(
@@ -68,7 +79,8 @@ def decide(
     if rule == "dawid_skene":
         return _dawid_skene(facts, sieve, said, keeps_ties=keeps_ties, least=least_probability)
     first_wins, tied = _DECIDE[rule](facts, sieve, keeps_ties)
-    return Decision(first_wins, tied, np.full(len(facts), np.nan))
+    nobody = np.zeros(len(facts), dtype=bool)
+    return Decision(first_wins, tied, np.full(len(facts), np.nan), chooses=rule in CHOOSING, settled=nobody)
 
 
 Found = tuple[NDArray[np.bool_], NDArray[np.bool_]]
@@ -155,4 +167,4 @@ def _dawid_skene(facts: PairFacts, sieve: Sieve, said: Voiced, *, keeps_ties: bo
     sieve.keep((posterior == posterior.max(axis=1, keepdims=True, initial=0)).sum(axis=1) == 1, name="equally likely")
     if least:
         sieve.keep(probability >= least, name=f"probability below {least:g}")
-    return Decision(best == FIRST, tied, probability)
+    return Decision(best == FIRST, tied, probability, chooses=True, settled=np.zeros(len(facts), dtype=bool))

@@ -13,10 +13,11 @@ from django import forms
 from annotation.errors import Refused
 from annotation.forms import Described
 from annotation.models import Project
-from curation.criteria import Criterion, from_json, parse, parse_all
+from curation.criteria import Criterion, parse, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
+from curation.keeping import criteria_in
 from curation.measuring import RepresentativenessRequest
 from curation.models import Release, Selection
 from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, Impossible, plan
@@ -61,6 +62,7 @@ class DraftForm(Described):
 
     # Why what it asks for was not counted; empty where it was, or where something is wrong with it.
     too_long = ""
+    saved_criteria: Sequence[Criterion] = ()
 
     selection = forms.ChoiceField(label="Saved selection", required=False)
     where = forms.CharField(
@@ -179,7 +181,12 @@ class DraftForm(Described):
 
     def clean_selection(self) -> Selection | None:
         number = self.cleaned_data["selection"]
-        return next((one for one in self.saved if str(one.pk) == number), None)
+        chosen = next((one for one in self.saved if str(one.pk) == number), None)
+        try:
+            self.saved_criteria = criteria_in(chosen) if chosen else []
+        except Refused as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+        return chosen
 
     def clean_where(self) -> list[Criterion]:
         try:
@@ -233,8 +240,7 @@ class DraftForm(Described):
     @property
     def selected(self) -> list[Criterion]:
         """The criteria of the saved selection and those beside it."""
-        saved = self.cleaned_data["selection"]
-        return [*(from_json(saved.criteria) if saved else []), *self.cleaned_data["where"]]
+        return [*self.saved_criteria, *self.cleaned_data["where"]]
 
     @property
     def least(self) -> list[Criterion]:

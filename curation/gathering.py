@@ -8,6 +8,8 @@ their numbers, which several workers replace one by one; the board's columns are
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,10 +18,12 @@ from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
 from annotation.dividing import PartHold, do_together, help_until_done
+from annotation.errors import Refused
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
 from config import processes
 from curation import packing
+from curation.criteria import MEASURES
 from curation.dimensions import OF_THE_PROJECT, REWARD, dimensions
 from curation.inline import run_here
 from curation.measured import measured_of
@@ -38,6 +42,11 @@ PART_AT_MOST = 20_000
 # Runs that measure, bring pairs, or vote on principles without a judgement; and what leads do to pairs.
 MOVING_RUNS = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT, Run.Kind.GENERATION, Run.Kind.JUDGING)
 MOVING_ACTS = ("import.undo", "pairs.gold")
+# What gatherings of one project hold one after the other; the other half of the key is the project.
+GATHER_LOCK = 7_234_006
+# Seconds between two looks at whether the gathering before has ended.
+LOOK = 0.25
+pause = time.sleep
 # Pairs of one part of a whole gathering; fewer than two parts are not divided.
 PART_PAIRS = 50_000
 
@@ -53,8 +62,9 @@ def gather_facts(
     `workers`: how many processes do it; with one, all facts change in one transaction.
 
     Raises:
-        Refused: the run was cancelled.
+        Refused: no difficulty was measured for `model`, or the run was cancelled.
     """
+    _check_model(project, model)
 
     def execute_here(hold: Hold) -> dict[str, Any]:
         with processes.helping(workers - 1, "curation.gathering:help_with", hold.run.pk):
@@ -72,13 +82,33 @@ def gather_facts(
 
 @transaction.atomic
 def ask_for_facts(*, project: Project, actor: User | None, model: str = "", is_whole: bool = True) -> Run:
-    """Let a worker gather; one run that has not begun is enough."""
+    """Let a worker gather; one run that has not begun is enough.
+
+    Raises:
+        Refused: no difficulty was measured for `model`.
+    """
+    _check_model(project, model)
+    return _ask(project=project, actor=actor, model=model, is_whole=is_whole)
+
+
+def _ask(*, project: Project, actor: User | None, model: str, is_whole: bool) -> Run:
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     waiting = Run.objects.waiting().filter(project=project, kind=Run.Kind.FACTS, parameters__model=model).first()
     if waiting and (waiting.parameters.get("whole") or not is_whole):
         return waiting
     parameters = {"model": model, "whole": is_whole}
     return request_run(project=project, kind=Run.Kind.FACTS, parameters=parameters, actor=actor)
+
+
+def _check_model(project: Project, model: str) -> None:
+    if not model:
+        return
+    known = measured_of(project).difficulty
+    if model not in known:
+        there = (
+            f"It was for {', '.join(known)}." if known else "It was for none: run manage.py measure difficulty first."
+        )
+        raise Refused(f"No difficulty was measured for the model {model!r}. {there} Nothing was gathered.")
 
 
 def sweep_facts(*, now: datetime | None = None) -> int:
@@ -100,7 +130,7 @@ def sweep_facts(*, now: datetime | None = None) -> int:
             continue
         is_whole = _is_whole_needed(state)
         if is_whole or is_stale(state):
-            ask_for_facts(project=state.project, actor=None, model=state.model, is_whole=is_whole)
+            _ask(project=state.project, actor=None, model=state.model, is_whole=is_whole)
             asked += 1
     return asked
 
@@ -152,8 +182,36 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
         Refused: a part failed three times.
         Cancelled, Superseded: as `Hold.beat`.
     """
-    run, project = hold.run, hold.run.project
+    project = hold.run.project
     assert project is not None
+    with _one_at_a_time(hold, project):
+        return _gather(hold, project, workers=workers)
+
+
+@contextmanager
+def _one_at_a_time(hold: Hold, project: Project) -> Iterator[None]:
+    """Wait until no other process gathers this project: two would put the same pairs in twice, under one version.
+
+    The lock is the connection's, not a transaction's: a gathering has many transactions, and its parts have their own.
+    A process that dies lets go of it.
+    """
+    key = [GATHER_LOCK, project.pk]
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(%s::int, (%s::bigint %% 2147483647)::int)", key)
+            if cursor.fetchone()[0]:
+                break
+            hold.beat()
+            pause(LOOK)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s::int, (%s::bigint %% 2147483647)::int)", key)
+
+
+def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, Any]:
+    run = hold.run
     began = time.monotonic()
     state = FactsState.objects.filter(project=project).defer("summary", "columns").first()
     touched = [] if state is None or run.parameters.get("whole", True) else _touched(state, most=PART_AT_MOST)
@@ -163,17 +221,21 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
     hold.beat()
     marks = _marks(project)
     measured = measured_of(project)
-    model = run.parameters.get("model") or next(iter(measured.difficulty), "")
     if is_part:
         assert state is not None
-        weights, values, model = state.weights, state.values, state.model
+        weights, values, shown = state.weights, state.values, state.measures
     else:
         weights, values = _reliabilities(project), _values(project)
+        # The one that was asked for may be gone by now; the state says whose it is.
+        asked = run.parameters.get("model")
+        model = asked if asked in measured.difficulty else next(iter(measured.difficulty), "")
+        shown = measured.shown(model)
         if measured.reward:
             values[REWARD.key] = [measured.rewarder]
     dims = dimensions(values)
-    told = {"weights": weights, "values": values, "loss": measured.difficulty.get(model), "margin": measured.margin}
-    told["reward"] = measured.reward
+    runs = {key: (shown[key]["run"], shown[key]["metric"]) if key in shown else None for key in MEASURES}
+    told = {"weights": weights, "values": values}
+    told |= {"loss": runs["difficulty"], "margin": runs["margin"], "reward": runs["reward"]}
     spans = [] if is_part or workers == 1 else _spans(project)
     if len(spans) > 1:
         _let_planner_know()
@@ -194,7 +256,8 @@ def execute(hold: Hold, *, workers: int | None = None) -> dict[str, Any]:
                 "seconds": time.monotonic() - began,
                 "is_whole": not is_part,
                 "pairs": packed.rows,
-                "model": model if model in measured.difficulty else "",
+                "model": shown.get("difficulty", {}).get("model", ""),
+                "measures": shown,
                 "models_measured": {name: found[0] for name, found in measured.difficulty.items()},
                 "weights": weights,
                 "values": values,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -13,7 +14,7 @@ from annotation.models import Project, User
 from annotation.pairing import source_of
 from annotation.recording import record
 from curation import browsing
-from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json
+from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json, measures_in
 from curation.dimensions import BESIDES, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
 from curation.models import FactsState, Selection
 
@@ -73,13 +74,23 @@ def save_selection(
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     named = Selection.objects.filter(project=project, name=name)
     latest = named.order_by("-version").first()
-    criteria = [one.as_json() for one in criteria_of(asked, dims)]
+    read = criteria_of(asked, dims)
+    criteria = [one.as_json() for one in read]
     from_json(criteria)
-    if latest is not None and latest.criteria == criteria and latest.query == query:
+    shown = _measures(project)
+    measures = {key: shown[key] for key in measures_in(read) if key in shown}
+    told = (criteria, query, measures)
+    if latest is not None and (latest.criteria, latest.query, latest.measures) == told:
         return latest
     version = (named.aggregate(last=Max("version"))["last"] or 0) + 1
     saved = Selection.objects.create(
-        project=project, name=name, version=version, criteria=criteria, query=query[:2000], owner=actor
+        project=project,
+        name=name,
+        version=version,
+        criteria=criteria,
+        query=query[:2000],
+        measures=measures,
+        owner=actor,
     )
     record(act="selection.save", subject=str(saved), actor=actor, project=project, after={"filter": query[:2000]})
     return saved
@@ -101,6 +112,35 @@ def saved_as(*, project: Project, name: str) -> Selection:
         there = f"There are {', '.join(names)}." if names else "None was saved yet: brush the board, and save it."
         raise Refused(f"There is no saved selection {name[:120]!r}. {there}")
     return one
+
+
+def criteria_in(selection: Selection) -> list[Criterion]:
+    """The criteria of a saved selection, as they are to be gone by now.
+
+    Raises:
+        Refused: they read what a model measured, and the facts now have another model's.
+    """
+    criteria = from_json(selection.criteria)
+    if said := otherwise(selection, _measures(selection.project)):
+        raise Refused(f"{selection} {said} Gather the facts for that model again, or save the selection anew.")
+    return criteria
+
+
+def otherwise(selection: Selection, shown: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the facts differ from those that a selection was saved by: a sentence's end; empty where they do not.
+
+    `shown`: the measures of the facts. Selections from before they said it differ from nothing.
+    """
+    for key, then in selection.measures.items():
+        now = shown.get(key, {}).get("model", "")
+        if now != then["model"]:
+            word = {"margin": "the likelihood margin", "reward": "the reward margin"}.get(key, key)
+            return f"was saved by {word} for {then['model']}, and the board now has it for {now or 'no model'}."
+    return ""
+
+
+def _measures(project: Project) -> dict[str, dict[str, Any]]:
+    return FactsState.objects.filter(project=project).values_list("measures", flat=True).first() or {}
 
 
 def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:

@@ -51,11 +51,15 @@ def title_and_guideline(asked: Plan, *, using: BaseDatabaseWrapper) -> tuple[str
 
 @dataclass(frozen=True)
 class Lineage:
-    """Which judgements decided: the last that counted, and for the released pairs who judged and under what."""
+    """Which judgements decided: the last that counted, and for the released pairs who judged and under what.
+
+    `guidelines` says how many were made under each version, "none" for those without one; `texts` has their texts.
+    """
 
     through: int
     annotators: dict[str, Any]
     guidelines: dict[str, int]
+    texts: dict[str, str]
 
 
 def lineage_of(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Lineage:
@@ -70,8 +74,11 @@ def lineage_of(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Lineage:
     with using.cursor() as cursor:
         cursor.execute("SELECT kind, is_simulated FROM annotator WHERE id = ANY(%s)", [numbers.tolist()])
         kinds = cursor.fetchall()
-        cursor.execute("SELECT id, version FROM guideline WHERE id = ANY(%s)", [guidelines.tolist()])
-        versions = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT id, version, text FROM guideline WHERE id = ANY(%s) ORDER BY version", [guidelines.tolist()]
+        )
+        found = cursor.fetchall()
+    versions = {number: version for number, version, _ in found}
     annotators = {
         "people": sum(kind == "person" for kind, _ in kinds),
         "judges": sum(kind == "judge" for kind, _ in kinds),
@@ -93,4 +100,5 @@ def lineage_of(chosen: Chosen, *, using: BaseDatabaseWrapper) -> Lineage:
             "none" if version is None else str(version): shown[version]
             for version in sorted(shown, key=lambda version: (version is None, version))
         },
+        texts={str(version): text for _, version, text in found},
     )

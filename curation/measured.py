@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from annotation.models import Project, Run
 from curation.models import Measurement
@@ -16,22 +17,44 @@ UNNAMED = "a model without a name"
 
 @dataclass(frozen=True)
 class Measured:
-    """{model: run} for difficulty, and one run for each margin; with a run the metric of it.
+    """{model: run} for difficulty and for the likelihood margin, the latest first; with a run the metric of it.
 
-    `rewarder` names the reward model; it is empty where none measured.
+    `reward` is the latest run of any reward model, which `rewarder` names; it is empty where none measured.
     """
 
     difficulty: dict[str, tuple[int, str]]
-    margin: tuple[int, str] | None
+    margin: dict[str, tuple[int, str]]
     reward: tuple[int, str] | None
     rewarder: str
+
+    def shown(self, model: str) -> dict[str, dict[str, Any]]:
+        """What a board for `model` goes by: for each measure that it has, model, run and metric.
+
+        Difficulty and margin are of one model, so that neither is read as the other's. Where no difficulty was measured
+        for any, the margin is the latest.
+        """
+        found = {}
+        if model in self.difficulty:
+            found["difficulty"] = _told(model, self.difficulty[model])
+        if not self.difficulty and self.margin:
+            model = next(iter(self.margin))
+        if model in self.margin:
+            found["margin"] = _told(model, self.margin[model])
+        if self.reward:
+            found["reward"] = _told(self.rewarder, self.reward)
+        return found
+
+
+def _told(model: str, found: tuple[int, str]) -> dict[str, Any]:
+    run, metric = found
+    return {"model": model, "run": run, "metric": metric}
 
 
 def measured_of(project: Project) -> Measured:
     """The latest finished runs of a project."""
     runs = Run.objects.filter(project=project, kind=Run.Kind.MEASUREMENT, state=Run.State.DONE)
     difficulty: dict[str, tuple[int, str]] = {}
-    margin: tuple[int, str] | None = None
+    margin: dict[str, tuple[int, str]] = {}
     reward: tuple[int, str] | None = None
     rewarder = ""
     for run in runs.order_by("-finished_at", "-pk"):
@@ -41,8 +64,8 @@ def measured_of(project: Project) -> Measured:
             if model not in difficulty and of_pairs.filter(metric=name).exists():
                 difficulty[model] = (run.pk, name)
         for name in MARGIN_METRICS:
-            if margin is None and of_pairs.filter(metric=name).exists():
-                margin = (run.pk, name)
+            if model not in margin and of_pairs.filter(metric=name).exists():
+                margin[model] = (run.pk, name)
         for name in REWARD_METRICS:
             if reward is None and of_pairs.filter(metric=name).exists():
                 reward, rewarder = (run.pk, name), model

@@ -15,11 +15,11 @@ from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.runs import RunOutput
 from annotation.models import Role
+from annotation.running import MOST_SEED
 from curation import measuring
 from curation.criteria import parse_all
 from curation.voices import Voices
 
-LARGEST_SEED = 2**63 - 1
 KINDS = ("person", "judge", "all")
 
 
@@ -45,7 +45,7 @@ class MeasureInput(serializers.Serializer[Any]):
         max_length=100,
         help_text="Only pairs that meet all criteria: agreement>=0.66, tag=code.",
     )
-    seed = serializers.IntegerField(min_value=0, max_value=LARGEST_SEED, default=0)
+    seed = serializers.IntegerField(min_value=0, max_value=MOST_SEED, default=0)
 
 
 class Measuring(APIView):

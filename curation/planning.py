@@ -182,6 +182,13 @@ def plan(
         raise Impossible(
             "cuts", f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty."
         )
+    if LAYOUTS[layout].tells_annotators and not names and any(one.field == "annotator" for one in where):
+        raise Impossible(
+            "layout",
+            f"The layout {layout} tells annotators by pseudonyms that no other release has, and a criterion on "
+            "annotator would say whose one of them is. Take a layout that tells no annotators, leave the criterion "
+            "out, or tell names.",
+        )
     if difficulty not in HARDER:
         raise Impossible("difficulty", f"Pairs are not cut by {difficulty!r}. Known are {', '.join(HARDER)}.")
     if annotators not in ANNOTATORS:

@@ -7,6 +7,7 @@ pair of the project. All criteria speak of what is out of play; where nothing is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from annotation.models import Project
 from curation.arrays import places_in
-from curation.criteria import FIELDS, Criterion, FieldKind
+from curation.criteria import FIELDS, Criterion, FieldKind, measures_in
 from curation.export import files
 from curation.export.files import FileEntry
 
@@ -182,18 +183,17 @@ def passing(
 
 
 def provenance(project: Project, criteria: Sequence[Criterion], *, using: BaseDatabaseWrapper) -> dict[str, Any] | None:
-    """What a manifest says of what was preserved: which columns, and which model's difficulty the facts had.
+    """What a manifest says of what was preserved: which columns, and by which model's run what models measured is.
 
-    No model and no run where none of it is a fact of the board.
+    `measures` has model, run and metric of each of `MEASURES` that the criteria read and the facts have.
     """
     columns = columns_of(criteria)
     if not columns:
         return None
-    if not any("pair_facts" in FIELDS[one.field].sql for one in criteria):
-        return {"fields": [one.name for one in columns], "model": "", "run": None}
-    with using.cursor() as cursor:
-        cursor.execute(
-            "SELECT model, (models_measured ->> model)::bigint FROM facts_state WHERE project_id = %s", [project.pk]
-        )
-        model, run = cursor.fetchone() or ("", None)
-    return {"fields": [one.name for one in columns], "model": model, "run": run}
+    shown: dict[str, Any] = {}
+    if read := measures_in(criteria):
+        with using.cursor() as cursor:
+            cursor.execute("SELECT measures::text FROM facts_state WHERE project_id = %s", [project.pk])
+            found = cursor.fetchone()
+        shown = json.loads(found[0]) if found else {}
+    return {"fields": [one.name for one in columns], "measures": {key: shown[key] for key in read if key in shown}}

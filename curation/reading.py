@@ -89,13 +89,15 @@ def exported(using: BaseDatabaseWrapper) -> str:
 class Lines:
     """Rows of a release before their texts: what judgements say of them. All arrays have the shape (n,).
 
-    `pair` are pair numbers, `first_wins` which answer is chosen. `counts` has the shape (n, 4): how often each of
-    `VERDICTS` was given. `agreement`, `strength_mean` (positive for the first) and `probability` are nan where they
-    are undefined.
+    `pair` are pair numbers, `first_wins` which answer is chosen, `verdict` and `settled` what decided it, as in `Rows`.
+    `counts` has the shape (n, 4): how often each of `VERDICTS` was given. `agreement`, `strength_mean` (positive for
+    the first) and `probability` are nan where they are undefined.
     """
 
     pair: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
+    verdict: NDArray[np.float64]
+    settled: NDArray[np.bool_]
     counts: NDArray[np.int64]
     agreement: NDArray[np.float64]
     strength_mean: NDArray[np.float64]
@@ -116,6 +118,8 @@ class Lines:
         rows: NDArray[np.int64],
         *,
         first_wins: NDArray[np.bool_],
+        verdict: NDArray[np.float64],
+        settled: NDArray[np.bool_],
         probability: NDArray[np.float64],
     ) -> Lines:
         """The lines of the pairs at the places `rows` of `facts`; the other arrays have the shape of `rows`."""
@@ -125,6 +129,8 @@ class Lines:
         return cls(
             pair=facts.pair[rows],
             first_wins=first_wins,
+            verdict=verdict,
+            settled=settled,
             counts=counts,
             agreement=np.where(n >= 2, ((counts**2).sum(axis=1) - n) / np.maximum(n * (n - 1), 1), np.nan),
             strength_mean=np.where(known > 0, facts.strength_sum[rows] / np.maximum(known, 1), np.nan),

@@ -119,4 +119,5 @@ def finish(sieve: Sieve, spared: Sparing, found: Ruled, decision: Decision, *, k
         probability=np.where(found.settled, np.nan, decision.probability),
         first_wins=np.where(found.chosen, found.outcomes == "first", decision.first_wins),
         tied=np.where(found.settled, found.outcomes == "tie", decision.tied),
+        settled=found.settled,
     )

@@ -28,11 +28,14 @@ FILTER = "The filter as the board's address has it, without order: difficulty=0.
 class SelectionOutput(serializers.ModelSerializer[Selection]):
     filter = serializers.CharField(source="query", help_text=FILTER)
     where = serializers.SerializerMethodField(help_text="The same as criteria, as a release takes them.")
+    measures = serializers.DictField(
+        help_text="For which model, by which run, what it reads was measured: difficulty, margin, reward."
+    )
     owner = serializers.EmailField(source="owner.email", default=None, allow_null=True, help_text="Who saved it.")
 
     class Meta:
         model = Selection
-        fields = ["id", "name", "version", "filter", "where", "owner", "created_at"]
+        fields = ["id", "name", "version", "filter", "where", "measures", "owner", "created_at"]
 
     def get_where(self, selection: Selection) -> list[str]:
         return [Criterion(**one).text for one in selection.criteria]

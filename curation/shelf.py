@@ -67,16 +67,22 @@ def facts_of(release: Release) -> list[tuple[str, str]]:
     if "criteria" in manifest:
         facts.append(("Criteria", ", ".join(manifest["criteria"]) or "every pair in play"))
     if told := manifest.get("facts"):
-        went_by = f"difficulty for {told['model']}, run {told['run']}" if told["model"] else "no difficulty measured"
-        facts.append(("Facts", f"{', '.join(told['fields'])} as in facts.parquet; {went_by}"))
+        # Releases of the format before named one model and run alone.
+        measures = [f"{key} for {one['model']}, run {one['run']}" for key, one in told.get("measures", {}).items()]
+        facts.append(("Facts", "; ".join([f"{', '.join(told['fields'])} as in facts.parquet", *measures])))
     if "voices" in manifest:
         facts.append(("Judgements of", str(manifest["voices"])))
     counted = manifest.get("judgements", {}).get("counted")
     if counted is not None:
         facts.append(("Judgements", f"{counted:,}"))
     facts += [("Agreement α", _estimate(found)) for found in [manifest.get("agreement", {}).get("released")] if found]
-    version = manifest.get("guideline", {}).get("version")
-    facts.append(("Guideline", f"version {version}" if version else "none in force"))
+    guideline = manifest.get("guideline", {})
+    under = [
+        f"{count:,} {'without one' if one == 'none' else f'under version {one}'}"
+        for one, count in guideline.get("judged_under", {}).items()
+    ]
+    in_force = f"version {guideline['version']} in force" if guideline.get("version") else "none in force"
+    facts.append(("Guideline", "; ".join([", ".join(under), in_force] if under else [in_force])))
     if manifest.get("code_version"):
         facts.append(("Code", str(manifest["code_version"])))
     return [*facts, ("Digest", release.digest)]

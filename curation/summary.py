@@ -59,7 +59,7 @@ class Summary:
     agreement: Measurement | None
     weeks: list[weekly.Week]
     weeks_chart: charts.Bands | None
-    has_too_many_for_weeks: bool
+    are_weeks_too_slow: bool
     hold_ups: list[HoldUp]
     workers: watching.Workers
     runs: list[RunRow]
@@ -91,8 +91,8 @@ def summary(*, project: Project, now: datetime) -> Summary:
     days = progress.per_day(project, days=CHART_DAYS, now=now)
     until_today = [n for _, n in days[:-1]]
     found = forecast_of(project, counts, impossible, until_today, now)
-    has_too_many = counts.done + counts.elsewhere > weekly.MOST_JUDGEMENTS
-    weeks = [] if has_too_many else weekly.agreement_by_week(project)
+    agreement = progress.latest_of(ids, listing.AGREEMENT).get(project.pk)
+    weeks, are_weeks_too_slow = _weeks(project, agreement)
     chart, says = days_chart(days, found, unit=unit_of(project))
     return Summary(
         project=project,
@@ -104,10 +104,10 @@ def summary(*, project: Project, now: datetime) -> Summary:
         days=days,
         days_chart=chart,
         days_says=says,
-        agreement=progress.latest_of(ids, listing.AGREEMENT).get(project.pk),
+        agreement=agreement,
         weeks=weeks,
         weeks_chart=weeks_chart(weeks),
-        has_too_many_for_weeks=has_too_many,
+        are_weeks_too_slow=are_weeks_too_slow,
         hold_ups=hold_ups(
             project=project,
             counts=counts,
@@ -191,6 +191,15 @@ def days_chart(
         says = f"{found.pace:,.0f} a day over the last {found.days} full days"
         name = f"{name[:-1]}; mean of the last {found.days} full days {found.pace:,.0f}."
     return charts.bars(labels, name=name, label_every=7, mean_over=mean_over, last_is_part=True), says
+
+
+def _weeks(project: Project, measured: Measurement | None) -> tuple[list[weekly.Week], bool]:
+    """Agreement by week. Where the database is too slow for a page, as it was last measured, and True."""
+    try:
+        return weekly.agreement_by_week(project, patience=weekly.PATIENCE), False
+    except weekly.TooSlow:
+        stored = measured.run.result.get("weeks", []) if measured else []
+        return [weekly.Week.from_json(one) for one in stored], True
 
 
 def weeks_chart(weeks: list[weekly.Week]) -> charts.Bands | None:

@@ -69,6 +69,8 @@ def rows_of(
     crossed: Read,
     *,
     first_wins: NDArray[np.bool_],
+    verdict: NDArray[np.float64],
+    settled: NDArray[np.bool_],
     counts: NDArray[np.int64],
     agreement: NDArray[np.float64],
     strength_mean: NDArray[np.float64],
@@ -109,6 +111,8 @@ def rows_of(
         first_at=first_at,
         second_at=second_at,
         first_wins=first_wins,
+        verdict=verdict,
+        settled=settled,
         counts=counts,
         agreement=agreement,
         strength_mean=strength_mean,
@@ -135,9 +139,17 @@ def whole_texts(pairs: NDArray[np.int64], *, using: BaseDatabaseWrapper) -> Iter
         some = pairs[start : start + files.GROUP_ROWS]
         none = np.full(len(some), np.nan)
         counts = np.zeros((len(some), 4), dtype=np.int64)
-        wins = np.zeros(len(some), dtype=bool)
-        crossed = read(some, using=using)
-        rows = rows_of(crossed, first_wins=wins, counts=counts, agreement=none, strength_mean=none, using=using)
+        nowhere = np.zeros(len(some), dtype=bool)
+        rows = rows_of(
+            read(some, using=using),
+            first_wins=nowhere,
+            verdict=none,
+            settled=nowhere,
+            counts=counts,
+            agreement=none,
+            strength_mean=none,
+            using=using,
+        )
         parts = zip(rows.prompt.to_pylist(), rows.first.to_pylist(), rows.second.to_pylist(), strict=True)
         yield ["\n".join(one["content"] for messages in each for one in messages) for each in parts]
 

@@ -18,7 +18,7 @@ from curation.choosing import MOST_HARMFUL, Chosen, check_harm, choose
 from curation.export import files
 from curation.export.card import card
 from curation.hearing import heard_by, missed_by
-from curation.lineage import InForce, lineage_of, tallies_digest, title_and_guideline
+from curation.lineage import InForce, Lineage, lineage_of, tallies_digest, title_and_guideline
 from curation.metrics.agreement import krippendorff_alpha_of_counts
 from curation.planning import Plan
 from curation.preserving import out_of_play, preserve, provenance, to_preserve
@@ -62,7 +62,8 @@ def write(
         faded = to_preserve(asked.criteria, out=out)
         # Before the rows: reading these looks pairs up one by one, which is no way to count.
         title, guideline = title_and_guideline(asked, using=reader)
-        manifest = _manifest(asked, chosen, guideline, using=reader, code_version=hold.run.code_version)
+        lineage = lineage_of(chosen, using=reader)
+        manifest = _manifest(asked, chosen, guideline, lineage, using=reader, code_version=hold.run.code_version)
         manifest |= {"out_of_play": out, "facts": provenance(asked.project, faded, using=reader)}
         missed = missed_by(asked, using=reader)
         kept = preserve(faded, pairs=chosen.facts.pair, folder=folder, using=reader)
@@ -96,7 +97,8 @@ def write(
         rows for split, rows in manifest["splits"].items() if split.startswith(f"{asked.layout.name}/")
     )
     manifest["files"] = [one.as_json() for one in entries]
-    text = card(manifest, title=title, guideline=guideline.text, arrow_bytes=sizes)
+    guidelines = lineage.texts | ({str(guideline.version): guideline.text} if guideline.version else {})
+    text = card(manifest, title=title, guidelines=guidelines, arrow_bytes=sizes)
     readme = files.write_text(folder, files.CARD, text)
     manifest["files"].append(readme.as_json())
     described = files.write_text(folder, files.MANIFEST, files.canonical(manifest))
@@ -116,11 +118,10 @@ def _counting(progress: Callable[[int, int], None], total: int) -> Callable[[int
 
 
 def _manifest(
-    asked: Plan, chosen: Chosen, guideline: InForce, *, using: BaseDatabaseWrapper, code_version: str
+    asked: Plan, chosen: Chosen, guideline: InForce, lineage: Lineage, *, using: BaseDatabaseWrapper, code_version: str
 ) -> dict[str, Any]:
     """What decides the release and what came of it. No times, no paths, nothing that differs when it is rebuilt."""
     facts = chosen.facts
-    lineage = lineage_of(chosen, using=using)
     return {
         "format": files.FORMAT,
         "project": asked.project.slug,
@@ -163,6 +164,7 @@ def _manifest(
             "version": guideline.version,
             "sha256": files.digest_of(guideline.text) if guideline.version else None,
             "judged_under": lineage.guidelines,
+            "judged_under_sha256": {version: files.digest_of(text) for version, text in lineage.texts.items()},
         },
         "licence": asked.licence,
         "limits": asked.limits,

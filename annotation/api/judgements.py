@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import assigning, calibrating, judging, ordering, recalling, revising
+from annotation import assigning, calibrating, guiding, judging, ordering, recalling, revising
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, sides
 from annotation.api.errors import WRITES, ErrorOutput
@@ -37,6 +37,9 @@ class AssignmentsOutput(serializers.Serializer[Any]):
     assignments = AssignmentOutput(many=True)
     why_empty = serializers.CharField(
         allow_null=True, help_text="Why there is nothing to judge, when there is nothing."
+    )
+    guideline_version = serializers.IntegerField(
+        allow_null=True, help_text="The version in force: name it with the answers that you give under it."
     )
 
 
@@ -70,6 +73,12 @@ class AnswerInput(serializers.Serializer[Any]):
     votes = VoteInput(many=True, required=False, help_text="By principle of the guideline in force.")
     deciding = serializers.IntegerField(
         required=False, min_value=0, max_value=LARGEST_KEY, help_text="The principle that decided; 0: none of them."
+    )
+    guideline_version = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**31 - 1,
+        help_text="The version that you went by; 0: none was written. Without it, the one in force.",
     )
     active_ms = serializers.IntegerField(required=False, min_value=0, max_value=LONGEST_MS)
     edit = serializers.CharField(
@@ -167,7 +176,8 @@ class Assignments(APIView):
             None if items else calibrating.why_nothing(me) or assigning.why_empty(project=me.project, annotator=me)
         )
         why = nothing and nothing["text"]
-        return Response(AssignmentsOutput({"assignments": items, "why_empty": why}).data)
+        given = {"assignments": items, "why_empty": why, "guideline_version": version_in_force(me)}
+        return Response(AssignmentsOutput(given).data)
 
 
 class Judgements(APIView):
@@ -189,10 +199,10 @@ class Judgements(APIView):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Answer a pair that is leased to you. Sides are those on which it was handed out."""
-        membership_for(request.user, slug)
+        me = membership_for(request.user, slug)
         given = SubmitInput(data=request.data)
         given.is_valid(raise_exception=True)
-        shown = _answer(given.validated_data, assignment_id=given.validated_data["assignment"])
+        shown = _answer(given.validated_data, me=me, assignment_id=given.validated_data["assignment"])
         outcome = judging.submit_shown(user_id=account_of(request).pk, slug=slug, shown=shown)
         stored = {"assignment": outcome.assignment_id, "stored": outcome.echo}
         return Response(StoredOutput(stored).data, status=status.HTTP_201_CREATED)
@@ -219,9 +229,10 @@ class OneAnswer(APIView):
         assignment = assignment_for(request.user, slug, assignment_id)
         given = ReviseInput(data=request.data)
         given.is_valid(raise_exception=True)
-        answer = _answer(given.validated_data, assignment_id=assignment.pk).stored(swapped=assignment.swapped)
+        me = membership_for(request.user, slug)
+        answer = _answer(given.validated_data, me=me, assignment_id=assignment.pk).stored(swapped=assignment.swapped)
         revised = revising.revise(
-            annotator=membership_for(request.user, slug),
+            annotator=me,
             assignment=assignment,
             answer=answer,
             expected_revision=given.validated_data["revision"],
@@ -229,7 +240,17 @@ class OneAnswer(APIView):
         return Response(StoredOutput({"assignment": assignment.pk, "stored": recalling.echo(revised)}).data)
 
 
-def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
+def version_in_force(me: Annotator) -> int | None:
+    return me.project.guideline.version if me.project.guideline else None
+
+
+def version_said(given: dict[str, Any], me: Annotator) -> int | None:
+    """The guideline (its id) that an answer was given under, where it says so; raises Refused."""
+    version = given.get("guideline_version")
+    return None if version is None else guiding.version_of(project=me.project, version=version)
+
+
+def _answer(given: dict[str, Any], *, me: Annotator, assignment_id: int) -> Shown:
     edited = _edited(given)
     return Shown(
         assignment_id=assignment_id,
@@ -242,6 +263,7 @@ def _answer(given: dict[str, Any], *, assignment_id: int) -> Shown:
         spans=tuple(Marked(**span) for span in given.get("spans", ())),
         votes={vote["principle"]: vote["vote"] for vote in given.get("votes", ())},
         deciding=given.get("deciding"),
+        guideline=version_said(given, me),
         active_ms=given.get("active_ms"),
         client="api",
         edit_a=edited.get("a"),

@@ -18,9 +18,10 @@ from annotation import ranking
 from annotation.access import membership_for, project_for, turn_for
 from annotation.answering import LONGEST_MS, LONGEST_TEXT
 from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.judgements import version_in_force, version_said
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
-from annotation.models import Candidate, Flag, Ranking, Role, SkipReason, Turn
+from annotation.models import Annotator, Candidate, Flag, Ranking, Role, SkipReason, Turn
 from annotation.ranking import LETTERS, Ranked, claim_of
 
 HIGHEST_PLACE = 999
@@ -45,6 +46,9 @@ class TurnOutput(serializers.Serializer[Any]):
 class TurnsOutput(serializers.Serializer[Any]):
     turn = TurnOutput(allow_null=True)
     why_empty = serializers.CharField(allow_null=True, help_text="Why there is nothing to rank, when there is nothing.")
+    guideline_version = serializers.IntegerField(
+        allow_null=True, help_text="The version in force: name it with the rankings that you give under it."
+    )
 
 
 class RankingInput(serializers.Serializer[Any]):
@@ -60,6 +64,12 @@ class RankingInput(serializers.Serializer[Any]):
     skip_reason = serializers.ChoiceField(choices=SkipReason.choices, required=False)
     flags = serializers.ListField(child=serializers.ChoiceField(choices=Flag.choices), required=False, max_length=10)
     note = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False, max_length=LONGEST_TEXT)
+    guideline_version = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**31 - 1,
+        help_text="The version that you went by; 0: none was written. Without it, the one in force.",
+    )
     active_ms = serializers.IntegerField(required=False, min_value=0, max_value=LONGEST_MS)
 
 
@@ -146,7 +156,9 @@ class Turns(APIView):
         me = membership_for(request.user, slug)
         turn = ranking.hand_out(annotator=me)
         why = None if turn else ranking.why_nothing(annotator=me)["text"]
-        return Response(TurnsOutput({"turn": _shown(turn) if turn else None, "why_empty": why}).data)
+        shown = _shown(turn) if turn else None
+        given = {"turn": shown, "why_empty": why, "guideline_version": version_in_force(me)}
+        return Response(TurnsOutput(given).data)
 
 
 class Rankings(APIView):
@@ -167,7 +179,9 @@ class Rankings(APIView):
         me = membership_for(request.user, slug)
         given = SubmitRankingInput(data=request.data)
         given.is_valid(raise_exception=True)
-        made = ranking.submit(annotator=me, turn_id=given.validated_data["turn"], ranked=_ranked(given.validated_data))
+        made = ranking.submit(
+            annotator=me, turn_id=given.validated_data["turn"], ranked=_ranked(given.validated_data, me)
+        )
         return Response(StoredRankingOutput(_stored(made)).data, status=status.HTTP_201_CREATED)
 
 
@@ -204,13 +218,13 @@ class OneRanking(APIView):
         made = ranking.revise(
             annotator=me,
             turn_id=turn.pk,
-            ranked=_ranked(given.validated_data),
+            ranked=_ranked(given.validated_data, me),
             expected_revision=given.validated_data["revision"],
         )
         return Response(StoredRankingOutput(_stored(made)).data)
 
 
-def _ranked(given: dict[str, Any]) -> Ranked:
+def _ranked(given: dict[str, Any], me: Annotator) -> Ranked:
     return Ranked(
         key=given.get("key") or uuid.uuid4(),
         claim=given["claim"],
@@ -218,6 +232,7 @@ def _ranked(given: dict[str, Any]) -> Ranked:
         skip_reason=given.get("skip_reason", ""),
         flags=tuple(given.get("flags", ())),
         note=given.get("note", ""),
+        guideline=version_said(given, me),
         active_ms=given.get("active_ms"),
         client="api",
     )

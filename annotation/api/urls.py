@@ -3,6 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
+from annotation.api.gold import MarkGold
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, OneAnswer
 from annotation.api.language_models import LanguageModels
 from annotation.api.projects import OneProject, Projects
@@ -21,6 +22,7 @@ urlpatterns = [
     path("projects/<slug:slug>/prompts/<key:prompt_id>", OnePrompt.as_view(), name="api_prompt"),
     path("projects/<slug:slug>/candidates", Candidates.as_view(), name="api_candidates"),
     path("projects/<slug:slug>/pairs", Pairs.as_view(), name="api_pairs"),
+    path("projects/<slug:slug>/pairs/gold", MarkGold.as_view(), name="api_gold"),
     path("projects/<slug:slug>/pairs/<key:pair_id>", OnePair.as_view(), name="api_pair"),
     path("projects/<slug:slug>/assignments", Assignments.as_view(), name="api_assignments"),
     path("projects/<slug:slug>/assignments/<key:assignment_id>/judgement", OneAnswer.as_view(), name="api_answer"),

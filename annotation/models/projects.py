@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 
@@ -135,6 +136,16 @@ class Project(models.Model):
     @property
     def is_open(self) -> bool:
         return self.state == self.State.JUDGING
+
+    @cached_property
+    def has_examples(self) -> bool:
+        """Whether there are explained examples. Asked once per object: a page leads to them and links them."""
+        return self.pairs.in_play().filter(gold_use="example").exists()
+
+    @property
+    def has_training(self) -> bool:
+        """Whether the page of training has something to say: explained examples, or how a round goes."""
+        return self.gold_round > 0 or self.has_examples
 
     @property
     def strengths(self) -> list[int]:

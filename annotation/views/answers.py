@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,7 +18,7 @@ from annotation.access import assignment_for, membership_for
 from annotation.answering import verdict_in_words
 from annotation.assigning import Handed
 from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale
+from annotation.models import Annotator, Assignment, Flag, Judgement, Project, Rationale, Verdict
 from annotation.views.fetching import (
     as_json,
     field_of,
@@ -40,6 +40,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
     """What I have answered, newest first; `q` searches prompts and my own words, `verdict` narrows to one kind."""
     me = membership_for(request.user, slug)
     asked, kind = request.GET.get("q", "").replace("\0", "").strip()[:200], request.GET.get("verdict", "")
+    kind = kind if kind in Verdict.values else ""
     page = Paginator(_found(me, asked, kind), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": me.project,
@@ -59,17 +60,15 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _found(me: Annotator, asked: str, kind: str) -> QuerySet[Judgement]:
     """My answers in which the words stand, in the prompt or in my reason, of one kind of verdict; empty: any."""
-    mine = (
+    mine: QuerySet[Judgement] = (
         Judgement.objects.current()
         .filter(annotator=me, assignment__slot__isnull=False)
         .select_related("assignment__pair__prompt")
         .prefetch_related(Prefetch("rationales", Rationale.objects.filter(source=Rationale.Source.HUMAN)))
         .order_by("-id")
     )
-    if asked:
-        mine = mine.filter(
-            Q(assignment__pair__prompt__messages__icontains=asked) | Q(rationales__text__icontains=asked)
-        ).distinct()
+    if words := " ".join(asked.split()):
+        mine = recalling.with_words(mine, words)
     if kind:
         mine = mine.filter(verdict=kind)
     return mine

@@ -41,14 +41,19 @@ def signed_in(view: View) -> View:
     return guarded
 
 
+def number_in(text: str) -> int | None:
+    """A number as a page sends one: digits, and no more of them than a key can have."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 def whole(request: HttpRequest, field: str) -> int:
     """A number that was posted; raises Unfit."""
-    text = request.POST.get(field, "")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = number_in(request.POST.get(field, ""))
+    if number is None:
         raise Unfit(
             _("The page did not send a number as “%(field)s”. Reload it and try again.") % {"field": field}, field=field
         )
-    return int(text)
+    return number
 
 
 def as_json(body: dict[str, Any], status: int = 200) -> HttpResponse:

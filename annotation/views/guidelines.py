@@ -15,14 +15,19 @@ from annotation.access import account_of, guideline_for, is_lead, membership_for
 from annotation.errors import Refused
 from annotation.forms import SPARE_ROWS, GuidelineForm
 from annotation.models import Annotator, Guideline, Project, Role
+from annotation.views.fetching import number_in
 
 
 @login_required
 @require_safe
 def guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    """The guideline in force."""
+    """The guideline in force; where an annotator has not acknowledged it, with what is new since the one they know."""
     project = project_for(request.user, slug)
-    return _page(request, project, project.guideline)
+    me = Annotator.objects.active().filter(user=account_of(request), project=project).first()
+    known = None
+    if me and project.guideline and guiding.is_news_to(me):
+        known = guiding.last_known(annotator=me, before=project.guideline)
+    return _page(request, project, project.guideline, earlier=known.guideline if known else None)
 
 
 @login_required
@@ -44,11 +49,19 @@ def acknowledge(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     if me.project.guideline is None:
         raise Http404
-    guiding.acknowledge(annotator=me, guideline=me.project.guideline)
-    messages.success(
-        request, _("You have acknowledged version %(version)s.") % {"version": me.project.guideline.version}
-    )
+    read = version_read(request, me)
+    guiding.acknowledge(annotator=me, guideline=read)
+    messages.success(request, _("You have acknowledged version %(version)s.") % {"version": read.version})
     return redirect("guideline", slug)
+
+
+def version_read(request: HttpRequest, me: Annotator) -> Guideline:
+    """The version that stood beside the button, which need not be in force any more; without one, the one in force."""
+    number = number_in(request.POST.get("version", ""))
+    if number is None:
+        assert me.project.guideline is not None
+        return me.project.guideline
+    return guideline_for(request.user, me.project.slug, number)
 
 
 @login_required

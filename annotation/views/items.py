@@ -18,7 +18,7 @@ from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
-from annotation.views.fetching import whole
+from annotation.views.fetching import number_in, whole
 
 Item = dict[str, Any]
 
@@ -178,11 +178,11 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
     """The posted answer. What was measured by the browser is dropped when it makes no sense; the rest raises Unfit."""
     sent = request.POST
     if sent.get("verdict", "") not in CONTROLS:
-        raise Unfit("Choose an answer first: 1 to 7, or 0.", field="verdict")
+        raise Unfit(_("Choose an answer first."), field="verdict")
     try:
         key = uuid.UUID(sent.get("key", ""))
     except ValueError:
-        raise Unfit("The page did not send its key. Reload it and answer again.", field="key") from None
+        raise Unfit(_("The page did not send its key. Reload it and answer again."), field="key") from None
     return Shown(
         assignment_id=whole(request, "assignment") if assignment_id is None else assignment_id,
         key=key,
@@ -195,6 +195,7 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
         spans=tuple(Marked.read(span) for span in sent.getlist("span")),
         votes=votes_sent(request),
         deciding=whole(request, "deciding") if sent.get("deciding") else None,
+        guideline=whole(request, "guideline") if sent.get("guideline") else None,
         active_ms=_number(sent.get("active_ms"), int),
         first_key_ms=_number(sent.get("first_key_ms"), int),
         coverage_a=_number(sent.get("coverage_a"), float),
@@ -211,10 +212,10 @@ def votes_sent(request: HttpRequest) -> dict[int, str]:
     votes = {}
     for name, control in request.POST.items():
         if name.startswith("vote-"):
-            number = name.removeprefix("vote-")
-            if not (number.isascii() and number.isdigit() and len(number) < 19 and control in ordering.VOTES):
-                raise Unfit("Say for each principle: A, B, the same, or not relevant.", field="votes")
-            votes[int(number)] = str(control)
+            number = number_in(name.removeprefix("vote-"))
+            if number is None or control not in ordering.VOTES:
+                raise Unfit(_("Say for each principle: A, B, the same, or not relevant."), field="votes")
+            votes[number] = str(control)
     return votes
 
 
@@ -235,9 +236,7 @@ def entered(request: HttpRequest) -> Item:
         "deciding": sent.get("deciding", ""),
         "edit": {side: sent[f"edit_{side}"] for side in ("a", "b") if f"edit_{side}" in sent},
     }
-    number = sent.get("assignment", "")
-    item: Item = {"draft": filled}
-    return item | ({"assignment": int(number)} if number.isdecimal() else {"assignment": 0})
+    return {"draft": filled, "assignment": number_in(sent.get("assignment", "")) or 0}
 
 
 def _readable(sent: list[str]) -> list[Marked]:

@@ -14,20 +14,23 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, drafting, guiding, judging, offering, revising
+from annotation import assigning, calibrating, citing, drafting, guiding, judging, offering, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Project
+from annotation.views import training
 from annotation.views.fetching import (
     as_json,
     draft_answer,
     is_fetch,
+    number_in,
     redirect_after_post,
     refused_as_json,
     signed_in,
     whole,
 )
+from annotation.views.guidelines import version_read
 from annotation.views.items import (
     Item,
     answer_sent,
@@ -56,6 +59,8 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
     assert me.user_id is not None
     if me.project.task == Project.Task.RANKINGS and refused is None:
         return redirect("rank", slug)
+    if refused is None and training.is_to_be_shown(request, me):
+        return redirect("training", slug)
     judging.keep_terms(me.project)
     open_here = me.project.state == Project.State.JUDGING
     handed = judging.hand_out(user_id=me.user_id, slug=slug) if open_here else []
@@ -98,7 +103,7 @@ def _put_first(items: list[Item], refused: Item) -> None:
 def _submit(request: HttpRequest, slug: str) -> HttpResponse:
     user_id: int = request.user.pk  # type: ignore[assignment]
     try:
-        held = tuple(int(held) for held in request.POST.getlist("held") if held.isdecimal())
+        held = tuple(one for sent in request.POST.getlist("held") if (one := number_in(sent)) is not None)
         outcome = judging.submit_and_next(user_id=user_id, slug=slug, shown=answer_sent(request), held=held)
     except Unfit as error:
         membership_for(request.user, slug)  # A stranger learns nothing, whatever was sent.
@@ -126,9 +131,11 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
     assert me.user_id is not None
     try:
         shown = answer_sent(request)
+        guiding.remind(me, reminded="reminded" in request.POST)
         outcome = judging.submit_shown(user_id=me.user_id, slug=slug, shown=shown)
     except Unfit as error:
-        return _page(request, slug, refused=entered(request), error=str(error), error_field=error.field)
+        about = {"error": str(error), "error_field": error.field, "reminded": error.field == "guideline"}
+        return _page(request, slug, refused=entered(request), **about)
     except Refused as error:
         messages.error(request, str(error))
     else:
@@ -221,36 +228,39 @@ def ready(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 def judge_guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    """The guideline in force, for the dialog; POST: I have read it."""
+    """The guideline in force, for the dialog, with what is new to me; POST: I have read the version that it showed."""
     me = membership_for(request.user, slug)
     if me.project.guideline is None:
         raise Http404
     if request.method == "POST":
-        guiding.acknowledge(annotator=me, guideline=me.project.guideline)
+        guiding.acknowledge(annotator=me, guideline=version_read(request, me))
         return HttpResponse(status=204) if is_fetch(request) else redirect_after_post("judge", slug)
     guideline = me.project.guideline
-    before = guiding.last_acknowledged(annotator=me)
+    news = guiding.is_news_to(me)
+    known = guiding.last_known(annotator=me, before=guideline) if news else None
+    before = known.guideline if known else None
     context = {
         "project": me.project,
         "guideline": guideline,
         "principles": [place.principle for place in guideline.places.select_related("principle")],
-        "read": before == guideline,
-        "before": before if before and before != guideline else None,
-        "changes": guiding.difference(before.text, guideline.text) if before and before != guideline else [],
-        "principle_changes": guiding.principle_changes(before, guideline) if before and before != guideline else [],
+        "read": not news,
+        "known": known,
+        "changes": guiding.difference(before.text, guideline.text) if before else [],
+        "principle_changes": guiding.principle_changes(before, guideline) if before else [],
         "relevant": _relevant(request, slug, me),
     }
     return TemplateResponse(request, "judging/guideline.html", context)
 
 
-def _relevant(request: HttpRequest, slug: str, me: Annotator) -> list[guiding.Paragraph]:
+def _relevant(request: HttpRequest, slug: str, me: Annotator) -> list[citing.Paragraph]:
     """The paragraphs of the guideline that concern the pair on the screen, the nearest first."""
-    number = request.GET.get("assignment", "")
-    if not (number.isascii() and number.isdigit() and len(number) < 19) or me.project.guideline is None:
+    number = number_in(request.GET.get("assignment", ""))
+    if number is None or me.project.guideline is None:
         return []
-    pair = assignment_for(request.user, slug, int(number)).pair
+    pair = assignment_for(request.user, slug, number).pair
     texts = [pair.prompt.last, pair.first.text, pair.second.text]
-    return guiding.relevant_paragraphs(guideline=me.project.guideline, texts=texts)
+    languages = [pair.prompt.language, pair.first.language, pair.second.language]
+    return citing.relevant_paragraphs(guideline=me.project.guideline, texts=texts, languages=languages)
 
 
 @require_safe

@@ -23,6 +23,7 @@ from annotation.views.fetching import (
     as_json,
     field_of,
     is_fetch,
+    number_in,
     redirect_after_post,
     refused_as_json,
     signed_in,
@@ -47,8 +48,7 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
     """The latest reason that waits, or the one that is asked for; POST says what I make of it."""
     me = membership_for(request.user, slug)
     if request.method == "GET":
-        asked = request.GET.get("offer", "")
-        number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
+        number = number_in(request.GET.get("offer", ""))
         asked_for = offering.show(annotator=me, number=number) if number is not None else None
         return _shown(request, me, asked_for or offering.show(annotator=me))
     try:
@@ -112,10 +112,11 @@ def _refused(request: HttpRequest, me: Annotator, error: Refused) -> HttpRespons
     if is_fetch(request):
         return refused_as_json(error, waiting=offering.waiting(annotator=me))
     field = field_of(error)
-    if not field or not request.POST.get("offer", "").isdecimal():
+    number = number_in(request.POST.get("offer", ""))
+    if not field or number is None:
         messages.error(request, str(error))
         return redirect_after_post("reasons", me.project.slug)
-    offer = offering.show(annotator=me, number=whole(request, "offer"))
+    offer = offering.show(annotator=me, number=number)
     return _shown(request, me, offer, is_editing=field == "text", error=str(error), status=status_of(error))
 
 

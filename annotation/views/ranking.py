@@ -49,6 +49,8 @@ def rank(request: HttpRequest, slug: str) -> HttpResponse:
         return _page(request, me, ranking.hand_out(annotator=me))
     try:
         turn_id = whole(request, "turn")
+        if not is_fetch(request):
+            guiding.remind(me, reminded="reminded" in request.POST)
         made = ranking.submit(annotator=me, turn_id=turn_id, ranked=_sent(request))
     except Refused as error:
         return _refused(request, me, error, ranking.hand_out(annotator=me))
@@ -87,7 +89,8 @@ def _refused(request: HttpRequest, me: Annotator, error: Refused, turn: Turn | N
         return refused_as_json(error, otherwise=otherwise)
     same = turn is not None and request.POST.get("claim") == claim_of(turn)
     filled = {"filled": _entered(request)} if same else {}
-    shown = {**extra, **filled, "error": str(error), "error_field": field_of(error)}
+    field = field_of(error)
+    shown = {**extra, **filled, "error": str(error), "error_field": field, "reminded": field == "guideline"}
     return _page(request, me, turn, status=status_of(error, otherwise=otherwise), **shown)
 
 
@@ -156,6 +159,7 @@ def _sent(request: HttpRequest) -> Ranked:
         skip_reason=sent["skip_reason"] if request.POST.get("skip") else "",
         flags=tuple(sent["flag"]),
         note=sent["note"].replace("\r\n", "\n").strip(),
+        guideline=whole(request, "guideline") if request.POST.get("guideline") else None,
         active_ms=int(time) if time.isascii() and time.isdigit() and len(time) < 12 else None,
         client=request.POST.get("client", ""),
     )

@@ -17,18 +17,30 @@ from annotation.models import Annotator, Cause
 from annotation.views.fetching import redirect_after_post, signed_in, whole
 
 
+def is_to_be_shown(request: HttpRequest, me: Annotator) -> bool:
+    """Whether somebody who has not begun is led to the examples: once, for who has seen them is here to judge."""
+    return not request.session.get(_seen(me)) and calibrating.begins_with_examples(me)
+
+
+def _seen(me: Annotator) -> str:
+    return f"examples-{me.project_id}"
+
+
 @require_safe
 @signed_in
 def training(request: HttpRequest, slug: str) -> HttpResponse:
     """Explained examples; and how my own rounds went, where the project shows it."""
     me = membership_for(request.user, slug)
     shows = me.project.shows_results
+    if not request.session.get(_seen(me)):
+        request.session[_seen(me)] = True
     context = {
         "project": me.project,
         "me": me,
         "guideline": me.project.guideline,
         "counts": None,
         "examples": calibrating.examples(project=me.project),
+        "is_new": not calibrating.has_begun(me),
         "standing": calibrating.standing_of(me) if shows else None,
         "missed": _missed(me) if shows else [],
         "causes": Cause.choices,

@@ -18,13 +18,17 @@ SIZES = (
 )
 
 
-def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: dict[str, int]) -> str:
+# What facts have of models, by the names of the manifest.
+MEASURED_AS = {"difficulty": "Difficulty", "margin": "The likelihood margin", "reward": "The reward margin"}
+
+
+def card(manifest: dict[str, Any], *, title: str, guidelines: dict[str, str], arrow_bytes: dict[str, int]) -> str:
     """The card of a release.
 
     Args:
         manifest: as it is written, with its `files`.
         title: the project's name.
-        guideline: the text of the guideline that the manifest names; empty where there is none.
+        guidelines: the texts of the guidelines that the manifest names, by version.
         arrow_bytes: the size of each split's rows in memory, which `datasets` wants to know.
     """
     name = f"{title}, {manifest['version']}"
@@ -47,7 +51,7 @@ def card(manifest: dict[str, Any], *, title: str, guideline: str, arrow_bytes: d
         "## Columns",
         _columns(manifest),
         "## Guideline",
-        _guideline(manifest, guideline),
+        _guideline(manifest, guidelines),
         "## Known limits",
         _limits(manifest),
         "## Licence",
@@ -164,8 +168,11 @@ def _facts(manifest: dict[str, Any]) -> str:
     if not told:
         return ""
     names = ", ".join(f"`{_code(one)}`" for one in told["fields"])
-    model = f" Difficulty is for {_line(told['model'])} (run {told['run']})." if told["model"] else ""
-    return f" `facts.parquet` holds what {names} said of every pair of the project when this was released.{model}"
+    whose = "".join(
+        f" {MEASURED_AS[key]} is for {_line(one['model'])} (`{_code(one['metric'])}`, run {one['run']})."
+        for key, one in told["measures"].items()
+    )
+    return f" `facts.parquet` holds what {names} said of every pair of the project when this was released.{whose}"
 
 
 def _waterfall(manifest: dict[str, Any]) -> str:
@@ -179,9 +186,10 @@ def _adjudicated(manifest: dict[str, Any]) -> str:
     if not count:
         return ""
     return (
-        f"An adjudicator who had not judged them decided {count:,} of these pairs, whatever their judgements say. "
-        "The rule gives them no probability; where their judgements say otherwise, `strength_mean` is negative and a "
-        "`margin` is 0."
+        f"An adjudicator who had not judged them decided {count:,} of these pairs, whatever their judgements say; "
+        "`adjudicated` says which. The rule gives them no probability; where their judgements say otherwise, "
+        "`strength_mean` is negative and a `margin` is 0. Scores of answers and an overall preference are the "
+        "ruling's; counts, and what each annotator said, are theirs."
     )
 
 
@@ -273,23 +281,41 @@ def _columns(manifest: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"- `{name}`: {what}" for name, what in side.items())])
 
 
-def _guideline(manifest: dict[str, Any], text: str) -> str:
-    versions = manifest["guideline"]["judged_under"]
-    under = "; ".join(
-        f"{count:,} {'without a guideline' if version == 'none' else f'under version {version}'}"
-        for version, count in versions.items()
-    )
-    lines = [f"Judgements of the released pairs: {under}."] if under else []
-    if manifest["guideline"]["version"] is None:
-        return "\n\n".join([*lines, "The project has no guideline in force."])
+def _guideline(manifest: dict[str, Any], texts: dict[str, str]) -> str:
+    """What the judgements were made under, each version with its text; and the one in force, where it is another."""
+    told = manifest["guideline"]
+    parts = []
+    for version, count in told["judged_under"].items():
+        if version == "none":
+            parts.append(f"{_judgements(count)} of the released pairs {_were(count)} made without a guideline.")
+        else:
+            parts.append(
+                f"Version {version}, under which {_judgements(count)} of the released pairs {_were(count)} made:"
+            )
+            parts.append(_fenced(texts[version]))
+    in_force = told["version"]
+    if in_force is None:
+        parts.append("The project has no guideline in force.")
+    elif str(in_force) in told["judged_under"]:
+        parts.append(f"Version {in_force} was in force at the release.")
+    else:
+        parts.append(f"Version {in_force}, in force at the release; none of these judgements was made under it:")
+        parts.append(_fenced(texts[str(in_force)]))
+    return "\n\n".join(parts)
+
+
+def _judgements(count: int) -> str:
+    return f"{count:,} judgement{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _fenced(text: str) -> str:
+    """A text as it is written, which cannot end its own fence."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return "\n\n".join(
-        [
-            *lines,
-            f"Version {manifest['guideline']['version']}, in force at the release:",
-            f"{fence}markdown\n{text}\n{fence}",
-        ]
-    )
+    return f"{fence}markdown\n{text}\n{fence}"
 
 
 def _limits(manifest: dict[str, Any]) -> str:

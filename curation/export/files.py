@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 # Raised whenever a manifest gains or loses a key: code reads the format that it writes, and says so of others.
-FORMAT = "plumbline-release/2"
+FORMAT = "plumbline-release/3"
 FAMILY = "plumbline-release/"
 # What every manifest of this format says.
 KEYS = (
@@ -144,7 +145,7 @@ class _Shard:
     def write(self, batch: pa.RecordBatch) -> None:
         self.writer.write_table(pa.Table.from_batches([batch]), row_group_size=GROUP_ROWS)
         self.rows += batch.num_rows
-        self.arrow_bytes += batch.nbytes
+        self.arrow_bytes += sum(map(memory_of, batch.columns))
 
     def finish(self, written: list[Written]) -> None:
         """Close the file, and add it to what was written."""
@@ -267,6 +268,23 @@ def beside(folder: Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def memory_of(column: pa.Array) -> int:
+    """The bytes of a column in memory, by its values alone.
+
+    `nbytes` counts which of them are null even where none is, if the column was once taken from another: whether it was
+    hangs on the order in which the database keeps its rows.
+    """
+    n, kind = len(column), column.type
+    nulls = (n + 7) // 8 if column.null_count else 0
+    if pa.types.is_string(kind):
+        return nulls + 4 * (n + 1) + (pc.sum(pc.binary_length(column)).as_py() or 0)
+    if pa.types.is_list(kind):
+        return nulls + 4 * (n + 1) + memory_of(column.flatten())
+    if pa.types.is_struct(kind):
+        return nulls + sum(map(memory_of, column.flatten()))
+    return int(nulls + (n * kind.bit_width + 7) // 8)
 
 
 def put_in_place(temporary: Path, folder: Path) -> None:

@@ -48,6 +48,11 @@ class Layout:
     mends: bool = False
     warning: str = ""
 
+    @property
+    def tells_annotators(self) -> bool:
+        """Whether rows say whose judgement or edit they are: by pseudonym, or by name."""
+        return any(name in self.schema.names for name in ("annotator", "editor"))
+
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
@@ -125,6 +130,8 @@ LAYOUTS: dict[str, Layout] = {
             trl.COMMON_HELP,
             chooses=False,
             tells=True,
+            warning="A preference that came without its strength, as in many imports, scores 1, the least that says "
+            "which answer is better.",
         ),
         Layout(
             "rationale",

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from curation.export.records import MESSAGES, TAGS, Rows
 from curation.export.trl import COMMON, common
+from curation.export.won import won
 
 _CANDIDATES = [pa.field(name, MESSAGES, nullable=False) for name in ("prompt", "first", "second")]
 SHARES = ("p_first", "p_second", "p_tie", "p_both_bad")
@@ -43,6 +44,7 @@ LISTWISE = pa.schema(
         pa.field("models", TAGS, nullable=False),
         pa.field("n_judgements", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
         pa.field("pair_ids", pa.list_(pa.field("element", pa.int64(), nullable=False)), nullable=False),
+        pa.field("adjudicated", pa.list_(pa.field("element", pa.bool_(), nullable=False)), nullable=False),
         pa.field("edited", pa.list_(pa.field("element", pa.bool_(), nullable=False)), nullable=False),
         pa.field("language", pa.string(), nullable=False),
     ]
@@ -91,8 +93,9 @@ def soft(rows: Rows) -> pa.RecordBatch:
 def listwise(rows: Rows) -> pa.RecordBatch:
     """One row for each prompt: all its answers, best first, each with its score.
 
-    A score is the share of all comparisons of this answer that it won, a tie as half; both bad wins nothing. All rows
-    of a prompt must come together. Equal scores stand in the order of the answers' numbers.
+    A score is the share of all comparisons of this answer that it won, as `won` counts them: a tie as half, both bad
+    as nothing, and what an adjudicator decided as the ruling says. All rows of a prompt must come together. Equal
+    scores stand in the order of the answers' numbers. `adjudicated` says it of each of `pair_ids`.
 
     `rankings` holds what each person who ranked them said, as ranks of these answers; none where pairs were judged.
 
@@ -100,23 +103,26 @@ def listwise(rows: Rows) -> pa.RecordBatch:
     made of, and preferred: edited > chosen > rejected, as Llama 3 has it (Dubey et al., 2024, section 4.1.2).
     """
     made: list[dict[str, object]] = []
+    points, of = won(rows)
+    judgements = rows.counts.sum(axis=1)
     starts = np.nonzero(np.diff(rows.prompt_id, prepend=-1))[0]
     for start, end in zip(starts, np.append(starts, len(rows))[1:], strict=True):
         wins: dict[int, float] = {}
         compared: dict[int, int] = {}
+        judged: dict[int, int] = {}
         edits: dict[tuple[int, str], int] = {}
         for place in range(start, end):
-            first, second, tie, _ = (int(count) for count in rows.counts[place])
             sides = {"first": int(rows.first_at[place]), "second": int(rows.second_at[place])}
-            for at, own in zip(sides.values(), (first, second), strict=True):
-                wins[at] = wins.get(at, 0.0) + own + tie / 2
-                compared[at] = compared.get(at, 0) + int(rows.counts[place].sum())
+            for at, own in zip(sides.values(), points[place].tolist(), strict=True):
+                wins[at] = wins.get(at, 0.0) + own
+                compared[at] = compared.get(at, 0) + int(of[place])
+                judged[at] = judged.get(at, 0) + int(judgements[place])
             for edit in rows.edits[place] if rows.edits else ():
                 key = sides[edit.side], edit.text
                 edits[key] = edits.get(key, 0) + 1
         answers = [
-            # score, whether it stands behind an edit of as good a score, number, messages, comparisons
-            *((wins[at] / max(compared[at], 1), True, at, rows.candidates[at].as_py(), compared[at]) for at in wins),
+            # score, whether it stands behind an edit of as good a score, number, messages, judgements
+            *((wins[at] / max(compared[at], 1), True, at, rows.candidates[at].as_py(), judged[at]) for at in wins),
             *((1.0, False, at, _with_end(rows.candidates[at].as_py(), text), n) for (at, text), n in edits.items()),
         ]
         answers.sort(key=lambda one: (-one[0], one[1], one[2]))
@@ -129,6 +135,7 @@ def listwise(rows: Rows) -> pa.RecordBatch:
                 "models": [rows.models[one[2]].as_py() for one in answers],
                 "n_judgements": [one[4] for one in answers],
                 "pair_ids": rows.pair_id[start:end].tolist(),
+                "adjudicated": rows.settled[start:end].tolist(),
                 "edited": [not one[1] for one in answers],
                 "language": rows.language[start].as_py(),
             }

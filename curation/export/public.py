@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from curation.export.records import MESSAGES, Broken, Message, Rows, end_to_end
+from curation.export.records import MESSAGES, Broken, Message, Rows, Said, end_to_end
 from curation.export.trl import COMMON, SIDE, common, side
+from curation.export.won import won
 
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
@@ -66,11 +67,12 @@ def ultrafeedback(rows: Rows) -> pa.RecordBatch:
     """As HuggingFaceH4's ultrafeedback_binarized: a prompt that is text beside answers that are conversations.
 
     The prompt is the first thing that the user says, its identifier that text's sha256. A score is the share of
-    judgements for the answer, ties for half.
+    comparisons that the answer won, ties for half, as `won` counts them: the chosen answer's is never the lower one.
     """
     asked = [_first_of_user(messages) for messages in rows.prompt.to_pylist()]
     chosen, rejected = (end_to_end(rows.prompt, answer) for answer in (rows.chosen, rows.rejected))
-    shares = _shares(rows)
+    points, of = won(rows)
+    shares = points / np.maximum(of, 1)[:, None]
     place = np.arange(len(rows))
     wins = np.where(rows.first_wins, 0, 1)
     return pa.RecordBatch.from_arrays(
@@ -108,18 +110,22 @@ def pku(rows: Rows) -> pa.RecordBatch:
 def helpsteer3(rows: Rows) -> pa.RecordBatch:
     """As nvidia's HelpSteer3 preference: scores -3 to 3, negative for the first answer, each annotator with a reason.
 
-    The overall preference is the rounded mean of the scores that are known, halves away from zero, 0 where none is.
+    A preference whose strength is not known scores the least that says which, 1. The overall preference is the rounded
+    mean of the scores, halves away from zero. Where the release chooses an answer it is never 0 and never against that
+    answer: 1 for it where the scores say otherwise. Where it calls the pair a tie, it is 0.
     """
-    mean = -np.nan_to_num(rows.strength_mean)
-    overall = (np.sign(mean) * np.floor(np.abs(mean) + 0.5)).astype(np.int64)
     opinions = [
         [
-            {"score": -one.strength, "reasoning": one.reason, "feedback1": "", "feedback2": ""}
+            {"score": score, "reasoning": one.reason, "feedback1": "", "feedback2": ""}
             for one in said
-            if one.strength is not None
+            if (score := _score(one)) is not None
         ]
         for said in rows.said
     ]
+    mean = np.array([np.mean([one["score"] for one in each]) if each else 0.0 for each in opinions])
+    rounded = np.sign(mean) * np.floor(np.abs(mean) + 0.5)
+    chosen = -np.nan_to_num(rows.verdict)
+    overall = np.where(np.isnan(rows.verdict), rounded, chosen * np.maximum(rounded * chosen, 1)).astype(np.int64)
     return pa.RecordBatch.from_arrays(
         [
             _strings([tags[0] if tags else "" for tags in rows.tags.to_pylist()]),
@@ -132,6 +138,13 @@ def helpsteer3(rows: Rows) -> pa.RecordBatch:
         ],
         schema=HELPSTEER3,
     )
+
+
+def _score(said: Said) -> int | None:
+    """A judgement on the scale of HelpSteer3, negative for the first; None for both bad and skips, which have none."""
+    if said.strength is not None:
+        return -said.strength
+    return {"first": -1, "second": 1, "tie": 0}.get(said.verdict)
 
 
 def rationale(rows: Rows) -> pa.RecordBatch:
@@ -171,13 +184,6 @@ def _dialogue(messages: Sequence[Message], pair: int) -> str:
 
 def _first_of_user(messages: Sequence[Message]) -> str:
     return next((str(one["content"]) for one in messages if one["role"] == "user"), str(messages[-1]["content"]))
-
-
-def _shares(rows: Rows) -> np.ndarray:
-    """The share of judgements for first and for second, ties for half; half each without a judgement."""
-    counts = rows.counts.astype(np.float64)
-    n = counts.sum(axis=1, keepdims=True)
-    return np.where(n > 0, (counts[:, :2] + counts[:, 2:3] / 2) / np.maximum(n, 1), 0.5)
 
 
 def _strings(texts: Sequence[str]) -> pa.Array:

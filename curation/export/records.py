@@ -167,7 +167,9 @@ class Edit(NamedTuple):
 class Rows:
     """Pairs with their texts, as columns of n rows that were checked.
 
-    `first_wins` says which is chosen, and means nothing where the rule chooses none. `prompt` (MESSAGES) has its system
+    `first_wins` says which is chosen, and means nothing where the rule chooses none. `verdict` is 1 where what decided
+    chose the first, -1 where the second, 0 where it calls it a tie, nan where the rule chooses none; `settled` says
+    where an adjudicator decided, and not the rule. `prompt` (MESSAGES) has its system
     message in front. `candidates` (MESSAGES) are the answers, `models` their models,
     and `first_at`, `second_at` say where a row's two stand among them. `counts` has the shape (n, 4): how often first,
     second, tie and both bad were given. `agreement` and `strength_mean` (positive for the first) are nan where they are
@@ -185,6 +187,8 @@ class Rows:
     first_at: NDArray[np.int64]
     second_at: NDArray[np.int64]
     first_wins: NDArray[np.bool_]
+    verdict: NDArray[np.float64]
+    settled: NDArray[np.bool_]
     counts: NDArray[np.int64]
     agreement: NDArray[np.float64]
     strength_mean: NDArray[np.float64]
@@ -246,6 +250,8 @@ class Rows:
             first_at=np.arange(count),
             second_at=np.arange(count) + count,
             first_wins=np.array([one.winner == "first" for one in records], dtype=bool),
+            verdict=np.array([1.0 if one.winner == "first" else -1.0 for one in records]),
+            settled=np.zeros(count, dtype=bool),
             counts=np.array([one.counts for one in records], dtype=np.int64).reshape(count, 4),
             agreement=np.array([undefined if one.agreement is None else one.agreement for one in records]),
             strength_mean=np.array([undefined if one.strength_mean is None else one.strength_mean for one in records]),

@@ -40,6 +40,7 @@ COMMON = pa.schema(
         pa.field("n_tie", pa.int32(), nullable=False),
         pa.field("n_both_bad", pa.int32(), nullable=False),
         pa.field("agreement", pa.float64()),
+        pa.field("adjudicated", pa.bool_(), nullable=False),
     ]
 )
 # And those that choose, beside these.
@@ -65,6 +66,7 @@ COMMON_HELP = {
     "n_tie": "judgements that see no difference",
     "n_both_bad": "judgements that find both bad",
     "agreement": "share of pairs of judgements that agree, 0 to 1; null below two judgements",
+    "adjudicated": "whether an adjudicator's ruling decided this pair in the place of the rule",
 }
 SIDE_HELP = {
     **COMMON_HELP,
@@ -140,6 +142,7 @@ def common(rows: Rows) -> list[pa.Array]:
         pa.array(rows.counts.sum(axis=1).astype(np.int32)),
         *(pa.array(rows.counts[:, place].astype(np.int32)) for place in range(4)),
         pa.array(rows.agreement, from_pandas=True),
+        pa.array(rows.settled),
     ]
 
 

@@ -13,7 +13,7 @@ from annotation.errors import Refused
 from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.registering import check_usable
-from annotation.running import Hold, request_run
+from annotation.running import Hold, check_seed, request_run
 from curation.criteria import Criterion
 from curation.inline import run_here
 from curation.measuring import (
@@ -202,8 +202,6 @@ def measure(
     Raises:
         Refused: an option is out of range.
     """
-    if seed < 0:
-        raise Refused(f"The seed is not negative; {seed} is.")
     return run_here(
         project=project,
         kind=Run.Kind.MEASUREMENT,
@@ -222,15 +220,15 @@ def request_measurement(
     """Ask a worker for a measurement. A run like it that waits or works is enough.
 
     Raises:
-        Refused: a model is not named or may not be used; the seed is negative; or the project cannot be measured so.
+        Refused: the seed is out of range; a model is not named or may not be used; the project cannot be measured so.
     """
-    if not 0 <= seed < 2**63:
-        raise Refused(f"The seed is a whole number from 0 to {2**63 - 1}, not {seed}.")
+    check_seed(seed)
     if isinstance(asked, ModelRequest):
         if not asked.model:
             raise Refused(asked.lacks_a_model)
         check_usable(filter(None, [asked.model, getattr(asked, "reference", "")]), rewards=asked.rewards)
     asked.check_in(project)
+    # Whoever presses twice asks for one run: the second waits here, and finds the first one's.
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     parameters = asked.as_parameters()
     like = project.runs.unfinished().filter(kind=Run.Kind.MEASUREMENT, parameters=parameters, seed=seed).first()

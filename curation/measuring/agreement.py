@@ -12,7 +12,7 @@ import numpy as np
 from annotation.errors import Refused
 from annotation.models import Annotator, Project, Run
 from annotation.running import Hold
-from curation import arrays
+from curation import arrays, weekly
 from curation.measuring.breakdown import parts
 from curation.measuring.kappas import LEAST_COMMON, OF_TWO, kappas_of, undefined, weighted_kappas_of
 from curation.measuring.request import Request, setting
@@ -52,7 +52,8 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
     Brennan and Prediger and of Conger, percent agreement with ties kept and dropped, Cohen's kappa for every two
     annotators with enough common pairs (weighted too, where strengths are known), and for every judged pair its
     agreement and entropy. The result carries alpha and percent agreement of the parts: by guideline, week, tag and
-    source; and how many twos of annotators have no kappa that was stored, by the reason.
+    source; how many twos of annotators have no kappa that was stored, by the reason; and the overview's weeks by
+    guideline.
 
     Raises:
         Cancelled, Superseded: as `Hold.beat`.
@@ -98,11 +99,14 @@ def execute(hold: Hold, project: Project, asked: AgreementRequest) -> dict[str, 
                 n=labels.per_item,
                 undefined="Fewer than two judgements.",
             )
+    # Of everything that people said: for the overview, whose page cannot wait for it where there is very much.
+    weeks = weekly.agreement_by_week(project) if run.parameters.get("whole") else []
     return {
         "pairs": labels.n_items,
         "judgements": len(labels),
         "counted": labels.n_annotators,
         "by": by,
+        "weeks": [one.as_json() for one in weeks],
         "kappas_left_out": kappas.left_out,
     }
 

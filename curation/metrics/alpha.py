@@ -90,7 +90,11 @@ def krippendorff_alpha(
 
 
 def krippendorff_alpha_of_counts(
-    counts: NDArray[Any], *, rng: np.random.Generator | None = None, resamples: int = 1000
+    counts: NDArray[Any],
+    *,
+    times: NDArray[Any] | None = None,
+    rng: np.random.Generator | None = None,
+    resamples: int = 1000,
 ) -> Estimate:
     """The nominal `krippendorff_alpha`, with its interval, from how often each value was given.
 
@@ -98,6 +102,7 @@ def krippendorff_alpha_of_counts(
 
     Args:
         counts: (n_items, n_values), integers.
+        times: (n_items,), how many items have these counts; None: each row is one item.
         rng, resamples: as in `krippendorff_alpha`.
 
     Returns:
@@ -105,7 +110,7 @@ def krippendorff_alpha_of_counts(
 
     Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
     """
-    different, weights = patterns(counts)
+    different, weights = patterns(counts) if times is None else (counts, times)
     size = different.sum(axis=1)
     met = size >= 2
     n_items = int(weights[met].sum())

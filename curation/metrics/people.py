@@ -20,6 +20,8 @@ from curation.metrics.metric import SHARE, Metric
 # A share of 60 % is told from a half, at the 1 % level, with a chance of 81 % from 300 decided pairs on; with 100 of
 # them the chance is 24 %.
 LEAST_DECIDED = 300
+# With 30 items an agreement of .7 is known to .16 either way, with 100 to .09. From 30 on the figure is shown with its
+# interval; the report names nobody for it unless that interval, wide as it is, leaves hardly room for chance.
 LEAST_MET = 30
 LEAST_GOLD = 20
 LEAST_JUDGEMENTS = 30

@@ -150,6 +150,8 @@ class FactsState(models.Model):
     # The model whose difficulty the board shows, and all that have one: {"name": run number}.
     model = models.CharField(max_length=300, blank=True, default="")
     models_measured = models.JSONField(default=dict)
+    # Whose difficulty, margin and reward the facts have: {"difficulty": {"model", "run", "metric"}}; only those there.
+    measures = models.JSONField(default=dict)
     # Reliability by annotator number, mean 1; and the project's own categories by dimension.
     weights = models.JSONField(default=dict)
     values = models.JSONField(default=dict)

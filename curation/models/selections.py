@@ -16,6 +16,8 @@ class Selection(models.Model):
     criteria = models.JSONField(default=list)
     # Made on the board: the filter as its address has it.
     query = models.CharField(max_length=2000, blank=True, default="")
+    # What models measured of what its criteria read, as the facts had it when it was saved, as in FactsState.
+    measures = models.JSONField(default=dict)
     owner = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 

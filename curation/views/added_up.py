@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from annotation import access, running
+from annotation import access
 from annotation.errors import Refused
 from annotation.models import LanguageModel, Project, Role, Run
 from curation import measuring
@@ -29,10 +29,8 @@ def aggregation(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     context = _context(project, AggregationRequest.measure)
     if request.method == "POST":
-        # One that waits already is enough.
-        if context["unfinished"] is None:
-            parameters, actor = AggregationRequest().as_parameters(), access.account_of(request)
-            running.request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=parameters, actor=actor)
+        actor = access.account_of(request)
+        measuring.request_measurement(project=project, asked=AggregationRequest(), actor=actor)
         return redirect("aggregation_report", slug=project.slug)
     run = aggregation_report.latest_run(project)
     if run is not None:

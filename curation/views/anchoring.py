@@ -10,9 +10,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from annotation import access, running
+from annotation import access
 from annotation.models import Role, Run
-from curation.measuring import AnchoringRequest
+from curation.measuring import AnchoringRequest, request_measurement
 from curation.reports import anchoring as report
 
 
@@ -22,10 +22,7 @@ def anchoring(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     runs = project.runs.filter(kind=Run.Kind.MEASUREMENT, parameters__measure=AnchoringRequest.measure)
     if request.method == "POST":
-        # One that waits already is enough.
-        if not runs.unfinished().exists():
-            parameters, actor = AnchoringRequest().as_parameters(), access.account_of(request)
-            running.request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=parameters, actor=actor)
+        request_measurement(project=project, asked=AnchoringRequest(), actor=access.account_of(request))
         return redirect("anchoring", slug=project.slug)
     last, run = runs.order_by("-id").first(), report.latest_run(project)
     context: dict[str, Any] = {

@@ -209,6 +209,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "opened": browsing.opened(pair=found, fact=fact, asked=asked, dims=dims),
         "filter": _bare(request.GET, without=("after", "pair", "v")),
         "model": state.model if state else "",
+        "measures": state.measures if state else {},
         "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
         "more": range(1, 6),
     }

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotation import access, founding, running, watching
 from annotation.errors import Refused
-from annotation.models import Project, Role, Run, User
+from annotation.models import Project, Role, User
 from curation import measuring
 from curation.summary import runs_now, summary, tables
 
@@ -36,10 +36,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _measure(request: HttpRequest, project: Project, actor: User) -> None:
     """Ask for a measurement of the whole; one that waits already is enough."""
-    run = project.runs.unfinished().filter(kind=Run.Kind.MEASUREMENT).first()
-    if run is None:
-        asked = measuring.AgreementRequest().as_parameters()
-        run = running.request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=asked, actor=actor)
+    run = measuring.request_measurement(project=project, asked=measuring.AgreementRequest(), actor=actor)
     messages.info(request, f"Run {run.pk} measures agreement; the figures appear here when it is done.")
 
 

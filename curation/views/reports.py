@@ -11,11 +11,11 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import access, running
+from annotation import access
 from annotation.models import Judgement, Project, Role, Run
 from annotation.models.runs import RunQuerySet
 from curation import docket
-from curation.measuring import AgreementRequest, DiscretionRequest, PeopleRequest
+from curation.measuring import AgreementRequest, DiscretionRequest, PeopleRequest, request_measurement
 from curation.measuring.discretion import MINIMA
 from curation.reports import agreement as agreement_report
 from curation.reports import comparing, matrix
@@ -31,13 +31,6 @@ Measured = type[AgreementRequest] | type[DiscretionRequest] | type[PeopleRequest
 KEPT = ("round", "sort", "dir", "names", "enough")
 # Rows of the table of people on one page.
 ROWS = 50
-
-
-def _measure(request: HttpRequest, project: Project, asked: Measured) -> None:
-    """Ask for a measurement of the whole; one that waits already is enough."""
-    if not _runs(project, asked).unfinished().exists():
-        parameters, actor = asked().as_parameters(), access.account_of(request)
-        running.request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=parameters, actor=actor)
 
 
 def _runs(project: Project, asked: Measured) -> RunQuerySet:
@@ -63,7 +56,7 @@ def _context(project: Project, asked: Measured, tab: str) -> dict[str, Any]:
 def agreement(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     if request.method == "POST":
-        _measure(request, project, AgreementRequest)
+        request_measurement(project=project, asked=AgreementRequest(), actor=access.account_of(request))
         return redirect("agreement_report", slug=project.slug)
     context = _context(project, AgreementRequest, "agreement")
     run = agreement_report.latest_run(project)
@@ -88,7 +81,7 @@ def reports(request: HttpRequest, slug: str) -> HttpResponse:
 def discretion(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     if request.method == "POST":
-        _measure(request, project, DiscretionRequest)
+        request_measurement(project=project, asked=DiscretionRequest(), actor=access.account_of(request))
         return redirect("discretion", slug=project.slug)
     try:
         minimum, picked, pin = _asked(request)
@@ -138,7 +131,7 @@ def _lead(found: report.Report) -> dict[str, Any]:
 def people(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     if request.method == "POST":
-        _measure(request, project, PeopleRequest)
+        request_measurement(project=project, asked=PeopleRequest(), actor=access.account_of(request))
         return redirect("people_report", slug=project.slug)
     form = PeopleForm(request.GET)
     if not form.is_valid():

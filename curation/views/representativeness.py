@@ -8,11 +8,11 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods
 
-from annotation import access, running
+from annotation import access
 from annotation.models import Project, Role, Run
 from annotation.models.runs import RunQuerySet
 from curation.forms import TargetForm
-from curation.measuring import RepresentativenessRequest
+from curation.measuring import RepresentativenessRequest, request_measurement
 from curation.models import Declared
 from curation.reports import representativeness as report
 
@@ -26,10 +26,7 @@ def representativeness(request: HttpRequest, slug: str) -> HttpResponse:
     form = TargetForm(request.POST)
     if not form.is_valid():
         return _page(request, project, form)
-    if not _runs(project).unfinished().exists():
-        parameters = form.cleaned_data["target"].as_parameters()
-        actor = access.account_of(request)
-        running.request_run(project=project, kind=Run.Kind.MEASUREMENT, parameters=parameters, actor=actor)
+    request_measurement(project=project, asked=form.cleaned_data["target"], actor=access.account_of(request))
     return redirect("representativeness", slug=project.slug)
 
 

@@ -1,7 +1,7 @@
 /* After the lock: reasons that machines wrote for answers that are saved. They wait behind a button and never stand in
    the way: who does not open them judges on. The server draws which answers get one, and sends nothing before. */
 import { $, $$, ACTS, cfg, say, store } from './kit.js';
-import { bringKey, keyOf } from './keys.js';
+import { actOf, bringKey, keyOf, showKeys } from './keys.js';
 import { mathIn } from './math.js';
 import { clock } from './pace.js';
 import { get, later, locked, post, quietly } from './server.js';
@@ -43,7 +43,7 @@ async function load(before = '', offer = '') {
   if (mine !== opened || !box.open) return;
   if (answer.status === 401) { plain(texts.signedOut); return locked(401, await answer.json().catch(() => ({}))); }
   if (!answer.ok) return plain(texts.offline);
-  body.innerHTML = await answer.text(); body.scrollTop = 0; since = performance.now();
+  body.innerHTML = await answer.text(); showKeys(); body.scrollTop = 0; since = performance.now();
   const text = form() && store.get(draft());
   if (text && note()) { note().value = text; edit(true); }
   $('#after-head').focus({ preventScroll: true });
@@ -102,14 +102,14 @@ body.addEventListener('input', e => { if (e.target === note()) store.set(draft()
 box.addEventListener('keydown', e => {
   const k = keyOf(e), writing = e.target.matches('textarea');
   if (e.isComposing || e.altKey || e.repeat) return;
-  if (k === 'u' && !writing && !e.ctrlKey && !e.metaKey && store.get('single', true) && $('[data-last]', body)) { e.preventDefault(); return takeBack(); }
+  if (actOf(k) === 'undo' && !writing && !e.ctrlKey && !e.metaKey && store.get('single', true) && $('[data-last]', body)) { e.preventDefault(); return takeBack(); }
   if (!form()) return;
   if ((e.ctrlKey || e.metaKey) && k === 'enter') {
     if (note() && $('[data-edit]', body).hidden) return;
     e.preventDefault(); return choose(note() ? 'edited' : 'ticked');
   }
   if (writing || e.ctrlKey || e.metaKey || !store.get('single', true)) return;
-  if (k === 'o') { e.preventDefault(); return box.close(); }
+  if (actOf(k) === 'reasons') { e.preventDefault(); return box.close(); }
   const ticks = $$('[name="tick"]', body), choice = { 1: 'accepted', 2: 'edit', 3: 'rejected' }[k];
   if (ticks.length) { if (/^[1-9]$/.test(k) && ticks[k - 1]) { e.preventDefault(); ticks[k - 1].click(); ticks[k - 1].focus(); } }
   else if (choice) { e.preventDefault(); choose(choice); }

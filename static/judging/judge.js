@@ -9,7 +9,7 @@ import { signOut } from './leaving.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
-import { opener, openMenu, toggle } from './overlays.js';
+import { heldBack, opener, openMenu, renewed, showNews, toggle } from './overlays.js';
 import { freshLooks, setEarlier, setPrompt, wasTurned } from './reading.js';
 import { echo, endEcho, later, locked, post, quietly, refused, stand, unstand } from './server.js';
 import { missing, undecided } from './votes.js';
@@ -63,7 +63,7 @@ function wait(message) {
 /* ---- submitting: kept here first, then sent under the same key until the server has it ---- */
 const held = () => [at.item.assignment, ...upcoming.map(i => i.assignment)];
 function entry(f) {
-  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
+  const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, guideline: form.guideline.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
@@ -91,6 +91,7 @@ form.addEventListener('submit', e => {
 });
 async function send(f) {
   if (at.busy || !at.item.assignment) return;
+  if (!editing && heldBack()) return line(phrase('guideline_first'), 'nudge');
   at.busy = true; hushDraft(); alerted(''); form.setAttribute('aria-busy', 'true');
   try { await (editing ? sendEdit(f) : sendNew(f)); } finally { at.busy = false; form.removeAttribute('aria-busy'); if (at.unsaved && !editing && $('[data-save]').dataset.kind === 'saving') draftSoon(); }
 }
@@ -127,7 +128,8 @@ async function sendEdit(f) {
 }
 function settle(one, data) { add(data.item); counts(data.counts); lastSaved = one.assignment; dispatchEvent(new Event('judged')); }
 /* The guideline has a new version since this page was loaded. */
-function newGuideline(id) { if (id && cfg.guidelineId && String(id) !== cfg.guidelineId) stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
+let inForce = cfg.guidelineId;
+function newGuideline(id) { if (!id || String(id) === inForce) return; inForce = String(id); if ($('#guideline')) renewed(); stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
 
 /* ---- what waits is sent again: when the connection returns, and every so often ---- */
 let flushing = null;
@@ -182,6 +184,7 @@ Object.assign(ACTS, {
   undo, skip: () => openMenu('menu-skip'), flag: () => openMenu('menu-flag'), note: () => note?.focus(), tags: () => $('[name="tag"]', form)?.focus(),
   submit: () => { if (!form.hidden) form.requestSubmit(); }, retry: () => { atOnce(); flush(); },
   pause: () => { $('[data-lease-end]').textContent = leaseEnd(); toggle('paused'); clock.turn(); },
+  renew: () => leave(editing ? location.pathname : cfg.judge),
   earlier_answer: () => leave(editing && cfg.earlier ? cfg.earlier : !editing && lastSaved ? `${cfg.answers}/${lastSaved}` : cfg.answers),
   later_answer: () => { if (editing) leave(cfg.later || cfg.judge); },
 });
@@ -196,5 +199,5 @@ if (editing) { const f = readForm(); trusted = !f.note.trim() && !f.tag.length &
 if (refusedBefore) line(refusedBefore, 'error');
 rescue(); if (editing) { offerKept(); if (at.overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 }); }
 const said = passed.get(); if (said) echo(said.text, said);
-if ('unread' in cfg) ACTS.guideline();
+if ('unread' in cfg) showNews();
 if (waiting()) flush();

@@ -1,15 +1,34 @@
 /* Keys: one table, which can be changed and switched off. Ctrl and Enter always submits. */
-import { $, ACTS, el, form, phrase, say, store } from './kit.js';
+import { $, $$, ACTS, el, form, phrase, say, store } from './kit.js';
 
 /* By position when the layout is not Latin (Arabic, Cyrillic, …) or when digits need Shift (AZERTY). */
 export const keyOf = e => /^[\x21-\x7e]$/.test(e.key) && !/^(Digit|Numpad)\d$/.test(e.code) ? e.key.toLowerCase() : e.key.length > 1 ? e.key.toLowerCase() : e.shiftKey ? e.key.toLowerCase() : /^(Key|Digit|Numpad)(.)$/.test(e.code) ? RegExp.$2.toLowerCase() : e.key.toLowerCase();
 const USUAL = { g: 'guideline', '?': 'shortcuts', u: 'undo', p: 'prompt', l: 'link', s: 'skip', f: 'flag', r: 'note', t: 'tags', h: 'highlight', m: 'principles', d: 'diff', x: 'turn', w: 'raw', i: 'invisible', e: 'edit', j: 'down', k: 'up', '[': 'earlier_answer', ']': 'later_answer' };
 const NAMED = Object.values(USUAL);
 const nameOf = act => phrase(`key_${act}`);
-/* Own keys by act; what is not here keeps its usual key. */
+/* Own keys by act; what is not here keeps its usual key, unless somebody has put another act on it. */
 let own = store.get('keys', {}), single = store.get('single', true), MAP;
-function build() { MAP = Object.fromEntries(Object.entries(USUAL).map(([k, act]) => [own[act] || k, act])); MAP.enter = 'submit'; }
-build();
+const keyFor = act => Object.keys(MAP).find(k => MAP[k] === act) || '';
+export const actOf = k => MAP[k];
+function build() {
+  const usual = Object.entries(USUAL).filter(([, act]) => !own[act]), mine = Object.values(USUAL).filter(act => own[act]).map(act => [own[act], act]);
+  MAP = Object.fromEntries([...usual, ...mine]); MAP.enter = 'submit'; showKeys();
+}
+/* What is shown and said of a key follows the table: the signs on buttons and in the list, titles, screen readers. */
+export function showKeys() {
+  $$('[data-key-of]').forEach(n => {
+    const k = keyFor(n.dataset.keyOf), sign = k.toUpperCase();
+    if (n.tagName === 'KBD') { n.textContent = sign; n.hidden = !k; return; }
+    if (k) n.setAttribute('aria-keyshortcuts', k); else n.removeAttribute('aria-keyshortcuts');
+    if (n.dataset.told ??= n.title) n.title = k ? n.dataset.told.replace(/\(.\)$/, `(${sign})`) : n.dataset.told.replace(/ \(.\)$/, '');
+  });
+}
+/* Buttons say their usual key; a sentence that names one says which act it means. */
+const follow = () => {
+  $$('[aria-keyshortcuts]:not([data-key-of])').forEach(n => { const act = USUAL[n.getAttribute('aria-keyshortcuts')]; if (act) n.dataset.keyOf = act; });
+  $$('[data-press] kbd').forEach(n => { n.dataset.keyOf = n.closest('[data-press]').dataset.press; });
+};
+follow(); build();
 
 /* Those who come first see every key: (key, event) => true when it was theirs. The first is asked first. */
 export const first = [];
@@ -37,7 +56,6 @@ document.addEventListener('keydown', e => {
 
 /* ---- changing them ---- */
 let waiting = null;
-const keyFor = act => Object.keys(MAP).find(k => MAP[k] === act) || '';
 function list() {
   const out = $('[data-own-keys]'); if (!out) return;
   out.replaceChildren(...NAMED.map(act => {
@@ -60,4 +78,4 @@ const sw = $('[data-single]');
 if (sw) { sw.checked = single; sw.addEventListener('change', () => { single = sw.checked; store.set('single', single); }); }
 list();
 /* A part that is not on every page brings its own key. */
-export function bringKey(k, act) { USUAL[k] = act; NAMED.push(act); build(); list(); }
+export function bringKey(k, act) { USUAL[k] = act; NAMED.push(act); follow(); build(); list(); }

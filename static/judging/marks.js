@@ -44,7 +44,7 @@ export function paint() {
     off.dataset.off = span.id; off.setAttribute('aria-label', phrase('remove_highlight', { words: words.slice(0, 60) })); off.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-x"/></svg>';
     const pol = el('span', { className: `pol pol--${span.polarity}`, textContent: hurts ? '−' : '+' }), at = el('span', { className: 'mk__side', textContent: span.place === 'prompt' ? 'P' : span.place.toUpperCase() });
     pol.setAttribute('aria-hidden', 'true'); at.setAttribute('aria-hidden', 'true');
-    const named = [tagName(span.tag), span.principle && principleBox ? [...principleBox.options].find(o => +o.value === span.principle)?.text : ''].filter(Boolean).join(', ');
+    const named = [span.tag && tagName(span.tag), span.principle && principleBox ? [...principleBox.options].find(o => +o.value === span.principle)?.text : ''].filter(Boolean).join(', ');
     li.append(pol, at, go, el('span', { className: 'mk__tag', textContent: span.tag || span.principle ? named : '' }), off); return li;
   }));
   if (modern) { CSS.highlights.set('supports', new Highlight(...painted.supports)); CSS.highlights.set('hurts', new Highlight(...painted.hurts)); }

@@ -21,6 +21,16 @@ export const openMenu = id => { const m = document.getElementById(id); if (m.mat
 export const toggle = id => { const d = document.getElementById(id); if (!d) return; if (d.open) d.close(); else d.showModal(); };
 $$('dialog').forEach(d => d.addEventListener('click', e => { if (e.target === d || e.target.closest('[data-close]')) d.close(); }));
 
+/* A version that was not acknowledged is shown when the page opens, and holds an answer back: once, and the answer stays
+   in the form. `unasked`: the dialog came by itself, and goes when it has been read. */
+let news = 'unread' in cfg, unasked = false;
+export function showNews() { unasked = true; if (!$('#guideline').open) guideline(); }
+export function heldBack() {
+  if (!news) return false; news = false; showNews();
+  $('#guideline').addEventListener('close', () => say(phrase('guideline_first')), { once: true }); return true;
+}
+/* Another version came while this page was open. */
+export function renewed() { news = true; delete $('[data-guideline-body]').dataset.loaded; }
 async function guideline() {
   const d = $('#guideline'); if (!d) return; if (d.open) return d.close();
   d.showModal(); const body = $('[data-guideline-body]'), asked = form?.assignment.value || '';
@@ -28,13 +38,16 @@ async function guideline() {
   try {
     const answer = await get(asked ? `${cfg.guideline}?assignment=${asked}` : cfg.guideline);
     if (!answer.ok) throw new Error(String(answer.status));
-    body.innerHTML = await answer.text(); body.dataset.loaded = asked; await mathIn(body);
+    body.innerHTML = await answer.text(); body.dataset.loaded = asked; $('[data-version]', d).textContent = $('[data-version-line]', body).content.textContent; await mathIn(body);
   } catch { body.textContent = phrase('guideline_not_loaded'); }
 }
-async function acknowledge() {
-  const { status } = await quietly(post(cfg.guideline, new URLSearchParams()));
+async function acknowledge(b) {
+  const d = $('#guideline'), { version, of } = b.dataset, { status } = await quietly(post(cfg.guideline, new URLSearchParams({ version })));
   if (status !== 204) return say(phrase('not_saved_try_again'));
-  $('[data-acknowledge]').replaceChildren(phrase('version_read')); say(phrase('version_read'));
+  news = false; $('[data-close]', d).focus(); $('[data-acknowledge]').replaceChildren(phrase('version_read'));
+  /* This page is of an earlier version: its principles may be others. */
+  if (of !== cfg.guidelineId && ACTS.renew) return ACTS.renew();
+  if (unasked) d.close(); unasked = false; say(phrase('version_read'));
 }
 /* A paragraph that decided goes into the reason with its number and version, so that it can be found again. */
 function cite(b) {

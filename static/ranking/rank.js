@@ -2,10 +2,10 @@
    script; what it shows and says is written in the page. */
 import { $, $$, ACTS, cfg, editing, embedded, passed, phrase, say, store, view } from '../judging/kit.js';
 import { guard, keep, offerKept } from '../judging/kept.js';
-import { keyOf } from '../judging/keys.js';
+import { actOf, bringKey, keyOf } from '../judging/keys.js';
 import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
-import { toggle } from '../judging/overlays.js';
+import { heldBack, showNews, toggle } from '../judging/overlays.js';
 import { echo, later, locked, post, quietly, refused, stand, unstand } from '../judging/server.js';
 import * as moves from './moves.js';
 
@@ -149,6 +149,7 @@ form.addEventListener('submit', async e => {
   e.preventDefault(); if (busy) return; const f = read(); if (held) put(held);
   if (f.skip ? !f.skip_reason : order.groups.flat().length < 2) return wrong(f.skip ? said.reason : said.two, f.skip ? form.skip_reason : grab(order.rest[0] || letters[0]));
   if (!f.skip && order.rest.length && !nudged) { nudged = true; const t = fill(said.partial, { o: order.rest.map(l => l.toUpperCase()).join(', ') }); told(t, 'nudge'); say(t); return; }
+  if (!editing && heldBack()) return told(phrase('guideline_first'), 'nudge');
   busy = true; form.setAttribute('aria-busy', 'true'); clearTimeout(timer);
   const fields = new URLSearchParams(new FormData(form)); letters.forEach(l => fields.set(`place-${l}`, f.place[l])); fields.set('active_ms', active()); fields.set('client', `rank 1 ${view()}`);
   const { status, data } = await quietly(post(form.action, fields));
@@ -173,7 +174,11 @@ function active() { const now = performance.now(); if (since) ms += Math.min(now
 ['focus', 'blur'].forEach(t => addEventListener(t, active)); document.addEventListener('visibilitychange', active);
 
 /* ---- keys of the page ---- */
-Object.assign(ACTS, { undo, discard: () => { store.drop(name); unsaved = false; location.reload(); }, shortcuts: () => toggle('shortcuts') });
+Object.assign(ACTS, { undo, discard: () => { store.drop(name); unsaved = false; location.reload(); }, shortcuts: () => toggle('shortcuts'), renew: () => location.assign(location.pathname) });
+/* The same keys as on the judging page, own ones too. Undo and the guideline are heard by keys.js on every page. */
+const OURS = ['shortcuts', 'order', 'note', 'skip'];
+Object.assign(ACTS, { order: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), note: () => note.focus(), skip: () => { $('[data-more]').open = true; form.skip.focus(); } });
+bringKey('o', 'order');
 const writing = t => t.matches('textarea, select, input:not([type="radio"], [type="checkbox"])');
 document.addEventListener('keydown', e => {
   if (e.defaultPrevented || e.isComposing || e.altKey || $('dialog[open]')) return;
@@ -185,7 +190,7 @@ document.addEventListener('keydown', e => {
   if (k === 'escape' && writing(t)) return grab(letters[0]).focus();
   if (writing(t) || (k === 'enter' && t.closest('button, a, summary'))) return;
   if (k === 'enter') { e.preventDefault(); return form.requestSubmit(); }
-  const act = store.get('single', true) && { '?': ACTS.shortcuts, o: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), r: () => note.focus(), s: () => { const more = $('[data-more]'); more.open = true; form.skip.focus(); } }[k];
+  const act = store.get('single', true) && OURS.includes(actOf(k)) && ACTS[actOf(k)];
   if (act) { e.preventDefault(); act(); }
 });
 signOut(() => send());
@@ -196,5 +201,5 @@ const mistake = line.dataset.kind === 'error' ? line.textContent : '';
 start(); active(); mathIn(form); if (mistake) told(mistake, 'error'); $('[data-lists]').dataset.ready = '';
 offerKept(); if (overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 });
 const heard = passed.get(); if (heard) echo(heard.text, heard);
-/* The guideline has changed since it was last read: what is new comes first. */
-if ('unread' in cfg) ACTS.guideline();
+/* A version of the guideline that was not acknowledged comes first. */
+if ('unread' in cfg) showNews();

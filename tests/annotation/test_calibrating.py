@@ -222,6 +222,21 @@ def test_the_round_comes_first_and_opens_the_queue(alice: Annotator, gold: list[
     assert uses(alice).count("check") == 4, "The rate afterwards is 0 here."
 
 
+def test_the_next_pair_is_found_by_results_alone_of_two_rounds_at_most(
+    alice: Annotator, gold: list[Pair], django_assert_num_queries: Any
+) -> None:
+    """No text is read, and no answer of after the rounds: the cost would grow with the texts and with the sitting."""
+    judge(alice, *[True] * 4)
+    Project.objects.update(gold_rate=0.5)
+    judge(alice, *[True] * 5)
+    with django_assert_num_queries(1) as queries:
+        assert calibrating.standing_of(alice).state == "passed"
+    (asked,) = (query["sql"] for query in queries.captured_queries)
+    assert "LIMIT 8" in asked
+    for text in ("messages", "html", "text"):
+        assert text not in asked
+
+
 def test_who_fails_tries_other_pairs_once(alice: Annotator, gold: list[Pair]) -> None:
     judge(alice, *[False] * 4)
     assert calibrating.standing_of(alice).round == 2
@@ -314,6 +329,48 @@ def test_a_check_is_served_like_any_other_pair(alice: Annotator, gold: list[Pair
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
+
+
+def test_who_begins_is_led_to_the_examples_once(
+    alice: Annotator, bob: Annotator, project: Project, make_pair: MakePair, sign_in: Any
+) -> None:
+    example = make_pair(prompt="How many?")
+    for _ in range(4):
+        make_pair()
+    experienced, desk = sign_in(bob), sign_in(alice)
+    judge(bob, True)
+    calibrating.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=example.pk)])
+    led = desk.get("/p/everyday/judge")
+    assert (led.status_code, led["Location"]) == (302, "/p/everyday/training")
+    assert not Assignment.objects.filter(annotator=alice).exists(), "Nothing is leased while somebody reads."
+    page = desk.get(led["Location"]).content.decode()
+    assert "Read them before your first pair" in page
+    assert desk.get("/p/everyday/judge").status_code == 200
+    judge(alice, True)
+    assert "Read them before your first pair" not in desk.get(led["Location"]).content.decode()
+    # Another browser, and who has judged before: nobody is led there in the middle of their work.
+    assert sign_in(alice).get("/p/everyday/judge").status_code == 200
+    assert experienced.get("/p/everyday/judge").status_code == 200
+
+
+@pytest.mark.parametrize(("has_round", "has_examples"), [(True, False), (False, True), (False, False)])
+def test_training_is_linked_where_there_is_something_to_read(
+    alice: Annotator, project: Project, make_pair: MakePair, sign_in: Any, has_round: bool, has_examples: bool
+) -> None:
+    pair = make_pair()
+    judge(alice, True)
+    if has_examples:
+        calibrating.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=pair.pk)])
+    Project.objects.update(gold_round=int(has_round))
+    desk, link = sign_in(alice), 'href="/p/everyday/training"'
+    end = desk.get("/p/everyday/judge")
+    assert end.context["item"] is None
+    # In the menu of every page; on a page where nothing is left, among what to do instead.
+    linked = 2 * (has_round or has_examples)
+    assert (end.content.decode().count(link), desk.get("/p/everyday/answers").content.decode().count(link)) == (
+        linked,
+        linked // 2,
+    )
 
 
 def test_examples_are_explained_and_results_shown_where_the_project_allows(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import drafting, judging
+from annotation import drafting, guiding, judging
 from annotation.answering import Unfit
-from annotation.models import Annotator, Draft
+from annotation.models import Annotator, Draft, Project
 from tests.verdicts import MakePair, claim, send, shown
 
 
@@ -47,6 +48,7 @@ def test_drafts_are_kept_by_version(make_pair: MakePair, alice: Annotator, bob: 
         '{"note": "\\u0000"}',
         '{"note": "\\ud800"}',
         '{"n": NaN}',
+        '{"n": 1e999}',
         "[" * 60_000,
         '{"n":"' + "x" * drafting.LARGEST_DRAFT + '"}',
     ],
@@ -56,6 +58,42 @@ def test_drafts_that_cannot_be_stored_are_refused(make_pair: MakePair, alice: An
     with pytest.raises(Unfit):
         drafting.save_draft(annotator=alice, assignment_id=claim(alice), body=body, version=1)
     assert not Draft.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("field", "sent"),
+    [
+        ("verdict", ["a2"]),
+        ("note", {"a": 1}),
+        ("deciding", []),
+        ("skip_reason", 5),
+        ("tag", 5),
+        ("tag", [5]),
+        ("flag", "harmful"),
+        ("span", 5),
+        ("span", [5]),
+        ("vote", 5),
+        ("vote", {"1": 5}),
+        ("edit", 5),
+        ("edit", {"a": None}),
+        ("place", [1]),
+        ("place", {"a": []}),
+    ],
+)
+def test_drafts_of_another_shape_are_refused_and_the_page_stands(
+    project: Project, make_pair: MakePair, alice: Annotator, sign_in: Any, field: str, sent: Any
+) -> None:
+    guiding.publish_guideline(project=project, text="Be kind.", principles=[guiding.Entry(short="Kind", text="It is.")])
+    Project.objects.update(votes_policy=Project.VotesPolicy.ALL, allow_edits=True)
+    make_pair()
+    desk, judge = sign_in(alice), "/p/everyday/judge"
+    mine = desk.get(judge).context["item"]["assignment"]
+    draft = {"assignment": mine, "version": 1, "body": json.dumps({field: sent})}
+    refused = desk.post(f"{judge}/draft", draft, headers={"X-Plumbline": "1"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "body")
+    assert f"“{field}”" in refused.json()["error"]
+    assert desk.get(judge).status_code == 200
 
 
 @pytest.mark.django_db

@@ -73,7 +73,7 @@ def test_a_request_fixes_its_prompts_and_is_recorded(project, prompts, lead):
 def test_what_cannot_be_asked_for(project, prompts):
     with pytest.raises(Refused, match="No prompt of this project fits"):
         request_generation(project=project, plan=GenerationPlan(models=("m",), tag="odd"))
-    with pytest.raises(Refused, match="seed is not negative"):
+    with pytest.raises(Refused, match="A seed is a whole number from 0"):
         request_generation(project=project, plan=PLAN, seed=-1)
     assert Run.objects.count() == 0
 

@@ -16,10 +16,13 @@ from annotation.guiding import (
     acknowledge,
     difference,
     has_acknowledged,
+    is_news_to,
+    last_known,
     principle_changes,
     publish_guideline,
 )
 from annotation.models import Event, Guideline, GuidelineReading, Principle
+from tests.verdicts import claim, send, shown
 
 CORRECT = Entry("Correct", "Claims are true.")
 KIND = Entry("Kind", "It is friendly.")
@@ -108,6 +111,38 @@ def test_acknowledging_twice_does_no_harm(project: Any, alice: Any, stranger: An
     assert GuidelineReading.objects.count() == 1
     with pytest.raises(Refused, match="another project"):
         acknowledge(annotator=stranger, guideline=guideline)
+
+
+def test_a_change_is_shown_against_the_version_that_is_known(
+    project: Any, alice: Any, make_pair: Any, bob: Any
+) -> None:
+    first, second, third = (publish_guideline(project=project, text=text) for text in ("One.", "Two.", "Three."))
+
+    def known(before: Any) -> Any:
+        found = last_known(annotator=alice, before=before)
+        return found and (found.guideline, found.is_acknowledged)
+
+    for _ in range(3):
+        make_pair()
+    assert known(third) is None
+    for who in (alice, bob):
+        project.guideline = first if who == alice else second
+        project.save()
+        send(who, shown(claim(who)))
+    assert known(third) == (first, False)
+    assert known(first) is None
+    acknowledge(annotator=bob, guideline=second)
+    assert known(third) == (first, False)
+    acknowledge(annotator=alice, guideline=first)
+    project.guideline = second
+    project.save()
+    send(alice, shown(claim(alice)))
+    assert known(third) == (first, True), "Judged under the second, and acknowledged the first: that one counts."
+    project.guideline = third
+    project.save()
+    assert is_news_to(type(alice).objects.get(pk=alice.pk))
+    acknowledge(annotator=alice, guideline=third)
+    assert not is_news_to(type(alice).objects.get(pk=alice.pk))
 
 
 def test_the_difference_is_word_by_word() -> None:

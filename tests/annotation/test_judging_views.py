@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from annotation import assigning, opening
+from annotation import assigning, guiding, opening
 from annotation.models import (
     Annotator,
     Assignment,
@@ -138,7 +138,7 @@ def test_the_hot_path_is_session_account_and_one_statement(
     one, two, _ = opened(desk)
     post(desk, JUDGE, fields(one))  # Reads the project's terms, once per process and version.
     with django_assert_num_queries(5) as queries:
-        post(desk, JUDGE, fields(two, note="why"))
+        post(desk, JUDGE, fields(two, note="why", guideline="0"))
     savepoints = [query for query in queries.captured_queries if "SAVEPOINT" in query["sql"]]
     assert len(savepoints) == 2, "Of the test's own transaction; outside it there is none."
 
@@ -214,6 +214,56 @@ def test_what_does_not_fit_is_422_with_its_field(make_pair: MakePair, desk: Clie
     assert post(desk, JUDGE, fields(item, **odd)).status_code == 200
 
 
+@pytest.mark.parametrize("by_script", [True, False], ids=["script", "plain form"])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"held": "9" * 5000}, 200),
+        ({"assignment": "9" * 5000}, 422),
+        ({"assignment": "٣"}, 422),
+        ({"deciding": "9" * 5000}, 422),
+        ({f"vote-{'9' * 500}": "a"}, 422),
+        ({"active_ms": "9" * 5000, "coverage_a": "nan"}, 200),
+        *(
+            ({"span": json.dumps({"place": "a", "message": 0, "start": 0, "end": 1, name: "\ud800"})}, 422)
+            for name in ("tag", "place", "polarity")
+        ),
+    ],
+    ids=lambda one: next(iter(one)).split("9")[0] if isinstance(one, dict) else str(one),
+)
+def test_no_page_of_ours_sends_this_and_it_is_answered_all_the_same(
+    make_pair: MakePair, desk: Client, sent: dict[str, Any], status: int, by_script: bool
+) -> None:
+    make_pair()
+    answer = {**fields(opened(desk)[0]), **sent}
+    status = 303 if status == 200 and not by_script else status
+    assert desk.post(JUDGE, answer, headers=FETCH if by_script else {}).status_code == status
+    assert Judgement.objects.count() == (status != 422)
+    assert desk.get(JUDGE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "answers?verdict=%00",
+        "answers?verdict=nonsense",
+        "answers?q=%00",
+        "answers?page=%00",
+        f"judge/guideline?assignment={'9' * 5000}",
+        f"judge/reasons?offer={'9' * 5000}",
+    ],
+)
+def test_links_that_nobody_made_lead_to_a_page(project: Project, desk: Client, path: str) -> None:
+    guiding.publish_guideline(project=project, text="Be kind.")
+    assert desk.get(f"/p/everyday/{path}").status_code == 200
+
+
+@pytest.mark.parametrize("offer", ["9" * 5000, "٣", "9" * 18])
+def test_a_reaction_to_no_offer_leads_back(project: Project, desk: Client, offer: str) -> None:
+    answer = desk.post("/p/everyday/judge/reasons", {"offer": offer, "choice": "accepted"})
+    assert answer.status_code == 303
+
+
 def test_signed_out_the_script_gets_401_and_a_browser_the_sign_in_page(make_pair: MakePair, project: Project) -> None:
     make_pair()
     for path in (JUDGE, f"{JUDGE}/draft", f"{JUDGE}/undo", f"{JUDGE}/beat"):
@@ -275,6 +325,13 @@ def test_a_refused_plain_form_keeps_everything_that_was_entered(make_pair: MakeP
     html = answer.content.decode()
     assert "too &lt;hard&gt;" in html
     assert "Say why you skip this pair" in html
+
+
+def test_an_answer_without_a_verdict_is_refused_in_the_readers_language(make_pair: MakePair, desk: Client) -> None:
+    make_pair()
+    answer = {**fields(opened(desk)[0]), "verdict": ""}
+    page = desk.post(JUDGE, answer, headers={"Accept-Language": "de"})
+    assert "Wählen Sie zuerst eine Antwort." in page.content.decode()
 
 
 def test_a_plain_form_after_a_lost_lease_says_so(make_pair: MakePair, desk: Client) -> None:
@@ -346,6 +403,99 @@ def test_the_guideline_is_read_and_acknowledged(desk: Client, project: Project, 
     assert GuidelineReading.objects.filter(annotator=alice, guideline=guideline).exists()
 
 
+def test_a_version_is_asked_about_until_it_is_acknowledged(make_pair: MakePair, desk: Client, project: Project) -> None:
+    make_pair()
+    guiding.publish_guideline(project=project, text="Old rule.")
+    assert desk.get(JUDGE).context["unread"]
+    assert "<ins>" not in desk.get(f"{JUDGE}/guideline").content.decode()
+    post(desk, JUDGE, fields(opened(desk)[0]))
+    make_pair()
+    guiding.publish_guideline(project=project, text="New rule.")
+    assert desk.get(JUDGE).context["unread"]
+    dialog = desk.get(f"{JUDGE}/guideline").content.decode()
+    assert ("<ins>New</ins>" in dialog, "under which you have answered" in dialog) == (True, True)
+    assert "<ins>New</ins>" in desk.get("/p/everyday/guideline").content.decode()
+    # A third version comes while the second is read: only the second is acknowledged.
+    guiding.publish_guideline(project=project, text="Newest rule.")
+    assert post(desk, f"{JUDGE}/guideline", {"version": "2"}).status_code == 204
+    assert [one.guideline.version for one in GuidelineReading.objects.all()] == [2]
+    assert desk.get(JUDGE).context["unread"]
+    dialog = desk.get(f"{JUDGE}/guideline").content.decode()
+    assert ("<del>New</del>" in dialog, "which you have read" in dialog) == (True, True)
+    post(desk, f"{JUDGE}/guideline", {"version": "3"})
+    assert not desk.get(JUDGE).context["unread"]
+    assert post(desk, f"{JUDGE}/guideline", {"version": "4"}).status_code == 404
+
+
+@pytest.mark.parametrize("by_script", [True, False], ids=["script", "plain form"])
+def test_an_answer_is_stamped_with_the_version_on_the_screen(
+    make_pair: MakePair, desk: Client, project: Project, sign_in: SignIn, lead: Annotator, by_script: bool
+) -> None:
+    for _ in range(5):
+        make_pair()
+    options: dict[str, Any] = {"headers": FETCH} if by_script else {}
+
+    def send(item: dict[str, Any], **more: Any) -> Any:
+        return desk.post(JUDGE, fields(item, reminded="1", **more), **options)
+
+    def stamp() -> int | None:
+        guideline = Judgement.objects.order_by("-pk")[0].guideline
+        return guideline.version if guideline else None
+
+    held = opened(desk)
+    before = desk.get(JUDGE).content.decode()
+    assert 'name="guideline" value="0"' in before
+    first = guiding.publish_guideline(project=project, text="Old rule.")
+    send(held[0], guideline="0")
+    assert stamp() is None, "The page had none."
+    assert f'name="guideline" value="{first.pk}"' in desk.get(JUDGE).content.decode()
+    guiding.publish_guideline(project=project, text="New rule.")
+    send(held[1], guideline=first.pk)
+    assert stamp() == 1
+    send(held[2])
+    assert stamp() == 2, "A page of before this field was sent: the one in force."
+    last = opened(desk)[0]
+    elsewhere = Guideline.objects.create(
+        project=Project.objects.create(slug="other", name="Other"), version=1, text="…", html="…"
+    )
+    for wrong in (elsewhere.pk, 10**15, "x"):
+        assert send(last, guideline=wrong).status_code == 422, wrong
+    assert not Judgement.objects.filter(assignment=last["assignment"]).exists()
+
+
+def test_a_changed_answer_is_stamped_with_the_version_on_the_screen(
+    make_pair: MakePair, desk: Client, project: Project
+) -> None:
+    make_pair()
+    first = guiding.publish_guideline(project=project, text="Old rule.")
+    item = opened(desk)[0]
+    post(desk, JUDGE, fields(item, guideline=first.pk))
+    guiding.publish_guideline(project=project, text="New rule.")
+    path = f"/p/everyday/answers/{item['assignment']}"
+    again = {"key": uuid.uuid4(), "verdict": "b1", "revision": 1, "guideline": first.pk}
+    assert post(desk, path, again).status_code == 200
+    now = {"key": uuid.uuid4(), "verdict": "b2", "revision": 2, "guideline": ""}
+    assert post(desk, path, now).status_code == 200
+    stamps = Judgement.objects.order_by("revision").values_list("guideline__version", flat=True)
+    assert list(stamps) == [1, 1, 2]
+
+
+def test_a_plain_form_is_held_once_until_the_guideline_is_read(
+    make_pair: MakePair, desk: Client, project: Project
+) -> None:
+    make_pair()
+    guiding.publish_guideline(project=project, text="Be fair.")
+    answer = fields(opened(desk)[0], note="Mine.")
+    held = desk.post(JUDGE, answer)
+    assert (held.status_code, held.context["error_field"]) == (422, "guideline")
+    page = held.content.decode()
+    assert "Mine." in page
+    assert 'name="reminded" value="1"' in page
+    assert not Judgement.objects.exists()
+    assert desk.post(JUDGE, {**answer, "reminded": "1"}).status_code == 303
+    assert Judgement.objects.get().rationales.get().text == "Mine."
+
+
 # ---- one's own answers -----------------------------------------------------------------------------------------------
 
 
@@ -378,6 +528,31 @@ def test_my_answers_are_listed_searched_and_paged(
     assert desk.get("/p/everyday/answers?page=99").status_code == 200
     with django_assert_max_num_queries(7):
         desk.get("/p/everyday/answers")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ('say "HI" now', 1),
+        ('hi" now please', 1),
+        ("a % and a _", 1),
+        ("it's why", 1),
+        ("first line second", 1),
+        ("be terse", 1),
+        *((name, 0) for name in ("role", "user", "content", "\\n", "[{", "machine", "%hi%")),
+    ],
+)
+def test_the_search_looks_into_what_was_said_and_written(
+    make_pair: MakePair, desk: Client, words: str, found: int
+) -> None:
+    pair = make_pair(prompt='Say "hi" now\nplease: a % and a _.')
+    type(pair.prompt).objects.update(system="Be terse.")
+    answered(desk, "a2", note="It's why.\n\nFirst line\nsecond line.")
+    why = Rationale.objects.get()
+    Rationale.objects.create(
+        pair=pair, annotator=why.annotator, judgement=why.judgement, text="By a machine.", source="machine"
+    )
+    assert len(desk.get("/p/everyday/answers", {"q": words}).context["rows"]) == found
 
 
 def test_an_answer_is_opened_and_changed(make_pair: MakePair, desk: Client) -> None:

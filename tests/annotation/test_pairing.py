@@ -190,6 +190,19 @@ def test_pairs_are_stored_once_with_slots_and_without_a_label(project: Project, 
     assert Assignment.objects.filter(project=project).open().count() == 6 * project.overlap
 
 
+def test_pairs_come_with_their_slots_or_not_at_all(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else holds them together: a pair whose slots failed would be judged by nobody."""
+
+    def no_room(**_: object) -> None:
+        raise OSError("No space left on device.")
+
+    monkeypatch.setattr("annotation.pairing.open_slots", no_room)
+    prompts = generate(project, run, 2)
+    with pytest.raises(OSError, match="No space left"):
+        pair_candidates(run=run, prompts=prompts, rule="all", near=0.9, per_prompt=1)
+    assert not Pair.objects.filter(project=project).exists()
+
+
 @pytest.mark.django_db
 def test_what_was_drawn_is_drawn_again(project: Project, run: Run) -> None:
     prompts = generate(project, run, 5)

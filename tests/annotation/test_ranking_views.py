@@ -170,15 +170,23 @@ def test_the_leads_pages_stand_in_a_project_that_ranks(
 
 
 @pytest.mark.django_db
-def test_a_changed_guideline_is_news_until_it_is_acknowledged(
-    ranking_project: Project, desk: Client, alice: Annotator
-) -> None:
+def test_a_guideline_is_news_until_it_is_acknowledged(ranking_project: Project, desk: Client, alice: Annotator) -> None:
     answers(ranking_project, 3)
-    first = guiding.publish_guideline(project=ranking_project, text="Be kind.")
-    # Whoever has never acknowledged one reads it at their own time.
-    assert "data-unread" not in desk.get(RANK).content.decode()
-    guiding.acknowledge(annotator=alice, guideline=first)
-    guiding.publish_guideline(project=ranking_project, text="Be kind and short.")
+    shown = guiding.publish_guideline(project=ranking_project, text="Be kind.").pk
     assert "data-unread" in desk.get(RANK).content.decode()
+    # Without the script it holds a ranking once, which keeps everything in it.
+    form = {**form_of(desk), "place-a": "1", "place-b": "2", "note": "So."}
+    held = desk.post(RANK, form)
+    assert held.status_code == 422
+    assert 'name="reminded" value="1"' in held.content.decode()
+    assert re.search(r'name="place-b"[^>]*value="2"', held.content.decode())
+    assert not Ranking.objects.exists()
+    guiding.publish_guideline(project=ranking_project, text="Be kind and short.")
+    assert desk.post(RANK, {**form, "guideline": 10**15, "reminded": "1"}).status_code == 422
+    assert f'name="guideline" value="{shown}"' in held.content.decode()
+    assert desk.post(RANK, {**form, "guideline": shown, "reminded": "1"}).status_code == 303
+    assert Ranking.objects.get().guideline_id == shown, "The version on the screen, not the one in force."
+    # Never acknowledged, but ranked under: what is new is shown against that.
+    assert "<ins>" in desk.get("/p/everyday/judge/guideline").content.decode()
     assert desk.post("/p/everyday/judge/guideline", headers=FETCH).status_code == 204
     assert "data-unread" not in desk.get(RANK).content.decode()

@@ -10,8 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from annotation import rendering
-from annotation.models import Judgement, Pair
+from annotation import guiding, rendering
+from annotation.models import Annotator, Judgement, Pair, Project
 
 JUDGE = "/p/everyday/judge"
 TOWARDS_A = {"1": 3, "2": 2, "3": 1, "4": 0, "5": -1, "6": -2, "7": -3, "0": None}
@@ -47,6 +47,13 @@ def all_answered(url: str) -> None:
     one_more.getresponse()
     one_more.close()
     soon(lambda: not answering())
+
+
+def has_read(who: Annotator) -> None:
+    """The guideline in force is known to `who`: it does not stand in front of their page."""
+    guideline = Project.objects.get(pk=who.project_id).guideline
+    assert guideline is not None
+    guiding.acknowledge(annotator=who, guideline=guideline)
 
 
 def shown(page: Page) -> int:

@@ -14,7 +14,7 @@ from annotation import rendering
 from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Guideline, Pair
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on
+from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -34,6 +34,7 @@ KINDS = [
     "no answers",
     "editing",
     "guideline",
+    "unread",
     "shortcuts",
     "skip",
     "training",
@@ -73,7 +74,12 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
             entries = [Entry(short=name, text="Be so.") for name in ("Correct", "Kind")]
             publish_guideline(project=project, text=guide, principles=entries)
             type(project).objects.update(votes_policy="all")
+        has_read(alice)
+        if kind == "unread":
+            publish_guideline(project=project, text=f"{guide}\n\nNew: {'be kind. ' * 30}", change_note="So it is.")
         page: Page = enter(alice, JUDGE)
+        if kind == "unread":
+            expect(page.locator("#guideline ins").first).to_be_visible()
         if kind == "marked":
             for key in ("h", "+", "ArrowDown", "-", "Enter"):
                 page.keyboard.press(key)
@@ -187,6 +193,7 @@ def test_the_focus_goes_through_the_page_as_it_is_read(enter: Any, alice: Any, p
     """Top bar, prompt, A, B, the answers, reasons, send: nothing is left out, nothing catches the focus."""
     project.guideline = Guideline.objects.create(project=project, version=1, text="Be fair.", html="<p>Be fair.</p>")
     project.save()
+    has_read(alice)
     make_pair()
     page = enter(alice, JUDGE)
     stops: list[str] = []

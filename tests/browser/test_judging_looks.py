@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -166,6 +167,37 @@ def test_keys_are_changed_refused_and_reset(enter: Any, alice: Any, make_pair: A
     page.keyboard.press("Escape")
     page.keyboard.press("d")
     expect(looks).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_changed_key_is_shown_and_said_everywhere(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    skip, diff = page.locator("[data-menu=menu-skip]"), page.locator("[data-act=diff]")
+    listed = page.locator("#shortcuts [data-key-of=skip]")
+
+    def stands(key: str, of_diff: str) -> None:
+        expect(skip.locator("kbd")).to_have_text(key.upper())
+        expect(skip).to_have_attribute("aria-keyshortcuts", key)
+        expect(listed).to_have_text(key.upper())
+        expect(diff).to_have_attribute("aria-keyshortcuts", of_diff)
+        expect(diff).to_have_attribute("title", re.compile(rf"\({of_diff.upper()}\)$"))
+        expect(page.locator("[data-marks-empty] kbd")).to_have_text("H")
+
+    stands("s", "d")
+    page.keyboard.press("?")
+    page.locator(".own-keys summary").click()
+    for act, key in (("skip", "y"), ("diff", "s")):
+        page.locator(f"[data-remap={act}]").click()
+        page.keyboard.press(key)
+    stands("y", "s")
+    page.reload()
+    stands("y", "s")
+    # A digit stays what it is, and so does what only looks like a key.
+    expect(page.locator("[name=verdict][value=a2]")).to_have_attribute("aria-keyshortcuts", "2")
+    page.keyboard.press("?")
+    page.locator(".own-keys summary").click()
+    page.locator("[data-act=usual_keys]").click()
+    stands("s", "d")
 
 
 def test_linked_panes_scroll_by_the_same_share(enter: Any, alice: Any, make_pair: Any) -> None:

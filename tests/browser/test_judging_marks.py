@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from annotation import guiding
 from annotation.guiding import Entry
-from annotation.models import Assignment, Draft, Guideline, Judgement, Project, Span
+from annotation.models import Assignment, Draft, Judgement, Project, Span
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -128,6 +128,31 @@ def test_words_are_highlighted_by_mouse_and_overlap(enter: Any, alice: Any, make
     assert "alpha beta gamma delta".find(two) < len(one), "They overlap, and both are kept."
 
 
+def test_the_principle_of_a_highlight_is_stored_as_it_was_chosen(
+    enter: Any, alice: Any, make_pair: Any, guided: list[int]
+) -> None:
+    Project.objects.update(votes_policy="off")
+    for _ in range(2):
+        make_pair(first="alpha beta gamma delta", second="alpha beta gamma delta")
+    page = enter(alice, JUDGE)
+    answered = shown(page)
+    box = page.locator("#body-a p").bounding_box()
+    assert box
+    for start, end, polarity, principle in ((0, 60, "supports", str(guided[1])), (70, 150, "hurts", "")):
+        y = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + start, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + end, y, steps=3)
+        page.mouse.up()
+        page.locator("[data-pop-principle]").select_option(principle)
+        page.locator(f"[data-pop] [data-pol={polarity}]").click()
+    expect(page.locator(".mk")).to_have_count(2)
+    expect(page.locator(".mk__tag").first).to_have_text("kind")
+    press_and_go_on(page, "3", "Enter")
+    spans = Span.objects.filter(rationale__judgement__assignment=answered).order_by("pk")
+    assert [(span.polarity, span.principle_id) for span in spans] == [("supports", guided[1]), ("hurts", None)]
+
+
 def test_highlights_hold_in_the_raw_view(enter: Any, alice: Any, make_pair: Any) -> None:
     for _ in range(2):
         make_pair(first="A **bold** word.", second="A **bold** word.")
@@ -229,9 +254,10 @@ def test_twenty_random_highlights_in_each_of_515_naughty_strings(
 
 
 @pytest.fixture
-def guided(project: Any) -> list[int]:
+def guided(project: Any, alice: Any) -> list[int]:
     entries = [Entry(short=name, text=f"Be {name}.") for name in ("correct", "kind", "brief")]
     guideline = guiding.publish_guideline(project=project, text="# Judge\n\nJudge well.", principles=entries)
+    guiding.acknowledge(annotator=alice, guideline=guideline)
     Project.objects.update(votes_policy="all")
     return [place.principle_id for place in guideline.places.all()]
 
@@ -302,7 +328,6 @@ def test_votes_work_without_javascript(enter: Any, alice: Any, make_pair: Any, g
 def test_a_changed_guideline_is_shown_with_its_differences_and_cited(
     enter: Any, alice: Any, project: Any, make_pair: Any, guided: list[int]
 ) -> None:
-    guiding.acknowledge(annotator=alice, guideline=Guideline.objects.get())
     text = "# Judge\n\nJudge well.\n\nA loan is paid back: count its rows."
     guiding.publish_guideline(project=project, text=text, change_note="Loans.", principles=[])
     Project.objects.update(votes_policy="off")
@@ -310,6 +335,8 @@ def test_a_changed_guideline_is_shown_with_its_differences_and_cited(
     page = enter(alice, JUDGE)
     expect(page.locator("#guideline ins").first).to_contain_text("A loan is paid back")
     page.locator("[data-act=acknowledge]").click()
+    expect(page.locator("#guideline")).to_be_hidden()
+    page.keyboard.press("g")
     expect(page.locator("[data-acknowledge]")).to_have_text("You have read this version.")
     page.locator("[data-act=cite]").first.click()
     expect(page.locator("#note")).to_have_value("“A loan is paid back: count its rows.” (guideline 2, paragraph 2)\n")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from annotation import rendering
-from annotation.models import Assignment, Guideline, Judgement, Rationale
-from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, stored
+from annotation import guiding, rendering
+from annotation.models import Assignment, Guideline, Judgement, Project, Rationale
+from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -195,12 +195,66 @@ def test_the_guideline_is_one_key_away_and_can_be_acknowledged(
     project.save()
     make_pair()
     page = enter(alice, JUDGE)
+    # Nobody is asked about a version without being shown it: the first comes by itself.
+    expect(page.locator("[data-act=acknowledge]")).to_be_visible()
+    assert page.locator("#guideline .changes").count() == 0
+    page.keyboard.press("g")
+    expect(page.locator("#guideline")).to_be_hidden()
     page.keyboard.press("g")
     expect(page.locator("#guideline h3")).to_have_text("What to decide")
     expect(page.locator("#guideline")).to_contain_text("version 3")
     page.locator("[data-act=acknowledge]").click()
+    expect(page.locator("#guideline")).to_be_hidden()
+    page.keyboard.press("g")
     expect(page.locator("[data-acknowledge]")).to_have_text("You have read this version.")
     assert alice.readings.get().guideline == project.guideline
     page.locator("#guideline [data-close]").focus()
     page.keyboard.press("g")
     expect(page.locator("#guideline")).to_be_hidden()
+
+
+def test_who_never_acknowledged_is_shown_what_changed_and_held_once(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    for _ in range(3):
+        make_pair()
+    guiding.publish_guideline(project=project, text="Short is good.")
+    page = enter(alice, JUDGE)
+    expect(page.locator("#guideline")).to_be_visible()
+    page.keyboard.press("Escape")
+    first = shown(page)
+    page.locator("#note").fill("My reason.")
+    page.keyboard.press("Escape")
+    for key in ("2", "Enter"):
+        page.keyboard.press(key)
+    # Once it is held, with everything in it; who reads and does not acknowledge is not held a second time.
+    expect(page.locator("#guideline")).to_be_visible()
+    assert not Judgement.objects.exists()
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-line]")).to_contain_text("read the guideline first")
+    expect(page.locator("#note")).to_have_value("My reason.")
+    press_and_go_on(page, "Enter")
+    assert stored(first).rationales.get().text == "My reason."
+    guiding.publish_guideline(project=Project.objects.get(pk=project.pk), text="Short is very good.")
+    second = shown(page)
+    press_and_go_on(page, "1", "Enter", "Enter")
+    expect(page.locator("[data-echo-text]")).to_contain_text("new version")
+    third = shown(page)
+    for key in ("3", "Enter"):
+        page.keyboard.press(key)
+    # The version came while the page was open: it is shown against the one that was judged under.
+    expect(page.locator("#guideline ins")).to_have_text("very ")
+    expect(page.locator("#guideline")).to_contain_text("under which you have answered")
+    expect(page.locator("#guideline .dlg__head")).to_contain_text("version 2")
+    page.locator("[data-act=acknowledge]").click()
+    # The page of version 2 stands there, with what was entered.
+    expect(page.locator("body")).to_have_attribute("data-guideline-id", str(Guideline.objects.get(version=2).pk))
+    expect(page.locator("[name=verdict][value=a1]")).to_be_checked()
+    assert shown(page) == third
+    expect(page.locator("#guideline")).to_be_hidden()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    soon(lambda: Judgement.objects.filter(assignment=third).exists())
+    # Each is stamped with the version that stood on the screen, whatever was in force when it arrived.
+    assert [stored(one).guideline.version for one in (first, second, third)] == [1, 1, 2]  # type: ignore[union-attr]
+    page.wait_for_load_state()

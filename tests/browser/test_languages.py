@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Judgement, User
-from tests.browser.sitting import JUDGE, as_read, press_and_go_on, soon
+from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on, soon
 from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,10 +27,11 @@ def in_language(enter: Any, who: Any, language: str, path: str | None = None, **
 
 
 @pytest.fixture
-def full(project: Any, make_pair: Any) -> Any:
+def full(project: Any, make_pair: Any, alice: Any) -> Any:
     """A project that asks for everything that it can, with texts in other languages than the page's."""
     entries = [Entry(short=name, text="Be so.") for name in ("Correct", "Kind")]
     publish_guideline(project=project, text="## Read\n\nBe fair.", principles=entries)
+    has_read(alice)
     type(project).objects.update(votes_policy="all")
     for n in range(4):
         as_read(make_pair(prompt=f"Say hello {n}", first="مرحبا بك", second="Hello **you**\n\n```\nx = 1\n```"))

@@ -272,20 +272,55 @@ def test_an_unsaved_change_says_so_and_is_never_laid_over_a_newer_ranking(enter:
     assert page.locator("#kept textarea").input_value() == "Begun on this device"
 
 
-def test_what_is_new_in_the_guideline_comes_first(enter: Any, project: Any, alice: Any) -> None:
-    lined_up(project)
-    first = guiding.publish_guideline(project=project, text="Be kind.")
-    guiding.acknowledge(annotator=alice, guideline=first)
-    guiding.publish_guideline(project=Project.objects.get(pk=project.pk), text="Be kind and short.")
-    page = enter(alice, RANK)
-    expect(page.locator("#guideline")).to_contain_text("short")
-    page.locator("[data-acknowledge] button").click()
-    expect(page.locator("[data-acknowledge] button")).to_have_count(0)
+def test_what_is_new_in_the_guideline_comes_first_and_holds_once(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, n=3, prompts=2)
+    guiding.publish_guideline(project=project, text="Be kind.")
+    page = ready(enter(alice, RANK))
+    expect(page.locator("#guideline")).to_contain_text("Be kind")
     page.keyboard.press("Escape")
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "ArrowDown", "3", "Control+Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#guideline")).to_be_visible()
+    assert not Ranking.objects.exists()
+    page.locator("[data-acknowledge] button").click()
+    expect(page.locator("#guideline")).to_be_hidden()
+    expect(page.locator("[data-line]")).to_contain_text("read the guideline first")
+    assert order(page) == ["a", "b", "c"]
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-echo-text]")).to_contain_text("A > B > C")
+    guiding.publish_guideline(project=Project.objects.get(pk=project.pk), text="Be kind and short.")
+    page.goto(RANK)
+    ready(page)
+    expect(page.locator("#guideline ins")).to_contain_text("and short")
+    page.locator("[data-acknowledge] button").click()
     expect(page.locator("#guideline")).to_be_hidden()
     page.reload()
     ready(page)
     assert not page.locator("#guideline").is_visible()
+
+
+def test_own_keys_hold_on_this_page_too(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    page.evaluate(
+        "me => localStorage.setItem(`plumbline:${me}:keys`, JSON.stringify({ note: 'q', undo: 'r', diff: 'o' }))",
+        alice.pk,
+    )
+    page.reload()
+    ready(page)
+    for act, sign in (("note", "Q"), ("undo", "R"), ("skip", "S")):
+        expect(page.locator(f"#shortcuts [data-key-of={act}]")).to_have_text(sign)
+    # Somebody put another act on O: the order has no key then, rather than two acts one.
+    expect(page.locator("#shortcuts [data-key-of=order]")).to_be_hidden()
+    page.keyboard.press("r")
+    expect(page.locator("[data-echo-text]")).to_contain_text("no ranking to take back")
+    assert page.evaluate("document.activeElement.id") != "note"
+    page.keyboard.press("q")
+    assert page.evaluate("document.activeElement.id") == "note"
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    assert page.evaluate("document.activeElement.name") == "skip"
 
 
 def test_without_the_script_places_are_written(enter: Any, project: Any, alice: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import gettext
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,79 @@ def test_there_is_a_catalogue_for_every_language_but_the_first() -> None:
 @pytest.mark.parametrize("path", CATALOGUES, ids=catalogues.language_of)
 def test_every_marked_text_is_translated_with_its_placeholders(path: Path, found: dict[Key, list[str]]) -> None:
     assert catalogues.faults(catalogues.read(path.read_text(encoding="utf-8")), found) == []
+
+
+# What only leads, adjudicators, admins and commands are told is English: whole modules, or single functions of others.
+ENGLISH = {
+    *("asking", "demonstrating", "dividing", "founding", "generating", "importing", "management", "phrasing", "plans"),
+    *("reasoning", "recusing", "registering", "running", "starting"),
+    *(
+        "access.project_of",
+        "calibrating._pair_of",
+        "calibrating.mark_gold",
+        "calibrating.read",
+        "calibrating.read_gold",
+        "calibrating.__post_init__",
+    ),
+    *("guiding._check", "guiding.publish_guideline", "guiding.version_of"),
+    *("inviting._another_lead_remains", "inviting._locked", "inviting.change_role", "inviting.invite"),
+    *("inviting.withdraw", "signing_in.change_account", "signing_in.create_admin", "signing_in.make_sign_in_link"),
+}
+REFUSALS = {"Refused", "Mendable", "Stale", "LeaseLost", "Unfit"}
+
+
+def called(call: ast.Call) -> str:
+    return getattr(call.func, "id", "") or getattr(call.func, "attr", "")
+
+
+def unmarked(text: ast.AST) -> str:
+    """The first words of a sentence that stand outside of a mark; what a call returns is looked at where it is made."""
+    if isinstance(text, ast.Call):
+        return ""
+    if isinstance(text, ast.Constant):
+        return text.value if isinstance(text.value, str) and re.search("[a-z]{2}", text.value) else ""
+    filled = isinstance(text, ast.BinOp) and isinstance(text.op, ast.Mod)
+    inside = [text.left] if filled else list(ast.iter_child_nodes(text))  # type: ignore[attr-defined]
+    return next(filter(None, map(unmarked, inside)), "")
+
+
+def refusals(source: str, module: str) -> Iterator[tuple[str, ast.AST]]:
+    """The sentence of every refusal that is made, with the function that makes it: “judging.undo”."""
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef):
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and called(call) in REFUSALS and call.args:
+                    yield f"{module}.{function.name}", call.args[0]
+
+
+def test_what_an_annotator_is_refused_with_is_marked() -> None:
+    told, english = [], set()
+    for path in sorted((ROOT / "annotation").rglob("*.py")):
+        module = path.relative_to(ROOT / "annotation").with_suffix("").as_posix()
+        for where, sentence in refusals(path.read_text(encoding="utf-8"), module):
+            exempt = {module.partition("/")[0], where} & ENGLISH
+            words = unmarked(sentence)
+            english |= exempt if words else set()
+            told += [f"{where}: {words}"] if words and not exempt else []
+    assert told == []
+    assert english == ENGLISH, "What is exempt and has nothing to be exempt for."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("'Say why.'", "Say why."),
+        ("f'{n} is too much.'", " is too much."),
+        ("'%s is too much.' % n", "%s is too much."),
+        ("_('Say why.') + ' Then send.'", " Then send."),
+        ("_('Say why.')", ""),
+        ("f'{_(\"Say why.\")} {closed}'", ""),
+        ("why_lost(me)", ""),
+    ],
+)
+def test_unmarked_words_are_found(sentence: str, words: str) -> None:
+    source = f"def undo():\n    raise Refused({sentence})"
+    assert [(where, unmarked(text)) for where, text in refusals(source, "judging")] == [("judging.undo", words)]
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=catalogues.language_of)

@@ -426,6 +426,43 @@ def test_of_an_overruled_pair_no_margin_points_the_wrong_way(
     assert "decided 2 of these pairs" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("same_connection")
+def test_no_layout_says_the_other_of_what_an_adjudicator_decided(
+    project: Any, adjudicator: Any, crowd: Any, make_pair: Any, say: Any, waiting: Any, tmp_path: Any
+) -> None:
+    import pyarrow.parquet as pq
+
+    from curation.export.layouts import LAYOUTS
+    from curation.releasing import release
+    from curation.verifying import verify
+
+    pair = make_pair(slots=0)
+    for who in crowd:
+        say(who, pair, "first", 3)
+    settle(waiting(pair), adjudicator, "second")
+    second = "Second."
+    pair.second.messages = [{"role": "assistant", "content": second}]
+    pair.second.save()
+
+    def row(layout: str) -> Any:
+        release(project=project, version=layout, layout=layout, out=tmp_path / layout)
+        assert verify(tmp_path / layout) == []
+        (only,) = pq.read_table(tmp_path / layout / layout, schema=LAYOUTS[layout].schema).to_pylist()
+        return only
+
+    helpsteer = row("helpsteer3")
+    assert (helpsteer["overall_preference"], helpsteer["adjudicated"]) == (1, True)
+    assert {one["score"] for one in helpsteer["individual_preference"]} == {-3}, "What each said stays what they said."
+    scored = row("ultrafeedback_binarized")
+    assert (scored["score_chosen"], scored["score_rejected"], scored["adjudicated"]) == (1.0, 0.0, True)
+    assert scored["chosen"][-1]["content"] == second
+    listed = row("listwise")
+    assert (listed["scores"], listed["adjudicated"]) == ([1.0, 0.0], [True])
+    assert listed["completions"][0][0]["content"] == second
+    assert row("pku_saferlhf")["better_response_id"] == 1
+    assert row("trl_dpo")["adjudicated"] is True
+
+
 # ---- why people differ ----
 
 

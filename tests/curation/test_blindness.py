@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from scipy import stats
 
-from annotation import assigning, rendering
+from annotation import assigning, calibrating, rendering
 from annotation.models import (
     Annotator,
     Assignment,
@@ -262,18 +262,27 @@ def test_of_what_is_known_no_byte_is_in_five_hundred_served_pairs(
     assert Measurement.objects.filter(pair__in=pairs).count() == len(served)
 
 
-def test_which_side_a_candidate_stands_on_says_nothing_about_it(project: Project, alice: Annotator) -> None:
-    """2,000 pairs are handed out. Half of the time the strong model is the first candidate of its pair.
+@pytest.mark.parametrize("are_checks", [False, True], ids=["of the queue", "checks"])
+def test_which_side_a_candidate_stands_on_says_nothing_about_it(
+    project: Project, alice: Annotator, are_checks: bool
+) -> None:
+    """2,000 pairs are handed out. Half of the time the strong model, of a check the right one, is the first candidate.
 
     The draw is the database's own, with a seed: this test says the same every time.
     """
     number = 2_000
     fill(project, number, model=lambda n, side: "strong" if (n % 2 == 0) == (side == 0) else "weak")
+    claim = assigning.claim
+    if are_checks:
+        for model, right in (("strong", "first"), ("weak", "second")):
+            Pair.objects.filter(first__model=model).update(gold_verdict=right, gold_use="check", is_gold=True)
+        Project.objects.update(gold_round=number, gold_pass=1)
+        claim = calibrating.next_for
     sides = []
     with connection.cursor() as cursor:
         cursor.execute("SELECT setseed(0.20261121)")
         for _ in range(number):
-            handed = assigning.claim(user_id=alice.user_id or 0, slug=project.slug)
+            handed = claim(user_id=alice.user_id or 0, slug=project.slug)
             assert handed is not None
             sides.append(handed.swapped)
             cursor.execute(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation import dividing, running
+from annotation.errors import Refused
 from annotation.models import Event, Judgement, Part, Principle, PrincipleVote, Run
-from curation import gathering
+from curation import gathering, packing
 from curation.dimensions import DIFFICULTY, dimensions
 from curation.models import FactsState, Measurement, PairFact
 from tests.curation.finished import finished
@@ -257,6 +261,126 @@ def test_a_range_that_was_lost_is_not_written(project: Any, make_pair: Any, monk
     with pytest.raises(running.Superseded):
         gathering.execute_part(slow)
     assert set(PairFact.objects.values_list("dissents", flat=True)) == {99}
+
+
+@pytest.mark.parametrize("asks", ["command", "page", "worker"])
+def test_a_model_that_was_not_measured_is_refused_and_nothing_is_lost(
+    project: Any, make_pair: Any, losses: Any, lead: Any, sign_in: Any, asks: str
+) -> None:
+    pair = make_pair()
+    with pytest.raises(Refused, match="for none: run manage"):
+        gathering.gather_facts(project=project, model="tiny")
+    losses("tiny", {pair: 1.0})
+    gather(project)
+    if asks == "command":
+        with pytest.raises(CommandError, match=r"No difficulty was measured for the model 'typo'\. It was for tiny\."):
+            call_command("gather_facts", "--project", project.slug, "--model", "typo")
+    elif asks == "page":
+        refused = sign_in(lead).post(f"/p/{project.slug}/board/gather", {"model": "typo"})
+        assert refused.status_code == 400
+        assert "It was for tiny" in refused.content.decode()
+    else:
+        with pytest.raises(Refused, match="It was for tiny"):
+            gathering.ask_for_facts(project=project, actor=None, model="typo")
+    state = FactsState.objects.get()
+    assert (state.version, state.model, fact(pair).loss) == (1, "tiny", 1.0)
+    assert Run.objects.filter(kind="facts").count() == 1
+
+
+def test_a_part_keeps_the_runs_of_the_whole(project: Any, make_pair: Any, losses: Any, say: Any, alice: Any) -> None:
+    one, other = make_pair(), make_pair()
+    losses("tiny", {one: 1.0, other: 2.0})
+    losses("tiny", {one: 3.0, other: 4.0}, metric="log_likelihood_margin")
+    whole = gather(project)
+    # A newer margin, which no whole gathering has read: a part must not mix the two.
+    newer = losses("tiny", {one: 7.0, other: 8.0}, metric="log_likelihood_margin")
+    say(alice, one, "first")
+    run = gathering.ask_for_facts(project=project, actor=None, model="tiny", is_whole=False)
+    hold = running.claim(run_id=run.pk, worker="test")
+    assert hold is not None
+    gathering.execute(hold)
+    state = FactsState.objects.get()
+    assert (state.is_whole, fact(one).judgements, fact(one).margin) == (False, 1, 3.0)
+    assert state.measures == whole.measures
+    assert state.measures["margin"]["run"] != newer.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_gatherings_at_once_one_waits_for_the_other(
+    project: Any, make_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [make_pair() for _ in range(3)]
+    gather(project)
+    packs, looked = threading.Event(), threading.Event()
+    usual = packing.pack
+
+    def held(**given: Any) -> Any:
+        # The first has written its facts and not committed; it goes on when the second has come.
+        packs.set()
+        looked.wait(20)
+        return usual(**given)
+
+    def seen(seconds: float) -> None:
+        looked.set()
+        time.sleep(seconds)
+
+    def gathered() -> Run:
+        try:
+            return gathering.gather_facts(project=project)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(packing, "pack", held)
+    monkeypatch.setattr(gathering, "pause", seen)
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(gathered)
+        assert packs.wait(120)
+        second = both.submit(gathered)
+        runs = [first.result(120), second.result(120)]
+    assert looked.is_set()
+    assert [run.state for run in runs] == ["done", "done"]
+    assert [run.result["version"] for run in runs] == [2, 3]
+    assert set(PairFact.objects.values_list("pair", flat=True)) == {pair.pk for pair in pairs}
+    # Nobody holds the lock any more.
+    assert gather(project).version == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gathering_that_waits_for_another_can_be_cancelled(
+    project: Any, make_pair: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from config.celery import app
+
+    app.conf.task_always_eager = False
+    make_pair()
+    taken, go = threading.Event(), threading.Event()
+
+    def hold_it() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s, %s)", [gathering.GATHER_LOCK, project.pk])
+                taken.set()
+                assert go.wait(120)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other:
+        held = other.submit(hold_it)
+        try:
+            assert taken.wait(120)
+            run = gathering.ask_for_facts(project=project, actor=None)
+            hold = running.claim(run_id=run.pk, worker="test")
+            assert hold is not None
+            # Somebody cancels it while it waits.
+            monkeypatch.setattr(
+                gathering, "pause", lambda seconds: Run.objects.filter(pk=run.pk).update(cancel_requested=True)
+            )
+            with pytest.raises(running.Cancelled):
+                gathering.execute(hold)
+        finally:
+            go.set()
+        held.result(120)
+    assert not PairFact.objects.exists()
 
 
 def test_the_sweep_asks_once_after_a_rest_for_what_is_new(

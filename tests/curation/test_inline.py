@@ -8,7 +8,7 @@ from django.utils import timezone
 from annotation import renewing
 from annotation.errors import Refused
 from annotation.models import Run
-from annotation.running import Cancelled, Superseded, cancel_run, claim, sweep_runs
+from annotation.running import Cancelled, Superseded, cancel_run, claim, hand_back_lost
 from curation.inline import run_here
 from tests.workers.asking import wait_for
 
@@ -52,7 +52,7 @@ def test_the_lease_is_renewed_while_one_step_takes_longer_than_it(project, monke
         mine.update(lease_until=timezone.now() - timedelta(hours=1))
         # As if the step had outlasted the lease: it says nothing, and still no sweep hands its run back.
         wait_for(lambda: mine.filter(lease_until__gt=timezone.now()).exists())
-        sweep_runs(queues=())
+        hand_back_lost()
         return {"told": 1}
 
     run = here(project, busy)

@@ -53,13 +53,39 @@ def test_the_latest_finished_run_of_each_measure_counts(project: Any, make_pair:
     measured("reward_accuracy", {}, "of no pair", finished_at=timezone.now())
     found = measured_of(project)
     assert (found.reward, found.rewarder) == ((reward.pk, "reward_margin"), "new")
-    assert found.margin == (margin.pk, "log_likelihood_margin")
+    assert found.margin == {"tiny": (margin.pk, "log_likelihood_margin")}
     assert found.difficulty == {"tiny": (first.pk, "held_out_loss"), UNNAMED: (other.pk, "held_out_loss")}
+
+
+def test_the_margin_is_that_of_the_boards_model(project: Any, make_pair: Any, measured: Any) -> None:
+    pair = make_pair()
+    mine = measured("log_likelihood_margin", {pair: 1.0}, "a", finished_at=timezone.now() - dt.timedelta(days=1))
+    loss = measured("held_out_loss", {pair: 1.0}, "a")
+    other = measured("held_out_loss", {pair: 2.0}, "b", finished_at=timezone.now() - dt.timedelta(days=2))
+    newest = measured("implicit_reward_margin", {pair: -5.0}, "c", finished_at=timezone.now())
+    gathering.gather_facts(project=project)
+    fact, state = PairFact.objects.get(), FactsState.objects.get()
+    assert (state.model, fact.loss, fact.margin) == ("a", 1.0, 1.0)
+    assert state.measures == {
+        "difficulty": {"model": "a", "run": loss.pk, "metric": "held_out_loss"},
+        "margin": {"model": "a", "run": mine.pk, "metric": "log_likelihood_margin"},
+    }
+    # Of this one no margin was measured: it has none, and not another model's.
+    gathering.gather_facts(project=project, model="b")
+    fact, state = PairFact.objects.get(), FactsState.objects.get()
+    assert (state.model, fact.loss, fact.margin) == ("b", 2.0, None)
+    assert state.measures == {"difficulty": {"model": "b", "run": other.pk, "metric": "held_out_loss"}}
+    assert measured_of(project).shown("b").keys() == {"difficulty"}
+    # Where nobody's difficulty is known, a margin belongs beside nothing else.
+    Measurement.objects.filter(metric="held_out_loss").delete()
+    assert measured_of(project).shown("") == {
+        "margin": {"model": "c", "run": newest.pk, "metric": "implicit_reward_margin"}
+    }
 
 
 def test_nothing_measured_is_nothing(project: Any) -> None:
     found = measured_of(project)
-    assert (found.difficulty, found.margin, found.reward, found.rewarder) == ({}, None, None, "")
+    assert (found.difficulty, found.margin, found.reward, found.rewarder) == ({}, {}, None, "")
 
 
 @pytest.fixture

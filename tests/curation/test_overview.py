@@ -7,11 +7,16 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
+from curation import weekly
+from curation.measuring import measure_agreement
+from curation.metrics.agreement import krippendorff_alpha
+from curation.metrics.labels import Labels
 from curation.weekly import agreement_by_week
 from tests.lineups import answers, rank
 from tests.verdicts import judge
@@ -222,6 +227,73 @@ def test_agreement_by_week_keeps_guidelines_apart(project, alice, bob, make_pair
     assert found[1].alpha.value == 1
     assert found[0].monday.weekday() == 0
     assert found[1].monday - found[0].monday == timedelta(weeks=2)
+
+
+def test_the_weeks_are_what_every_single_judgement_gives(project, crowd, make_pair):
+    """Tallies that the database counts, against alpha of the labels one by one."""
+    rng = np.random.default_rng(5)
+    guideline = Guideline.objects.create(project=project, version=4, text="x", html="x")
+    now = timezone.now()
+    said: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for place in range(48):
+        pair, weeks, under = make_pair(), int(rng.integers(2)), (None, guideline)[place % 2]
+        for number, who in enumerate(crowd[: 1 + place % 3]):
+            strength = int(rng.choice([-2, 0, 3]))
+            judge(
+                who,
+                pair,
+                verdict="prefer" if strength else "tie",
+                strength=strength,
+                at=now - timedelta(weeks=weeks),
+                guideline=under,
+            )
+            says = 2 if strength == 0 else int(strength < 0)
+            said.setdefault((-weeks, 4 if under else 0), []).append((place, number, says))
+    weeks_found = agreement_by_week(project)
+    assert len(weeks_found) == len(said) == 4
+    for week, (_, labels) in zip(weeks_found, sorted(said.items()), strict=True):
+        item, annotator, value = np.array(labels).T
+        one_by_one = krippendorff_alpha(Labels.from_columns(item, annotator, value))
+        assert week.alpha.value == pytest.approx(one_by_one.value)
+        assert week.alpha.n == one_by_one.n
+        assert (week.alpha.low or 1) < (week.alpha.value or 0) < (week.alpha.high or 0)
+
+
+def test_few_rows_cross_however_many_pairs_there_are(project, alice, bob, make_pair):
+    for n in range(30):
+        pair = make_pair()
+        judge(alice, pair, strength=1)
+        judge(bob, pair, strength=1 if n % 2 else -1)
+    assert [kind[1:] for kind in weekly._tallies(project)] == [(0, 1, 1, 0, 0, 15), (0, 2, 0, 0, 0, 15)]
+    (week,) = agreement_by_week(project)
+    assert week.alpha.n == 30
+
+
+def test_where_the_page_cannot_wait_the_weeks_are_those_that_were_measured(
+    project, lead, alice, bob, make_pair, sign_in, monkeypatch
+):
+    now = timezone.now()
+    for weeks in (0, 1):
+        for n in range(12):
+            pair = make_pair()
+            judge(alice, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 else -1)
+            judge(bob, pair, at=now - timedelta(weeks=weeks), strength=1 if n % 2 or n == 4 else -1)
+    here = agreement_by_week(project)
+    usual = weekly._TALLIES
+    monkeypatch.setattr(weekly, "_TALLIES", "SELECT pg_sleep(600), %s")
+    monkeypatch.setattr(weekly, "PATIENCE", 0.05)
+    text = page(sign_in(lead), project)
+    assert "too many judgements to compare the weeks" in text
+    assert "Measuring agreement compares them." in text
+    assert "<b>48</b> of" in text, "The rest of the page is there."
+    monkeypatch.setattr(weekly, "_TALLIES", usual)
+    measure_agreement(project=project)
+    stored = Run.objects.get(kind="measurement").result["weeks"]
+    assert [weekly.Week.from_json(one) for one in stored] == here
+    monkeypatch.setattr(weekly, "_TALLIES", "SELECT pg_sleep(600), %s")
+    text = page(sign_in(lead), project)
+    assert "They stand as they were last measured." in text
+    assert "alpha per week by guideline version" in text
 
 
 def test_judges_and_withdrawn_judgements_are_not_in_the_weeks(project, alice, bob, make_pair):

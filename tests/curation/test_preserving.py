@@ -16,6 +16,7 @@ from curation.arrays import pair_facts
 from curation.criteria import FIELDS, OPERATORS, in_play, parse, parse_all
 from curation.diffing import diff
 from curation.export import files
+from curation.export.layouts import LAYOUTS
 from curation.models import PairFact, Release
 from curation.preserving import FILE, columns_of, passing, preserve, preserved
 from curation.releasing import release
@@ -63,12 +64,13 @@ def test_the_file_says_what_the_criteria_went_by_and_the_card_names_it(project, 
     manifest = Release.objects.get().manifest
     run = Run.objects.get(kind="measurement")
     fields = ["difficulty", "discretion", "gold", "known_difficulty"]
-    assert manifest["facts"] == {"fields": fields, "model": "tiny", "run": run.pk}
+    measured = {"model": "tiny", "run": run.pk, "metric": "held_out_loss"}
+    assert manifest["facts"] == {"fields": fields, "measures": {"difficulty": measured}}
     assert [one["rows"] for one in manifest["files"] if one["path"] == FILE] == [40]
     assert f"{FILE}\n" in (released / files.SUMS).read_text()
     card = (released / "README.md").read_text()
     assert "`facts.parquet` holds what `difficulty`, `discretion`, `gold`, `known_difficulty` said" in card
-    assert f"Difficulty is for tiny (run {run.pk})." in card
+    assert f"Difficulty is for tiny (`held_out_loss`, run {run.pk})." in card
 
 
 def test_it_is_the_same_bytes_when_facts_are_gathered_again(project, many, released, tmp_path):
@@ -93,6 +95,29 @@ def test_whose_judgements_they_were_is_not_told(project, many, crowd, tmp_path):
     assert {one["pair"] for one in table.to_pylist() if one[f"annotator={who}"]} == {*judged}
     PairFact.objects.update(annotators=[])
     assert verify(tmp_path / "v1") == []
+
+
+@pytest.mark.parametrize("layout", [name for name, one in LAYOUTS.items() if one.tells_annotators])
+@pytest.mark.parametrize("criterion", ["annotator={}", "annotator!={}"])
+def test_a_pseudonym_is_not_given_away_by_the_criterion(project, many, crowd, tmp_path, layout, criterion):
+    """Who is in every row of a release of what number 3 judged is number 3, in each such release."""
+    where = parse_all([criterion.format(crowd[1].pk)])
+    with pytest.raises(Refused, match=f"The layout {layout} tells annotators by pseudonyms"):
+        release(project=project, version="v1", where=where, layout=layout, rule="votes", out=tmp_path / "v1")
+    assert not Release.objects.exists()
+    assert not (tmp_path / "v1").exists()
+
+
+def test_with_names_there_is_no_pseudonym_to_give_away(project, many, crowd, tmp_path):
+    where = parse_all([f"annotator={crowd[1].pk}"])
+    options = {"where": where, "layout": "votes", "rule": "votes", "out": tmp_path / "v1"}
+    assert release(project=project, version="v1", names=True, **options).release.rows > 0
+    assert verify(tmp_path / "v1") == []
+
+
+def test_the_layouts_that_tell_annotators_are_these():
+    assert {name for name, one in LAYOUTS.items() if one.tells_annotators} == {"votes", "token_weights"}
+    assert all(one.tells for one in LAYOUTS.values() if one.tells_annotators), "Whoever is told needs a pseudonym."
 
 
 def test_without_criteria_that_fade_there_is_no_such_file(project, many, tmp_path):
@@ -169,7 +194,7 @@ def test_what_is_preserved_answers_every_criterion_as_the_database_does(project,
 def test_a_pair_that_is_taken_out_of_play_later_or_put_back_disturbs_nothing(project, pairs, where, rows, tmp_path):
     made = release(project=project, version="v1", where=parse_all(where), out=tmp_path / "v1").release
     assert (made.manifest["out_of_play"], made.manifest["chosen"]) == (1, rows)
-    assert made.manifest["facts"] == {"fields": ["excluded"], "model": "", "run": None}
+    assert made.manifest["facts"] == {"fields": ["excluded"], "measures": {}}
     assert verify(tmp_path / "v1") == []
     Pair.objects.filter(pk=pairs["excluded"].pk).update(excluded_at=None)
     Pair.objects.filter(pk=pairs["unanimous"].pk).update(excluded_at=pairs["unanimous"].created_at)

@@ -113,6 +113,33 @@ def test_judges_count_only_when_they_are_asked_for(project, make_pair, say, alic
 
 
 @uncommitted
+def test_the_card_prints_the_guidelines_that_were_judged_under(project, make_pair, tmp_path, say, alice, bob):
+    from curation.export.files import digest_of
+
+    old, newer, newest = (
+        Guideline.objects.create(project=project, version=version, text=f"Rules of {version}.", html="")
+        for version in (101, 102, 103)
+    )
+    pair, left_out = make_pair(slots=0), make_pair(slots=0)
+    say(alice, pair, "first", guideline=old)
+    say(bob, pair, "first", guideline=old)
+    say(alice, left_out, "tie", guideline=newer)
+    project.guideline = newest
+    project.save()
+    manifest = release(project=project, version="v1", out=tmp_path / "v1").release.manifest
+    told = manifest["guideline"]
+    assert (told["version"], told["judged_under"]) == (103, {"101": 2})
+    assert told["judged_under_sha256"] == {"101": digest_of("Rules of 101.")}
+    card = (tmp_path / "v1" / "README.md").read_text()
+    assert (
+        "Version 101, under which 2 judgements of the released pairs were made:\n\n```markdown\nRules of 101." in card
+    )
+    assert "Version 103, in force at the release; none of these judgements was made under it" in card
+    assert "Rules of 103." in card
+    assert "Rules of 102." not in card, "Of the pairs that are released nobody judged under it."
+
+
+@uncommitted
 def test_the_card_and_manifest_tell_who_judged_and_under_which_guideline(project, pairs, tmp_path, say, bob):
     project.guideline = Guideline.objects.create(project=project, version=3, text="# Be kind", html="", created_by=None)
     project.save()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from annotation import dividing
-from annotation.models import Candidate, Pair, Part
+from annotation.models import Candidate, Edit, Judgement, Pair, Part, Prompt
 from config import embedded
 from curation import sharding
 from curation.criteria import parse_all
@@ -45,8 +47,8 @@ def test_the_same_release_twice_is_harmless_and_the_same_bytes(project, pairs, t
 
 
 SCRIPT = """
-import os, sys
-name, version, layout, rule, code, out = sys.argv[1:]
+import json, os, sys
+name, out, asked = sys.argv[1:]
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 from django.conf import settings
 settings.DATABASES["default"]["NAME"] = name
@@ -55,32 +57,91 @@ django.setup()
 from pathlib import Path
 from annotation import running
 from annotation.models import Project
-# The code is part of the content; whoever commits while this runs must not be found here.
-running.code_version = lambda: code
+from curation.criteria import parse_all
 from curation.releasing import release
-done = release(project=Project.objects.get(), version=version, layout=layout, rule=rule, out=Path(out))
-print(done.is_new)
+for version, (code, options) in json.loads(asked).items():
+    # The code is part of the content; whoever commits while this runs must not be found here.
+    running.code_version = lambda: code
+    where = parse_all(options.pop("where", []))
+    done = release(project=Project.objects.get(), version=version, where=where, out=Path(out) / version, **options)
+    print(done.is_new)
 """
 
 
-def write_elsewhere(made: Release, out: Path, *, database: str, environment: dict[str, str]) -> None:
-    """Make a release again in a process of its own: the same content, or this fails."""
-    arguments = [database, made.version, made.layout, made.rule, made.manifest["code_version"], str(out)]
+def write_elsewhere(made: dict[str, Release], out: Path, *, database: str, environment: dict[str, str]) -> None:
+    """Make releases again in a process of their own: the same content, or this fails."""
+    asked = {version: (one.manifest["code_version"], ASKED[version]) for version, one in made.items()}
+    arguments = [database, str(out), json.dumps(asked)]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "False\n"
+    assert done.stdout == "False\n" * len(made)
+
+
+# What is released: the plain ones, one by everything that computes or draws, and those that are made of edits.
+ASKED: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "votes": {"layout": "votes", "rule": "votes"},
+    "everything": {
+        "rule": "dawid_skene",
+        "least_probability": 0.5,
+        "where": ["known_difficulty=yes", "discretion!=conflict", "gold=no"],
+        "near_duplicates": 0.95,
+        "quotas": {"code": 5},
+        "subset": 6,
+        "cuts": [0.3, 0.6],
+        "test_share": 0.3,
+        "seed": 4,
+    },
+    "listed": {"layout": "listwise", "rule": "dawid_skene", "subset": 8, "seed": 1},
+    "weights": {"layout": "token_weights", "rule": "soft"},
+    "mended": {"layout": "edited", "rule": "strength", "ties": "drop"},
+}
+
+
+@pytest.fixture
+def made(project, many, tmp_path):
+    """A release of each kind, and its folder beside the others."""
+    for place, pair in enumerate(many):
+        Pair.objects.filter(pk=pair.pk).update(tags=["code"] if place % 3 else [])
+        said = Judgement.objects.filter(assignment__pair=pair, verdict="prefer").order_by("pk").first()
+        if said is not None and place % 2:
+            better = pair.first if (said.strength or 0) > 0 else pair.second
+            Edit.objects.create(judgement=said, candidate=better, text=f"Number {place}, mended.", edit_distance=9)
+    # Pairs that say the same as an earlier one.
+    for earlier, later in [(many[place], many[place + 4]) for place in range(36) if place % 8 < 4]:
+        Prompt.objects.filter(pk=later.prompt_id).update(messages=earlier.prompt.messages)
+        for side in ("first", "second"):
+            same = getattr(earlier, side).messages
+            Candidate.objects.filter(pk=getattr(later, f"{side}_id")).update(messages=same)
+    found = {}
+    for version, options in ASKED.items():
+        plain = {**options, "where": parse_all(options.get("where", []))}
+        found[version] = release(project=project, version=version, out=tmp_path / version, **plain).release
+    manifest = found["everything"].manifest
+    removed = {step["name"]: step["removed"] for step in manifest["steps"]}
+    # Each of its parts does something here, or the comparison says nothing of it.
+    for step in ("near duplicate", "over the quota of code", "beyond the 6 that say most", "known_difficulty=yes"):
+        assert removed[step] > 0, (step, removed)
+    assert (tmp_path / "everything" / "facts.parquet").is_file()
+    assert set(manifest["splits"]) == {
+        f"{config}/{split}"
+        for config in ("trl_dpo", "trl_dpo-easiest-30", "trl_dpo-easiest-60")
+        for split in ("train", "test")
+    }
+    assert min(one.rows for one in found.values()) > 3
+    return found
 
 
 @committed
-def test_another_process_with_another_hash_seed_writes_the_same_bytes(project, pairs, tmp_path):
-    here = release(project=project, version="v1", layout="votes", rule="votes", out=tmp_path / "here").release
+def test_another_process_with_another_hash_seed_writes_the_same_bytes(made, tmp_path):
     for seed in ("0", "1"):
         out = tmp_path / f"seed-{seed}"
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        write_elsewhere(here, out, database=connection.settings_dict["NAME"], environment=environment)
-        assert bytes_of(out) == bytes_of(tmp_path / "here")
+        write_elsewhere(made, out, database=connection.settings_dict["NAME"], environment=environment)
+        for version in made:
+            assert bytes_of(out / version) == bytes_of(tmp_path / version), (seed, version)
 
 
 @pytest.fixture
@@ -106,13 +167,7 @@ def client_program(name: str) -> str:
 
 
 @committed
-def test_a_restored_database_and_one_that_was_started_again_give_the_same_bytes(
-    project, pairs, tmp_path, another_cluster
-):
-    made = {
-        layout: release(project=project, version=layout, layout=layout, rule=rule, out=tmp_path / layout).release
-        for layout, rule in (("trl_dpo", "majority"), ("votes", "votes"))
-    }
+def test_a_restored_database_and_one_that_was_started_again_give_the_same_bytes(made, tmp_path, another_cluster):
     reach = connection.get_connection_params()
     url = f"host='{reach['host']}' port='{reach.get('port') or 5432}' user='{reach['user']}' dbname='{reach['dbname']}'"
     dump = tmp_path / "plumbline.dump"
@@ -125,10 +180,10 @@ def test_a_restored_database_and_one_that_was_started_again_give_the_same_bytes(
         if moment == "restarted":
             another_cluster.stop()
             another_cluster.ensure_running()
-        for layout, one in made.items():
-            out = tmp_path / moment / layout
-            write_elsewhere(one, out, database=embedded.DATABASE, environment=environment)
-            assert bytes_of(out) == bytes_of(tmp_path / layout)
+        out = tmp_path / moment
+        write_elsewhere(made, out, database=embedded.DATABASE, environment=environment)
+        for version in made:
+            assert bytes_of(out / version) == bytes_of(tmp_path / version), (moment, version)
 
 
 @committed

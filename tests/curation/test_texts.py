@@ -22,6 +22,8 @@ def read(pairs, **changes):
     nothing = np.full(n, np.nan)
     given = {
         "first_wins": np.ones(n, dtype=bool),
+        "verdict": np.ones(n),
+        "settled": np.zeros(n, dtype=bool),
         "counts": np.zeros((n, 4), dtype=np.int64),
         "agreement": nothing,
         "strength_mean": nothing,

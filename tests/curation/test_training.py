@@ -10,16 +10,24 @@ import math
 import os
 import subprocess
 import sys
+import uuid
 
 import numpy as np
 import pytest
 from django.core.management import call_command
 
-from annotation.models import Pair
+from annotation import editing
+from annotation.distance import levenshtein
+from annotation.models import Guideline, Judgement, Pair, Prompt, Rationale, Span
+from curation import settling
 from curation.choosing import uniform
 from curation.export.layouts import LAYOUTS
+from curation.metrics.aggregation import dawid_skene
+from curation.metrics.labels import Labels
+from curation.models import Adjudication
 from curation.releasing import release
 from curation.verifying import verify
+from tests.curation.truth import ROWS, Truth
 
 pytestmark = pytest.mark.gpu_stack
 
@@ -160,231 +168,76 @@ def pairs(project, make_pair, say, alice, bob):
     return made
 
 
-def texts(candidate):
-    return [{"role": one["role"], "content": one["content"]} for one in candidate.messages]
+# Who edited which answer they found better, by the pair's place.
+EDITS = [
+    (0, "alice", "Plain. And even more."),
+    (1, "alice", "Zwei Zeilen"),
+    (3, "alice", "日本語で。"),
+    (5, "alice", "🦊🦊."),
+    (5, "bob", "🦊🦊!"),
+    (6, "alice", "{{ y }} And more."),
+    (9, "alice", "<i>"),
+]
+# Layouts that can hold a tie are given one; the others that choose none show everything that was said.
+RULES = {"votes": "votes", "soft": "soft", "trl_stepwise": "soft", "token_weights": "soft"}
+KEEPS_TIES = ("listwise", "helpsteer3")
 
 
-def as_text(messages):
-    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
-    if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n\n".join(f"{names[one['role']]}: {one['content']}" for one in messages)
-
-
-# By the pair's external identifier: what its first answer became.
-EDITS = {"0": ["Plainer."], "1": ["Zwei Zeilen"], "2": ["Quotes"], "3": ["日本語で。", "日本語。"], "9": ["<i>"]}
-
-
-class Truth:
-    """What the database says of a pair, read one by one and in plain Python."""
-
-    def __init__(self, pair):
-        from annotation.models import Judgement
-
-        self.pair = pair
-        self.said = [
-            (("first" if (one.strength or 0) > 0 else "second") if one.verdict == "prefer" else one.verdict, one)
-            for one in Judgement.objects.filter(assignment__pair=pair, is_current=True).order_by("pk")
-        ]
-        counted = [verdict for verdict, _ in self.said if verdict != "skip"]
-        self.counts = {name: counted.count(name) for name in ("first", "second", "tie", "both_bad")}
-        self.n = len(counted)
-        self.winner = next((name for name in ("first", "second") if 2 * self.counts[name] > self.n), None)
-        strengths = [one.strength for _, one in self.said if one.strength is not None and one.strength_known]
-        self.mean = sum(strengths) / len(strengths) if strengths else None
-        system = [{"role": "system", "content": pair.prompt.system}] if pair.prompt.system else []
-        self.prompt = [*system, *texts(pair.prompt)]
-        self.first, self.second = texts(pair.first), texts(pair.second)
-        self.edits = EDITS.get(pair.external_id, [])
-        self.chosen, self.rejected = (self.first, self.second) if self.winner == "first" else (self.second, self.first)
-
-    @property
-    def reasons(self):
-        found = [one.rationales.first() for verdict, one in self.said if verdict == self.winner]
-        return [one.text for one in found if one and one.text]
-
-    @property
-    def towards(self):
-        if self.mean is None:
-            return None
-        return self.mean if self.winner == "first" else -self.mean
-
-
-def steps_of(text):
-    """The steps of the short texts of these tests: their sentences and lines."""
-    import re
-
-    return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", text) if part.strip()]
-
-
-def marked(t):
-    """Rows of steps, from the spans of each judgement, one by one."""
-    from annotation.models import Span
-
-    rows = []
-    for side, candidate in (("first", t.pair.first), ("second", t.pair.second)):
-        spans = Span.objects.filter(candidate=candidate, rationale__judgement__is_current=True)
-        text = candidate.messages[0]["content"]
-        if len(candidate.messages) > 1 or not spans:
-            continue
-        labels, at = [], 0
-        for step in steps_of(text):
-            start = text.index(step, at)
-            at = start + len(step)
-            touching = [one for one in spans if one.start < at and one.end > start]
-            against = {one.rationale.annotator_id for one in touching if one.polarity == "hurts"}
-            for_it = {one.rationale.annotator_id for one in touching if one.polarity == "supports"}
-            labels.append(len(against) <= len(for_it))
-        rows.append({"prompt": as_text(t.prompt), "completions": steps_of(text), "labels": labels, "side": side})
-    return rows
-
-
-OWN = {
-    "trl_stepwise": marked,
-    "token_weights": lambda t: [
-        {"initial": t.first[-1]["content"], "revised": text, "prompt": t.prompt + t.first[:-1], "side": "first"}
-        for text in t.edits
-    ],
-    "trl_dpo": lambda t: [{"prompt": t.prompt, "chosen": t.chosen, "rejected": t.rejected}],
-    "trl_reward": lambda t: [
-        {"chosen": t.prompt + t.chosen, "rejected": t.prompt + t.rejected, "margin": max(t.towards or 0.0, 0.0)}
-    ],
-    "trl_kto": lambda t: [
-        {"prompt": t.prompt, "completion": t.chosen, "label": True},
-        {"prompt": t.prompt, "completion": t.rejected, "label": False},
-    ],
-    "ultrafeedback_binarized": lambda t: [
-        {
-            "prompt": next(one["content"] for one in t.prompt if one["role"] == "user"),
-            "chosen": t.prompt + t.chosen,
-            "rejected": t.prompt + t.rejected,
-            "messages": t.prompt + t.chosen,
-            "score_chosen": (t.counts[t.winner] + t.counts["tie"] / 2) / t.n,
-        }
-    ],
-    "pku_saferlhf": lambda t: [
-        {
-            "prompt": as_text(t.prompt),
-            "response_0": as_text(t.first),
-            "response_1": as_text(t.second),
-            "better_response_id": 0 if t.winner == "first" else 1,
-        }
-    ],
-    "helpsteer3": lambda t: [
-        {
-            "context": t.prompt,
-            "response1": as_text(t.first),
-            "individual_preference": [
-                {
-                    "score": -one.strength,
-                    "reasoning": getattr(one.rationales.first(), "text", ""),
-                    "feedback1": "",
-                    "feedback2": "",
-                }
-                for _, one in t.said
-                if one.strength is not None and one.strength_known
-            ],
-        }
-    ],
-    "rationale": lambda t: [
-        {"prompt": as_text(t.prompt), "chosen": as_text(t.chosen), "rationale": t.reasons[0]} for _ in t.reasons[:1]
-    ],
-    "votes": lambda t: [
-        {
-            "prompt": t.prompt,
-            "first": t.first,
-            "second": t.second,
-            "verdict": verdict,
-            "strength": one.strength if one.strength_known else None,
-            "reason": getattr(one.rationales.first(), "text", ""),
-        }
-        for verdict, one in t.said
-    ],
-    "edited": lambda t: [
-        {
-            "prompt": t.prompt,
-            "edited": [*t.first[:-1], {"role": "assistant", "content": text}],
-            "chosen": t.first,
-            "rejected": t.second,
-        }
-        for text in t.edits
-        if t.winner == "first"
-    ],
-    "aligner": lambda t: [
-        {
-            "question": as_text(t.prompt),
-            "answer": as_text(t.first),
-            "correction": as_text([*t.first[:-1], {"role": "assistant", "content": text}]),
-        }
-        for text in t.edits
-        if t.winner == "first"
-    ],
-    "soft": lambda t: [
-        {"prompt": t.prompt, "first": t.first, "second": t.second, "strength_mean": t.mean}
-        | {f"p_{name}": count / t.n for name, count in t.counts.items()}
-    ],
-    "hh": lambda t: [
-        {
-            "chosen": "".join(
-                f"\n\n{ {'user': 'Human', 'assistant': 'Assistant'}[one['role']] }: {one['content']}"
-                for one in t.prompt + t.chosen
-            )
-        }
-    ],
-    "listwise": lambda t: [
-        {
-            "prompt": t.prompt,
-            "pair_ids": [t.pair.pk],
-            "edited": [True] * len(t.edits) + [False, False],
-            "completions": [[*t.first[:-1], {"role": "assistant", "content": text}] for text in t.edits]
-            + [
-                messages
-                for _, messages in sorted(
-                    [
-                        (-(t.counts["first"] + t.counts["tie"] / 2), t.first),
-                        (-(t.counts["second"] + t.counts["tie"] / 2), t.second),
-                    ],
-                    key=lambda both: both[0],
-                )
-            ],
-        }
-    ],
-}
-
-
-@pytest.mark.usefixtures("same_connection")
-def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
-    project, pairs, tmp_path, say, alice, monkeypatch
-):
-    from annotation.models import Rationale, Span
-    from curation import edits, marks
-    from curation.export.records import Edit
-
+@pytest.fixture
+def told(project, pairs, say, alice, bob, adjudicator):
+    """The ten pairs with reasons, highlights, edits, a skip, a tie, a guideline and two rulings."""
+    guideline = Guideline.objects.create(project=project, version=7, text="Be kind.", html="")
     for place, pair in enumerate(pairs):
+        Pair.objects.filter(pk=pair.pk).update(source=f"source {place % 2}")
         for one in pair.assignments.get(annotator=alice).judgements.filter(is_current=True):
             if place % 3:
-                why = Rationale.objects.create(judgement=one, pair=pair, annotator=alice, text=f"Because of {place}.")
+                why = Rationale.objects.create(
+                    judgement=one, pair=pair, annotator=alice, text=f"Because of {place}.", tags=["clear"][: place % 2]
+                )
                 Span.objects.create(rationale=why, candidate=pair.first, start=0, end=2)
                 Span.objects.create(rationale=why, candidate=pair.second, start=0, end=1, polarity="hurts")
-    of_pair = {pair.pk: [Edit("", "first", text) for text in EDITS.get(pair.external_id, [])] for pair in pairs}
-    monkeypatch.setattr(edits, "edits_of", lambda numbers, **_: [of_pair[number] for number in numbers.tolist()])
-    monkeypatch.setattr(
-        edits, "with_edits", lambda **_: marks.by_side([(pair, True) for pair, each in of_pair.items() for _ in each])
-    )
+    say(bob, pairs[9], "first", 3, guideline=guideline)
     say(alice, pairs[7], "skip")
     say(alice, pairs[8], "tie")
     project.prompts.filter(system="Be brief.").update(system="")
-    assert {*OWN} == {*LAYOUTS}
+    Prompt.objects.filter(pk=pairs[1].prompt_id).update(language="de", tags=["a", "c"])
+    for place, name, text in EDITS:
+        judgement = Judgement.objects.get(
+            assignment__pair=pairs[place], annotator={"alice": alice, "bob": bob}[name], is_current=True
+        )
+        better = pairs[place].first if (judgement.strength or 0) > 0 else pairs[place].second
+        editing.store_edit(
+            judgement_id=judgement.pk,
+            edited=editing.Edited(better.pk, text, levenshtein(better.messages[-1]["content"], text)),
+        )
+    for place, outcome in ((6, "first"), (7, "tie")):
+        one = Adjudication.objects.create(project=project, pair=pairs[place])
+        settling.settle(adjudication=one, adjudicator=adjudicator, key=uuid.uuid4(), outcome=outcome)
+    return pairs
+
+
+@pytest.mark.usefixtures("same_connection")
+def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(project, told, tmp_path):
+    pairs = told
+    assert {*ROWS} == {*LAYOUTS}
     # A seed by which each split has a pair of every layout: 1 is in all, 2 in all but those of better answers that were
     # edited, and 9 in those.
     prompts = np.array([pairs[place].prompt_id for place in (1, 2, 9)])
     seed = next(seed for seed in range(1000) if (uniform(prompts, seed=seed) < 0.3).tolist() == [True, False, False])
-    for name, layout in LAYOUTS.items():
-        rule = "majority" if layout.chooses else "votes" if name == "votes" else "soft"
-        done = release(
-            project=project, version=name, layout=name, rule=rule, test_share=0.3, seed=seed, out=tmp_path / name
-        )
-        assert done.release.manifest["splits"][f"{name}/test"] > 0
+    made = {}
+    for name in LAYOUTS:
+        rule = RULES.get(name, "majority")
+        made[name] = release(
+            project=project,
+            version=name,
+            layout=name,
+            rule=rule,
+            ties="keep" if name in KEEPS_TIES else "",
+            test_share=0.3,
+            seed=seed,
+            out=tmp_path / name,
+        ).release
+        assert made[name].manifest["splits"][f"{name}/test"] > 0
     # And a release all of whose pairs fell into the test split.
     all_prompts = np.array([pair.prompt_id for pair in pairs])
     one_sided = next(seed for seed in range(10_000) if (uniform(all_prompts, seed=seed) < 0.5).all())
@@ -399,19 +252,25 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
     found = in_a_fresh_process(LOAD, tmp_path, *LAYOUTS, "one-sided/trl_dpo", home=tmp_path)
     assert list(found["one-sided/trl_dpo"]) == ["test"]
     assert len(found["one-sided/trl_dpo"]["test"]) == sum(map(len, found["trl_dpo"].values()))
-    truths = [Truth(pair) for pair in Pair.objects.order_by("pk").select_related("prompt", "first", "second")]
     everywhere = None
     for name, layout in LAYOUTS.items():
-        fits = [t for t in truths if (t.winner if layout.chooses else t.said if name == "votes" else t.n)]
-        expected = {t.pair.pk: OWN[name](t) for t in fits if OWN[name](t)}
+        all_pairs = Pair.objects.order_by("pk").select_related("prompt", "first", "second")
+        truths = [Truth(pair, made[name]) for pair in all_pairs]
+        if layout.chooses:
+            fits = [t for t in truths if t.winner]
+        elif name in KEEPS_TIES:
+            fits = [t for t in truths if t.says in ("first", "second", "tie")]
+        else:
+            fits = [t for t in truths if (t.said if name == "votes" else t.n)]
+        expected = {t.pair.pk: rows for t in fits if (rows := ROWS[name](t))}
         by_pair: dict[int, list] = {}
         for rows in found[name].values():
             for row in rows:
                 by_pair.setdefault(row["pair_id"] if "pair_id" in row else row["pair_ids"][0], []).append(row)
         assert {*by_pair} == {*expected}, name
         for pair, wanted in expected.items():
-            given = [{key: row[key] for key in wanted[0]} for row in by_pair[pair]]
-            assert given == wanted, (name, pair)
+            # Whole rows: no column is there that the database was not asked for, and none is missing.
+            assert by_pair[pair] == wanted, (name, pair)
         # One prompt is on one side, and on the same side in every layout.
         sides = {
             row.get("pair_id", row.get("pair_ids")): split
@@ -422,6 +281,42 @@ def test_every_layout_loads_in_a_fresh_process_and_says_what_the_database_says(
         everywhere = {**sides, **(everywhere or {})}
         assert all(everywhere[pair] == split for pair, split in sides.items())
         assert verify(tmp_path / name) == [], name
+    # What these pairs were made for is in there.
+    assert {row["adjudicated"] for rows in found["trl_dpo"].values() for row in rows} == {True, False}
+    assert 0 in [row["overall_preference"] for rows in found["helpsteer3"].values() for row in rows]
+    assert sum(len(rows) for rows in found["token_weights"].values()) == len(EDITS)
+
+
+@pytest.mark.usefixtures("same_connection")
+def test_rows_by_dawid_and_skene_say_how_likely_each_is(project, told, tmp_path):
+    made = release(project=project, version="ds", rule="dawid_skene", out=tmp_path / "ds/trl_dpo").release
+    found = in_a_fresh_process(LOAD, tmp_path, "ds/trl_dpo", home=tmp_path)
+    (rows,) = found["ds/trl_dpo"].values()
+    truths = {t.pair.pk: t for t in (Truth(pair, made) for pair in Pair.objects.order_by("pk"))}
+    said = [
+        (place, one.annotator_id, ("first", "second", "tie", "both_bad").index(verdict))
+        for place, t in enumerate(truths.values())
+        for verdict, one in t.said
+        if verdict != "skip"
+    ]
+    item, annotator, value = np.array(said).T
+    whose, who = np.unique(annotator, return_inverse=True)
+    labels = Labels(item, who, value, np.arange(len(truths)), whose, np.array(["first", "second", "tie", "both_bad"]))
+    posterior = dict(zip(truths, dawid_skene(labels).posterior, strict=True))
+    assert {row["pair_id"] for row in rows} >= {told[5].pk, told[6].pk}
+    for row in rows:
+        t = truths[row["pair_id"]]
+        probability = row.pop("probability")
+        if t.ruling:
+            assert (probability, row["chosen_side"]) == (None, t.ruling)
+        else:
+            likely = posterior[t.pair.pk]
+            assert row["chosen_side"] == ("first", "second")[int(np.argmax(likely))]
+            assert probability == pytest.approx(likely.max(), abs=1e-9)
+        t.winner = row["chosen_side"]
+        t.chosen, t.rejected = (t.first, t.second) if t.winner == "first" else (t.second, t.first)
+        assert [row] == ROWS["trl_dpo"](t)
+    assert verify(tmp_path / "ds/trl_dpo") == []
 
 
 @pytest.mark.usefixtures("same_connection", "few_texts_set")

@@ -46,16 +46,22 @@ class Command(BaseCommand):
             "--annotator",
             "--annotators",
             dest="annotators",
-            action="append",
+            action="extend",
+            nargs="+",
             default=[],
             metavar="PREFIX",
-            help="only annotators whose name begins so; repeatable",
+            help="only annotators whose name begins so; several, or repeated",
         )
         parser.add_argument(
             "--where", action="append", default=[], metavar="CRITERION", help="only pairs that meet it; repeatable"
         )
         parser.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help=f"a setting; repeatable. {_settings()}"
+            "--set",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"a setting; several, or repeated. {_settings()}",
         )
         # The two settings that were here first keep their own names.
         parser.add_argument("--bootstrap", metavar="N", help="as --set bootstrap=N")

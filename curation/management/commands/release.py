@@ -12,10 +12,10 @@ from annotation.access import project_of
 from annotation.errors import Refused
 from curation import releasing
 from curation.choosing import MOST_HARMFUL
-from curation.criteria import FIELDS, from_json, parse_all
+from curation.criteria import FIELDS, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
-from curation.keeping import saved_as
+from curation.keeping import criteria_in, saved_as
 from curation.planning import ANNOTATORS, DIFFICULTY, HARDER
 from curation.subsetting import NGRAMS
 
@@ -132,7 +132,7 @@ class Command(BaseCommand):
             done = releasing.release(
                 project=project,
                 version=options["name"],
-                where=[*(from_json(chosen.criteria) if chosen else []), *parse_all(options["where"])],
+                where=[*(criteria_in(chosen) if chosen else []), *parse_all(options["where"])],
                 rule=options["rule"],
                 layout=options["layout"],
                 annotators=options["annotators"],

@@ -57,6 +57,37 @@ def test_sending_the_same_key_again_stores_nothing_twice(api, alice, make_pair):
     assert Judgement.objects.count() == 1
 
 
+def test_an_answer_is_stamped_with_the_version_that_it_names(api, alice, make_pair, project):
+    for _ in range(3):
+        make_pair()
+    client = api(alice)
+    guiding.publish_guideline(project=project, text="Old rule.")
+    taken = client.post(f"{HOME}/assignments").json()
+    assert taken["guideline_version"] == 1
+    guiding.publish_guideline(project=project, text="New rule.")
+    one, two, three = (item["assignment"] for item in taken["assignments"])
+
+    def submit(assignment, **more):
+        return client.post(f"{HOME}/judgements", {"assignment": assignment, "verdict": "a1", **more}, format="json")
+
+    assert submit(one, guideline_version=1).status_code == 201
+    assert submit(two).status_code == 201
+    assert submit(three, guideline_version=0).status_code == 201
+    stamps = {row.assignment_id: row.guideline and row.guideline.version for row in Judgement.objects.all()}
+    assert stamps == {one: 1, two: 2, three: None}
+    unknown = {"verdict": "b1", "revision": 1, "guideline_version": 3}
+    refused = client.put(f"{HOME}/assignments/{one}/judgement", unknown, format="json")
+    assert (refused.status_code, Judgement.objects.count()) == (400, 3)
+    assert "no version 3" in refused.content.decode()
+    assert (
+        client.put(
+            f"{HOME}/assignments/{one}/judgement", {**unknown, "guideline_version": 1}, format="json"
+        ).status_code
+        == 200
+    )
+    assert Judgement.objects.current().filter(assignment=one, guideline__version=1).exists()
+
+
 def test_an_answer_to_a_pair_that_is_not_leased_is_refused(api, alice, bob, make_pair):
     make_pair()
     taken = api(bob).post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]

@@ -50,7 +50,12 @@ def head_of(text):
 def write(manifest, **changes):
     return card(
         manifest,
-        **{"title": "Everyday help", "guideline": "Be *kind*.\n", "arrow_bytes": {"trl_dpo/train": 5000}, **changes},
+        **{
+            "title": "Everyday help",
+            "guidelines": {"1": "Be *strict*.", "2": "Be *kind*.\n"},
+            "arrow_bytes": {"trl_dpo/train": 5000},
+            **changes,
+        },
     )
 
 
@@ -79,12 +84,21 @@ def test_the_text_tells_counts_agreement_people_guideline_and_licence(manifest):
         "0.631 (0.590 to 0.660), over 120 pairs",
         "undefined. No item has two labels.",
         "3 people and 0 judges (models) made 360 judgements",
-        "60 under version 1; 300 without a guideline",
-        "Version 2, in force at the release",
-        "```markdown\nBe *kind*.\n\n```",
+        "Version 1, under which 60 judgements of the released pairs were made:\n\n```markdown\nBe *strict*.\n```",
+        "300 judgements of the released pairs were made without a guideline.",
+        "Version 2, in force at the release; none of these judgements was made under it:"
+        "\n\n```markdown\nBe *kind*.\n\n```",
         "cc-by-4.0",
     ):
         assert said in text
+
+
+def test_each_guideline_is_there_once(manifest):
+    manifest["guideline"] = {"version": 2, "sha256": "", "judged_under": {"1": 1, "2": 59}}
+    text = write(manifest).split("## Guideline")[1]
+    assert "Version 1, under which 1 judgement of the released pairs was made" in text
+    assert text.count("Be *kind*.") == text.count("Be *strict*.") == 1
+    assert "Version 2 was in force at the release." in text
 
 
 def test_simulated_judgements_are_marked_at_the_top_in_the_tags_and_in_the_limits(manifest):
@@ -99,7 +113,9 @@ def test_simulated_judgements_are_marked_at_the_top_in_the_tags_and_in_the_limit
 
 def test_what_people_wrote_cannot_become_markup_or_another_head(manifest):
     manifest["limits"] = "![x](http://evil)\n## Licence\n<script>"
-    text = write(manifest, title="A\n---\n# B [x](y)", guideline="```\n---\n# Not the guideline's end\n````")
+    text = write(
+        manifest, title="A\n---\n# B [x](y)", guidelines={"1": "```\n---\n# Not the guideline's end\n````", "2": ""}
+    )
     assert head_of(text)["pretty_name"] == "A --- # B [x](y), 1.0"
     assert "# A --- \\# B \\[x\\](y), 1.0" in text
     assert "\\<script\\>" in text
@@ -111,7 +127,7 @@ def test_without_licence_guideline_or_judgements_the_card_says_so(manifest):
     manifest["licence"] = ""
     manifest["guideline"] = {"version": None, "sha256": "", "judged_under": {}}
     manifest["annotators"] = {"people": 0, "judges": 0, "simulated": 0, "judgements": 0, "judgements_each": {}}
-    text = write(manifest, guideline="")
+    text = write(manifest, guidelines={})
     assert head_of(text)["license"] == "unknown"
     assert "No licence was named." in text
     assert "has no guideline in force" in text

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -25,6 +26,24 @@ def write(folder, make_record, rows):
     batches = [dpo(Rows.of([make_record(pair_id=n) for n in numbers[at : at + 2]])) for at in range(0, rows, 2)]
     written = files.write_shards(iter(batches), folder=folder, shards=shards, schema=DPO)
     return [one.entry for one in written]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "size"),
+    [
+        ([1, 2, 3], pa.int64(), 24),
+        ([1, None, 3], pa.int64(), 24 + 1),
+        ([True] * 9, pa.bool_(), 2),
+        (["ab", "", "ü"], pa.string(), 4 * 4 + 4),
+        ([["a"], [], ["b", "cd"]], pa.list_(pa.string()), 4 * 4 + 4 * 4 + 4),
+        ([{"x": 1, "y": "ab"}] * 2, pa.struct([("x", pa.int64()), ("y", pa.string())]), 16 + 4 * 3 + 4),
+    ],
+)
+def test_the_size_of_a_column_does_not_tell_how_it_was_made(values, kind, size):
+    assert files.memory_of(pa.array(values, kind)) == size
+    # Taken from a column with a null, cut from a longer one: the same values.
+    assert files.memory_of(pa.array([None, *values], kind).take(pa.array(range(1, len(values) + 1)))) == size
+    assert files.memory_of(pa.array([*values, *values], kind)[len(values) :]) == size
 
 
 @pytest.mark.parametrize(("rows", "by_shard"), [(0, [0]), (1, [1]), (4, [4]), (9, [4, 4, 1])])

@@ -46,6 +46,7 @@ def test_all_answers_of_a_prompt_stand_in_one_row_best_first(make_record):
         prompt_id=np.array([5, 5, 5, 6]),
         first_at=np.array([0, 1, 0, 6]),
         second_at=np.array([1, 4, 4, 7]),
+        verdict=np.full(4, np.nan),
     )
     one, other = opinions.listwise(rows).to_pylist()
     assert (one["pair_ids"], other["pair_ids"]) == ([1, 2, 3], [4])
@@ -53,3 +54,23 @@ def test_all_answers_of_a_prompt_stand_in_one_row_best_first(make_record):
     assert one["scores"] == [0.75, 0.5, 0.375]
     assert one["n_judgements"] == [2, 4, 4]
     assert other["scores"] == [0.0, 0.0]
+
+
+def test_what_an_adjudicator_decided_is_won_as_the_ruling_says(make_record):
+    # Three say a beats b, and an adjudicator says b; one says a beats c. By the votes a would be first.
+    records = [
+        make_record(pair_id=1, counts=(3, 0, 0, 0), winner="second"),
+        make_record(pair_id=2, counts=(1, 0, 0, 0)),
+    ]
+    rows = replace(
+        Rows.of(records),
+        prompt_id=np.array([5, 5]),
+        first_at=np.array([0, 0]),
+        second_at=np.array([1, 2]),
+        settled=np.array([True, False]),
+    )
+    (row,) = opinions.listwise(rows).to_pylist()
+    assert row["scores"] == [1.0, 0.25, 0.0]
+    # In the order b, a, c.
+    assert row["n_judgements"] == [3, 4, 1]
+    assert (row["pair_ids"], row["adjudicated"]) == ([1, 2], [True, False])

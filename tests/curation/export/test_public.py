@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from curation.export import public
@@ -56,20 +58,70 @@ def test_pku_numbers_its_responses_from_nought(make_record):
     assert (rows[0]["response_0_source"], rows[0]["response_1_source"]) == ("right", "wrong")
 
 
-@pytest.mark.parametrize(
-    ("mean", "overall"), [(1.5, -2), (-1.5, 2), (0.4, 0), (-2.6, 3), (0.0, 0), (None, 0), (2.5, -3)]
-)
-def test_helpsteer_scores_are_negative_for_the_first(make_record, mean, overall):
-    rows = Rows.of([make_record(strength_mean=mean)])
+def test_helpsteer_scores_are_negative_for_the_first(make_record):
+    rows = Rows.of([make_record()])
     opinions = [said("first", 2, "Right."), said("second", -1), said("tie", 0), said("both_bad"), said("first")]
     row = public.helpsteer3(replace(rows, said=[opinions])).to_pylist()[0]
-    assert row["overall_preference"] == overall
+    # One that says which and not how much scores the least that says it; a tie of unknown strength is one all the same.
     assert [(one["score"], one["reasoning"]) for one in row["individual_preference"]] == [
         (-2, "Right."),
         (1, ""),
         (0, ""),
+        (-1, ""),
     ]
     assert (row["domain"], row["response1"], row["response2"]) == ("code", "Four.", "Five.")
+    row = public.helpsteer3(replace(rows, said=[[said("second"), said("tie"), said("skip")]])).to_pylist()[0]
+    assert [one["score"] for one in row["individual_preference"]] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("strengths", "verdict", "overall"),
+    [
+        # The rounded mean, halves away from nought, where the rule chooses none...
+        ((2, 1), math.nan, -2),
+        ((-2, -1), math.nan, 2),
+        ((1, 0), math.nan, -1),
+        ((1, 0, 0), math.nan, 0),
+        ((3, 3, 2), math.nan, -3),
+        ((), math.nan, 0),
+        # ... and where it chooses what they say.
+        ((2, 1), 1, -2),
+        ((-3, -3, -2), -1, 3),
+        # Two prefer the first a little, the third the second a lot: the majority is still for the first.
+        ((1, 1, -3), 1, -1),
+        # An adjudicator's second against two threes for the first; a source's label without a judgement; a tie.
+        ((3, 3), -1, 1),
+        ((), 1, -1),
+        ((), -1, 1),
+        ((0, 0, 3), 0, 0),
+    ],
+)
+def test_the_overall_preference_of_helpsteer_is_never_against_what_was_chosen(make_record, strengths, verdict, overall):
+    opinions = [said("first" if one > 0 else "second" if one < 0 else "tie", one) for one in strengths]
+    rows = replace(Rows.of([make_record()]), said=[opinions], verdict=np.array([float(verdict)]))
+    assert public.helpsteer3(rows).to_pylist()[0]["overall_preference"] == overall
+
+
+def test_of_imports_that_only_say_which_helpsteer_is_not_all_noughts(make_record):
+    rows = Rows.of([make_record(strength_mean=None), make_record(strength_mean=None, winner="second")])
+    made = public.helpsteer3(replace(rows, said=[[said("first"), said("first")], [said("second")]])).to_pylist()
+    assert [row["overall_preference"] for row in made] == [-1, 1]
+    assert [[one["score"] for one in row["individual_preference"]] for row in made] == [[-1, -1], [1]]
+
+
+def test_ultrafeedback_never_scores_the_rejected_answer_higher(make_record):
+    rows = Rows.of(
+        [
+            make_record(counts=(3, 1, 0, 0)),
+            # Overruled by an adjudicator; chosen by a rule that weighs voices; by a label, without a judgement.
+            make_record(counts=(3, 0, 0, 1), winner="second"),
+            make_record(counts=(2, 1, 0, 0), winner="second"),
+            make_record(counts=(0, 0, 0, 0), winner="second"),
+        ]
+    )
+    made = public.ultrafeedback(replace(rows, settled=np.array([False, True, False, False]))).to_pylist()
+    scores = [(row["score_chosen"], row["score_rejected"], row["adjudicated"]) for row in made]
+    assert scores == [(0.75, 0.25, False), (1.0, 0.0, True), (0.5, 0.5, False), (1.0, 0.0, False)]
 
 
 def test_the_rationale_is_the_first_that_speaks_for_the_chosen_answer(make_record):

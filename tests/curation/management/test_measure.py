@@ -37,6 +37,9 @@ def test_options_narrow_what_is_measured(project, judged, capsys):
     assert measured(capsys, "--project", "everyday", "--where", "tag=odd")["pairs"] == 2
     assert measured(capsys, "--project", "everyday", "--annotator", "Al")["judgements"] == 4
     assert measured(capsys, "--project", "everyday", "--kind", "judge")["judgements"] == 0
+    assert measured(capsys, "--project", "everyday", "--annotators", "Al", "Bo")["judgements"] == 8
+    both = measured(capsys, "--project", "everyday", "--set", "bootstrap=0", "least_common=4")
+    assert (both["bootstrap"], both["least_common"]) == (0, 4)
     without = measured(capsys, "--project", "everyday", "--bootstrap", "0")["metrics"]["percent_agreement"]
     assert without["low"] is None
 
@@ -56,6 +59,7 @@ def test_it_prints_sentences_for_people(project, judged, capsys):
         (["agreement", "--project", "nowhere"], "There is no project 'nowhere'"),
         (["agreement", "--project", "everyday", "--where", "mood=good"], "Unknown field 'mood'"),
         (["agreement", "--project", "everyday", "--bootstrap", "-1"], "The bootstrap takes"),
+        (["agreement", "--project", "everyday", "--seed", "99999999999999999999"], "A seed is a whole number from 0"),
         (["happiness", "--project", "everyday"], "invalid choice: 'happiness'"),
     ],
 )

@@ -29,6 +29,8 @@ def judged(make_pair, say, alice, bob, robot):
 def test_agreement_is_measured_and_stored_as_a_finished_run(project, judged, lead):
     run = measuring.measure_agreement(project=project, actor=lead.user)
     assert (run.kind, run.state, run.started_by) == (Run.Kind.MEASUREMENT, Run.State.DONE, lead.user)
+    weeks = run.result.pop("weeks")
+    assert [(one["version"], one["alpha"]["n"]) for one in weeks] == [(0, 40)], "For the overview."
     assert run.result == {
         "pairs": 40,
         "judgements": 80,
