@@ -21,7 +21,7 @@ from django.utils.translation import gettext, ngettext
 
 from annotation import opening, rendering, statements, typesetting
 from annotation.answering import Said
-from annotation.models import Annotator, Project
+from annotation.models import Annotator, Assignment, Project
 from annotation.wording import NOTHING_TO_JUDGE
 
 # What an annotator holds: the pair on the screen and the next two.
@@ -41,7 +41,7 @@ VERSION = "p.xmin::text || p.ctid::text"
 # project row that the answer was checked against: if the lead has changed the project since, nobody is found.
 ME = f"""
 me AS MATERIALIZED (
-  SELECT a.id, a.cursor, p.id AS project_id, p.overlap, p.state,
+  SELECT a.id, a.cursor, p.id AS project_id, p.seed, p.overlap, p.state,
          p.lease_minutes * interval '1 minute' AS lease, coalesce(a.dry_until > now(), false) AS dry
   FROM annotator a JOIN project p ON p.id = a.project_id
   WHERE p.slug = %(slug)s AND a.user_id = %(user)s::bigint AND a.kind = 'person' AND a.is_active
@@ -109,12 +109,14 @@ GONE = "gone AS (DELETE FROM draft USING done WHERE draft.assignment_id = done.i
 
 # The next slot. OFFSET 0 keeps "have I judged this pair?" one probe per row: without it the planner reads everything
 # that the annotator ever did (15 times slower after 20,000 claims). SKIP LOCKED: nobody waits for a colleague's claim.
+# Which candidate stands as A is drawn by the project's seed, the annotator and the slot: whoever is given a slot again
+# finds it as before, and what their browser kept of it, a draft or an answer that waits, still means the same.
 # Slots above the overlap and pairs taken out of play are passed over here, at the only door, whoever forgot to remove
 # them. `{when}` says when this statement may claim.
 NEXT = """
 next AS (
   UPDATE assignment SET annotator_id = (SELECT id FROM me), lease_until = now() + (SELECT lease FROM me),
-    swapped = random() < 0.5
+    swapped = hashint8extended(id, (SELECT seed # id FROM me)) & 1 = 1
   WHERE id = (
     SELECT s.id FROM assignment s
     WHERE s.project_id = (SELECT project_id FROM me) AND s.annotator_id IS NULL
@@ -379,6 +381,12 @@ class Counts:
     elsewhere: int
     pairs: int
     state: str
+
+
+def in_hand(*, annotator_id: int) -> list[int]:
+    """The numbers of the assignments that are leased to me."""
+    leased = Assignment.objects.filter(annotator=annotator_id, lease_until__isnull=False)
+    return list(leased.order_by("pk").values_list("pk", flat=True))
 
 
 def counts_of(*, annotator_id: int) -> Counts:

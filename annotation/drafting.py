@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation import judging
 from annotation.answering import Unfit
-from annotation.models import Annotator
+from annotation.models import Annotator, Draft
 
 # Room for an edited answer, and for what else is in a draft.
 LARGEST_DRAFT = 512 * 1024
@@ -45,8 +45,10 @@ SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM saved)
 """
 
 
-def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> bool:
-    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing (False).
+def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> int:
+    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing.
+
+    Returns the version that is stored now: another one than `version` where a newer draft stands.
 
     Raises:
         Unfit: the body is not a JSON object of this SHAPE, is too large, or holds what cannot be stored.
@@ -59,9 +61,12 @@ def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: 
             {"assignment": str(assignment_id), "me": str(annotator.pk), "body": text, "version": str(version)},
         )
         mine, saved = cursor.fetchone()
-    if not mine:
+    stands = (
+        version if saved else Draft.objects.filter(assignment=assignment_id).values_list("version", flat=True).first()
+    )
+    if not mine or stands is None:
         raise judging.LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
-    return bool(saved)
+    return stands
 
 
 def readable_draft(body: str) -> str:

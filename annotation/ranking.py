@@ -20,7 +20,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from annotation import drafting, judging, lining_up, opening, orders
-from annotation.answering import LONGEST_TEXT, Unfit, milliseconds
+from annotation.answering import LONGEST_MS, LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
     Annotator,
@@ -248,11 +248,18 @@ def _append(me: Annotator, turn: Turn, ranked: Ranked, *, before: Ranking | None
         flags=list(dict.fromkeys(ranked.flags)),
         note=ranked.note,
         guideline_id=_stamp(me, ranked),
-        active_ms=milliseconds(ranked.active_ms),
+        active_ms=_in_all(turn.rankings.filter(annotator=me).order_by("-revision").first(), ranked.active_ms),
         client=ranked.client.replace("\0", "")[:60],
     )
     _imply(me, turn, made)
     return made
+
+
+def _in_all(before: Ranking | None, stretch: int | None) -> int | None:
+    """All the time up to a ranking: what is taken back or changed was read before. Unknown stays unknown."""
+    if before is None:
+        return milliseconds(stretch)
+    return None if before.active_ms is None else min(before.active_ms + (milliseconds(stretch) or 0), LONGEST_MS)
 
 
 def _stamp(me: Annotator, ranked: Ranked) -> int | None:
@@ -417,8 +424,10 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
-def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, version: int) -> bool:
-    """Keep what was entered so far; an older save that arrives late changes nothing (False).
+def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, version: int) -> int:
+    """Keep what was entered so far; an older save that arrives late changes nothing.
+
+    Returns the version that is stored now: another one than `version` where a newer draft stands.
 
     Raises:
         Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
@@ -434,4 +443,6 @@ def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, ver
                WHERE id = %s AND annotator_id = %s AND lease_until IS NOT NULL AND draft_version < %s""",
             [text, version, turn_id, annotator.pk, version],
         )
-        return bool(cursor.rowcount)
+        if cursor.rowcount:
+            return version
+    return Turn.objects.values_list("draft_version", flat=True).get(pk=turn_id)

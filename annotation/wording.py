@@ -50,13 +50,16 @@ PHRASES = {
     "saving": _("Saving…"),
     "local": _("Kept on this device"),
     "kept_until_saved": _("Kept here until you save"),
+    "change_discarded": _("The change is discarded. The answer is as it was saved."),
+    "edit_overtaken": _("You have changed this answer elsewhere since. What is saved stands here."),
     "not_saved_yet": _("Not saved yet"),
-    "keeps_nothing": _("Offline, and this browser keeps nothing"),
-    "kept_here": _("Kept here"),
+    "window_only": _("Only in this window"),
     "changed_elsewhere": _("Changed in another window"),
     # The line in the top bar.
     "saved_as": _("Saved: %(answer)s"),
     "kept_as": _("Kept here: %(answer)s"),
+    "window_as": _("Only in this window: %(answer)s"),
+    "waits_still": _("Your last answer is not sent yet. It can be taken back once it is."),
     "of_pair": _("of pair %(n)s"),
     "pair": _("Pair %(n)s"),
     "not_saved": _("Not saved. What you wrote is kept here."),
@@ -68,10 +71,14 @@ PHRASES = {
     "server_said": _("The server answered %(status)s. Load the page again."),
     "server_said_kept": _("The server answered %(status)s. Nothing was lost; try again."),
     "signed_out": _("You are signed out. Your text is kept here."),
+    "signed_out_window": _("You are signed out, and this browser keeps no text. Copy yours before you leave."),
     "sign_in_again": _("Sign in again"),
+    "leave_anyway": _("Sign out again to leave anyway."),
     "page_too_old": _("This page is older than your sign-in. Your text is kept here."),
     "load_again": _("Load it again"),
     "text_kept": _("One answer could not be saved. Its text is kept here."),
+    "draft_kept": _("A pair went back to the queue. What you wrote about it is kept here."),
+    "a_draft": _("A draft"),
     "kept_not_saved": _("One kept answer could not be saved."),
     "kept_text": _("Kept text"),
     "new_guideline": _("The guideline has a new version."),
@@ -168,6 +175,9 @@ COUNTED = {
     "earlier_turns": ngettext_noop("%(n)s earlier turn", "%(n)s earlier turns"),
     "unseen_shown": ngettext_noop("%(n)s invisible character shown", "%(n)s invisible characters shown"),
     "offline": ngettext_noop("Offline: kept here, %(n)s waiting", "Offline: kept here, %(n)s waiting"),
+    "offline_window": ngettext_noop(
+        "Offline: only in this window, %(n)s waiting", "Offline: only in this window, %(n)s waiting"
+    ),
     "principles_open": ngettext_noop(
         "%(n)s principle open. Submit again to send.",
         "%(n)s principles open. Submit again to send.",
@@ -175,10 +185,18 @@ COUNTED = {
     "answers_kept": ngettext_noop(
         "%(n)s answer is kept here and not sent yet.", "%(n)s answers are kept here and not sent yet."
     ),
+    "answers_in_window": ngettext_noop(
+        "%(n)s answer is not sent yet and only in this window. Leave it open.",
+        "%(n)s answers are not sent yet and only in this window. Leave it open.",
+    ),
     "answers_sent": ngettext_noop("Sent: %(n)s answer that waited here", "Sent: %(n)s answers that waited here"),
     "answers_unsent": ngettext_noop(
-        "%(n)s answer not sent yet. Sign out again to leave anyway.",
-        "%(n)s answers not sent yet. Sign out again to leave anyway.",
+        "%(n)s answer is not sent yet.",
+        "%(n)s answers are not sent yet.",
+    ),
+    "drafts_unsent": ngettext_noop(
+        "%(n)s draft is not saved and goes when you sign out.",
+        "%(n)s drafts are not saved and go when you sign out.",
     ),
 }
 

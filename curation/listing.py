@@ -56,6 +56,8 @@ class Seat:
     """A project as somebody sees it who judges there: their own answers, and what is open to anybody."""
 
     project: Project
+    # Their membership, by which a browser keeps what is theirs.
+    annotator_id: int
     mine: int
     left: int
     last_at: datetime | None
@@ -102,6 +104,7 @@ def judged(*, user: User, projects: QuerySet[Project]) -> list[Seat]:
     return [
         Seat(
             project=project,
+            annotator_id=seats[project.pk].pk,
             mine=own.get(seats[project.pk].pk, (0, None))[0],
             left=counts.get(project.pk, progress.Counts()).left,
             last_at=own.get(seats[project.pk].pk, (0, None))[1],

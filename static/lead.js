@@ -29,6 +29,11 @@
     if (event.key === 'Escape' && location.hash.startsWith('#log-')) { const y = scrollY; location.hash = '#runs'; scrollTo(0, y); }
   });
 
+  // Answers that wait in this browser are sent by the pages of their project (static/judging/kept.js).
+  for (const line of $$('[data-unsent]')) {
+    try { line.hidden = !Object.keys(localStorage).some(key => key.startsWith(`plumbline:${line.dataset.unsent}:queue:`)); } catch { /* blocked: nothing is kept */ }
+  }
+
   // Copy: the button is shown only where the script runs.
   const offerCopies = root => {
     for (const button of $$('[data-copy]', root)) {

@@ -84,7 +84,8 @@ class Judgement(models.Model):
     # Whether a machine's reason about this pair had been shown to its annotator before. A trigger sets it, whoever
     # writes the row: after an undo, in an edit, in another slot.
     saw_machine = models.BooleanField(default=False, db_default=False)
-    # Visible, not idle time in milliseconds; empty where unknown.
+    # Visible, not idle time in milliseconds; empty where unknown. This and those below tell of all that its annotator
+    # has read of the pair up to this answer: a trigger adds what came before an undo or an edit.
     active_ms = models.PositiveIntegerField(null=True, blank=True)
     first_key_ms = models.PositiveIntegerField(null=True, blank=True)
     # The share of each candidate that was ever on screen, 0..1.

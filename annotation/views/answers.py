@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from annotation import judging, offering, recalling, rendering, revising, typesetting
+from annotation import assigning, judging, offering, recalling, rendering, revising, typesetting
 from annotation.access import assignment_for, membership_for
 from annotation.answering import verdict_in_words
 from annotation.assigning import Handed
@@ -52,6 +52,7 @@ def answers(request: HttpRequest, slug: str) -> HttpResponse:
         "verdict": kind,
         "counts": None,
         "waiting": offering.waiting(annotator=me),
+        "held": assigning.in_hand(annotator_id=me.pk),
         "editable": me.project.state != Project.State.CLOSED,
     }
     return TemplateResponse(request, "judging/answers.html", context)

@@ -81,6 +81,15 @@ def refused_as_json(error: Refused, *, otherwise: int = 409, **more: Any) -> Htt
     return as_json(body, status_of(error, otherwise=otherwise))
 
 
+def draft_answer(*, sent: int, stands: int) -> HttpResponse:
+    """204: the draft is stored as sent. 409 with the stored `version` where a newer one stands, of another window or
+    device: the page counts on from there and sends its own again. Nothing else may be called saved.
+    """
+    if sent == stands:
+        return HttpResponse(status=204)
+    return as_json({"error": _("A newer draft is stored already."), "version": stands}, 409)
+
+
 def redirect_after_post(name: str, *args: Any) -> HttpResponse:
     """303: whatever the method was, the next request is a GET."""
     answer = redirect(name, *args)

@@ -22,6 +22,7 @@ from annotation.models import Annotator, Project
 from annotation.views import training
 from annotation.views.fetching import (
     as_json,
+    draft_answer,
     is_fetch,
     number_in,
     redirect_after_post,
@@ -88,6 +89,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "queue": None if items else _why_nothing(me),
         "echo": "",
         "waiting": offering.draw(annotator=me),
+        "held": [one.assignment_id for one in handed] if open_here else assigning.in_hand(annotator_id=me.pk),
         "editing": False,
         **raw_sides(me, items[0] if items else None),
         **extra,
@@ -184,10 +186,10 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         version, assignment_id = whole(request, "version"), whole(request, "assignment")
         body = request.POST.get("body", "")
-        drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
+        stands = drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
     except (Unfit, Stale) as error:
         return refused_as_json(error)
-    return HttpResponse(status=204)
+    return draft_answer(sent=version, stands=stands)
 
 
 @require_POST

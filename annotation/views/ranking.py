@@ -23,6 +23,7 @@ from annotation.models import Annotator, Candidate, Flag, Pair, Project, Ranking
 from annotation.ranking import LETTERS, Ranked, claim_of
 from annotation.views.fetching import (
     as_json,
+    draft_answer,
     field_of,
     is_fetch,
     redirect_after_post,
@@ -193,16 +194,17 @@ def _place(text: str) -> int | None:
 def rank_draft(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     try:
-        ranking.save_draft(
+        version = whole(request, "version")
+        stands = ranking.save_draft(
             annotator=me,
             turn_id=whole(request, "turn"),
             claim=request.POST.get("claim", ""),
             body=request.POST.get("body", ""),
-            version=whole(request, "version"),
+            version=version,
         )
     except (Unfit, Stale) as error:
         return refused_as_json(error)
-    return HttpResponse(status=204)
+    return draft_answer(sent=version, stands=stands)
 
 
 @require_POST

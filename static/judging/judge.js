@@ -1,9 +1,11 @@
 /* Plumbline, judging page. The form works without these scripts; they add keys, highlights, drafts, the queue and the
    next pair without a page load. No framework, no inline handlers: they run under a policy that allows their nonce only.
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
-import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, lang, note, passed, phrase, say, store, uuid, view } from './kit.js';
-import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, queued, readForm, save, saveNow, sendDraft } from './draft.js';
+import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
+import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft, untilSaved } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
+import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
+import { signOut } from './leaving.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
 import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } from './pace.js';
@@ -14,7 +16,9 @@ import { missing, undecided } from './votes.js';
 
 const CLIENT = 'page 2', required = cfg.rationale === 'required', asks = cfg.rationale !== 'off';
 at.item = { assignment: +form.assignment.value, key: form.key.value, prompt: places.prompt.innerHTML, a: places.a.innerHTML, b: places.b.innerHTML, prompt_lang: places.prompt.lang, a_lang: places.a.lang, b_lang: places.b.lang, draft: embedded('draft'), ask: embedded('ask'), position: +(/\d+/.exec($('[data-position]').textContent)?.[0] || 0) };
-let upcoming = editing ? [] : embedded('upcoming') || [], trusted = false, lastSaved = null, unsent = null;
+let upcoming = editing ? [] : embedded('upcoming') || [], trusted = false, lastSaved = null;
+/* By key: the pairs and the forms of answers that wait, to be taken back. */
+const unsent = new Map();
 
 /* ---- one pair out, one in ---- */
 const piece = html => { const t = document.createElement('template'); t.innerHTML = html; return t.content; };
@@ -31,8 +35,9 @@ function show(item) {
 function arrive() {
   freshDraft(); freshLooks(at.item);
   const draft = newest(at.item); setPrompt(true); setEarlier(false); scrollTo(0, 0);
-  fillForm(draft); save(draft && !empty(draft) ? (editing ? 'empty' : 'saved') : 'empty');
-  if (draft && draft.at && !editing) { at.unsaved = true; save('local'); draftSoon(); }
+  fillForm(draft); if (editing && draft?.at) { at.unsaved = true; untilSaved(); } else save(!editing && draft && !empty(draft) ? 'saved' : 'empty');
+  const there = at.item.draft?.version || 0; at.version = Math.max(there, draft?.base || 0);
+  if (draft && draft.at && !editing && !(draft.sent && draft.base === there)) { at.unsaved = true; save('local'); draftSoon(); }
   unseen(); clock.reset(); lookSoon();
 }
 /* What the next pairs need is loaded while this one is read. */
@@ -46,12 +51,12 @@ function advance(message) {
   if (item) {
     show(item); $('#item-heading').focus({ preventScroll: true });
     if (message) echo(message.text, { ...message, more: `. ${phrase('pair', { n: item.position })}.` }); else say(phrase('pair', { n: item.position }));
-  } else if (queued().length) wait(message);
+  } else if (waiting()) wait(message);
   else { if (message) passed.set(message); keepPace(); location.assign(cfg.judge); }
 }
 function wait(message) {
   at.item = { assignment: 0, key: '', prompt: '', a: '', b: '', position: 0 }; form.hidden = true; document.body.dataset.state = 'waiting';
-  $('#waiting').hidden = false; const n = queued().length; $('[data-waiting-count]').textContent = counted('answers_kept', n);
+  $('#waiting').hidden = false; $('[data-waiting-count]').textContent = told(waiting());
   $('#waiting-head').focus({ preventScroll: true }); if (message) echo(message.text, message);
 }
 
@@ -64,12 +69,8 @@ function entry(f) {
   Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
   const edit = editSent(f); if (edit) p.set(`edit_${edit.side}`, edit.text);
   const bits = [inWords(f.verdict)], n = f.note ? countWords(f.note) : 0; if (n) bits.push(counted('words', n)); if (f.span.length) bits.push(counted('highlights', f.span.length)); if (f.flag.length) bits.push(phrase('flagged_too'));
-  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: [f.note, edit?.text].filter(Boolean).join('\n\n'), text: bits.join(' · '), at: Date.now() };
+  return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: wordsOf({ note: f.note, edit: edit && [edit.text] }), text: bits.join(' · '), at: Math.max(Date.now(), 1 + (queued().at(-1)?.at || 0)) };
 }
-const enqueue = one => store.set('queue', [...queued().filter(q => q.key !== one.key), one]);
-const dequeue = one => store.set('queue', queued().filter(q => q.key !== one.key));
-function deliver(one) { const p = new URLSearchParams(one.body); held().forEach(id => id && p.append('held', id)); return quietly(post(cfg.judge, p)); }
-function keep(one) { if (one.note) store.set('kept', [...store.get('kept', []), { note: one.note, text: one.text, at: one.at }]); }
 function add(item) { if (item && !held().includes(item.assignment)) upcoming.push(item); }
 const wrong = (t, where) => { line(t, 'error'); alerted(t); where?.focus?.(); };
 
@@ -90,33 +91,34 @@ form.addEventListener('submit', e => {
 });
 async function send(f) {
   if (at.busy || !at.item.assignment) return;
-  if (queued().some(q => q.assignment === at.item.assignment)) return flush();
   if (!editing && heldBack()) return line(phrase('guideline_first'), 'nudge');
   at.busy = true; hushDraft(); alerted(''); form.setAttribute('aria-busy', 'true');
   try { await (editing ? sendEdit(f) : sendNew(f)); } finally { at.busy = false; form.removeAttribute('aria-busy'); if (at.unsaved && !editing && $('[data-save]').dataset.kind === 'saving') draftSoon(); }
 }
 async function sendNew(f) {
-  const one = entry(f), item = at.item; enqueue(one);
-  const { status, data } = await deliver(one);
+  /* What waits of this pair is replaced, under a new key: should the server have it after all, it will not take this for
+     it. What waits of other pairs goes first, so that the latest answer there is the latest one given. */
+  const item = at.item, before = queued().filter(q => q.assignment === item.assignment); before.forEach(dequeue); if (before.length) form.key.value = item.key = uuid();
+  const stop = waiting() ? await flush() : await flushing; if (at.item !== item) return;
+  const one = entry(f), kept = enqueue(one), { status, data } = stop === 'later' ? { status: 0 } : await deliver(one, held());
   if (status === 200) {
-    settle(one, data); lastSaved = one.assignment; unsent = null; unstand('lease'); unstand('session');
+    settle(one, data); dequeue(one); store.drop(draftName(one.assignment)); unstand('lease'); unstand('session');
     advance({ text: phrase('saved_as', { answer: data.saved.text }), undo: true }); newGuideline(data.guideline);
-    if (queued().length) flush();
   } else if (later(status)) {
-    unsent = { one, item, draft: f }; store.set(draftName(one.assignment), { ...f, at: Date.now() });
-    advance({ text: phrase('kept_as', { answer: one.text }), kind: 'kept', undo: true }); save('offline'); retryLater();
+    unsent.set(one.key, { one, item, draft: f }); store.set(draftName(one.assignment), { ...f, at: Date.now(), base: at.version });
+    advance({ text: kept ? phrase('kept_as', { answer: one.text }) : phrase('window_as', { answer: one.text }), kind: 'kept', undo: true }); save('offline'); soonAgain(flush);
   } else if (status === 409 && data.item) {
     dequeue(one); add(data.item); keep(one); store.drop(draftName(one.assignment));
     advance({ text: data.error, kind: 'kept' }); if (one.note) offerKept();
   } else if (status === 409 || status === 423) {
     /* Lost and nothing else to judge, or the project takes no answers now: everything stays in the form. */
-    dequeue(one); wrong(data.error); save('local', phrase('kept_here'));
+    dequeue(one); wrong(data.error); save('local');
     stand({ about: 'lease', kind: 'kept', text: phrase('not_saved'), href: cfg.judge, link: phrase('go_on') });
   } else { dequeue(one); at.unsaved = true; notSent(status, data); if (data.field === 'note' || data.field === 'tag') (note || form).focus?.(); }
 }
 function notSent(status, data) {
   const out = locked(status, data);
-  wrong(out ? phrase('sign_in_first') : later(status) ? phrase('no_connection_kept') : data.error || phrase('server_said_kept', { status })); save('local');
+  wrong(out ? phrase('sign_in_first') : later(status) ? (at.kept ? phrase('no_connection_kept') : phrase('no_connection')) : data.error || phrase('server_said_kept', { status })); save('local');
 }
 async function sendEdit(f) {
   const p = new URLSearchParams(entry(f).body); p.set('revision', form.revision.value);
@@ -124,50 +126,45 @@ async function sendEdit(f) {
   if (status !== 200) return notSent(status, data);
   store.drop(draftName(at.item.assignment)); at.unsaved = false; passed.set({ text: phrase('saved_as', { answer: data.saved.text }) }); location.assign(cfg.answers);
 }
-function settle(one, data) { dequeue(one); store.drop(draftName(one.assignment)); add(data.item); counts(data.counts); dispatchEvent(new Event('judged')); }
-function offerKept() { stand({ about: 'kept', kind: 'kept', text: phrase('text_kept'), kept: true }); }
+function settle(one, data) { add(data.item); counts(data.counts); lastSaved = one.assignment; dispatchEvent(new Event('judged')); }
 /* The guideline has a new version since this page was loaded. */
 let inForce = cfg.guidelineId;
 function newGuideline(id) { if (!id || String(id) === inForce) return; inForce = String(id); if ($('#guideline')) renewed(); stand({ about: 'guideline', kind: 'kept', text: phrase('new_guideline'), href: cfg.judge, link: phrase('read_what_changed') }); }
 
 /* ---- what waits is sent again: when the connection returns, and every so often ---- */
-let retryTimer, pause = 2000, flushing = false;
-function retryLater() { clearTimeout(retryTimer); retryTimer = setTimeout(flush, pause); pause = Math.min(pause * 2, 30000); }
-async function flush() {
-  clearTimeout(retryTimer); if (flushing || editing) return; flushing = true;
-  let sent = 0;
-  try {
-    for (const one of queued()) {
-      const { status, data } = await deliver(one);
-      if (later(status)) { retryLater(); save('offline'); return; }
-      if (locked(status, data)) return;
-      if (status === 423) { stand({ about: 'queue', kind: 'kept', text: data.error }); return; }
-      if (unsent?.one.key === one.key) unsent = null;
-      if (status === 200) { settle(one, data); sent += 1; lastSaved = one.assignment; }
-      else { dequeue(one); keep(one); store.drop(draftName(one.assignment)); add(data.item); if (one.note) offerKept(); else echo(data.error || phrase('kept_not_saved'), { kind: 'kept' }); }
-      upcoming = upcoming.filter(i => i.assignment !== one.assignment);
-      if (at.item.assignment === one.assignment) advance();
-    }
-    pause = 2000;
-  } finally { flushing = false; }
+let flushing = null;
+const flush = () => flushing ||= (editing ? sendQuietly : sendKept)().finally(() => { flushing = null; });
+async function sendKept() {
+  const { sent, stop } = await sendWaiting(held, (one, status, data) => {
+    unsent.delete(one.key); if (status === 200) settle(one, data); else add(data.item);
+    upcoming = upcoming.filter(i => i.assignment !== one.assignment); if (at.item.assignment !== one.assignment) return;
+    const written = readForm().note; if (at.unsaved && !one.note.includes(written)) { keep({ ...one, note: written }); offerKept(); }
+    advance();
+  });
+  if (stop === 'later') { soonAgain(flush); save('offline'); } else atOnce();
+  if (stop) return stop;
   if (sent) echo(counted('answers_sent', sent));
   if (!at.item.assignment) advance(); else if (at.unsaved) sendDraft(); else save(empty(readForm()) ? 'empty' : 'saved');
 }
-addEventListener('online', () => { pause = 2000; flush(); });
-addEventListener('offline', () => { if (at.unsaved || queued().length) save('offline'); });
+addEventListener('online', () => { atOnce(); flush(); });
+addEventListener('offline', () => { if (at.unsaved || waiting()) save('offline'); });
 
 /* ---- taking back ---- */
 async function undo() { if (at.busy || editing) return; at.busy = true; try { await takeBack(); } finally { at.busy = false; } }
 async function takeBack() {
-  if (unsent && !flushing && queued().some(q => q.key === unsent.one.key)) {
-    /* A new key: should the server have the first answer after all, it will not take the second for the same. */
-    const { one, item, draft } = unsent; dequeue(one); unsent = null; back({ ...item, key: uuid() }, draft); return;
-  }
+  await flushing;
+  /* The latest answer is one that waits: it is taken back here, or sent first. The one before it stays as it is. */
+  const last = queued().at(-1), was = unsent.get(last?.key);
+  if (was) { dequeue(last); unsent.delete(last.key); return backHere(was.item, was.draft); }
+  if (last && last.assignment === at.item.assignment) { dequeue(last); return backHere(at.item, readForm()); }
+  if (last) { await flush(); if (waiting()) return echo(phrase('waits_still'), { kind: 'kept' }); }
   if (at.unsaved && at.item.assignment) keepHere();
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams()));
   if (status !== 200) return refused(status, data);
   counts(data.counts); back(data.item, data.item.draft);
 }
+/* Nobody but this browser knows of it. */
+function backHere(item, draft) { back({ ...item, key: uuid() }, draft); at.unsaved = true; keepHere(); draftSoon(); }
 function back(item, draft) {
   if (at.item.assignment && at.item.assignment !== item.assignment) upcoming.unshift(at.item);
   upcoming = upcoming.filter(i => i.assignment !== item.assignment); store.drop(draftName(item.assignment));
@@ -181,24 +178,13 @@ $('#menu-flag').addEventListener('click', e => {
   const b = e.target.closest('[data-flag-as]'); if (!b) return; const text = $('span', b).textContent;
   say(phrase(flip(b.dataset.flagAs) ? 'flagged_as' : 'flag_removed', { flag: text })); $('#menu-flag').hidePopover(); opener('menu-flag').focus();
 });
-function showKept() {
-  $('[data-kept-list]').replaceChildren(...store.get('kept', []).map(k => {
-    const li = document.createElement('li'), p = document.createElement('p'), t = document.createElement('textarea');
-    p.textContent = `${k.text}, ${new Date(k.at).toLocaleString(lang)}`; t.value = k.note; t.readOnly = true; t.rows = 4; t.setAttribute('aria-label', phrase('kept_text')); li.append(p, t); return li;
-  })); toggle('kept');
-}
-$('[data-sign-out]')?.addEventListener('submit', e => {
-  const waiting = queued().length;
-  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting) }); }
-  store.all('draft:').forEach(store.drop);
-});
+signOut(async () => { if (waiting()) await flush(); if (at.unsaved) await sendDraft(); });
 const leave = url => { saveNow(true); keepPace(); location.assign(url); };
 Object.assign(ACTS, {
   undo, skip: () => openMenu('menu-skip'), flag: () => openMenu('menu-flag'), note: () => note?.focus(), tags: () => $('[name="tag"]', form)?.focus(),
-  submit: () => { if (!form.hidden) form.requestSubmit(); }, retry: () => { pause = 2000; flush(); },
+  submit: () => { if (!form.hidden) form.requestSubmit(); }, retry: () => { atOnce(); flush(); },
   pause: () => { $('[data-lease-end]').textContent = leaseEnd(); toggle('paused'); clock.turn(); },
   renew: () => leave(editing ? location.pathname : cfg.judge),
-  kept: showKept, forget: () => { store.drop('kept'); unstand('kept'); $('#kept').close(); },
   earlier_answer: () => leave(editing && cfg.earlier ? cfg.earlier : !editing && lastSaved ? `${cfg.answers}/${lastSaved}` : cfg.answers),
   later_answer: () => { if (editing) leave(cfg.later || cfg.judge); },
 });
@@ -211,7 +197,7 @@ const refusedBefore = $('[data-line]').dataset.kind === 'error' ? $('[data-line]
 arrive(); prepare();
 if (editing) { const f = readForm(); trusted = !f.note.trim() && !f.tag.length && !f.span.length; }
 if (refusedBefore) line(refusedBefore, 'error');
-const said = passed.get();
-if (said) echo(said.text, said); else if (store.get('kept', []).length) offerKept();
+rescue(); if (editing) { offerKept(); if (at.overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 }); }
+const said = passed.get(); if (said) echo(said.text, said);
 if ('unread' in cfg) showNews();
-if (queued().length) flush();
+if (waiting()) flush();

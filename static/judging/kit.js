@@ -23,13 +23,17 @@ export const clockTime = ms => new Date(ms).toLocaleTimeString(lang, { hour: '2-
 /* crypto.randomUUID is missing on plain http. */
 export const uuid = () => { const b = crypto.getRandomValues(new Uint8Array(16)); b[6] = b[6] & 15 | 64; b[8] = b[8] & 63 | 128; return [...b].map((n, i) => ([4, 6, 8, 10].includes(i) ? '-' : '') + n.toString(16).padStart(2, '0')).join(''); };
 
-/* What this browser keeps, per annotator. */
+/* What this browser keeps, per annotator. A browser may refuse (a private window, no room left): then it is kept in this
+   window as long as that is open, and `set` says so. */
+const memory = new Map();
 export const store = {
   name: k => `plumbline:${cfg.me}:${k}`,
-  get: (k, otherwise = null) => { try { return parse(localStorage.getItem(store.name(k)), otherwise); } catch { return otherwise; } },
-  set: (k, v) => { try { localStorage.setItem(store.name(k), JSON.stringify(v)); return true; } catch { return false; } },
-  drop: k => { try { localStorage.removeItem(store.name(k)); } catch { /* blocked: there is nothing to drop */ } },
-  all: start => { try { return Object.keys(localStorage).filter(k => k.startsWith(store.name(start))).map(k => k.slice(store.name('').length)); } catch { return []; } },
+  get: (k, otherwise = null) => { try { return parse(memory.get(k) ?? localStorage.getItem(store.name(k)), otherwise); } catch { return otherwise; } },
+  set: (k, v) => { const text = JSON.stringify(v); try { localStorage.setItem(store.name(k), text); memory.delete(k); return true; } catch { memory.set(k, text); return false; } },
+  drop: k => { memory.delete(k); try { localStorage.removeItem(store.name(k)); } catch { /* blocked: there is nothing to drop */ } },
+  all: start => { let kept = []; try { kept = Object.keys(localStorage).filter(k => k.startsWith(store.name(start))).map(k => k.slice(store.name('').length)); } catch { /* blocked: nothing is kept */ } return [...new Set([...memory.keys()].filter(k => k.startsWith(start)).concat(kept))]; },
+  /* Whether something of that name goes with this window. */
+  unkept: start => [...memory.keys()].some(k => k.startsWith(start)),
 };
 /* What one page tells the next. */
 export const passed = {

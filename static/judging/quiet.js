@@ -1,22 +1,29 @@
 /* The pages around judging: nothing to judge, my answers. Undo, the guideline, and a look now and then for new pairs. */
-import { $, ACTS, cfg, counted, passed, phrase, say, store } from './kit.js';
+import { $, ACTS, cfg, passed, phrase, say } from './kit.js';
+import { atOnce, offerKept, rescue, sendQuietly, waiting } from './kept.js';
 import './keys.js';
+import { signOut } from './leaving.js';
 import './overlays.js';
-import { echo, get, post, quietly, refused, stand } from './server.js';
+import { echo, get, post, quietly, refused } from './server.js';
 
 let busy = false;
+function arrived() { const t = phrase('pair_arrived'), out = $('[data-ready-said]'); if (out) { out.textContent = t; say(t); } }
+/* Answers that waited in this browser: whatever page opens next sends them, or says that they wait. */
+let sending = null;
+const send = () => sending ||= sendQuietly((one, status, data) => data.item && arrived()).finally(() => { sending = null; });
 ACTS.undo = async () => {
   if (busy) return; busy = true;
+  /* The latest answer may be one that waits here: it goes first, or the one before it would be taken back. */
+  if (waiting()) await send(); if (waiting()) { busy = false; return echo(phrase('waits_still'), { kind: 'kept' }); }
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams())); busy = false;
   if (status === 200) { passed.set({ text: phrase('reopened') }); location.assign(cfg.judge); } else refused(status, data);
 };
-$('[data-sign-out]')?.addEventListener('submit', e => {
-  const waiting = store.get('queue', []).length;
-  if (waiting && !e.target.dataset.warned) { e.preventDefault(); e.target.dataset.warned = ''; return stand({ about: 'queue', kind: 'kept', text: counted('answers_unsent', waiting) }); }
-  store.all('draft:').forEach(store.drop);
-});
+signOut(async () => { if (waiting()) await send(); });
+rescue(); if (!('held' in cfg)) offerKept();
 const said = passed.get();
 if (said) echo(said.text, said);
+if (waiting()) send();
+addEventListener('online', () => { atOnce(); if (waiting()) send(); });
 
 /* Every two minutes while somebody looks, at once when they come back; longer and longer apart in an empty house. */
 let pause = 120000, timer;
@@ -24,7 +31,7 @@ async function check() {
   clearTimeout(timer);
   if (document.visibilityState === 'visible') {
     const answer = await quietly(get(cfg.ready));
-    if (answer.ok && (await answer.json()).ready) { const t = phrase('pair_arrived'); $('[data-ready-said]').textContent = t; say(t); return; }
+    if (answer.ok && (await answer.json()).ready) return arrived();
     pause = Math.min(pause * 1.5, 900000);
   }
   timer = setTimeout(check, pause);

@@ -1,5 +1,5 @@
 /* Talking to the server, and the line in the top bar: what was stored, or what stands in the way. */
-import { $, phrase, say } from './kit.js';
+import { $, phrase, say, store } from './kit.js';
 
 const token = () => $('[name="csrfmiddlewaretoken"]').value;
 export async function post(url, fields, { signal, keepalive = false } = {}) {
@@ -37,7 +37,8 @@ export function stand(notice) {
 export const stands = about => standing?.about === about;
 export function unstand(about) { if (standing && (!about || standing.about === about)) { standing = null; box.hidden = true; } }
 export function endEcho() { clearTimeout(echoTimer); box.hidden = true; if (standing) fill(standing); }
-export const signedOut = data => stand({ about: 'session', kind: 'kept', text: phrase('signed_out'), href: `${data?.sign_in || '/accounts/login/'}?next=${encodeURIComponent(location.pathname)}`, link: phrase('sign_in_again') });
+/* What the browser did not keep is lost with the page, also on the way to the sign-in. */
+export const signedOut = data => stand({ about: 'session', kind: 'kept', text: store.unkept('') ? phrase('signed_out_window') : phrase('signed_out'), href: `${data?.sign_in || '/accounts/login/'}?next=${encodeURIComponent(location.pathname)}`, link: phrase('sign_in_again') });
 export const tooOld = () => stand({ about: 'session', kind: 'kept', text: phrase('page_too_old'), href: location.pathname, link: phrase('load_again') });
 /* True when the reply says that the sign-in has ended. */
 export function locked(status, data) { if (status === 401) signedOut(data); else if (status === 403) tooOld(); return status === 401 || status === 403; }

@@ -1,6 +1,7 @@
 /* The pages around ranking: nothing to rank, my rankings. Undo takes back the last ranking. */
-import { $, ACTS, cfg, passed, store } from '../judging/kit.js';
+import { ACTS, cfg, passed } from '../judging/kit.js';
 import '../judging/keys.js';
+import { signOut } from '../judging/leaving.js';
 import '../judging/overlays.js';
 import { echo, post, quietly, refused } from '../judging/server.js';
 
@@ -10,6 +11,6 @@ ACTS.undo = async () => {
   const { status, data } = await quietly(post(cfg.rankUndo, new URLSearchParams())); busy = false;
   if (status === 200) location.assign(data.next); else refused(status, data);
 };
-$('[data-sign-out]')?.addEventListener('submit', () => store.all('rank:').forEach(store.drop));
+signOut(() => {});
 const said = passed.get();
 if (said) echo(said.text, said);

@@ -1,7 +1,9 @@
 /* Ranking: letters are put in order by dragging, by keys, or by writing their places. The form works without this
    script; what it shows and says is written in the page. */
 import { $, $$, ACTS, cfg, editing, embedded, passed, phrase, say, store, view } from '../judging/kit.js';
+import { guard, keep, offerKept } from '../judging/kept.js';
 import { actOf, bringKey, keyOf } from '../judging/keys.js';
+import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
 import { heldBack, showNews, toggle } from '../judging/overlays.js';
 import { echo, later, locked, post, quietly, refused, stand, unstand } from '../judging/server.js';
@@ -102,9 +104,13 @@ addEventListener('pointerup', drop); addEventListener('pointercancel', drop);
 const name = `rank:${editing ? 'edit:' : ''}${form.turn.value}:${form.claim.value}`;
 const read = () => ({ place: moves.toPlaces(order, letters), note: note.value, skip: form.skip.checked ? '1' : '', skip_reason: form.skip_reason.value, flag: $$('[name="flag"]:checked', form).map(f => f.value) });
 let timer, version = 0, edits = 0, unsaved = false;
-function state(kind) { const out = $('[data-save]'); out.dataset.kind = kind; $('[data-save-text]').textContent = out.dataset[kind]; }
+function state(kind) { const discard = $('[data-act="discard"]'); if (discard) discard.hidden = !unsaved; const out = $('[data-save]'); out.dataset.kind = kind; $('[data-save-text]').textContent = !kept && ['local', 'offline'].includes(kind) ? phrase('window_only') : out.dataset[kind]; }
+/* `version` is the latest draft that the server has or was sent; what is kept here says which one it goes beyond. */
+let kept = true;
+guard.also = () => unsaved && !kept;
+const keepHere = (sent = false) => kept = store.set(name, { ...read(), at: Date.now(), base: version, sent, revision: form.revision?.value });
 function touched() {
-  nudged = false; edits += 1; unsaved = true; told(''); store.set(name, { ...read(), at: Date.now() }); clearTimeout(timer);
+  nudged = false; edits += 1; unsaved = true; told(''); keepHere(); clearTimeout(timer);
   if (editing) return state('local'); if (!navigator.onLine) return state('offline');
   state('saving'); timer = setTimeout(send, 600);
 }
@@ -113,19 +119,25 @@ async function send(keepalive) {
   const then = edits; version = Math.max(version + 1, Date.now());
   const fields = new URLSearchParams({ turn: form.turn.value, claim: form.claim.value, version, body: JSON.stringify(read()) });
   const { status, data } = await quietly(post(cfg.rankDraft, fields, { keepalive: keepalive === true && fields.toString().length < 60000 }));
-  if (status === 204) { if (then === edits) { unsaved = false; state('saved'); } return unstand('session'); }
+  if (status === 204) { if (then === edits) { unsaved = false; keepHere(true); state('saved'); } return unstand('session'); }
+  /* Another device has stored one since, or its clock is ahead: what is written here now goes beyond it. */
+  if (data.version >= version) { version = data.version; keepHere(); return send(); }
   if (locked(status, data)) return state('local');
   if (later(status)) { state('offline'); timer = setTimeout(send, 10000); return; }
   state('local'); if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || said.elsewhere, href: cfg.rank, link: said.goon });
 }
 /* The same lineup in another order: letters mean something else now, but what was written about it still holds. */
 const leftBehind = () => store.all(`rank:${form.turn.value}:`).filter(k => k !== name).map(k => store.get(k)).filter(one => one?.note).sort((one, other) => other.at - one.at)[0];
+let overtaken = false;
 function start() {
-  const local = store.get(name), server = embedded('draft'), newest = local && (!server?.version || local.at >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
-  order = moves.fromPlaces(letters, found);
+  /* An unsaved change of a ranking that has been changed since is offered, and never laid over what is stored. */
+  const local = store.get(name), server = embedded('draft'); overtaken = editing && !!local && local.revision !== form.revision.value; const newest = local && !overtaken && (!server?.version || (local.base ?? local.at) >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
+  version = Math.max(server?.version || 0, newest?.base || 0); order = moves.fromPlaces(letters, found);
+  /* Words that the server never had, where another device's stand in their place. */
+  if (local && newest !== local) { if (!local.sent && !(newest?.note ?? note.value).includes(local.note)) keep({ note: local.note, text: phrase('a_draft'), at: local.at }); store.drop(name); }
   if (newest) { note.value = newest.note || ''; form.skip.checked = !!newest.skip; form.skip_reason.value = newest.skip_reason || ''; $$('[name="flag"]', form).forEach(f => { f.checked = !!newest.flag?.includes(f.value); }); $('[data-more]').open = !!(newest.skip || newest.flag?.length); }
   const left = newest || editing ? null : leftBehind(); if (left) note.value = left.note;
-  render(); state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing) { unsaved = true; timer = setTimeout(send, 600); }
+  render(); if (editing && newest) { unsaved = true; state('local'); } else state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing && !(local.sent && local.base === server?.version)) { unsaved = true; timer = setTimeout(send, 600); }
 }
 form.addEventListener('input', e => { if (!e.target.matches('.place__number')) { if (e.target === form.skip_reason && form.skip_reason.value) form.skip.checked = true; touched(); } });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') send(true); });
@@ -162,7 +174,7 @@ function active() { const now = performance.now(); if (since) ms += Math.min(now
 ['focus', 'blur'].forEach(t => addEventListener(t, active)); document.addEventListener('visibilitychange', active);
 
 /* ---- keys of the page ---- */
-Object.assign(ACTS, { undo, shortcuts: () => toggle('shortcuts'), renew: () => location.assign(location.pathname) });
+Object.assign(ACTS, { undo, discard: () => { store.drop(name); unsaved = false; location.reload(); }, shortcuts: () => toggle('shortcuts'), renew: () => location.assign(location.pathname) });
 /* The same keys as on the judging page, own ones too. Undo and the guideline are heard by keys.js on every page. */
 const OURS = ['shortcuts', 'order', 'note', 'skip'];
 Object.assign(ACTS, { order: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), note: () => note.focus(), skip: () => { $('[data-more]').open = true; form.skip.focus(); } });
@@ -181,12 +193,13 @@ document.addEventListener('keydown', e => {
   const act = store.get('single', true) && OURS.includes(actOf(k)) && ACTS[actOf(k)];
   if (act) { e.preventDefault(); act(); }
 });
-$('[data-sign-out]')?.addEventListener('submit', () => store.all('rank:').forEach(store.drop));
+signOut(() => send());
 
 /* ---- begin ---- */
 store.all('rank:').forEach(k => { if (Date.now() - (store.get(k)?.at || 0) > 14 * 86400000) store.drop(k); });
 const mistake = line.dataset.kind === 'error' ? line.textContent : '';
 start(); active(); mathIn(form); if (mistake) told(mistake, 'error'); $('[data-lists]').dataset.ready = '';
+offerKept(); if (overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 });
 const heard = passed.get(); if (heard) echo(heard.text, heard);
 /* A version of the guideline that was not acknowledged comes first. */
 if ('unread' in cfg) showNews();

@@ -343,7 +343,9 @@ def test_drafts_come_back_with_the_page(make_pair: MakePair, desk: Client) -> No
     second = opened(desk)[1]
     sent = {"assignment": second["assignment"], "version": 3, "body": json.dumps({"note": "half a thou"})}
     assert post(desk, f"{JUDGE}/draft", sent).status_code == 204
-    assert post(desk, f"{JUDGE}/draft", {**sent, "version": 2, "body": '{"note": "older"}'}).status_code == 204
+    assert post(desk, f"{JUDGE}/draft", {**sent, "version": 2, "body": '{"note": "older"}'}).status_code == 409
+    late = post(desk, f"{JUDGE}/draft", {**sent, "version": 2, "body": '{"note": "older"}'})
+    assert (late.status_code, late.json()["version"]) == (409, 3), "It is not called saved."
     first = opened(desk)[0]
     assert first["assignment"] == second["assignment"], "What was written in comes first."
     assert first["draft"] == {"note": "half a thou", "version": 3}

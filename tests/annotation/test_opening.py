@@ -91,6 +91,28 @@ def test_the_sweeper_puts_expired_leases_in_front_of_every_cursor(
     assert bob.dry_until is None
 
 
+def test_whoever_is_given_a_slot_again_finds_it_the_same_way_round(
+    make_pair: MakePair, project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    """What a browser kept of a pair, by the slot's number, must not come to mean the other candidate."""
+    Project.objects.update(overlap=1)
+    seen = []
+    for _ in range(16):
+        make_pair()
+        stood = []
+        for who in (alice, alice, bob, alice):
+            slot = Assignment.objects.get(pk=claim(who))
+            stood.append(slot.swapped)
+            expire(annotator=who)
+            assert opening.sweep(project=project) == 1
+        seen.append(tuple(stood))
+        slot.delete()
+    assert all(first == again == at_last for first, again, _, at_last in seen)
+    # Sixteen fair draws are all alike once in 33,000 times.
+    assert len({first for first, *_ in seen}) == 2, "It differs by slot."
+    assert any(by_bob != first for first, _, by_bob, _ in seen), "And for Bob from what it is for Alice."
+
+
 def test_the_sweeper_drops_slots_that_nobody_wants_any_more(make_pair: MakePair, alice: Annotator) -> None:
     pair = make_pair()
     taken = claim(alice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
@@ -411,3 +412,20 @@ def test_the_database_refuses_turns_that_cannot_be(
     fields = {**fields, **({"annotator": alice} if "annotator" in fields else {})}
     with pytest.raises(IntegrityError, match=name), transaction.atomic():
         Turn.objects.create(lineup=turn.lineup, **fields)
+
+
+@pytest.mark.django_db
+def test_a_ranking_that_is_taken_back_or_changed_goes_on_from_the_time_before(
+    ranking_project: Project, alice: Annotator
+) -> None:
+    for n in range(2):
+        answers(ranking_project, 3, text=f"Prompt {n}?")
+    for measured, told in (((90_000, 1_500, 2_000), [90_000, 91_500, 93_500]), ((None, 1_500, 2_000), [None] * 3)):
+        turn = ranking.hand_out(annotator=alice)
+        assert turn is not None
+        first, second, third = (replace(ranked(turn, 1, 2, 3), active_ms=ms) for ms in measured)
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=first)
+        ranking.undo(annotator=alice)
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=second)
+        ranking.revise(annotator=alice, turn_id=turn.pk, ranked=third, expected_revision=2)
+        assert list(turn.rankings.order_by("revision").values_list("active_ms", flat=True)) == told

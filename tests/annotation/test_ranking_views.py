@@ -60,7 +60,8 @@ def test_the_script_gets_json_for_everything(ranking_project: Project, desk: Cli
     form = form_of(desk)
     draft = {**form, "version": 5, "body": json.dumps({"place": {"a": 1}, "note": "half"})}
     assert desk.post(f"{RANK}/draft", draft, headers=FETCH).status_code == 204
-    assert desk.post(f"{RANK}/draft", {**draft, "version": 4, "body": "{}"}, headers=FETCH).status_code == 204
+    late = desk.post(f"{RANK}/draft", {**draft, "version": 4, "body": "{}"}, headers=FETCH)
+    assert (late.status_code, late.json()["version"]) == (409, 5), "It is not called saved."
     assert desk.get(RANK).context["draft"] == {"place": {"a": 1}, "note": "half", "version": 5}
     assert desk.post(f"{RANK}/draft", {**draft, "body": "[]"}, headers=FETCH).status_code == 422
     assert desk.post(f"{RANK}/beat", headers=FETCH).status_code == 204

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation import judging, recalling, revising
+from annotation import judging, opening, recalling, revising
 from annotation.answering import Unfit
 from annotation.errors import Refused, Stale
 from annotation.models import Annotator, Assignment, Event, Judgement, Project
+from curation import haste
 from tests.verdicts import MakePair, claim, send, shown
 
 
@@ -135,3 +137,86 @@ def test_the_database_refuses_to_change_what_was_said(make_pair: MakePair, alice
     for change in ({"strength": 1}, {"swapped": True}, {"verdict": "tie", "strength": 0}):
         with pytest.raises(IntegrityError, match="judgement_is_appended"), transaction.atomic():
             Judgement.objects.update(**change)
+
+
+# ---- the reading that came before -----------------------------------------------------------------------------------
+
+LONG = "word " * 300
+
+
+def reading(assignment: int) -> list[tuple[int | None, int | None, float | None, float | None]]:
+    """What was measured, revision by revision: active and first-key milliseconds, the coverage of both."""
+    mine = Judgement.objects.filter(assignment=assignment).order_by("revision")
+    return list(mine.values_list("active_ms", "first_key_ms", "coverage_first", "coverage_second"))
+
+
+def hasty(assignment: int) -> tuple[str, ...]:
+    current = Judgement.objects.current().select_related("assignment__pair__first", "assignment__pair__second")
+    one = current.get(assignment=assignment)
+    pair = one.assignment.pair
+    return haste.marks(
+        active_ms=one.active_ms,
+        characters=pair.first.characters + pair.second.characters,
+        coverage_first=one.coverage_first,
+        coverage_second=one.coverage_second,
+    )
+
+
+READ: dict[str, Any] = {"active_ms": 90_000, "first_key_ms": 8_000, "coverage_a": 1.0, "coverage_b": 0.9}
+GLANCED: dict[str, Any] = {"active_ms": 1_500, "first_key_ms": 200, "coverage_a": 0.3, "coverage_b": 0.95}
+
+
+@pytest.mark.django_db
+def test_who_corrects_a_slip_at_once_has_not_judged_in_haste(make_pair: MakePair, alice: Annotator) -> None:
+    for _ in range(2):
+        make_pair(first=LONG, second=LONG)
+    mine, other = claim(alice), claim(alice)
+    Assignment.objects.update(swapped=False)
+    send(alice, shown(mine, "a2", **READ))
+    assert hasty(mine) == ()
+    revising.undo(annotator=alice)
+    send(alice, shown(mine, "b2", **GLANCED))
+    assert hasty(mine) == ()
+    change(alice, mine, "a1", expected=2, **GLANCED)
+    assert hasty(mine) == ()
+    assert reading(mine) == [(90_000, 8_000, 1.0, 0.9), (91_500, 8_000, 1.0, 0.95), (93_000, 8_000, 1.0, 0.95)]
+    # The other way round: haste is not mended by a second glance, and is by reading on.
+    send(alice, shown(other, "a2", **GLANCED))
+    assert hasty(other) == ("short", "fast", "unseen")
+    change(alice, other, "b2", expected=1, **{**GLANCED, "active_ms": 1_600})
+    assert hasty(other) == ("fast", "unseen")
+    change(alice, other, "a2", expected=2, **READ)
+    assert hasty(other) == ()
+
+
+@pytest.mark.django_db
+def test_a_reading_that_was_not_measured_is_not_known_after_a_correction(make_pair: MakePair, alice: Annotator) -> None:
+    make_pair(first=LONG, second=LONG)
+    mine = claim(alice)
+    send(alice, shown(mine, "a2"))
+    change(alice, mine, "b2", expected=1, **GLANCED)
+    assert reading(mine) == [(None,) * 4] * 2
+    assert hasty(mine) == ()
+
+
+@pytest.mark.django_db
+def test_the_reading_of_somebody_else_is_not_mine(make_pair: MakePair, alice: Annotator, bob: Annotator) -> None:
+    Project.objects.update(overlap=1)
+    make_pair(first=LONG, second=LONG)
+    mine = claim(alice)
+    send(alice, shown(mine, "a2", **READ))
+    revising.undo(annotator=alice)
+    Assignment.objects.filter(pk=mine).update(lease_until=timezone.now() - timedelta(minutes=1))
+    opening.sweep()
+    assert claim(bob) == mine
+    Assignment.objects.update(swapped=False)
+    send(bob, shown(mine, "b2", **GLANCED))
+    assert reading(mine)[1] == (1_500, 200, 0.3, 0.95)
+    assert hasty(mine) == ("short", "fast", "unseen")
+
+
+def change(who: Annotator, assignment: int, control: str, *, expected: int, **measured: Any) -> None:
+    """Change a stored answer, measured as on the page."""
+    slot = Assignment.objects.select_related("pair").get(pk=assignment)
+    answer = shown(assignment, control, **measured).stored(swapped=slot.swapped)
+    revising.revise(annotator=who, assignment=slot, answer=answer, expected_revision=expected)

@@ -32,7 +32,7 @@ def used() -> tuple[set[str], set[str]]:
 def test_every_text_that_a_script_asks_for_is_there_and_no_other() -> None:
     plain, counted = used()
     # Asked for by a name that is put together: answers, keys, what is saved, and polarities.
-    together = {"a3", "a2", "a1", "same", "b1", "b2", "b3", "bad", "skip", "saved", "saving", "local"}
+    together = {"a3", "a2", "a1", "same", "b1", "b2", "b3", "bad", "skip", "saved", "saving", "local", "window_only"}
     together |= {"supports", "hurts", "supports_side", "hurts_side"}
     together |= {name for name in wording.PHRASES if name.startswith("key_")}
     assert plain | together == set(wording.PHRASES)

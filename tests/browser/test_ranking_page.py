@@ -158,6 +158,28 @@ def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project
     assert order(ready(page)) == ["b", "=c", "a", "=d"]
 
 
+def test_what_is_called_saved_is_what_the_database_has_though_a_clock_is_behind(
+    enter: Any, project: Any, alice: Any
+) -> None:
+    lined_up(project)
+    one = ready(enter(alice, RANK))
+    one.locator("#note").fill("From the first device")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two = enter(alice)
+    two.add_init_script("const now = Date.now.bind(Date); Date.now = () => now() - 600000;")
+    two.goto(RANK)
+    ready(two).locator("#note").fill("And from the second")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="And from the second").exists()
+    one.locator("#note").fill("The first again")
+    soon(Turn.objects.filter(draft__note="The first again").exists)
+    two.locator("#note").fill("The second again")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="The second again").exists()
+    two.reload()
+    assert ready(two).locator("#note").input_value() == "The second again"
+
+
 def test_a_note_outlives_its_lease(enter: Any, project: Any, alice: Any) -> None:
     """The turn went back and came again in another order: the places are gone, the words are not."""
     lined_up(project, n=8)
@@ -219,6 +241,35 @@ def test_a_ranking_is_changed_from_my_rankings(enter: Any, project: Any, alice: 
     soon(lambda: Ranking.objects.filter(revision=2).exists())
     assert stored() == [3, 1, 2]
     page.wait_for_load_state()
+
+
+def test_an_unsaved_change_says_so_and_is_never_laid_over_a_newer_ranking(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, n=3)
+    page = ready(enter(alice, RANK))
+    page.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "ArrowDown", "3", "Control+Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-echo-text]")).to_contain_text("A > B > C")
+    path = f"/p/everyday/rankings/{Ranking.objects.get().turn_id}"
+    page.goto(path)
+    ready(page).locator("#note").fill("Half a change")
+    page.reload()
+    assert ready(page).locator("#note").input_value() == "Half a change"
+    expect(page.locator("[data-save-text]")).to_have_text("Kept on this device")
+    page.locator("[data-act=discard]").click()
+    expect(page.locator("#note")).to_have_value("")
+    expect(page.locator("[data-act=discard]")).to_be_hidden()
+    ready(page).locator("#note").fill("Begun on this device")
+    other = ready(enter(alice, path))
+    other.locator("#note").fill("Said on the other")
+    other.keyboard.press("Control+Enter")
+    soon(Ranking.objects.filter(revision=2).exists)
+    other.wait_for_url("**/rankings")
+    page.goto(path)
+    assert ready(page).locator("#note").input_value() == "Said on the other"
+    expect(page.locator("[data-echo-text]")).to_contain_text("changed this answer elsewhere")
+    page.locator("[data-echo-kept]").click()
+    assert page.locator("#kept textarea").input_value() == "Begun on this device"
 
 
 def test_what_is_new_in_the_guideline_comes_first_and_holds_once(enter: Any, project: Any, alice: Any) -> None:
