@@ -39,7 +39,7 @@ class VerifiedOutput(serializers.Serializer[Any]):
     )
 
 
-class ReasonOutput(serializers.Serializer[Any]):
+class MovedOutput(serializers.Serializer[Any]):
     reason = serializers.CharField()
     pairs = serializers.IntegerField()
 
@@ -47,7 +47,7 @@ class ReasonOutput(serializers.Serializer[Any]):
 class ChangeOutput(serializers.Serializer[Any]):
     change = serializers.CharField(help_text="What the pairs are: new, gone, otherwise, the same.")
     pairs = serializers.IntegerField()
-    reasons = ReasonOutput(many=True)
+    reasons = MovedOutput(many=True)
 
 
 class DiffOutput(serializers.Serializer[Any]):

@@ -55,7 +55,7 @@ def test_every_page_of_its_lead_says_that_it_is_simulated(demo, sign_in):
     client = sign_in(Annotator.objects.get(project=demo.project, user__email=LEAD))
     start = f"/p/{SLUG}/"
     waiting: list[str] = [start]
-    seen: dict[str, str | None] = {}
+    seen: dict[str, bool | None] = {}
     while waiting:
         address = waiting.pop()
         answer = client.get(address)
