@@ -22,6 +22,7 @@ from curation.sieving import Sieve
 from curation.subsetting import NGRAMS, Subset, subset
 from curation.texts import whole_texts, with_reason
 from curation.thinning import flagged_harmful, measured, tagged
+from curation.trust import trust_in
 
 # A release with a larger share of pairs that were flagged as harmful needs a reason: few such rows move a model.
 MOST_HARMFUL = 0.005
@@ -234,6 +235,7 @@ def _configs(
         run=asked.difficulty_run,
         using=using,
     )
+    trust = trust_in(found.run, using=using)
     values = found.values[rows]
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
     cuts = {}
@@ -251,6 +253,7 @@ def _configs(
             "metric": asked.difficulty,
             "run": found.run,
             "model": found.model,
+            "trust": trust,
             "hardest": float(values[kept[-1]]) if len(kept) else None,
             "removed": [
                 {"name": f"no {asked.difficulty}", "removed": len(rows) - len(order), "left": len(order)},

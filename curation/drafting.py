@@ -24,6 +24,7 @@ from curation.reading import snapshot
 from curation.shelf import Step
 from curation.subsetting import NGRAMS
 from curation.thinning import measured
+from curation.trust import in_words
 
 # Rows that are shown.
 SHOWN = 20
@@ -117,6 +118,9 @@ class Counted:
     # What the cuts go by, in words, and for which model it was measured.
     measured_by: str = ""
     measured_for: str = ""
+    # How far the trainings agree on that order, and what it says of it; None where they do not tell.
+    trust: float | None = None
+    trust_says: str = ""
     advice: Advice | None = None
 
 
@@ -179,6 +183,7 @@ def count(
         if is_exact:
             n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
         line, histogram = _line(asked, chosen, n_selection, least, using=reader)
+        trust = next((cut["trust"] for cut in chosen.cuts.values()), None)
         return Counted(
             pairs=len(chosen.facts),
             selected=steps[n_selection - 1].left if n_selection else len(chosen.facts),
@@ -203,6 +208,8 @@ def count(
             histogram=histogram,
             measured_by=HARDER[asked.difficulty] if chosen.cuts else "",
             measured_for=next((cut["model"] for cut in chosen.cuts.values()), ""),
+            trust=trust,
+            trust_says=in_words(trust),
             advice=advised(chosen.subset, budget=asked.subset, seed=asked.seed, measured=scores or {})
             if chosen.subset
             else None,
@@ -319,7 +326,8 @@ def _histogram(
     if not len(known):
         return None
     low, high = float(known.min()), float(known.max())
-    span = high - low or 1.0
+    # What rounding alone keeps apart is one value: no bars fit between.
+    span = high - low if high - low > 1e-9 * max(1.0, abs(low)) else 1.0
     counts, edges = np.histogram(known, bins=BINS, range=(low, low + span))
     line = max((cut["hardest"] for cut in cuts.values() if cut["hardest"] is not None), default=high)
     tallest = counts.max()

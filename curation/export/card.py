@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from curation.export.layouts import LAYOUTS, features, schema_of, side_of
+from curation.trust import in_words
 
 SIZES = (
     (1_000, "n<1K"),
@@ -230,7 +231,16 @@ def _cuts(manifest: dict[str, Any]) -> str:
             f"| `{config}` | {cut['share']:g} | {hardest} | {unmeasured['removed']:,} | {harder['removed']:,} "
             f"| {harder['left']:,} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) + _trust(manifest)
+
+
+def _trust(manifest: dict[str, Any]) -> str:
+    """How far the order of the cuts can be gone by, where trainings say it. Manifests from before do not."""
+    cut = next(iter(manifest["cuts"].values()))
+    if cut.get("trust") is None:
+        return ""
+    said = f"Spearman's correlation between the trainings of this order: {cut['trust']:.2f}."
+    return f"\n\n{said} {in_words(cut['trust'])}"
 
 
 def _difficult_for(manifest: dict[str, Any]) -> str:

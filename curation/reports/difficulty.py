@@ -17,6 +17,7 @@ from curation.charts import Bars, bars
 from curation.measuring import as_shown, whole_runs
 from curation.measuring.difficulty import UNTRAINED, hardest
 from curation.reports.words import percent
+from curation.trust import in_words
 
 BINS = 30
 SHOWN_CHARACTERS = 220
@@ -81,7 +82,7 @@ def report(run: Run) -> Report:
             for low, high, count in zip(edges, edges[1:], counts.tolist(), strict=False)
         ],
         trust=trust,
-        trust_says=_in_words(trust["value"]),
+        trust_says=in_words(trust["value"]),
         left_out=[(why, count) for why, count in run.result.get("left_out", {}).items() if count],
         hardest=_hardest(run),
     )
@@ -92,16 +93,6 @@ def _range(losses: NDArray[np.float64]) -> tuple[float, float]:
     low, high = (float(losses.min()), float(losses.max())) if len(losses) else (UNTRAINED, UNTRAINED)
     low, high = min(low, UNTRAINED), max(high, UNTRAINED)
     return (low, high) if high > low else (low - 0.01, high + 0.01)
-
-
-def _in_words(value: float | None) -> str:
-    if value is None:
-        return ""
-    if value >= 0.7:
-        return "The seeds order the pairs much alike: the order can be gone by."
-    if value >= 0.4:
-        return "The seeds agree on the ends and not on the middle: go by the top and bottom tenths."
-    return "The seeds hardly agree: do not go by this order. More pairs, more steps or a higher learning rate may help."
 
 
 def _hardest(run: Run) -> list[Hard]:

@@ -35,6 +35,7 @@ from curation.dimensions import (
     words,
 )
 from curation.models import FactsState, PairFact, Selection
+from curation.trust import in_words, trust_in
 
 # So many pairs are gathered while one waits; more are a worker's.
 AT_ONCE = 20_000
@@ -102,6 +103,11 @@ def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
     return kept.urlencode(safe=",")
 
 
+def _trust(state: FactsState | None) -> float | None:
+    """How far the trainings agree on the order of difficulty that the board shows."""
+    return trust_in(state.measures.get("difficulty", {}).get("run")) if state else None
+
+
 def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, Any]:
     asked, order = _asked(state, query)
     dims = browsing.dims_of(state)
@@ -152,6 +158,8 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
         context["batches"] = excluding.batches(project)
+        context["trust"] = _trust(state)
+        context["trust_says"] = in_words(context["trust"])
         context["selections"] = [(one, keeping.address_of(one, dims)) for one in context["selections"]]
     return TemplateResponse(request, "board/page.html", context, status=400 if context.get("problem") else 200)
 
@@ -231,6 +239,7 @@ def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
         "filter": _bare(request.GET, without=("after", "pair")),
         "model": state.model if state else "",
         "measures": state.measures if state else {},
+        "trust": _trust(state),
         "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
         "more": range(1, 6),
     }

@@ -119,6 +119,10 @@ def test_pairs_are_cut_by_what_measuring_difficulty_stores(project, make_pair, t
     made = release(project=project, version="v1", rule="label", cuts=[0.25], out=tmp_path / "v1").release
     cut = made.manifest["cuts"]["trl_dpo-easiest-25"]
     assert (cut["metric"], cut["model"], cut["run"]) == ("held_out_loss", "tiny", run.pk)
+    assert cut["trust"] == pytest.approx(1)
+    assert "between the trainings of this order: 1.00. The seeds order the pairs much alike" in (
+        tmp_path / "v1" / "README.md"
+    ).read_text(encoding="utf-8")
     rows = pq.read_table(tmp_path / "v1" / "trl_dpo-easiest-25").to_pylist()
     assert [row["external_id"] for row in rows] == ["11", "10", "9"]
     # Those that were ranked wrong at the end have no step at which they were learned.
