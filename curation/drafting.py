@@ -41,12 +41,16 @@ LONGEST_TEXT = 160
 
 @dataclass(frozen=True)
 class Shown:
-    """One pair of the preview. `value` is what the line is drawn by; `is_first_past` is just beyond the line."""
+    """One pair of the preview. `value` is what the line is drawn by; `is_first_past` is just beyond the line.
+
+    `answer` is the chosen one and `other` the rejected; where the layout chooses none, the first and the second.
+    """
 
     pair: int
     name: str
     prompt: str
     answer: str
+    other: str
     votes: str
     strength: float | None
     value: float | None = None
@@ -113,6 +117,8 @@ class Counted:
     is_too_harmful: bool
     is_exact: bool
     preview: list[Shown] = field(default_factory=list)
+    # Whether a row of the preview has a chosen answer.
+    chooses: bool = True
     line: Line | None = None
     histogram: Histogram | None = None
     # What the cuts go by, in words, and for which model it was measured.
@@ -204,6 +210,7 @@ def count(
             is_too_harmful=is_too_harmful(chosen),
             is_exact=is_exact,
             preview=_shown(asked, chosen, _drawn(asked, chosen)),
+            chooses=asked.layout.chooses,
             line=line,
             histogram=histogram,
             measured_by=HARDER[asked.difficulty] if chosen.cuts else "",
@@ -378,6 +385,7 @@ def _shown(asked: Plan, chosen: Chosen, places: NDArray[np.int64]) -> list[Shown
                 name=pair.external_id or str(number),
                 prompt=_beginning(pair.prompt.messages),
                 answer=_beginning((pair.first if first_is_shown else pair.second).messages),
+                other=_beginning((pair.second if first_is_shown else pair.first).messages),
                 votes=f"{int(counts[0 if first_is_shown else 1])} of {said}",
                 strength=None if np.isnan(mean) else mean if first_is_shown else 0.0 - mean,
             )

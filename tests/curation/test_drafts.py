@@ -151,6 +151,16 @@ def test_the_rows_at_random_are_the_same_each_time_and_of_what_is_chosen(pairs, 
     assert {row.votes for row in one} == {"2 of 3", "3 of 3"}
 
 
+def test_a_row_has_what_is_rejected_beside_what_is_chosen(pairs, look):
+    shown = look(strength="0.5")
+    row = next(one for one in shown.context["counted"].preview if one.name == "p10")
+    assert (row.answer, row.other) == (pairs[10].first.text, pairs[10].second.text)
+    assert {"Chosen", "Rejected"} <= set(re.findall(r'class="o2">(\w+)<', shown.content.decode()))
+    # A layout that chooses none has a first and a second.
+    votes = look(layout="votes", rule="votes").content.decode()
+    assert set(re.findall(r'class="o2">(\w+)<', votes)) == {"First", "Second"}
+
+
 def test_a_saved_selection_and_criteria_beside_it_count_together(project, lead, pairs, look, press):
     criteria = [one.as_json() for one in parse_all(["tag=code"])]
     saved = Selection.objects.create(project=project, name="Code", criteria=criteria, owner=lead.user)
