@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from annotation.access import project_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.paging import refuse_unknown
+from annotation.errors import Refused
 from annotation.models import Role
 from curation import reviewing, shelf
 from curation.models import Release
@@ -105,7 +106,9 @@ class DiffReleases(APIView):
         """Which pairs came, went and changed since another release of the project, with counts by reason."""
         new = _release(request, slug, version)
         refuse_unknown(request, known={"against"})
-        old = _release(request, slug, request.query_params.get("against", ""))
+        if not (against := request.query_params.get("against")):
+            raise Refused("Say against which release: ?against=VERSION.")
+        old = _release(request, slug, against)
         changes, refused = reviewing.changes(old, new)
         told = [
             {"change": title, "pairs": count, "reasons": [{"reason": why, "pairs": n} for why, n in reasons]}

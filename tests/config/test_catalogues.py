@@ -70,9 +70,21 @@ def test_every_marked_text_is_translated_with_its_placeholders(path: Path, found
 
 # What only leads, adjudicators, admins and commands are told is English: whole modules, or single functions of others.
 ENGLISH = {
-    *("asking", "demonstrating", "dividing", "founding", "generating", "importing", "management", "phrasing", "plans"),
+    *(
+        "asking",
+        "demonstrating",
+        "dividing",
+        "excluding",
+        "founding",
+        "generating",
+        "importing",
+        "management",
+        "phrasing",
+        "plans",
+    ),
     *("reasoning", "recusing", "registering", "running", "starting"),
     *(
+        "access.model_of",
         "access.project_of",
         "calibrating._pair_of",
         "calibrating.mark_gold",

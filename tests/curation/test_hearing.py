@@ -43,7 +43,7 @@ def judged(project: Any, make_pair: Any, say: Any, alice: Any, bob: Any, robot: 
         take_back(say(bob, pair, "second", flags=["harmful"], active_ms=1))
         for who in (alice, robot):
             say(who, pair, "second", flags=["harmful"], active_ms=1)
-            judgement = say(who, pair, "first")
+            judgement = say(who, pair, "first", active_ms=60_000)
             why = Rationale.objects.create(
                 pair=pair, annotator=who, judgement=judgement, text="" if n == 2 else f"So says {who.name}."
             )

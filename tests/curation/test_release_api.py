@@ -70,5 +70,5 @@ def test_two_are_compared(two: Any, lead: Any, api: Any) -> None:
     }
     assert found["results"][2]["reasons"] == [{"reason": "other judgements", "pairs": 1}]
     assert client.get(f"{BASE}/v2/diff?against=v9").status_code == 404
-    assert client.get(f"{BASE}/v2/diff").status_code == 404
+    assert client.get(f"{BASE}/v2/diff").status_code == 400
     assert client.get(f"{BASE}/v2/diff?against=v1&more=1").status_code == 400
