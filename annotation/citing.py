@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation import rendering
 from annotation.models import Guideline
 
 # What the search takes at most; what stands first says what a text is about.
@@ -24,6 +25,10 @@ SMALL_WORDS = 0.2
 # Without a list of small words, those of more than half of the paragraphs are: they tell no paragraph from another. In
 # a shorter guideline that would be words that two paragraphs share.
 ENOUGH_PARAGRAPHS = 4
+
+# What begins an item of a list, and what sets paragraphs and items apart.
+_ITEM = re.compile(r"^(?:[-*+]|[0-9]{1,9}[.)])[ \t]+")
+_APART = re.compile(r"\n[ \t]*\n|\n(?=[ \t]*(?:[-*+]|[0-9]{1,9}[.)])[ \t])")
 
 # Thai, Lao, Burmese, Khmer; kana, Han, Hangul.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
@@ -95,11 +100,16 @@ SELECT number, rank FROM ranked WHERE rank > 0 ORDER BY rank DESC, number LIMIT 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph of a guideline: its number (headings are not counted), its text, and how near it is."""
+    """A paragraph or an item of a list: its number (headings are not counted), its text, and how near it is."""
 
     number: int
     text: str
     rank: float
+
+    @property
+    def html(self) -> str:
+        """As the guideline shows it."""
+        return rendering.render_text(self.text)
 
 
 def relevant_paragraphs(
@@ -110,8 +120,7 @@ def relevant_paragraphs(
     `languages` are the tags of the texts (de, pt-BR): they count where the guideline is too short to tell its own.
     Headings and tables are left out: they say nothing by themselves.
     """
-    paragraphs = [part.strip() for part in re.split(r"\n[ \t]*\n", guideline.text)]
-    numbered = [part for part in paragraphs if part and part[0] not in "#|"]
+    numbered = _numbered(guideline.text)
     values: dict[str, Any] = {
         "language": language_of(guideline.text[:MOST_READ]) or _labelled(languages),
         "texts": "\n".join(in_words(text[:MOST_READ]) for text in texts),
@@ -122,6 +131,12 @@ def relevant_paragraphs(
     with connection.cursor() as cursor:
         cursor.execute(RELEVANT, values)
         return [Paragraph(number, numbered[number - 1], rank) for number, rank in cursor.fetchall()]
+
+
+def _numbered(text: str) -> list[str]:
+    """The paragraphs of a guideline, and the items of its lists each by itself, without their marks."""
+    paragraphs = [part.strip() for part in _APART.split(text)]
+    return [_ITEM.sub("", part) for part in paragraphs if part and part[0] not in "#|"]
 
 
 def in_words(text: str) -> str:

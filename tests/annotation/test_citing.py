@@ -96,6 +96,18 @@ def test_what_is_shown_is_what_was_written(project: Project) -> None:
 
 
 @pytest.mark.django_db
+def test_each_item_of_a_list_stands_by_itself_and_as_the_guideline_shows_it(project: Project) -> None:
+    items = "1. **Correct.** Numbers add up.\n2. **Kind.** Nobody is mocked."
+    text = f"# Rules\n\nWhat counts:\n{items}\n\n- Skip *only* with a reason."
+    guideline = guiding.publish_guideline(project=project, text=text)
+    (found,) = citing.relevant_paragraphs(guideline=guideline, texts=["Do these numbers add up?"])
+    assert (found.number, found.text) == (2, "**Correct.** Numbers add up.")
+    assert found.html == "<p><strong>Correct.</strong> Numbers add up.</p>"
+    (skip,) = citing.relevant_paragraphs(guideline=guideline, texts=["I would skip this."])
+    assert (skip.number, skip.text) == (4, "Skip *only* with a reason.")
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("text", "language"),
     [
