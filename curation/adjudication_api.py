@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from annotation import access
 from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import refuse_unknown
 from annotation.api.prompts import MessageOutput
 from annotation.errors import Refused
@@ -52,7 +53,7 @@ class CasesOutput(serializers.Serializer[Any]):
     waiting = serializers.IntegerField(help_text="How many you may settle.")
 
 
-class RulingInput(serializers.Serializer[Any]):
+class RulingInput(Input):
     key = serializers.UUIDField(
         required=False, help_text="Made by you for this decision; sending it again stores nothing twice."
     )

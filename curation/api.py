@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
 from annotation.models import Role
@@ -64,7 +65,7 @@ class ReleasePage(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True)
 
 
-class ReleaseInput(serializers.Serializer[Any]):
+class ReleaseInput(Input):
     version = serializers.CharField(max_length=60, help_text="The release's name.")
     where = serializers.ListField(
         child=serializers.CharField(max_length=LONGEST_LIST + LONGEST_VALUE),

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from annotation import access, excluding
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import LARGEST_KEY, refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Project, Role
@@ -25,7 +26,7 @@ MOST_PAIRS = 1000
 ANSWERS = {400: ErrorOutput, 404: ErrorOutput}
 
 
-class FilterInput(serializers.Serializer[Any]):
+class FilterInput(Input):
     filter = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST, help_text=FILTER)
 
 
@@ -52,7 +53,7 @@ class AskAgainInput(ActInput):
     )
 
 
-class ExcludeInput(serializers.Serializer[Any]):
+class ExcludeInput(Input):
     filter = serializers.CharField(required=False, allow_blank=True, max_length=LONGEST, help_text=FILTER)
     expected = serializers.IntegerField(
         required=False, min_value=1, max_value=LARGEST_KEY, help_text="With a filter: how many pairs it finds."
@@ -74,7 +75,7 @@ class ExcludeInput(serializers.Serializer[Any]):
         return attrs
 
 
-class PutBackInput(serializers.Serializer[Any]):
+class PutBackInput(Input):
     pairs = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=LARGEST_KEY),
         required=False,

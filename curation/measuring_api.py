@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -13,6 +11,7 @@ from rest_framework.views import APIView
 
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.runs import RunOutput
 from annotation.models import Role
 from annotation.running import MOST_SEED
@@ -23,7 +22,7 @@ from curation.voices import Voices
 KINDS = ("person", "judge", "all")
 
 
-class MeasureInput(serializers.Serializer[Any]):
+class MeasureInput(Input):
     measure = serializers.ChoiceField(choices=[*measuring.MEASURES])
     settings = serializers.DictField(
         child=serializers.CharField(max_length=300, allow_blank=True),

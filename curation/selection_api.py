@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 
 from annotation import access
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import LARGEST_KEY, PageInput, paged, refuse_unknown, refuse_unknown_fields
+from annotation.api.inputs import Input
+from annotation.api.paging import LARGEST_KEY, PageInput, paged, refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import browsing, comparing, keeping
@@ -52,7 +53,7 @@ class SelectionsInput(PageInput):
     )
 
 
-class SelectionInput(serializers.Serializer[Any]):
+class SelectionInput(Input):
     name = serializers.CharField(max_length=120, help_text="A name that is there already gets its next version.")
     filter = serializers.CharField(required=False, allow_blank=True, default="", max_length=LONGEST, help_text=FILTER)
 
@@ -119,7 +120,6 @@ class Selections(APIView):
         """Save a filter of the board under a name, with you as its owner. The latest version where nothing changed."""
         project = access.project_for(request.user, slug, role=Role.LEAD)
         given = SelectionInput(data=request.data)
-        refuse_unknown_fields(request, given)
         given.is_valid(raise_exception=True)
         state = browsing.state_of(project)
         query = keeping.query_of(given.validated_data["filter"])

@@ -13,13 +13,14 @@ from rest_framework.views import APIView
 from annotation import calibrating
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import LARGEST_KEY
 from annotation.models import Pair, Role
 
 MOST_AT_ONCE = 1000
 
 
-class GoldInput(serializers.Serializer[Any]):
+class GoldInput(Input):
     pair = serializers.IntegerField(
         min_value=1, max_value=LARGEST_KEY, default=None, allow_null=True, help_text="The pair, by its number here."
     )
@@ -40,7 +41,7 @@ class GoldInput(serializers.Serializer[Any]):
     )
 
 
-class MarkGoldInput(serializers.Serializer[Any]):
+class MarkGoldInput(Input):
     gold = serializers.ListField(child=GoldInput(), min_length=1, max_length=MOST_AT_ONCE)
 
 

@@ -18,6 +18,7 @@ from annotation import assigning, calibrating, guiding, judging, ordering, recal
 from annotation.access import account_of, assignment_for, membership_for, project_for
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, control_of, sides
 from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
 from annotation.editing import LONGEST_EDIT
@@ -43,7 +44,7 @@ class AssignmentsOutput(serializers.Serializer[Any]):
     )
 
 
-class SpanInput(serializers.Serializer[Any]):
+class SpanInput(Input):
     place = serializers.ChoiceField(choices=["prompt", "a", "b"])
     message = serializers.IntegerField(min_value=0, max_value=32767, default=0)
     start = serializers.IntegerField(min_value=0, max_value=2**31 - 1, help_text="In Unicode code points.")
@@ -53,12 +54,12 @@ class SpanInput(serializers.Serializer[Any]):
     principle = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY, default=None, allow_null=True)
 
 
-class VoteInput(serializers.Serializer[Any]):
+class VoteInput(Input):
     principle = serializers.IntegerField(min_value=1, max_value=LARGEST_KEY)
     vote = serializers.ChoiceField(choices=list(ordering.VOTES))
 
 
-class AnswerInput(serializers.Serializer[Any]):
+class AnswerInput(Input):
     key = serializers.UUIDField(
         required=False, help_text="Made by you for this answer; sending it again stores nothing twice."
     )

@@ -14,14 +14,14 @@ from rest_framework.views import APIView
 from annotation import founding, guiding, inviting
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import refuse_unknown_fields
+from annotation.api.inputs import Input
 from annotation.api.projects import ProjectOutput
 from annotation.models import Guideline, Invitation, Project, Role, Scale
 
 REFUSED = {400: ErrorOutput, 404: ErrorOutput}
 
 
-class SettingsInput(serializers.Serializer[Any]):
+class SettingsInput(Input):
     name = serializers.CharField(max_length=120, required=False)
     description = serializers.CharField(max_length=5000, required=False, allow_blank=True)
     question = serializers.CharField(max_length=200, required=False)
@@ -35,16 +35,16 @@ class SettingsInput(serializers.Serializer[Any]):
     lease_minutes = serializers.IntegerField(min_value=1, max_value=1_440, required=False)
 
 
-class StateInput(serializers.Serializer[Any]):
+class StateInput(Input):
     act = serializers.ChoiceField(choices=sorted({act for acts in founding.MOVES.values() for act in acts}))
 
 
-class PrincipleInput(serializers.Serializer[Any]):
+class PrincipleInput(Input):
     short = serializers.CharField(max_length=100)
     text = serializers.CharField(max_length=2_000)
 
 
-class GuidelineInput(serializers.Serializer[Any]):
+class GuidelineInput(Input):
     text = serializers.CharField(max_length=guiding.LONGEST_TEXT, help_text="In Markdown.")
     principles = PrincipleInput(many=True, required=False, default=[])
     priority_rules = serializers.ListField(
@@ -59,7 +59,7 @@ class GuidelineOutput(serializers.ModelSerializer[Guideline]):
         fields = ["id", "version", "text", "change_note", "created_at"]
 
 
-class InvitationInput(serializers.Serializer[Any]):
+class InvitationInput(Input):
     role = serializers.ChoiceField(
         choices=[choice for choice in Role.choices if choice[0] != Role.LEAD],
         default=Role.ANNOTATOR,
@@ -80,7 +80,6 @@ class InvitationOutput(serializers.ModelSerializer[Invitation]):
 
 def _given(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
     given = form(data=request.data)
-    refuse_unknown_fields(request, given)
     given.is_valid(raise_exception=True)
     found: dict[str, Any] = given.validated_data
     return found

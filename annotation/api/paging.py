@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -33,15 +33,6 @@ def refuse_unknown(request: Request, *, known: set[str]) -> None:
     if unknown:
         raise ValidationError(
             {"detail": f"Unknown parameter {', '.join(unknown)}. Known are: {', '.join(sorted(known))}."}
-        )
-
-
-def refuse_unknown_fields(request: Request, serializer: serializers.Serializer[Any]) -> None:
-    """The same for the body: what is misspelt or belongs to another operation must not be stored without it."""
-    sent = set(request.data) if isinstance(request.data, Mapping) else set()
-    if unknown := sorted(sent - set(serializer.fields)):
-        raise ValidationError(
-            {"detail": f"Unknown field {', '.join(unknown)}. Known are: {', '.join(sorted(serializer.fields))}."}
         )
 
 

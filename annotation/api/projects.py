@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from annotation.access import account_of, may_found, project_for, projects_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.founding import found_project
 from annotation.models import Project, Scale
@@ -50,7 +51,7 @@ class ProjectPage(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True)
 
 
-class ProjectInput(serializers.Serializer[Any]):
+class ProjectInput(Input):
     name = serializers.CharField(max_length=120)
     slug = serializers.SlugField(max_length=60, required=False)
     description = serializers.CharField(max_length=5000, required=False, allow_blank=True)

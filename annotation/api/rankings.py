@@ -18,6 +18,7 @@ from annotation import ranking
 from annotation.access import membership_for, project_for, turn_for
 from annotation.answering import LONGEST_MS, LONGEST_TEXT
 from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.judgements import version_in_force, version_said
 from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.prompts import MessageOutput
@@ -51,7 +52,7 @@ class TurnsOutput(serializers.Serializer[Any]):
     )
 
 
-class RankingInput(serializers.Serializer[Any]):
+class RankingInput(Input):
     key = serializers.UUIDField(
         required=False, help_text="Made by you for this ranking; sending it again stores nothing twice."
     )

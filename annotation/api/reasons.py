@@ -17,6 +17,7 @@ from annotation import offering, reacting
 from annotation.access import membership_for
 from annotation.answering import LONGEST_MS, sides
 from annotation.api.errors import WRITES, ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.prompts import MessageOutput
 from annotation.models import Offer, Reaction
 from annotation.reasoning import LONGEST_RATIONALE
@@ -44,7 +45,7 @@ class ReasonsOutput(serializers.Serializer[Any]):
     waiting = serializers.IntegerField(help_text="How many wait for you, this one among them.")
 
 
-class ReactionInput(serializers.Serializer[Any]):
+class ReactionInput(Input):
     choice = serializers.ChoiceField(
         choices=["accepted", "edited", "rejected", "ticked"], help_text="“ticked” where there are several."
     )

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from annotation import running, starting
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.plans import ANY_PLAN
 from annotation.asking import JudgingPlan
@@ -55,7 +56,7 @@ class RunPage(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True)
 
 
-class RunInput(serializers.Serializer[Any]):
+class RunInput(Input):
     kind = serializers.ChoiceField(choices=["generation", "judging"])
     parameters = serializers.DictField(help_text="The plan, as the run will keep it; what is missing has its default.")
     seed = serializers.IntegerField(min_value=0, max_value=2**62, default=0)

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from annotation import phrasing
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.inputs import Input
 from annotation.api.paging import refuse_unknown
 from annotation.models import Role
 from annotation.phrasing import KINDS
@@ -43,7 +44,7 @@ class TemplateFilter(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=40, required=False)
 
 
-class TemplateInput(serializers.Serializer[Any]):
+class TemplateInput(Input):
     kind = serializers.ChoiceField(choices=list(KINDS))
     name = serializers.CharField(max_length=40)
     parts = serializers.DictField(

@@ -48,7 +48,7 @@ def test_a_field_that_is_not_known_is_refused_and_nothing_saved(lead: Any, many:
     """A misspelt filter must not save all pairs."""
     answer = api(lead).post(BASE, {"name": "hard", "where": ["difficulty>=0.75"]}, format="json")
     assert answer.status_code == 400
-    assert answer.json()["detail"] == "Unknown field where. Known are: filter, name."
+    assert answer.json()["detail"] == "where: Unknown field. Known are: filter, name."
     assert not Selection.objects.exists()
 
 

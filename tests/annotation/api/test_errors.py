@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from annotation.models import Project
+
 
 def test_a_lead_without_a_second_factor_is_told_so(api, lead, settings):
     settings.LEADS_NEED_TOTP = True
@@ -20,8 +22,9 @@ def test_another_kind_of_body_is_refused(api, lead):
     assert api(lead).post("/api/v1/projects", {"name": "x"}).status_code == 415
 
 
-def test_extra_fields_change_nothing(api, lead):
+def test_extra_fields_are_refused_and_nothing_is_made(api, lead):
     body = {"name": "Quiet", "is_demo": True, "seed": 5, "state": "closed", "created_by": 1}
     answer = api(lead).post("/api/v1/projects", body, format="json")
-    assert answer.status_code == 201
-    assert answer.json()["state"] == "setup"
+    assert answer.status_code == 400
+    assert set(answer.json()["fields"]) == {"is_demo", "seed", "state", "created_by"}
+    assert not Project.objects.filter(name="Quiet").exists()

@@ -40,7 +40,7 @@ def test_a_project_is_set_up_and_started_without_a_page(api: Any, lead: Any, str
 @pytest.mark.parametrize(
     ("place", "body", "said"),
     [
-        ("settings", {"overlapp": 2}, "Unknown field overlapp."),
+        ("settings", {"overlapp": 2}, "overlapp: Unknown field."),
         ("settings", {"overlap": 0}, "overlap"),
         ("state", {"act": "resume"}, "is not possible"),
         ("state", {"act": "delete"}, "act"),
