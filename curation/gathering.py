@@ -44,6 +44,10 @@ PART_AT_MOST = 20_000
 # Runs that measure, bring pairs, or vote on principles without a judgement; and what leads do to pairs.
 MOVING_RUNS = (Run.Kind.MEASUREMENT, Run.Kind.IMPORT, Run.Kind.GENERATION, Run.Kind.JUDGING)
 MOVING_ACTS = ("import.undo", "pairs.gold", excluding.OUT, excluding.BACK)
+# A judgement is saved within this time of drawing its number; imports and workers take longer, and are runs.
+SAVING_SECONDS = 10
+# So many of the latest judgements are looked through for numbers that are not there yet.
+LATEST = 10_000
 # What gatherings of one project hold one after the other; the other half of the key is the project.
 GATHER_LOCK = 7_234_006
 # Seconds between two looks at whether the gathering before has ended.
@@ -338,10 +342,24 @@ def _keep_arrays(*, project: Project, version: int, packed: packing.Packed) -> N
 
 
 def _marks(project: Project) -> dict[str, int]:
-    """How far judgements and events had come: read before the facts, so that what is said meanwhile counts as new."""
+    """How far judgements and events had come: read before the facts, so that what is said meanwhile counts as new.
+
+    A judgement draws its number before it is there for others to see. So the mark stands before the first number that
+    is missing among those of the last seconds: what comes late is new, and what was heard already is heard again.
+    """
     newest = Judgement.objects.filter(assignment__project=project)
+    last = newest.aggregate(last=Max("pk"))["last"] or 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT min(before) FROM (
+                SELECT id, created_at, lag(id) OVER (ORDER BY id) AS before
+                FROM (SELECT id, created_at FROM judgement ORDER BY id DESC LIMIT %s) latest) j
+            WHERE id - before > 1 AND created_at > now() - make_interval(secs => %s)""",
+            [LATEST, SAVING_SECONDS],
+        )
+        gap = cursor.fetchone()[0]
     return {
-        "judgement": newest.aggregate(last=Max("pk"))["last"] or 0,
+        "judgement": last if gap is None else min(last, gap),
         "event": Event.objects.filter(project=project.slug).aggregate(last=Max("pk"))["last"] or 0,
     }
 

@@ -431,6 +431,27 @@ def test_a_run_that_ended_while_facts_were_gathered_is_not_missed(project: Any, 
     assert gathering.is_stale(state)
 
 
+def test_a_judgement_that_was_being_saved_is_not_missed(
+    project: Any, make_pair: Any, say: Any, crowd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is lower than one that was there already: numbers are drawn before rows are there."""
+    early, late = make_pair(), make_pair()
+    say(crowd[0], early, "first")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('judgement', 'id'))")
+        drawn = cursor.fetchone()[0]
+    say(crowd[1], early, "first")
+    gather(project)
+    say(crowd[2], late, "first", id=drawn)
+    gathering.ask_for_facts(project=project, actor=None, is_whole=False)
+    hold = running.claim(run_id=Run.objects.filter(kind="facts").latest("pk").pk, worker="test")
+    assert hold is not None
+    gathering.execute(hold)
+    assert fact(late).judgements == 1
+    monkeypatch.setattr(gathering, "SAVING_SECONDS", 0)
+    assert not gathering.is_stale(gather(project)), "A number that never comes is not waited for without end."
+
+
 def test_what_leads_do_to_pairs_makes_everything_old(project: Any, make_pair: Any) -> None:
     from annotation.recording import record
 
