@@ -441,12 +441,14 @@ def test_a_judgement_that_was_being_saved_is_not_missed(
         cursor.execute("SELECT nextval(pg_get_serial_sequence('judgement', 'id'))")
         drawn = cursor.fetchone()[0]
     say(crowd[1], early, "first")
-    gather(project)
+    make_pair()
+    state = gather(project)
     say(crowd[2], late, "first", id=drawn)
+    assert gathering.is_stale(state)
     gathering.ask_for_facts(project=project, actor=None, is_whole=False)
     hold = running.claim(run_id=Run.objects.filter(kind="facts").latest("pk").pk, worker="test")
     assert hold is not None
-    gathering.execute(hold)
+    assert gathering.execute(hold)["gathered"] == 2
     assert fact(late).judgements == 1
     monkeypatch.setattr(gathering, "SAVING_SECONDS", 0)
     assert not gathering.is_stale(gather(project)), "A number that never comes is not waited for without end."
