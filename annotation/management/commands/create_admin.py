@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from annotation.errors import Refused
 from annotation.signing_in import create_admin, make_sign_in_link
+from config import address
 
 
 class Command(BaseCommand):
@@ -18,7 +20,11 @@ class Command(BaseCommand):
         parser.add_argument("email")
         parser.add_argument("--name", default="")
         parser.add_argument("--another", action="store_true", help="there is an admin already, and this is one more")
-        parser.add_argument("--address", default="http://localhost:8000", help="where the pages are served")
+        parser.add_argument(
+            "--address",
+            default=address.usual(state=settings.VAR),
+            help="where the pages are served; default: %(default)s",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -35,7 +35,7 @@ from annotation.demonstrating import TOY, ensure_toy, is_loaded, load_demo
 from annotation.errors import Refused
 from annotation.registering import request_check
 from annotation.signing_in import make_sign_in_link
-from config import checks, embedded, engine
+from config import address, checks, embedded, engine
 from config.celery import CPU, GPU
 
 FIRST_PORT = 8000
@@ -89,14 +89,15 @@ class Command(BaseCommand):
         web += ["--blocking-threads", "1", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"]
         children.append(Child("web server", web, log_folder / "web.log"))
         children.append(Child("worker", _worker(CPU, port), log_folder / "worker.log"))
-        address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+        here = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
         # After the others: the pages need not wait for it.
         children.append(Child("model worker", _worker(GPU, port), log_folder / "model-worker.log"))
-        self._welcome(address)
-        while True:
-            _complain_of_the_dead(children)
-            time.sleep(0.3)
+        with address.served_at(here, state=settings.VAR):
+            self._welcome(here)
+            while True:
+                _complain_of_the_dead(children)
+                time.sleep(0.3)
 
     def _port(self, host: str, wanted: int | None) -> int:
         if wanted is not None:
@@ -150,7 +151,7 @@ class Command(BaseCommand):
             raise CommandError(f"The web server did not answer within {UP_WITHIN:.0f} s.\n{children[0].tail()}")
         self.stderr.write(f"Something is not well. {health} says: {said}")
 
-    def _welcome(self, address: str) -> None:
+    def _welcome(self, here: str) -> None:
         demo = load_demo()
         lead = make_sign_in_link(user=demo.lead, next_path=f"/p/{demo.project.slug}/", minutes=LINK_MINUTES)
         annotator = make_sign_in_link(
@@ -158,9 +159,9 @@ class Command(BaseCommand):
         )
         connection.close()
         self._say(
-            f"\nPlumbline is up: {address}/\n\n"
-            f"  As the lead:      {address}{reverse('enter', args=[lead])}\n"
-            f"  As an annotator:  {address}{reverse('enter', args=[annotator])}\n\n"
+            f"\nPlumbline is up: {here}/\n\n"
+            f"  As the lead:      {here}{reverse('enter', args=[lead])}\n"
+            f"  As an annotator:  {here}{reverse('enter', args=[annotator])}\n\n"
             f"Each link signs in once, within {LINK_MINUTES // 60} hours. Two at once need two browsers.\n"
             f"{_models_in_words()}\n"
             f"The demo's judgements are simulated. Logs: {settings.VAR / 'log'}. Stop with Ctrl-C."

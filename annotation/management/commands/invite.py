@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
@@ -11,6 +12,7 @@ from annotation.access import project_of
 from annotation.errors import Refused
 from annotation.inviting import invite
 from annotation.models import Role
+from config import address
 
 
 class Command(BaseCommand):
@@ -22,7 +24,11 @@ class Command(BaseCommand):
         parser.add_argument("--email", default="", help="only this address may join; default: whoever has the link")
         parser.add_argument("--places", type=int, default=1, help="how many people may join; default: 1")
         parser.add_argument("--days", type=int, default=14, help="for how long the link works; default: 14")
-        parser.add_argument("--address", default="http://localhost:8000", help="where the pages are served")
+        parser.add_argument(
+            "--address",
+            default=address.usual(state=settings.VAR),
+            help="where the pages are served; default: %(default)s",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         wanted = {name: options[name] for name in ("role", "email", "places", "days")}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from annotation.errors import Refused
 from annotation.models import User
 from annotation.signing_in import make_sign_in_link
+from config import address
 
 
 class Command(BaseCommand):
@@ -19,7 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("email")
         parser.add_argument("--next", default="/", help="the path to open afterwards; default: /")
         parser.add_argument("--minutes", type=int, default=60, help="for how long the link works; default: 60")
-        parser.add_argument("--address", default="http://localhost:8000", help="where the pages are served")
+        parser.add_argument(
+            "--address",
+            default=address.usual(state=settings.VAR),
+            help="where the pages are served; default: %(default)s",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()
