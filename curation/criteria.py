@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from annotation.errors import Refused
+from curation.dimensions import MARKED, marked_sql
 from curation.haste import HASTY
 
 Value = float | str | bool
@@ -117,7 +118,6 @@ _CHOICES = {
         ("consensus", "conflict", "indifference", "unknown"),
         "what the principles leave open",
     ),
-    "marked": ("marked", ("plain", "flagged", "gold", "duplicate"), "flagged, gold or a duplicate, in this order"),
 }
 _READINGS = ("none", "ambiguous", "hard", "mislabelled")
 _FACTS = {name: Field("number", _fact(column), f"facts: {help}") for name, (column, help) in _NUMBERS.items()}
@@ -125,7 +125,23 @@ _FACTS |= {
     name: Field("choice", f"coalesce(nullif({_fact(column)}, ''), 'unknown')", f"facts: {help}", choices=choices)
     for name, (column, choices, help) in _CHOICES.items()
 }
+_OF_FACTS = {name: _fact(name) for name in ("flags", "is_gold", "duplicates")}
 _FACTS |= {
+    # One name for all that a pair is marked as.
+    "marked_as": Field(
+        "choice",
+        f"coalesce({marked_sql(**_OF_FACTS)}, 'unknown')",
+        "facts: what the board marks it as, all of it: gold only, flagged and gold, plain",
+        choices=(*MARKED.values, "unknown"),
+    ),
+    # By the first alone: selections and releases from before `marked_as` go by it, and go on to mean the same pairs.
+    "marked": Field(
+        "choice",
+        "coalesce(CASE WHEN {flags} > 0 THEN 'flagged' WHEN {is_gold} THEN 'gold' WHEN {duplicates} > 0"
+        " THEN 'duplicate' WHEN {flags} = 0 THEN 'plain' END, 'unknown')".format(**_OF_FACTS),
+        "facts: the first of flagged, gold and duplicate that it is, or plain; see marked_as",
+        choices=("plain", "flagged", "gold", "duplicate", "unknown"),
+    ),
     "reading": Field(
         "choice",
         f"(ARRAY{list(_READINGS)})[coalesce({_fact('b_reading')}, 0) + 1]",

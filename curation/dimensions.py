@@ -6,6 +6,7 @@ pairs about which nothing is known: unknown is never 0, and never left out of a 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import struct
@@ -53,6 +54,8 @@ class Dimension:
     values: tuple[str, ...] = ()
     # Categories that are read from the project: how many of the most frequent get a bin of their own.
     most: int = 0
+    # Names that stand for several values, where a pair can be several things at once: each with the bins it covers.
+    covers: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def bin_column(self) -> str:
@@ -113,7 +116,9 @@ class Dimension:
     def as_json(self) -> dict[str, Any]:
         named = {"key": self.key, "label": self.label, "kind": self.kind, "bins": self.bins, "slots": self.slots}
         shown = {"unit": self.unit, "places": self.places}
-        return named | shown | ({"values": list(self.values)} if self.values else {"lo": self.lo, "hi": self.hi})
+        covers = {"covers": {name: list(bins) for name, bins in self.covers}} if self.covers else {}
+        valued = {"values": list(self.values)} | covers if self.values else {"lo": self.lo, "hi": self.hi}
+        return named | shown | valued
 
 
 CONSENSUS, CONFLICT, INDIFFERENCE = "consensus", "conflict", "indifference"
@@ -143,9 +148,38 @@ JUDGEMENTS = Dimension("judgements", "Judgements per pair", "count", "judgements
 DISSENTS = Dimension("dissents", "Dissents", "count", "dissents", 4)
 RELEVANT = Dimension("relevant", "Relevant principles", "count", "n_relevant", 8)
 ARBITRARY = Dimension("arbitrary", "Arbitrary judgements", "count", "arbitrary", 4)
+# A pair can be all three at once, and is found under each. Its bins are what exactly it is; the first four are where
+# they always were.
+MARKS = ("flagged", "gold", "duplicate")
+_MARKED = ((), *((one,) for one in MARKS), *itertools.combinations(MARKS, 2), MARKS)
 MARKED = Dimension(
-    "marked", "Marked", "category", "marked", 4, has_unknown=False, values=("plain", "flagged", "gold", "duplicate")
+    "marked",
+    "Marked",
+    "category",
+    "marked",
+    len(_MARKED),
+    has_unknown=False,
+    values=tuple(
+        "plain" if not them else f"{them[0]} only" if len(them) == 1 else " and ".join(them) for them in _MARKED
+    ),
+    covers=(
+        ("plain", (0,)),
+        *((one, tuple(place for place, them in enumerate(_MARKED) if one in them)) for one in MARKS),
+    ),
 )
+
+
+def marked_sql(*, flags: str, is_gold: str, duplicates: str) -> str:
+    """What a pair is marked as, over these three expressions."""
+    facts = (f"{flags} > 0", is_gold, f"{duplicates} > 0")
+    cases = [
+        " AND ".join(fact if mark in them else f"NOT ({fact})" for mark, fact in zip(MARKS, facts, strict=True))
+        for them in _MARKED
+    ]
+    told = (f"WHEN {case} THEN '{name}'" for case, name in zip(cases, MARKED.values, strict=True))
+    return f"CASE {' '.join(told)} END"
+
+
 LANGUAGE = Dimension("language", "Language", "category", "language", most=16)
 TAG = Dimension("tag", "First tag", "category", "tag", most=16)
 SOURCE = Dimension("source", "Source", "category", "source", most=10)
@@ -223,7 +257,12 @@ def dimensions(values: Mapping[str, Sequence[str]]) -> tuple[Dimension, ...]:
 
 
 # What a dimension is called among the criteria, where that differs.
-FIELD_OF = {"agreement": "weighted_agreement", "length": "length_difference", "tag": "first_tag"}
+FIELD_OF = {
+    "agreement": "weighted_agreement",
+    "length": "length_difference",
+    "tag": "first_tag",
+    "marked": "marked_as",
+}
 
 # ---- what is asked for: the board's address --------------------------------------------------------------------------
 
@@ -399,15 +438,25 @@ def _slots(one: Dimension, text: str) -> tuple[int, ...]:
 
 
 def _chosen(one: Dimension, text: str) -> tuple[int, ...]:
-    places = {name: place for place, name in enumerate(one.values)}
+    places = {**dict(one.covers), **{name: (place,) for place, name in enumerate(one.values)}}
     if one.has_unknown:
-        places[UNKNOWN] = one.bins
+        places[UNKNOWN] = (one.bins,)
     # A value may hold a comma: it is written as %2C once more.
     names = [name.replace("%2C", ",") for name in text.split(",")]
     strange = [name for name in names if name not in places]
     if strange:
         raise Refused(f"{one.key} has no value {strange[0][:60]!r}. Known are {', '.join(places)[:600]}.")
-    return tuple(sorted({places[name] for name in names}))
+    return tuple(sorted({place for name in names for place in places[name]}))
+
+
+def named(one: Dimension, slots: Sequence[int]) -> list[str]:
+    """A set of categories by as few names as there are: those that cover several values, then what is left."""
+    covering = [(name, {*bins}) for name, bins in one.covers if {*bins} <= {*slots}]
+    left = {*slots}.difference(*(bins for _, bins in covering))
+    return [
+        *(name for name, _ in covering),
+        *(one.values[slot] if slot < one.bins else UNKNOWN for slot in slots if slot in left),
+    ]
 
 
 @dataclass(frozen=True)
@@ -443,7 +492,7 @@ def parse_order(text: str, dims: Sequence[Dimension]) -> Order:
 def words(one: Dimension, slots: Sequence[int]) -> str:
     """What a filter lets through, in words: 0.55 to 0.97; conflict or unknown; 3 or more."""
     if one.kind == "category":
-        return " or ".join(one.values[slot] if slot < one.bins else UNKNOWN for slot in slots)
+        return " or ".join(named(one, slots))
     if slots[0] == one.bins:
         return UNKNOWN
     first, last = slots[0], min(slots[-1], one.bins - 1)

@@ -15,7 +15,7 @@ from annotation.pairing import source_of
 from annotation.recording import record
 from curation import browsing
 from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json, measures_in
-from curation.dimensions import BESIDES, FIELD_OF, LONGEST, OTHER, UNKNOWN, Dimension, Filter, parse
+from curation.dimensions import BESIDES, FIELD_OF, LONGEST, MARKED, OTHER, UNKNOWN, Dimension, Filter, named, parse
 from curation.models import FactsState, Selection
 
 NO_FACTS = "The facts have not been gathered yet: open the board and press the button, or run manage.py gather_facts."
@@ -155,7 +155,19 @@ def address_of(saved: Selection, dims: Sequence[Dimension]) -> str:
         if one.key in query and one.values[-1:] == (OTHER,) and field in without:
             names = [*one.values, *([UNKNOWN] if "" not in without[field] else [])]
             query[one.key] = ",".join(name.replace(",", "%2C") for name in names if name not in without[field])
+    if MARKED.key in query and any(one["field"] == MARKED.key for one in saved.criteria):
+        query[MARKED.key] = ",".join(_first_marked(str(query[MARKED.key]).split(",")))
     return query.urlencode(safe=",")
+
+
+def _first_marked(names: Sequence[str]) -> list[str]:
+    """What a filter meant when a pair counted under the first of its marks alone, as today's board says it."""
+    taken: set[int] = set()
+    found: set[int] = set()
+    for name, places in MARKED.covers:
+        found |= {*places} - taken if name in names else set()
+        taken |= {*places}
+    return named(MARKED, sorted(found))
 
 
 def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
@@ -193,7 +205,7 @@ def criteria_of(asked: Filter, dims: Sequence[Dimension]) -> list[Criterion]:
 
 
 def _category(name: str, one: Dimension, slots: Sequence[int]) -> Criterion:
-    def named(places: Sequence[int]) -> str:
+    def joined(places: Sequence[int]) -> str:
         unknown = "" if one.values[-1:] == (OTHER,) else UNKNOWN
         names = [one.values[place] if place < one.bins else unknown for place in places]
         if split := [value for value in names if "|" in value]:
@@ -201,5 +213,5 @@ def _category(name: str, one: Dimension, slots: Sequence[int]) -> Criterion:
         return "|".join(names)
 
     if OTHER in one.values and one.values.index(OTHER) in slots:
-        return Criterion(name, NONE_OF, named([place for place in range(one.slots) if place not in slots]))
-    return Criterion(name, ONE_OF, named(slots))
+        return Criterion(name, NONE_OF, joined([place for place in range(one.slots) if place not in slots]))
+    return Criterion(name, ONE_OF, joined(slots))

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 from annotation.models import Project
-from curation.dimensions import Dimension, reading_sql
+from curation.dimensions import Dimension, marked_sql, reading_sql
 from curation.selecting import tallies_sql
 from curation.voices import Voices
 
@@ -148,8 +148,7 @@ def tabulate(
             CASE majority WHEN 'first' THEN length_first - length_second
                           WHEN 'second' THEN length_second - length_first END AS length_difference,
             language, source, tag, tags, split, duplicates, flags, is_gold, annotators,
-            CASE WHEN flags > 0 THEN 'flagged' WHEN is_gold THEN 'gold' WHEN duplicates > 0 THEN 'duplicate'
-                 ELSE 'plain' END AS marked
+            {marked_sql(flags="flags", is_gold="is_gold", duplicates="duplicates")} AS marked
         FROM derived),
     binned AS (SELECT *, {", ".join(f"{expression} AS {name}" for name, expression, _ in bins)} FROM facts)
     INSERT INTO pair_facts (pair_id, {_NAMES}, {", ".join(name for name, _, _ in bins)}, b_reading)

@@ -63,7 +63,7 @@ class PairFact(models.Model):
     is_gold = models.BooleanField()
     # The numbers of all whose current judgement says something of the pair, people and judges.
     annotators = ArrayField(models.BigIntegerField(), default=list, db_default=[])
-    marked = models.CharField(max_length=10)
+    marked = models.CharField(max_length=40)
 
     b_difficulty = models.SmallIntegerField(default=0)
     b_agreement = models.SmallIntegerField(default=0)

@@ -1,5 +1,5 @@
 /* Brushable histograms, and bars of categories. Number inputs, handles and buttons: everything also by keyboard. */
-import { S, brushOf, edge, el, fmt, interval, isUnknownOnly, label, nPairs, nearest, show, span, unknownOnly } from './filters.js';
+import { S, brushOf, edge, el, fmt, interval, isOn, isUnknownOnly, label, nPairs, nearest, parts, show, span, sum, unknownOnly } from './filters.js';
 import { setFilters, want } from './cubes.js';
 import { C } from './colours.js';
 
@@ -206,13 +206,13 @@ export class Chart {                                   // `vertical`: the plane'
 export class Cats {                                    // category bars: toggle buttons, so the keyboard comes free
   constructor(i, host, shown = 99) {
     const d = S.dims[i], id = `d-${d.key}`;
-    Object.assign(this, { i, d, bars: [] });
+    Object.assign(this, { i, d, bars: [], parts: parts(d) });
     this.clear = clearButton(d);
     this.clear.dataset.off = '';
     this.list = el('div', { className: 'cats', role: 'group', 'aria-labelledby': id });
     this.said = el('p', { className: 'vh' });
     host.append(el('div', { className: 'dim-head' }, el('h3', { id, textContent: d.label }), this.clear), this.list, this.said);
-    const T = S.totals[i], order = [...T.keys()].filter(b => T[b] || d.key === 'discretion');
+    const T = this.parts.map(part => sum(S.totals[i], part)), order = [...T.keys()].filter(b => T[b] || d.key === 'discretion');
     if (d.key !== 'discretion') order.sort((a, b) => T[b] - T[a]);
     order.forEach((b, at) => this.bar(b, at >= shown));
     if (order.length > shown) host.append(this.more(order.slice(shown)));
@@ -221,12 +221,14 @@ export class Cats {                                    // category bars: toggle 
     charts.push(this);
   }
   bar(b, hidden) {
-    const { i, d } = this, all = el('i', { className: 'all' }), sel = el('i', { className: 'sel' }), n = el('span', { className: 'count-n' });
-    const name = el('span', { className: 'name', textContent: label(d, b), dir: 'auto', title: label(d, b) });
+    const { i, d } = this, part = this.parts[b], all = el('i', { className: 'all' }), sel = el('i', { className: 'sel' }), n = el('span', { className: 'count-n' });
+    const name = el('span', { className: 'name', textContent: part.name, dir: 'auto', title: part.name });
     const button = el('button', { type: 'button', className: `cat${d.key === 'discretion' ? ` t${b}` : ''}`, 'aria-pressed': 'false', hidden }, name, el('span', { className: 'lane', 'aria-hidden': 'true' }, all, sel), n);
     button.addEventListener('click', () => {
-      const f = S.filters[i] ? S.filters[i].slice() : new Uint8Array(d.slots);
-      f[b] ^= 1;
+      const now = S.filters[i], f = now ? now.slice() : new Uint8Array(d.slots), isOff = isOn(now, part);
+      for (const slot of part.slots) f[slot] = isOff ? 0 : 1;
+      // What another pressed one covers as well stays.
+      if (isOff) for (const other of this.parts) if (other !== part && isOn(now, other)) for (const slot of other.slots) f[slot] = 1;
       setFilters([[i, f.includes(1) && f.includes(0) ? f : null]], i);
     });
     this.bars[b] = { button, all, sel, n };
@@ -250,15 +252,16 @@ export class Cats {                                    // category bars: toggle 
     this.last = key;
     this.list.classList.toggle('filtered', !!f);
     if (f) delete this.clear.dataset.off; else this.clear.dataset.off = '';
-    this.bars.forEach((bar, b) => bar.button.setAttribute('aria-pressed', !!(f && f[b])));
+    this.bars.forEach((bar, b) => bar.button.setAttribute('aria-pressed', isOn(f, this.parts[b])));
   }
   draw() {
-    const T = S.totals[this.i], H = S.hist[this.i], f = S.filters[this.i];
+    const f = S.filters[this.i], counted = counts => counts && this.parts.map(part => sum(counts, part));
+    const T = counted(S.totals[this.i]), H = counted(S.hist[this.i]);
     let most = 1, mostNow = 1;
-    for (let i = 0; i < T.length; i++) {
-      most = Math.max(most, T[i]);
-      if (H && (!f || f[i])) mostNow = Math.max(mostNow, H[i]);
-    }
+    this.parts.forEach((part, b) => {
+      most = Math.max(most, T[b]);
+      if (H && (!f || isOn(f, part))) mostNow = Math.max(mostNow, H[b]);
+    });
     this.bars.forEach((bar, b) => {
       if (bar.button.hidden) return;
       const total = T[b] / most;
@@ -271,7 +274,7 @@ export class Cats {                                    // category bars: toggle 
   }
   describe() {
     const H = S.hist[this.i];
-    this.said.textContent = `${this.d.label}: ${this.bars.map((_, b) => `${label(this.d, b)} ${fmt(H[b])}`).filter(Boolean).join(', ')}.`;
+    this.said.textContent = `${this.d.label}: ${this.bars.map((_, b) => `${this.parts[b].name} ${fmt(sum(H, this.parts[b]))}`).filter(Boolean).join(', ')}.`;
   }
 }
 

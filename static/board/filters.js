@@ -29,6 +29,19 @@ export const label = (d, b) => {
   return d.values[b];
 };
 
+/* What a category is chosen by: its slots; or names that cover several of them, where a pair can be several things. */
+export const parts = d => (d.covers
+  ? Object.entries(d.covers).map(([name, slots]) => ({ name, slots }))
+  : Array.from({ length: d.slots }, (_, b) => ({ name: label(d, b), slots: [b] })));
+export const isOn = (f, part) => !!f && part.slots.every(b => f[b]);
+export const sum = (counts, part) => part.slots.reduce((n, b) => n + counts[b], 0);
+/* A set of categories by as few names as there are: those that cover several, then what is left, named by `name`. */
+function named(d, f, name) {
+  const covering = d.covers ? parts(d).filter(part => isOn(f, part)) : [], left = f.slice();
+  for (const part of covering) for (const b of part.slots) left[b] = 0;
+  return [...covering.map(part => part.name), ...[...left].map((on, b) => (on ? name(b) : '')).filter(Boolean)];
+}
+
 /* The interval of slots that a filter lets through; the whole without one. */
 export const interval = (d, f) => (f ? [f.indexOf(1), f.lastIndexOf(1) + 1] : [0, d.slots]);
 /* The part of it that a brush can show: null without a filter, or where only the unknown passes. */
@@ -63,7 +76,7 @@ export function unknownOnly(d) {
 export const nearest = (d, v) => Math.max(0, Math.min(d.bins, Math.floor((v - d.lo) * d.bins / (d.hi - d.lo) + .5)));
 
 export function words(d, f) {
-  if (!isRange(d)) return [...f].map((on, b) => (on ? label(d, b) : '')).filter(Boolean).join(' or ');
+  if (!isRange(d)) return named(d, f, b => label(d, b)).join(' or ');
   const known = brushOf(d, f);
   if (!known) return 'unknown';
   const [a, b] = known;
@@ -75,9 +88,7 @@ export function words(d, f) {
 const short = v => String(+v.toFixed(4));
 function valueOf(d, f) {
   if (!isRange(d)) {
-    const names = d.values.map((name, b) => (f[b] ? name.replaceAll(',', '%2C') : null)).filter(name => name !== null);
-    if (d.slots > d.bins && f[d.bins]) names.push('unknown');
-    return names.map(encodeURIComponent).join(',');
+    return named(d, f, b => (b < d.bins ? d.values[b].replaceAll(',', '%2C') : 'unknown')).map(encodeURIComponent).join(',');
   }
   if (isUnknownOnly(d, f)) return 'unknown';
   const [a, b] = brushOf(d, f);
@@ -108,7 +119,8 @@ function read(d, text) {
     const f = new Uint8Array(d.slots);
     for (const name of text.split(',')) {
       const b = name === 'unknown' && d.slots > d.bins ? d.bins : d.values.indexOf(name.replaceAll('%2C', ','));
-      if (b >= 0) f[b] = 1;
+      const slots = b >= 0 ? [b] : parts(d).find(part => part.name === name)?.slots;
+      for (const slot of slots || []) f[slot] = 1;
     }
     return f.includes(1) && f.includes(0) ? f : null;
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.models import Assignment, Judgement, Principle, PrincipleVote, Run
+from annotation.models import Assignment, Judgement, Pair, Principle, PrincipleVote, Run
 from curation import browsing, gathering
 from curation.dimensions import parse
 from curation.models import Adjudication, FactsState, Measurement, Selection
@@ -31,8 +32,6 @@ def crowd(project: Any) -> list[Any]:
 @pytest.fixture
 def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
     """Thirty pairs with judgements, votes and a difficulty; their facts are gathered."""
-    import uuid
-
     draw = random.Random(1)
     pairs = [make_pair(external_id=f"p-{n}", source="s", slots=0) for n in range(30)]
     principle = [Principle.objects.create(project=project, key=k, short=k, text=".") for k in "ab"]
@@ -316,6 +315,38 @@ def test_the_chart_of_rewards_is_brushed_by_keyboard_and_goes_into_the_address(
     page.locator("#d-reward-from").press("Enter")
     comes_true(page, "() => location.search.includes('reward=0..4')")
     assert shown(page) == counted(project, "reading=none&reward=0..4") > 0
+    assert faults(page) == []
+
+
+def test_a_pair_that_is_gold_and_flagged_is_behind_both_bars(
+    enter: Any, lead: Any, project: Any, judged: list[Any], crowd: list[Any]
+) -> None:
+    Pair.objects.filter(pk__in=[one.pk for one in judged[1:4]]).update(is_gold=True)
+    for pair in (judged[3], judged[5]):
+        seat = Assignment.objects.create(
+            project=project, pair=pair, annotator=crowd[3], priority=0, done_at=timezone.now()
+        )
+        Judgement.objects.create(
+            assignment=seat, annotator=crowd[3], key=uuid.uuid4(), verdict="tie", swapped=False, flags=["harmful"]
+        )
+    gathering.gather_facts(project=project)
+    page = enter(lead, f"/p/{project.slug}/board?marked=gold")
+    page.wait_for_selector(LIVE)
+    assert shown(page) == counted(project, "marked=gold") == 3
+    bars = page.get_by_role("group", name="Marked").get_by_role("button")
+    gold, flagged = bars.filter(has_text="gold"), bars.filter(has_text="flagged")
+    expect(gold).to_have_attribute("aria-pressed", "true")
+    expect(flagged).to_have_attribute("aria-pressed", "false")
+    expect(gold).to_contain_text("3")
+    expect(flagged).to_contain_text("2")
+    flagged.click()
+    comes_true(page, "() => location.search.includes('marked=flagged,gold')")
+    assert shown(page) == counted(project, "marked=flagged,gold") == 4
+    expect(page.get_by_text("flagged or gold").first).to_be_visible()
+    gold.click()
+    comes_true(page, "() => location.search.endsWith('marked=flagged')")
+    assert shown(page) == counted(project, "marked=flagged") == 2
+    expect(gold).to_have_attribute("aria-pressed", "false")
     assert faults(page) == []
 
 

@@ -102,6 +102,19 @@ def test_filters_in_words() -> None:
     assert words(d.MARGIN, range(32)) == "−8.00 to 0.00"
 
 
+def test_a_pair_with_several_marks_is_found_under_each() -> None:
+    gold = parse({"marked": "gold"}, DIMS).passing["marked"]
+    assert [d.MARKED.values[slot] for slot in gold] == [
+        "gold only", "flagged and gold", "gold and duplicate", "flagged and gold and duplicate",
+    ]  # fmt: skip
+    assert words(d.MARKED, gold) == "gold"
+    both = parse({"marked": "duplicate,gold"}, DIMS).passing["marked"]
+    assert words(d.MARKED, both) == "gold or duplicate"
+    exact = parse({"marked": "plain,flagged and gold"}, DIMS).passing["marked"]
+    assert words(d.MARKED, exact) == "plain or flagged and gold"
+    assert parse({"marked": "plain,flagged,gold,duplicate"}, DIMS).passing == {}
+
+
 def test_all_dimensions_fit_the_mask_and_a_byte() -> None:
     with_rewards = d.dimensions({"reward": ["a reward model"]})
     assert (len(DIMS), len(with_rewards)) == (16, 17)

@@ -148,8 +148,14 @@ def counted(
         "flags": flags,
         "is_gold": pair.is_gold,
         "annotators": sorted(one.annotator_id for one in mine if one.verdict != "skip"),
-        "marked": "flagged" if flags else "gold" if pair.is_gold else "duplicate" if twins else "plain",
+        "marked": marked(flagged=bool(flags), gold=pair.is_gold, duplicate=bool(twins)),
     }  # fmt: skip
+
+
+def marked(**marks: bool) -> str:
+    """All that is true of the pair: plain, gold only, flagged and gold."""
+    true = [name for name, is_true in marks.items() if is_true]
+    return " and ".join(true) if len(true) > 1 else f"{true[0]} only" if true else "plain"
 
 
 def favour(pair: Pair) -> tuple[list[int], list[int], bool]:

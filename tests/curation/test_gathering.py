@@ -491,7 +491,7 @@ def test_duplicates_are_the_same_two_texts_of_one_prompt(project: Any, make_pair
     other = make_pair(prompt="Same?", first="yes", second="maybe")
     gather(project)
     assert [fact(pair).duplicates for pair in (one, turned, other)] == [1, 1, 0]
-    assert fact(one).marked == "duplicate"
+    assert fact(one).marked == "duplicate only"
 
 
 def test_the_facts_cannot_contradict_themselves(project: Any, make_pair: Any) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
 from annotation.errors import Refused
 from annotation.models import Run
 from curation import browsing, gathering, keeping
+from curation.arrays import pair_facts
 from curation.models import FactsState, Measurement, Release, Selection
+from curation.voices import Voices
 from tests.curation.finished import finished
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +99,78 @@ def test_selections_from_before_they_said_it_are_taken_as_they_are(project: Any,
         project=project, name="old", criteria=[{"field": "difficulty", "operator": ">=", "value": 0.5}], owner=lead.user
     )
     assert [one.text for one in keeping.criteria_in(old)] == ["difficulty>=0.5"]
+
+
+@pytest.fixture
+def marked(project: Any, make_pair: Any, say: Any, alice: Any) -> dict[str, int]:
+    """Pairs by what is true of them; their facts are gathered."""
+    same = {"prompt": "Same?", "first": "yes", "second": "no"}
+    found = {
+        "plain": make_pair(),
+        "flagged": make_pair(),
+        "gold": make_pair(is_gold=True),
+        "flagged gold": make_pair(is_gold=True),
+        "flagged duplicate": make_pair(**same),
+        "gold duplicate": make_pair(**same, is_gold=True),
+    }
+    for name, pair in found.items():
+        say(alice, pair, "first", flags=["harmful"] if "flagged" in name else [])
+    gathering.gather_facts(project=project)
+    return {name: pair.pk for name, pair in found.items()}
+
+
+FOUND = [
+    ("gold", {"gold", "flagged gold", "gold duplicate"}),
+    ("flagged", {"flagged", "flagged gold", "flagged duplicate"}),
+    ("duplicate", {"flagged duplicate", "gold duplicate"}),
+    ("plain,duplicate", {"plain", "flagged duplicate", "gold duplicate"}),
+    ("flagged and gold", {"flagged gold"}),
+]
+
+
+@pytest.mark.parametrize(("text", "names"), FOUND)
+def test_gold_is_found_though_it_is_flagged_too(
+    project: Any, marked: dict[str, int], save: Any, text: str, names: set[str]
+) -> None:
+    """On the board, and by what a release reads of a saved selection."""
+    state = FactsState.objects.get(project=project)
+    dims, query = browsing.dims_of(state), f"marked={text}"
+    asked = keeping.filter_of(state, keeping.query_of(query))
+    assert on_the_board(project, asked, dims) == {marked[name] for name in names}
+    criteria = keeping.criteria_in(save("one", query))
+    assert pairs_of(project, criteria) == {marked[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("gold", {"gold", "gold duplicate"}),
+        ("plain,flagged", {"plain", "flagged", "flagged gold", "flagged duplicate"}),
+        ("duplicate", set()),
+    ],
+)
+def test_a_selection_from_when_only_the_first_mark_counted_means_the_same_pairs(
+    project: Any, lead: Any, marked: dict[str, int], text: str, names: set[str]
+) -> None:
+    old = Selection.objects.create(
+        project=project, name="old", version=1, owner=lead.user, query=f"marked={text}",
+        criteria=[{"field": "marked", "operator": "|=", "value": text.replace(",", "|")}],
+    )  # fmt: skip
+    assert pairs_of(project, keeping.criteria_in(old)) == {marked[name] for name in names}
+    state = FactsState.objects.get(project=project)
+    dims = browsing.dims_of(state)
+    asked = keeping.filter_of(state, keeping.query_of(keeping.address_of(old, dims)))
+    assert on_the_board(project, asked, dims) == {marked[name] for name in names}
+
+
+def on_the_board(project: Any, asked: Any, dims: Any) -> set[int]:
+    sql, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return {pair for (pair,) in cursor.fetchall()}
+
+
+def pairs_of(project: Any, criteria: Any) -> set[int]:
+    """The pairs that a release takes by these criteria."""
+    facts = pair_facts(project=project, voices=Voices(), where=criteria)
+    return set(facts.pair[np.logical_and.reduce(facts.passes)].tolist())
