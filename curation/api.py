@@ -23,7 +23,7 @@ from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest, request_measurement
 from curation.models import Measurement, Release
-from curation.planning import DIFFICULTY, HARDER
+from curation.planning import DIFFICULTY, HARDER, MOST_HARMFUL
 from curation.releasing import ANNOTATORS, RULES, request_release
 from curation.subsetting import NGRAMS
 
@@ -115,8 +115,14 @@ class ReleaseInput(Input):
         allow_blank=True,
         help_text="For which model it was measured. By default the one that was measured last.",
     )
+    most_harmful = serializers.FloatField(
+        min_value=0,
+        max_value=1,
+        default=MOST_HARMFUL,
+        help_text="The share of the pairs that may be flagged as harmful without a reason.",
+    )
     sign_off = serializers.CharField(
-        max_length=500, required=False, allow_blank=True, help_text="Why many pairs may be flagged as harmful."
+        max_length=500, required=False, allow_blank=True, help_text="Why a larger share may be flagged as harmful."
     )
     promised = serializers.IntegerField(
         min_value=0, required=False, help_text="With another number of pairs than this, nothing is released."

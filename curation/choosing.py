@@ -24,9 +24,6 @@ from curation.texts import whole_texts, with_reason
 from curation.thinning import flagged_harmful, measured, tagged
 from curation.trust import trust_in
 
-# A release with a larger share of pairs that were flagged as harmful needs a reason: few such rows move a model.
-MOST_HARMFUL = 0.005
-
 
 @dataclass(frozen=True)
 class Chosen:
@@ -151,18 +148,18 @@ def check_harm(asked: Plan, chosen: Chosen) -> None:
     Refused: too large a share of the pairs is flagged as harmful, and nobody signs it off.
     """
     count = len(chosen.pairs)
-    if is_too_harmful(chosen) and not asked.sign_off:
+    if is_too_harmful(asked, chosen) and not asked.sign_off:
         raise Refused(
             f"{chosen.harmful:,} of {count:,} pairs are flagged as harmful, "
-            f"{chosen.harmful / count:.2%}, and without a reason at most {MOST_HARMFUL:.1%} may be: "
+            f"{chosen.harmful / count:.2%}, and without a reason at most {100 * asked.most_harmful:g}% may be: "
             "few such rows move a model. Leave them out with --where 'flag!=harmful', or say with --sign-off "
             "why they belong in."
         )
 
 
-def is_too_harmful(chosen: Chosen) -> bool:
+def is_too_harmful(asked: Plan, chosen: Chosen) -> bool:
     """Whether it needs a reason."""
-    return chosen.harmful > MOST_HARMFUL * len(chosen.pairs)
+    return chosen.harmful > asked.most_harmful * len(chosen.pairs)
 
 
 # ---- steps after the rule ------------------------------------------------------------------------------------------

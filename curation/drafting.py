@@ -207,7 +207,7 @@ def count(
                 for config, cut in chosen.cuts.items()
             ],
             harmful=chosen.harmful,
-            is_too_harmful=is_too_harmful(chosen),
+            is_too_harmful=is_too_harmful(asked, chosen),
             is_exact=is_exact,
             preview=_shown(asked, chosen, _drawn(asked, chosen)),
             chooses=asked.layout.chooses,

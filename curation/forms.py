@@ -20,7 +20,7 @@ from curation.export.layouts import LAYOUTS
 from curation.keeping import criteria_in
 from curation.measuring import RepresentativenessRequest
 from curation.models import Release, Selection
-from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, Impossible, plan
+from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, MOST_HARMFUL, Impossible, plan
 from curation.subsetting import NGRAMS, embedded_models
 from curation.thinning import models_measured
 
@@ -147,6 +147,14 @@ class DraftForm(Described):
         required=False,
         help_text="Of split, quotas and n-grams.",
     )
+    most_harmful = forms.FloatField(
+        label="Flagged as harmful at most, in %",
+        min_value=0,
+        max_value=100,
+        initial=100 * MOST_HARMFUL,
+        required=False,
+        help_text="0: every one needs a reason. Another limit than 0.5 is put into the manifest with your name.",
+    )
     sign_off = forms.CharField(label="Reason", required=False, max_length=500)
     layout = forms.ChoiceField(choices=[(name, layout) for name, layout in LAYOUTS.items()], initial="trl_dpo")
     version = forms.CharField(label="Name", required=False, max_length=60, help_text="As v1 or 3.0.0.")
@@ -265,6 +273,7 @@ class DraftForm(Described):
             "cuts": data["cuts"],
             "difficulty": data["difficulty"] or DIFFICULTY,
             "difficulty_model": data["difficulty_model"],
+            "most_harmful": MOST_HARMFUL if data["most_harmful"] is None else round(data["most_harmful"] / 100, 8),
             "sign_off": data["sign_off"],
         }
 
@@ -331,7 +340,9 @@ def address_of(manifest: Mapping[str, Any]) -> str:
         "sign_off": manifest["harmful"]["sign_off"],
         "names": "on" if manifest["names"] else "",
     }
-    return urlencode({name: value for name, value in told.items() if value and value != "0"})
+    most = manifest["harmful"].get("most", MOST_HARMFUL)
+    limit = {} if most == MOST_HARMFUL else {"most_harmful": f"{100 * most:.10g}"}
+    return urlencode({name: value for name, value in told.items() if value and value != "0"} | limit)
 
 
 class TargetForm(Described):

@@ -30,6 +30,8 @@ ANNOTATORS: dict[str, Voices] = {
 DIFFICULTY = "held_out_loss"
 # By which pairs can be cut: what `measure difficulty` stores of each and is higher where it is harder.
 HARDER = {name: METRICS[name].title for name in (DIFFICULTY, "learned_step")}
+# With a larger share of pairs that were flagged as harmful a release needs a reason: few such rows move a model.
+MOST_HARMFUL = 0.005
 
 
 class Impossible(Refused):
@@ -71,8 +73,11 @@ class Plan:
     difficulty: str = DIFFICULTY
     difficulty_model: str = ""
     difficulty_run: int | None = None
-    # Why more than MOST_HARMFUL of the pairs may be flagged as harmful; empty where it may not be.
+    # The share of the pairs that may be flagged as harmful; why more may be, empty where they may not; and who answers
+    # for the reason, or for another limit than the usual.
+    most_harmful: float = MOST_HARMFUL
     sign_off: str = ""
+    signed_by: str = ""
     # Annotators are told by their names. Otherwise by pseudonyms, which this salt makes the release's own.
     names: bool = False
     salt: str = field(default="", repr=False)
@@ -128,6 +133,7 @@ def plan(
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
     difficulty_model: str = "",
+    most_harmful: float = MOST_HARMFUL,
     sign_off: str = "",
 ) -> Plan:
     """Check what was asked for.
@@ -191,6 +197,10 @@ def plan(
             "annotator would say whose one of them is. Take a layout that tells no annotators, leave the criterion "
             "out, or tell names.",
         )
+    if not 0 <= most_harmful <= 1:
+        raise Impossible(
+            "most_harmful", f"The share that may be flagged as harmful is 0 to 1, not {most_harmful:g}. 0.005 is usual."
+        )
     if difficulty not in HARDER:
         raise Impossible("difficulty", f"Pairs are not cut by {difficulty!r}. Known are {', '.join(HARDER)}.")
     if annotators not in ANNOTATORS:
@@ -218,6 +228,7 @@ def plan(
         cuts=tuple(sorted(set(cuts))),
         difficulty=difficulty,
         difficulty_model=difficulty_model,
+        most_harmful=float(most_harmful),
         sign_off=" ".join(sign_off.split()),
     )
 

@@ -25,7 +25,7 @@ from curation.export.records import Broken
 from curation.inline import run_here
 from curation.models import Release, Selection
 from curation.models.releases import Salt
-from curation.planning import ANNOTATORS, DIFFICULTY, Plan, plan
+from curation.planning import ANNOTATORS, DIFFICULTY, MOST_HARMFUL, Plan, plan
 from curation.sharding import write_part
 from curation.subsetting import NGRAMS
 from curation.writing import write
@@ -37,7 +37,7 @@ BEAT_EVERY = 5.0
 PARAMETERS = (
     *("rule", "layout", "annotators", "ties", "least_probability", "licence", "limits", "test_share", "seed"),
     *("names", "near_duplicates", "quotas", "subset", "embedding", "cuts", "difficulty", "difficulty_model"),
-    "sign_off",
+    *("most_harmful", "sign_off"),
 )
 
 
@@ -77,6 +77,7 @@ def release(
     cuts: Sequence[float] = (),
     difficulty: str = DIFFICULTY,
     difficulty_model: str = "",
+    most_harmful: float = MOST_HARMFUL,
     sign_off: str = "",
     workers: int = 1,
     actor: User | None = None,
@@ -109,7 +110,8 @@ def release(
         cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
         difficulty, difficulty_model: the metric by which, a name of `HARDER`, as the latest finished run for that model
             measured it; of any model where none is named.
-        sign_off: why more pairs than `MOST_HARMFUL` may be flagged as harmful.
+        most_harmful: the share of the pairs, 0 to 1, from which on those that are flagged as harmful need a reason.
+        sign_off: that reason.
         workers: how many processes write; the bytes are the same with any number.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
@@ -140,6 +142,7 @@ def release(
         cuts=cuts,
         difficulty=difficulty,
         difficulty_model=difficulty_model,
+        most_harmful=most_harmful,
         sign_off=sign_off,
     )
     folder = Path(out).absolute() if out else usual_folder(asked)
@@ -164,6 +167,7 @@ def release(
         "cuts": list(asked.cuts),
         "difficulty": difficulty,
         "difficulty_model": difficulty_model,
+        "most_harmful": asked.most_harmful,
         "sign_off": sign_off,
         "folder": os.fspath(folder),
     }
@@ -266,7 +270,7 @@ def _release(
     promised: int | None = None,
 ) -> Released:
     _check_place(folder, asked)
-    asked = _salted(asked)
+    asked = _signed(_salted(asked), actor=hold.run.started_by, command=command)
     try:
         with files.beside(folder) as temporary:
             manifest, missed = write(
@@ -283,6 +287,16 @@ def _salted(asked: Plan) -> Plan:
     """Made again, a release has the same pseudonyms."""
     there = Release.objects.filter(project=asked.project, version=asked.version).first()
     return replace(asked, salt=there.salt if there else drawn_salt(asked))
+
+
+def _signed(asked: Plan, *, actor: User | None, command: str) -> Plan:
+    """Who answers for the reason, or for another limit. Made again, it is who did at first: the bytes are the same."""
+    if not asked.sign_off and asked.most_harmful == MOST_HARMFUL:
+        return asked
+    there = Release.objects.filter(project=asked.project, version=asked.version).first()
+    # Never an address: a release leaves the house.
+    who = (actor.name or f"account {actor.pk}") if actor else f"manage.py {command}"
+    return replace(asked, signed_by=there.manifest["harmful"].get("by", "") if there else who)
 
 
 def drawn_salt(asked: Plan) -> str:
@@ -399,7 +413,7 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         ("quotas", "the quotas differ"),
         ("subset", "another subset was taken"),
         ("cuts", "the cuts by difficulty differ"),
-        ("harmful", "what is flagged as harmful, or its reason, differs"),
+        ("harmful", "what is flagged as harmful, its limit or its reason differs"),
         ("names", "names are told in one of them and not in the other"),
         ("voices", "other annotators count"),
         ("judgements", "judgements have come or changed since"),

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotation.models import Project
-from curation.choosing import Chosen, choose, lines_of, pieces_of
+from curation.choosing import Chosen, choose, is_too_harmful, lines_of, pieces_of
 from curation.criteria import parse_all
 from curation.export import files
 from curation.export.layouts import LAYOUTS
 from curation.hearing import as_then
 from curation.lineage import tallies_digest
 from curation.models import Release
-from curation.planning import DIFFICULTY, Plan, plan
+from curation.planning import DIFFICULTY, MOST_HARMFUL, Plan, plan
 from curation.preserving import FILE, preserved, to_preserve
 from curation.reading import shown_annotators, snapshot, texts
 from curation.subsetting import NGRAMS, NoVectors
@@ -72,6 +72,11 @@ def verify(folder: Path) -> list[str]:
             ]
         found = _wrong_pairs(folder, manifest, chosen)
         found = found or _wrong_rows(folder, manifest, asked, chosen, using=reader)
+    if is_too_harmful(asked, chosen) and not asked.sign_off:
+        problems.append(
+            f"{chosen.harmful:,} of {len(chosen.pairs):,} pairs are flagged as harmful, more than the share of "
+            f"{asked.most_harmful:g} that the manifest allows, and it names no reason."
+        )
     return [*problems, *found, *_wrong_counts(manifest, chosen)]
 
 
@@ -120,6 +125,8 @@ def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
         difficulty=cuts[0]["metric"] if cuts else DIFFICULTY,
         subset=subset["budget"],
         embedding=subset["embedding"],
+        most_harmful=manifest["harmful"].get("most", MOST_HARMFUL),
+        sign_off=manifest["harmful"]["sign_off"],
     )
     made = Release.objects.filter(project=project, version=manifest["version"]).first()
     if made is None and asked.layout.tells and not asked.names:

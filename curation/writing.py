@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.running import Hold
-from curation.choosing import MOST_HARMFUL, Chosen, check_harm, choose
+from curation.choosing import Chosen, check_harm, choose
 from curation.export import files
 from curation.export.card import card
 from curation.hearing import heard_by, missed_by
@@ -143,8 +143,9 @@ def _manifest(
         "cuts": chosen.cuts,
         "harmful": {
             "pairs": chosen.harmful,
-            "most": MOST_HARMFUL,
+            "most": asked.most_harmful,
             "sign_off": asked.sign_off,
+            "by": asked.signed_by,
             "through": chosen.flags_through,
         },
         "adjudicated": {"pairs": chosen.adjudicated, "through": chosen.rulings_through},

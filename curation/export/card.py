@@ -334,7 +334,10 @@ def _limits(manifest: dict[str, Any]) -> str:
     harmful = manifest["harmful"]
     if harmful["pairs"]:
         said = f" Signed off: {_line(harmful['sign_off'])}" if harmful["sign_off"] else ""
-        lines.append(f"{harmful['pairs']:,} of {manifest['chosen']:,} pairs were flagged as harmful.{said}")
+        lines.append(
+            f"{harmful['pairs']:,} of {manifest['chosen']:,} pairs were flagged as harmful; "
+            f"without a reason {100 * harmful['most']:g} % may be.{said}"
+        )
     if manifest["annotators"]["simulated"]:
         lines.append("Some judgements are simulated.")
     if manifest["agreement"]["released"]["value"] is None:

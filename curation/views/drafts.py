@@ -17,7 +17,6 @@ from annotation import access, running
 from annotation.errors import Refused
 from annotation.models import Project, Role, Run
 from curation import drafting
-from curation.choosing import MOST_HARMFUL
 from curation.export.records import Broken
 from curation.forms import DraftForm
 from curation.planning import Impossible, plan
@@ -76,7 +75,6 @@ def _page(
         "section": "releases",
         "form": form,
         "counted": counted,
-        "most_harmful": f"{MOST_HARMFUL:.1%}".replace("%", " %"),
         "saved": form.cleaned_data.get("selection"),
         "selected": form.selected if counted else [],
         "most_compared": drafting.MOST_COMPARED,

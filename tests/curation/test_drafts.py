@@ -281,6 +281,18 @@ def test_the_harm_gate_asks_for_a_reason_at_its_field(pairs, press, look, say, b
     assert Run.objects.get().parameters["sign_off"] == "Red teaming."
 
 
+@pytest.mark.parametrize(("typed", "share", "is_shut"), [("", 0.005, True), ("0", 0.0, True), ("5", 0.05, False)])
+def test_the_limit_of_the_harm_gate_is_a_setting_of_the_draft(pairs, press, look, say, bob, typed, share, is_shut):
+    say(bob, pairs[25], "first", flags=["harmful"])
+    assert look(most_harmful=typed).context["counted"].is_too_harmful == is_shut
+    assert look(most_harmful=typed).context["form"].asked()["most_harmful"] == share
+    if not is_shut:
+        assert press(version="v1", most_harmful=typed).status_code == 302
+        assert Run.objects.get().parameters["most_harmful"] == share
+    text = look(most_harmful="101").content.decode()
+    assert "Flagged as harmful at most, in % is a number from 0 to 100." in text
+
+
 def test_near_duplicates_of_many_pairs_are_left_to_the_run(pairs, press, look, monkeypatch):
     assert look(near_duplicates="0.9").context["counted"].is_exact
     monkeypatch.setattr(drafting, "MOST_COMPARED", 5)

@@ -162,6 +162,30 @@ def test_what_is_flagged_as_harmful_needs_a_reason_that_is_put_on_record(project
     done = release(project=project, version="v2", sign_off="Red teaming data.", out=tmp_path / "v2", actor=lead.user)
     flag = many[3].assignments.get(annotator=bob).judgements.get().pk
     expected = {"pairs": 1, "most": 0.005, "sign_off": "Red teaming data.", "through": flag}
+    expected["by"] = lead.user.name or f"account {lead.user.pk}"
     assert done.release.manifest["harmful"] == expected
     assert (Event.objects.filter(act="release").latest("pk").after or {})["harmful"] == expected
     assert "Signed off: Red teaming data." in (tmp_path / "v2" / "README.md").read_text()
+    assert lead.user.email not in (tmp_path / "v2" / "manifest.json").read_text()
+
+
+@uncommitted
+def test_the_limit_of_what_is_flagged_as_harmful_can_be_set(project, many, say, bob, tmp_path, lead):
+    say(bob, many[3], "first", flags=["harmful"])
+    with pytest.raises(Refused, match=r"8\.33%, and without a reason at most 8% may be"):
+        release(project=project, version="v1", most_harmful=0.08, out=tmp_path / "v1")
+    with pytest.raises(Refused, match="is 0 to 1, not 8"):
+        release(project=project, version="v1", most_harmful=8, out=tmp_path / "v1")
+    done = release(project=project, version="v1", most_harmful=0.09, out=tmp_path / "v1", actor=lead.user)
+    told = done.release.manifest["harmful"]
+    assert (told["most"], told["sign_off"], told["by"]) == (0.09, "", lead.user.name or f"account {lead.user.pk}")
+    assert "without a reason 9 % may be." in (tmp_path / "v1" / "README.md").read_text()
+    assert verify(tmp_path / "v1") == []
+    # Made again by somebody else it is the same release, and says who answered for it at first.
+    again = release(project=project, version="v1", most_harmful=0.09, out=tmp_path / "again", command="release")
+    assert (again.is_new, again.release.digest) == (False, done.release.digest)
+    # A usual limit that nobody had to be asked about names nobody.
+    usual = release(project=project, version="v2", where=parse_all(["flag!=harmful"]), out=tmp_path / "v2")
+    assert usual.release.manifest["harmful"]["by"] == ""
+    by_command = release(project=project, version="v3", sign_off="Known.", out=tmp_path / "v3", command="release")
+    assert by_command.release.manifest["harmful"]["by"] == "manage.py release"

@@ -91,6 +91,7 @@ def test_the_next_one_begins_with_what_this_one_was_asked_for(project, two, make
         "near_duplicates": 0.8,
         "licence": "mit",
         "limits": "Few people & one place.",
+        "most_harmful": 0.125,
         "sign_off": "Known.",
         "names": True,
     }

@@ -11,12 +11,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.access import project_of
 from annotation.errors import Refused
 from curation import releasing
-from curation.choosing import MOST_HARMFUL
 from curation.criteria import FIELDS, parse_all
 from curation.deciding import RULES, TIES
 from curation.export.layouts import LAYOUTS
 from curation.keeping import criteria_in, saved_as
-from curation.planning import ANNOTATORS, DIFFICULTY, HARDER
+from curation.planning import ANNOTATORS, DIFFICULTY, HARDER, MOST_HARMFUL
 from curation.subsetting import NGRAMS
 
 
@@ -103,10 +102,14 @@ class Command(BaseCommand):
             help="for which model it was measured; by default the one that was measured last",
         )
         parser.add_argument(
-            "--sign-off",
-            default="",
-            metavar="REASON",
-            help=f"why more than {MOST_HARMFUL:.1%} of the pairs may be flagged as harmful".replace("%", "%%"),
+            "--most-harmful",
+            type=float,
+            default=MOST_HARMFUL,
+            metavar="SHARE",
+            help=f"of the pairs that may be flagged as harmful without a reason; by default {MOST_HARMFUL:g}",
+        )
+        parser.add_argument(
+            "--sign-off", default="", metavar="REASON", help="why a larger share may be flagged as harmful"
         )
         parser.add_argument(
             "--names", action="store_true", help="tell annotators by their names; without it, by pseudonyms"
@@ -150,6 +153,7 @@ class Command(BaseCommand):
                 cuts=options["cut"],
                 difficulty=options["difficulty"],
                 difficulty_model=options["difficulty_model"],
+                most_harmful=options["most_harmful"],
                 sign_off=options["sign_off"],
                 out=options["out"],
                 workers=options["workers"],

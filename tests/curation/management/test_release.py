@@ -57,6 +57,7 @@ def test_it_prints_json(project, judged, tmp_path, capsys):
     [
         (["--project", "nowhere"], "There is no project 'nowhere'"),
         (["--project", "everyday", "--where", "mood=good"], "Unknown field 'mood'"),
+        (["--project", "everyday", "--most-harmful", "2"], "flagged as harmful is 0 to 1, not 2"),
         (["--project", "everyday", "--layout", "csv"], "Unknown layout 'csv'. Known are trl_dpo"),
         (["--project", "everyday", "--rule", "coin"], "Unknown rule 'coin'. Known are majority, dawid_skene, label"),
         (["--project", "everyday", "--annotators", "cats"], "Unknown annotators 'cats'"),
