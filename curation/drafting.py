@@ -20,6 +20,7 @@ from curation.advising import Advice, advised
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
 from curation.criteria import Criterion, in_play
 from curation.planning import HARDER, Plan
+from curation.previewing import Written, written
 from curation.reading import snapshot
 from curation.shelf import Step
 from curation.subsetting import NGRAMS
@@ -119,6 +120,8 @@ class Counted:
     preview: list[Shown] = field(default_factory=list)
     # Whether a row of the preview has a chosen answer.
     chooses: bool = True
+    # The first rows of the preview as the layout writes them.
+    written: Written = field(default_factory=Written)
     line: Line | None = None
     histogram: Histogram | None = None
     # What the cuts go by, in words, and for which model it was measured.
@@ -189,6 +192,7 @@ def count(
         if is_exact:
             n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
         line, histogram = _line(asked, chosen, n_selection, least, using=reader)
+        drawn = _drawn(asked, chosen)
         trust = next((cut["trust"] for cut in chosen.cuts.values()), None)
         return Counted(
             pairs=len(chosen.facts),
@@ -209,7 +213,8 @@ def count(
             harmful=chosen.harmful,
             is_too_harmful=is_too_harmful(asked, chosen),
             is_exact=is_exact,
-            preview=_shown(asked, chosen, _drawn(asked, chosen)),
+            preview=_shown(asked, chosen, drawn),
+            written=written(asked, chosen, drawn, using=reader),
             chooses=asked.layout.chooses,
             line=line,
             histogram=histogram,

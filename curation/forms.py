@@ -277,6 +277,12 @@ class DraftForm(Described):
             "sign_off": data["sign_off"],
         }
 
+    @property
+    def tells_pseudonyms(self) -> bool:
+        """Whether its rows name annotators by pseudonyms."""
+        layout = LAYOUTS.get(str(self.data["layout"]))
+        return layout is not None and layout.tells_annotators and not self.cleaned_data["names"]
+
     def refuse_name(self) -> None:
         """A release needs a name that is free; counting does not."""
         version = self.cleaned_data["version"]

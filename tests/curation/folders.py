@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a release in the layout trl_dpo, in their order."""
-    return [row for path in sorted((folder / "trl_dpo").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+def read(folder: Path, layout: str = "trl_dpo") -> list[dict[str, Any]]:
+    """The rows of a release in a layout, in their order."""
+    return [row for path in sorted((folder / layout).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

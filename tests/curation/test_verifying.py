@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from django.db import connection, connections
@@ -19,7 +17,6 @@ from curation.models import Release
 from curation.planning import plan
 from curation.releasing import release
 from curation.verifying import verify
-from tests.curation.finished import finished
 
 # What a test commits takes a second to clear away: only tests of the snapshot itself do.
 committed = pytest.mark.django_db(transaction=True)
@@ -144,38 +141,6 @@ def test_without_its_project_no_row_can_be_derived(released):
 
 
 # ---- every step, in every layout -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def varied(project, make_pair, say, alice, bob):
-    """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
-    from annotation.models import Edit, Rationale, Span
-    from curation.arrays import store_pair_values
-
-    made = []
-    for n in range(16):
-        text = f"Question {n // 2}?"
-        # Words of each pair's own, but for two: what is nearly the same must not hang on the draw of the signatures.
-        first = " ".join(hashlib.sha256(f"{5 if n == 6 else n} {k}".encode()).hexdigest()[:8] for k in range(200))
-        made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
-        for who in (alice, bob):
-            judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
-            if who is alice:
-                Edit.objects.create(judgement=judgement, candidate=made[-1].first, text="It hangs.", edit_distance=9)
-            why = Rationale.objects.create(
-                pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
-            )
-            Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
-    run = finished(project, finished_at=project.created_at)
-    store_pair_values(
-        run=run,
-        metric="held_out_loss",
-        pairs=[pair.pk for pair in made[:14]],
-        values=np.arange(14.0)[::-1].copy(),
-        n=np.ones(14, dtype=np.int64),
-        undefined="none",
-    )
-    return made
 
 
 @uncommitted
