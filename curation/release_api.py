@@ -20,6 +20,7 @@ from annotation.api.paging import refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Role
 from curation import reviewing, shelf
+from curation.archiving import archive_of
 from curation.models import Release
 
 
@@ -88,6 +89,15 @@ class ReleaseFile(APIView):
         return FileResponse(file.open("rb"), as_attachment=True, filename=file.name)
 
 
+class ReleaseArchive(APIView):
+    @extend_schema(
+        operation_id="releases_archive", responses={(200, "application/zip"): OpenApiTypes.BINARY, 404: ErrorOutput}
+    )
+    def get(self, request: Request, slug: str, version: str) -> HttpResponseBase:
+        """The whole folder of a release as one zip archive, made while it is sent; ranges of it cannot be asked for."""
+        return archive_of(_release(request, slug, version))
+
+
 class VerifyRelease(APIView):
     @extend_schema(operation_id="releases_verify", request=None, responses={200: VerifiedOutput, 404: ErrorOutput})
     def post(self, request: Request, slug: str, version: str) -> Response:
@@ -121,6 +131,7 @@ _ONE = "projects/<slug:slug>/releases/<str:version>"
 urlpatterns = [
     path(f"{_ONE}/files", ReleaseFiles.as_view(), name="api_release_files"),
     path(f"{_ONE}/files/<path:name>", ReleaseFile.as_view(), name="api_release_file"),
+    path(f"{_ONE}/archive", ReleaseArchive.as_view(), name="api_release_archive"),
     path(f"{_ONE}/verify", VerifyRelease.as_view(), name="api_release_verify"),
     path(f"{_ONE}/diff", DiffReleases.as_view(), name="api_release_diff"),
 ]

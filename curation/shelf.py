@@ -38,6 +38,15 @@ def files_of(release: Release) -> list[ShelfFile]:
     return found
 
 
+def all_of(release: Release) -> list[tuple[str, Path]] | None:
+    """Every file that the manifest names, the manifest and the checksums, each with where it lies; None: not all are
+    on this machine.
+    """
+    names = [*(one["path"] for one in release.manifest.get("files", [])), MANIFEST, SUMS]
+    found = [(name, path) for name in names if (path := _inside(release, name)) is not None]
+    return found if len(found) == len(names) else None
+
+
 def path_of(release: Release, name: str) -> Path | None:
     """Where the file of this name lies. Only names that `files_of` gives: nothing else is reached."""
     return _inside(release, name) if name in {one.name for one in files_of(release)} else None

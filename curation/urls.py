@@ -27,6 +27,7 @@ release_urls: list[URLPattern] = [
     path("p/<slug:slug>/releases/new", drafts.draft, name="release_new"),
     path("p/<slug:slug>/releases/new/<key:run_id>", drafts.release_run, name="release_run"),
     path("p/<slug:slug>/releases/<str:version>", releases.release, name="release"),
+    path("p/<slug:slug>/releases/<str:version>/all.zip", releases.release_archive, name="release_archive"),
     path("p/<slug:slug>/releases/<str:version>/<path:name>", releases.release_file, name="release_file"),
 ]
 

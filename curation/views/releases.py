@@ -14,6 +14,7 @@ from annotation import access
 from annotation.models import Project, Role
 from annotation.rendering import render_text
 from curation import reviewing, shelf
+from curation.archiving import archive_of
 from curation.forms import address_of
 from curation.models import Release
 
@@ -52,6 +53,7 @@ def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
         "section": "releases",
         "release": found,
         "files": shelf.files_of(found),
+        "is_whole": shelf.all_of(found) is not None,
         "card": render_text(card) if card else "",
         "facts": shelf.facts_of(found),
         "steps": shelf.steps_of(found),
@@ -76,3 +78,10 @@ def release_file(request: HttpRequest, slug: str, version: str, name: str) -> Ht
     if path is None:
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)
+
+
+@require_safe
+@login_required
+def release_archive(request: HttpRequest, slug: str, version: str) -> HttpResponseBase:
+    """The whole folder in one archive, made while it is sent."""
+    return archive_of(_release_of(access.project_for(request.user, slug, role=Role.LEAD), version))

@@ -122,7 +122,8 @@ def house(
     )
     folder = tmp_path / "releases" / "1.0.0"
     folder.mkdir(parents=True)
-    (folder / "README.md").write_text("# Card")
+    for name in ("README.md", "manifest.json", "SHA256SUMS"):
+        (folder / name).write_text("# Card")
     Release.objects.create(
         project=project,
         version="1.0.0",
