@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import Http404
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,8 +17,10 @@ from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
 from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
+from annotation.errors import Refused
 from annotation.models import Role
 from curation.criteria import LONGEST_LIST, LONGEST_VALUE, parse_all
+from curation.cutting import cut_of
 from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
 from curation.measuring import AgreementRequest, request_measurement
@@ -65,6 +67,29 @@ class ReleasePage(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0.001, "maximum": 0.999},
+            {"type": "string", "maxLength": 400, "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,29}=.+:0?\.\d{1,6}$"},
+        ]
+    }
+)
+class CutInput(serializers.Field[Any, Any, Any, Any]):
+    """A cut by difficulty: a share; or name, model and share."""
+
+    def to_internal_value(self, data: Any) -> float | str:
+        if isinstance(data, bool) or not isinstance(data, int | float | str):
+            raise serializers.ValidationError("A cut is a number, or a text as small=MODEL:0.5.")
+        try:
+            cut = cut_of(data)
+        except Refused as refusal:
+            raise serializers.ValidationError(str(refusal)) from refusal
+        if not 0.001 <= cut.share <= 0.999:
+            raise serializers.ValidationError("The share of a cut is 0.001 to 0.999.")
+        return cut.told
+
+
 class ReleaseInput(Input):
     version = serializers.CharField(max_length=60, help_text="The release's name.")
     where = serializers.ListField(
@@ -101,10 +126,10 @@ class ReleaseInput(Input):
         max_length=200, default=NGRAMS, help_text="By which vectors: ngrams, or a model whose embeddings were measured."
     )
     cuts = serializers.ListField(
-        child=serializers.FloatField(min_value=0.001, max_value=0.999),
+        child=CutInput(),
         required=False,
         max_length=20,
-        help_text="Shares of the easiest pairs, each a config of its own.",
+        help_text="Shares of the easiest pairs, each a config of its own: 0.5, or small=MODEL:0.5 for a model.",
     )
     difficulty = serializers.ChoiceField(
         choices=sorted(HARDER), default=DIFFICULTY, help_text="The metric that says so."

@@ -218,46 +218,70 @@ def _configs(
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, dict[str, Any]]]:
     """What is in which split of which config: the whole, and each cut, ordered from easy to hard.
 
-    Selective DPO (Gao et al. 2025): the easiest int(n * tau) of the n whose difficulty was measured.
+    Selective DPO (Gao et al. 2025): the easiest int(n * tau) of the n whose difficulty was measured, for the model that
+    the cut is meant for: what is easy for one is too hard for a smaller one.
     """
     name = asked.layout.name
     splits = {f"{name}/{split}": part for split, part in _splits(asked, facts.prompt[rows]).items()}
     if not asked.cuts:
         return splits, {}
-    found = measured(
-        project=asked.project,
-        metric=asked.difficulty,
-        model=asked.difficulty_model,
-        pairs=facts.pair,
-        run=asked.difficulty_run,
-        using=using,
-    )
-    trust = trust_in(found.run, using=using)
-    values = found.values[rows]
-    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    ordered: dict[tuple[str, int | None], _Ordered] = {}
     cuts = {}
     for cut in asked.cuts:
-        config = f"{name}-easiest-{cut * 100:g}"
+        of = (cut.model or asked.difficulty_model, cut.run)
+        if of not in ordered:
+            ordered[of] = _ordered(asked, facts, rows, model=of[0], run=of[1], using=using)
+        found = ordered[of]
+        config, n_known = cut.config(name), len(found.order)
         # The thousandth of a pair: .29 * 100 is 28.999999999999996.
-        kept = order[: int(len(order) * cut + 1e-9)]
+        kept = found.order[: int(n_known * cut.share + 1e-9)]
         place = np.full(len(rows), -1)
         place[kept] = np.arange(len(kept))
         for split, part in _splits(asked, facts.prompt[rows]).items():
             inside = part[place[part] >= 0]
             splits[f"{config}/{split}"] = inside[np.argsort(place[inside])]
         cuts[config] = {
-            "share": cut,
+            "name": cut.name,
+            "share": cut.share,
             "metric": asked.difficulty,
             "run": found.run,
             "model": found.model,
-            "trust": trust,
-            "hardest": float(values[kept[-1]]) if len(kept) else None,
+            "trust": found.trust,
+            "hardest": float(found.values[kept[-1]]) if len(kept) else None,
             "removed": [
-                {"name": f"no {asked.difficulty}", "removed": len(rows) - len(order), "left": len(order)},
-                {"name": "harder", "removed": len(order) - len(kept), "left": len(kept)},
+                {"name": f"no {asked.difficulty}", "removed": len(rows) - n_known, "left": n_known},
+                {"name": "harder", "removed": n_known - len(kept), "left": len(kept)},
             ],
         }
     return splits, cuts
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """The rows by how difficult they are for one model. `order` has the places of those measured, easiest first."""
+
+    run: int
+    model: str
+    trust: float | None
+    values: NDArray[np.float64]
+    order: NDArray[np.int64]
+
+
+def _ordered(
+    asked: Plan,
+    facts: arrays.PairFacts,
+    rows: NDArray[np.int64],
+    *,
+    model: str,
+    run: int | None,
+    using: BaseDatabaseWrapper,
+) -> _Ordered:
+    found = measured(
+        project=asked.project, metric=asked.difficulty, model=model, pairs=facts.pair, run=run, using=using
+    )
+    values = found.values[rows]
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    return _Ordered(found.run, found.model, trust_in(found.run, using=using), values, order)
 
 
 # ---- and what else decides which are in, and where ----------------------------------------------------------------

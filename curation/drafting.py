@@ -89,11 +89,15 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Cut:
+    """A cut, for which model, and how far its order can be gone by, in words; empty where trainings do not tell."""
+
     config: str
+    model: str
     share: float
     kept: int
     hardest: float | None
     unmeasured: int
+    trust_says: str
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,10 @@ class Counted:
     written: Written = field(default_factory=Written)
     line: Line | None = None
     histogram: Histogram | None = None
-    # What the cuts go by, in words, and for which model it was measured.
+    # What the cuts go by, in words, and for which model it was measured that the line is drawn by.
     measured_by: str = ""
     measured_for: str = ""
-    # How far the trainings agree on that order, and what it says of it; None where they do not tell.
+    # How far the trainings agree on the order that is drawn, and what it says of it; None where they do not tell.
     trust: float | None = None
     trust_says: str = ""
     advice: Advice | None = None
@@ -193,7 +197,8 @@ def count(
             n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
         line, histogram = _line(asked, chosen, n_selection, least, using=reader)
         drawn = _drawn(asked, chosen)
-        trust = next((cut["trust"] for cut in chosen.cuts.values()), None)
+        drawn_by = _drawn_by(chosen)
+        trust = drawn_by[1]["trust"] if drawn_by else None
         return Counted(
             pairs=len(chosen.facts),
             selected=steps[n_selection - 1].left if n_selection else len(chosen.facts),
@@ -207,7 +212,15 @@ def count(
                 if split.startswith(f"{asked.layout.name}/")
             ],
             cuts=[
-                Cut(config, cut["share"], cut["removed"][1]["left"], cut["hardest"], cut["removed"][0]["removed"])
+                Cut(
+                    config=config,
+                    model=cut["model"],
+                    share=cut["share"],
+                    kept=cut["removed"][1]["left"],
+                    hardest=cut["hardest"],
+                    unmeasured=cut["removed"][0]["removed"],
+                    trust_says=in_words(cut["trust"]),
+                )
                 for config, cut in chosen.cuts.items()
             ],
             harmful=chosen.harmful,
@@ -219,7 +232,7 @@ def count(
             line=line,
             histogram=histogram,
             measured_by=HARDER[asked.difficulty] if chosen.cuts else "",
-            measured_for=next((cut["model"] for cut in chosen.cuts.values()), ""),
+            measured_for=drawn_by[1]["model"] if drawn_by else "",
             trust=trust,
             trust_says=in_words(trust),
             advice=advised(chosen.subset, budget=asked.subset, seed=asked.seed, measured=scores or {})
@@ -254,20 +267,21 @@ def _line(
 ) -> tuple[Line | None, Histogram | None]:
     """The line that the largest cut draws; without a cut, that of the last minimum."""
     facts = chosen.facts
-    if chosen.cuts:
-        config, cut = max(chosen.cuts.items(), key=lambda one: one[1]["share"])
+    if drawn_by := _drawn_by(chosen):
+        config, cut = drawn_by
         found = measured(
             project=asked.project, metric=cut["metric"], model="", pairs=facts.pair, run=cut["run"], using=using
         )
         easy = [places for split, places in chosen.splits.items() if split.startswith(f"{config}/")]
         inside = _mask(len(facts), chosen.rows[np.concatenate(easy)])
         values = np.where(_mask(len(facts), chosen.pairs), found.values, np.nan)
-        name = f"the cut at {cut['share'] * 100:g} %"
+        name = f"the cut {cut['name'] + ' ' if cut['name'] else ''}at {cut['share'] * 100:g} %"
         hardest = cut["hardest"]
         line = _nearest(
             asked, chosen, values, inside, name=name, measure=HARDER[cut["metric"]], at=hardest, keeps_low=True
         )
-        return line, _histogram(values, chosen.cuts, inside)
+        beside = {name: one for name, one in chosen.cuts.items() if one["run"] == cut["run"]}
+        return line, _histogram(values, beside, inside)
     for place, criterion in reversed(list(enumerate(least))):
         values = _VALUES[criterion.field](chosen)
         step = n_selection + place
@@ -278,6 +292,11 @@ def _line(
             asked, chosen, values, inside, name=criterion.text, measure=criterion.field, at=at, keeps_low=False
         ), None
     return None, None
+
+
+def _drawn_by(chosen: Chosen) -> tuple[str, dict[str, Any]] | None:
+    """The largest cut, whose line and whose model's difficulty are drawn."""
+    return max(chosen.cuts.items(), key=lambda one: one[1]["share"], default=None)
 
 
 def _mask(size: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from annotation.errors import Refused
 from annotation.forms import Described
 from annotation.models import Project
 from curation.criteria import LONGEST_LIST, Criterion, parse, parse_all
+from curation.cutting import Cut, cuts_of
 from curation.deciding import RULES, TIES
 from curation.export.files import digest_of
 from curation.export.layouts import LAYOUTS
@@ -91,14 +92,18 @@ class DraftForm(Described):
     cuts = forms.CharField(
         label="Keep the easiest, in %",
         required=False,
-        max_length=200,
-        help_text="One or several shares, as 64, 81. Each becomes a config beside the whole, easy to hard.",
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="One or several shares, as 64, 81; or for a model each, one a line, as small=MODEL:64. Each becomes "
+        "a config beside the whole, easy to hard.",
     )
     difficulty = forms.ChoiceField(
         label="Measure of difficulty", initial=DIFFICULTY, choices=list(HARDER.items()), required=False
     )
     difficulty_model = forms.ChoiceField(
-        label="For the model", required=False, help_text="Easy for one model may be hard for a smaller one."
+        label="For the model",
+        required=False,
+        help_text="Where a cut names none. Easy for one may be hard for another.",
     )
     near_duplicates = forms.FloatField(
         label="Near duplicates from similarity",
@@ -202,16 +207,14 @@ class DraftForm(Described):
         except Refused as refusal:
             raise forms.ValidationError(str(refusal)) from refusal
 
-    def clean_cuts(self) -> list[float]:
-        shares = []
-        for text in self.cleaned_data["cuts"].replace("%", " ").replace(",", " ").split():
-            try:
-                shares.append(round(float(text) / 100, 6))
-            except ValueError:
-                raise forms.ValidationError(f"“{text}” is not a share. Write numbers, as 64, 81.") from None
-            if not 0 < shares[-1] < 1:
-                raise forms.ValidationError(f"A share is more than 0 and less than 100 %, not {text}.")
-        return shares
+    def clean_cuts(self) -> list[float | str]:
+        parts = [part.strip() for part in self.cleaned_data["cuts"].replace("%", " ").replace("\n", ",").split(",")]
+        # A model's name may hold blanks; shares alone may stand apart by them.
+        given = [one for part in parts for one in ([part] if "=" in part else part.split())]
+        try:
+            return [one.told for one in cuts_of(given, of=100)]
+        except Refused as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
 
     def clean_quotas(self) -> dict[str, int]:
         quotas = {}
@@ -339,9 +342,9 @@ def address_of(manifest: Mapping[str, Any]) -> str:
         "near_duplicates": manifest["near_duplicates"],
         "test_share": f"{manifest['test_share'] * 100:g}",
         "quotas": "\n".join(f"{tag}={most}" for tag, most in manifest["quotas"].items()),
-        "cuts": ", ".join(f"{cut['share'] * 100:g}" for cut in cuts),
+        "cuts": "\n".join(_cut(cut).in_percent for cut in cuts),
         "difficulty": cuts[0]["metric"] if cuts else DIFFICULTY,
-        "difficulty_model": cuts[0].get("model", "") if cuts else "",
+        "difficulty_model": next((cut.get("model", "") for cut in cuts if not cut.get("name")), ""),
         **({"subset": subset["budget"], "embedding": subset["embedding"]} if subset else {}),
         "sign_off": manifest["harmful"]["sign_off"],
         "names": "on" if manifest["names"] else "",
@@ -349,6 +352,12 @@ def address_of(manifest: Mapping[str, Any]) -> str:
     most = manifest["harmful"].get("most", MOST_HARMFUL)
     limit = {} if most == MOST_HARMFUL else {"most_harmful": f"{100 * most:.10g}"}
     return urlencode({name: value for name, value in told.items() if value and value != "0"} | limit)
+
+
+def _cut(told: Mapping[str, Any]) -> Cut:
+    """As a manifest tells it. What is from before a cut could name its model has no name."""
+    name = told.get("name", "")
+    return Cut(told["share"], name, told["model"] if name else "")
 
 
 class TargetForm(Described):

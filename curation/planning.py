@@ -11,6 +11,7 @@ import pyarrow as pa
 from annotation.errors import Refused
 from annotation.models import Project
 from curation.criteria import Criterion, in_play
+from curation.cutting import Cut, cuts_of
 from curation.deciding import CHOOSING, RULES, TIES
 from curation.export.layouts import LAYOUTS, Layout, schema_of, with_probability
 from curation.export.records import Rows
@@ -68,11 +69,11 @@ class Plan:
     subset: int = 0
     embedding: str = NGRAMS
     embedding_run: int | None = None
-    # Shares of the easiest pairs, each a config of its own beside the whole, and what their difficulty is.
-    cuts: tuple[float, ...] = ()
+    # Shares of the easiest pairs, each a config of its own beside the whole, what their difficulty is, and for which
+    # model, where a cut names none.
+    cuts: tuple[Cut, ...] = ()
     difficulty: str = DIFFICULTY
     difficulty_model: str = ""
-    difficulty_run: int | None = None
     # The share of the pairs that may be flagged as harmful; why more may be, empty where they may not; and who answers
     # for the reason, or for another limit than the usual.
     most_harmful: float = MOST_HARMFUL
@@ -130,7 +131,7 @@ def plan(
     quotas: Mapping[str, int] | None = None,
     subset: int = 0,
     embedding: str = NGRAMS,
-    cuts: Sequence[float] = (),
+    cuts: Sequence[float | str | Cut] = (),
     difficulty: str = DIFFICULTY,
     difficulty_model: str = "",
     most_harmful: float = MOST_HARMFUL,
@@ -184,8 +185,10 @@ def plan(
         raise Impossible("quotas", f"No tag can be called {odd[0]!a}: the database keeps no such character.")
     if subset < 0:
         raise Impossible("subset", f"A subset has at least 1 pair, not {subset}; 0 keeps all.")
-    if any(not 0 < cut < 1 for cut in cuts):
-        raise Impossible("cuts", "A cut is a share of the pairs between 0 and 1, as 0.5 for the easier half.")
+    try:
+        found_cuts = cuts_of(cuts)
+    except Refused as error:
+        raise Impossible("cuts", str(error)) from error
     if cuts and LAYOUTS[layout].by_prompt:
         raise Impossible(
             "cuts", f"The layout {layout} puts a prompt's pairs into one row, so pairs cannot be cut by difficulty."
@@ -225,7 +228,7 @@ def plan(
         quotas=tuple(sorted((quotas or {}).items())),
         subset=int(subset),
         embedding=embedding or NGRAMS,
-        cuts=tuple(sorted(set(cuts))),
+        cuts=found_cuts,
         difficulty=difficulty,
         difficulty_model=difficulty_model,
         most_harmful=float(most_harmful),

@@ -74,7 +74,7 @@ def release(
     quotas: Mapping[str, int] | None = None,
     subset: int = 0,
     embedding: str = NGRAMS,
-    cuts: Sequence[float] = (),
+    cuts: Sequence[float | str] = (),
     difficulty: str = DIFFICULTY,
     difficulty_model: str = "",
     most_harmful: float = MOST_HARMFUL,
@@ -107,9 +107,10 @@ def release(
         quotas: at most how many pairs with a tag, drawn by `seed`.
         subset: at most how many pairs, those that say the most; 0 for all.
         embedding: by which vectors: `ngrams`, or a model whose embeddings were measured.
-        cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard.
+        cuts: shares of the easiest pairs; each is a config beside the whole, ordered from easy to hard. One that names
+            its model is written small=MODEL:0.5.
         difficulty, difficulty_model: the metric by which, a name of `HARDER`, as the latest finished run for that model
-            measured it; of any model where none is named.
+            measured it; of any model where none is named. A cut that names its model goes by that.
         most_harmful: the share of the pairs, 0 to 1, from which on those that are flagged as harmful need a reason.
         sign_off: that reason.
         workers: how many processes write; the bytes are the same with any number.
@@ -164,7 +165,7 @@ def release(
         "quotas": dict(asked.quotas),
         "subset": subset,
         "embedding": asked.embedding,
-        "cuts": list(asked.cuts),
+        "cuts": [one.told for one in asked.cuts],
         "difficulty": difficulty,
         "difficulty_model": difficulty_model,
         "most_harmful": asked.most_harmful,

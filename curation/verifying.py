@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from annotation.models import Project
 from curation.choosing import Chosen, choose, is_too_harmful, lines_of, pieces_of
 from curation.criteria import parse_all
+from curation.cutting import Cut
 from curation.export import files
 from curation.export.layouts import LAYOUTS
 from curation.hearing import as_then
@@ -121,7 +122,7 @@ def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
         version=manifest["version"],
         where=parse_all(manifest["criteria"]),
         **{key: manifest[name] for key, name in _ASKED.items()},
-        cuts=[cut["share"] for cut in cuts],
+        cuts=[_cut(cut) for cut in cuts],
         difficulty=cuts[0]["metric"] if cuts else DIFFICULTY,
         subset=subset["budget"],
         embedding=subset["embedding"],
@@ -144,9 +145,14 @@ def plan_of(manifest: dict[str, Any], project: Project, folder: Path) -> Plan:
         preserved=_preserved(folder, asked, out=out) if manifest.get("facts") else None,
         out_of_play=out,
         salt=made.salt if made else "",
-        difficulty_run=cuts[0]["run"] if cuts else None,
         embedding_run=subset["run"],
     )
+
+
+def _cut(told: dict[str, Any]) -> Cut:
+    """By the run that the manifest names. Releases from before a cut named its own model gave none a name."""
+    name = told.get("name", "")
+    return Cut(told["share"], name, told["model"] if name else "", run=told["run"])
 
 
 def _preserved(folder: Path, asked: Plan, *, out: int | None) -> pa.Table:

@@ -217,6 +217,8 @@ def _cuts(manifest: dict[str, Any]) -> str:
     """The configs that hold the easiest pairs."""
     if not manifest["cuts"]:
         return ""
+    if len({cut["run"] for cut in manifest["cuts"].values()}) > 1:
+        return _cuts_by_model(manifest)
     lines = [
         f"Configs with the easiest of these pairs{_difficult_for(manifest)}, ordered from easy to hard; the share is "
         "of the pairs that were measured:",
@@ -232,6 +234,30 @@ def _cuts(manifest: dict[str, Any]) -> str:
             f"| {harder['left']:,} |"
         )
     return "\n".join(lines) + _trust(manifest)
+
+
+def _cuts_by_model(manifest: dict[str, Any]) -> str:
+    """Cuts for several models, each by its own measurement."""
+    metric = next(iter(manifest["cuts"].values()))["metric"]
+    lines = [
+        f"Configs with the easiest of these pairs by `{_code(metric)}`, each for the model that it names, ordered from "
+        "easy to hard; the share is of the pairs that were measured for that model:",
+        "",
+        "| Config | Model | Run | Trust | Share | Hardest | Not measured | Harder | Pairs |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for config, cut in manifest["cuts"].items():
+        unmeasured, harder = cut["removed"]
+        hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
+        trust = "" if cut["trust"] is None else f"{cut['trust']:.2f}"
+        lines.append(
+            f"| `{config}` | {_cell(cut['model'])} | {cut['run']} | {trust} | {cut['share']:g} | {hardest} "
+            f"| {unmeasured['removed']:,} | {harder['removed']:,} | {harder['left']:,} |"
+        )
+    trusts = any(cut["trust"] is not None for cut in manifest["cuts"].values())
+    return "\n".join(lines) + (
+        "\n\nTrust: Spearman's correlation between the trainings of that order." if trusts else ""
+    )
 
 
 def _trust(manifest: dict[str, Any]) -> str:

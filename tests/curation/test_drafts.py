@@ -127,6 +127,20 @@ def test_a_cut_is_for_the_model_that_is_chosen(project, difficult, pairs, look):
         assert (counted.measured_for, counted.measured_by) == (model, "Difficulty: held-out DPO loss")
         assert [row.name for row in counted.line.rows if row.is_first_past] == [at]
     assert look(cuts="50", difficulty_model="tiny").context["form"].errors["difficulty_model"]
+    # Each cut for its own model, in one release.
+    page = look(cuts="weak=small:25, strong=large:50 75%")
+    assert page.context["form"].errors["cuts"]
+    page = look(cuts="weak=small:25\nstrong=large:50\n20 10%")
+    counted = page.context["counted"]
+    assert [(cut.config, cut.model, cut.kept) for cut in counted.cuts] == [
+        ("trl_dpo-easiest-10", "small", 2),
+        ("trl_dpo-easiest-20", "small", 4),
+        ("trl_dpo-easiest-25-weak", "small", 5),
+        ("trl_dpo-easiest-50-strong", "large", 10),
+    ]
+    assert (counted.measured_for, counted.line.name) == ("large", "the cut strong at 50 %")
+    assert len(counted.histogram.cuts) == 1, "Those of the other model are not drawn on this one's scale."
+    assert "trl_dpo-easiest-25-weak" in page.content.decode()
 
 
 def test_the_twenty_nearest_the_cut_are_parted_by_the_line(difficult, look):
@@ -180,6 +194,8 @@ def test_a_saved_selection_and_criteria_beside_it_count_together(project, lead, 
         ({"judgements": "many"}, "judgements", "is a whole number from 0 to 1000."),
         ({"cuts": "half"}, "cuts", "is not a share"),
         ({"cuts": "150"}, "cuts", "less than 100"),
+        ({"cuts": "small=nobody:50"}, "cuts", "for nobody of this"),
+        ({"cuts": "small=:50"}, "cuts", "is no cut for a model"),
         ({"cuts": "50"}, "cuts", "Measure it first"),
         ({"cuts": "50", "layout": "listwise"}, "cuts", "cannot be cut by difficulty"),
         ({"quotas": "code"}, "quotas", "is not a quota"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from annotation.models import Run
 from curation.export import files
 from curation.models import Release
 from curation.releasing import release
@@ -72,3 +73,17 @@ def test_two_are_compared(two: Any, lead: Any, api: Any) -> None:
     assert client.get(f"{BASE}/v2/diff?against=v9").status_code == 404
     assert client.get(f"{BASE}/v2/diff").status_code == 400
     assert client.get(f"{BASE}/v2/diff?against=v1&more=1").status_code == 400
+
+
+def test_a_release_is_asked_for_with_cuts_for_models_and_a_limit(two: Any, lead: Any, api: Any) -> None:
+    client = api(lead)
+    asked = {"version": "v3", "cuts": ["small = tiny:0.5", 0.25], "most_harmful": 0.01}
+    answer = client.post(BASE, asked, format="json")
+    assert answer.status_code == 202
+    parameters = Run.objects.get(pk=answer.json()["id"]).parameters
+    assert (parameters["cuts"], parameters["most_harmful"]) == (["small=tiny:0.5", 0.25], 0.01)
+    for wrong in ("small=tiny", "half", 1.5, 0.0001, None, True, {"share": 0.5}, ["a=x:0.5"]):
+        assert client.post(BASE, {"version": "v4", "cuts": [wrong]}, format="json").status_code == 400
+    for whole in ([0.5, "a=x:0.5", "a=y:0.5"], "a=x:0.5"):
+        assert client.post(BASE, {"version": "v4", "cuts": whole}, format="json").status_code == 400
+    assert client.post(BASE, {"version": "v4", "most_harmful": 2}, format="json").status_code == 400

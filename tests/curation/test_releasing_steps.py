@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from django.http import QueryDict
 
 from annotation.errors import Refused
 from annotation.models import Event
 from curation.criteria import parse_all
+from curation.forms import DraftForm, address_of
 from curation.models import Release
 from curation.releasing import release
 from curation.verifying import verify
@@ -104,6 +106,53 @@ def test_each_cut_is_a_config_of_the_easiest_from_easy_to_hard(project, many, tm
     assert verify(tmp_path / "v2") == []
     with pytest.raises(Refused, match="has measured held_out_loss for another of this"):
         release(project=project, version="v3", cuts=[0.5], difficulty_model="another", out=tmp_path / "v3")
+
+
+@uncommitted
+def test_cuts_for_several_models_are_configs_of_one_release(project, many, tmp_path):
+    """Each goes by its own model's measurement, and is derived again by it when there are newer ones."""
+    from annotation.models import Run
+    from curation.arrays import store_pair_values
+
+    def measure(model, values):
+        run = finished(project, finished_at=project.created_at, parameters={"measure": "difficulty", "model": model})
+        store_pair_values(
+            run=run, metric="held_out_loss", pairs=[pair.pk for pair in many], values=values,
+            n=np.ones(12, dtype=np.int64), undefined="none",
+        )  # fmt: skip
+        return run
+
+    rising = np.arange(12.0)
+    runs = {model: measure(model, values) for model, values in (("org/small:1", -rising), ("large", rising))}
+    made = release(
+        project=project, version="v1", out=tmp_path / "v1",
+        cuts=["small=org/small:1:0.25", "large=large:0.5", "0.75"],
+    ).release  # fmt: skip
+    told = made.manifest["cuts"]
+    assert {name: (cut["name"], cut["model"], cut["run"], cut["share"]) for name, cut in told.items()} == {
+        "trl_dpo-easiest-25-small": ("small", "org/small:1", runs["org/small:1"].pk, 0.25),
+        "trl_dpo-easiest-50-large": ("large", "large", runs["large"].pk, 0.5),
+        "trl_dpo-easiest-75": ("", "large", runs["large"].pk, 0.75),
+    }
+    for config, expected in (
+        ("25-small", [11, 10, 9]), ("50-large", [*range(6)]), ("75", [*range(9)]),
+    ):  # fmt: skip
+        rows = pq.read_table(tmp_path / "v1" / f"trl_dpo-easiest-{config}").to_pylist()
+        assert [int(row["external_id"]) for row in rows] == expected
+    card = (tmp_path / "v1" / "README.md").read_text()
+    run = runs["org/small:1"].pk
+    assert f"| `trl_dpo-easiest-25-small` | org/small:1 | {run} |  | 0.25 | -9 | 0 | 9 | 3 |" in card
+    assert "config_name: trl_dpo-easiest-50-large" in card
+    assert Run.objects.get(kind="release").parameters["cuts"] == ["small=org/small:1:0.25", "large=large:0.5", 0.75]
+    assert verify(tmp_path / "v1") == []
+    form = DraftForm(QueryDict(address_of(made.manifest)).dict(), project=project)
+    assert form.is_valid(), form.errors
+    assert form.asked()["cuts"] == ["small=org/small:1:0.25", "large=large:0.5", 0.75]
+    measure("large", -rising)
+    measure("org/small:1", rising)
+    assert verify(tmp_path / "v1") == []
+    with pytest.raises(Refused, match="has measured held_out_loss for nobody of this"):
+        release(project=project, version="v2", cuts=["a=nobody:0.5"], out=tmp_path / "v2")
 
 
 @uncommitted

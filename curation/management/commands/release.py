@@ -87,10 +87,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--cut",
             action="append",
-            type=float,
             default=[],
             metavar="SHARE",
-            help="a config with this share of the easiest pairs, from easy to hard; repeatable",
+            help="a config with this share of the easiest pairs, from easy to hard, as 0.5; or small=MODEL:0.5, those "
+            "easiest for that model; repeatable",
         )
         parser.add_argument(
             "--difficulty", default=DIFFICULTY, metavar="METRIC", help=f"what is difficult: {', '.join(HARDER)}"
@@ -99,7 +99,7 @@ class Command(BaseCommand):
             "--difficulty-model",
             default="",
             metavar="MODEL",
-            help="for which model it was measured; by default the one that was measured last",
+            help="for which model it was measured, where a cut names none; by default the one that was measured last",
         )
         parser.add_argument(
             "--most-harmful",
