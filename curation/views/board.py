@@ -22,6 +22,7 @@ from annotation.models import Project, Role
 from curation import adjudicating, browsing, comparing, gathering, grouping, inspecting, keeping, packing
 from curation.dimensions import (
     BESIDES,
+    LONGEST,
     READINGS,
     REWARD,
     SCOPES,
@@ -143,6 +144,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         "section": "board",
         "readings": READINGS,
+        "longest": LONGEST,
         "state": state,
         "pairs": 0 if state else project.pairs.in_play().count(),
         "waiting": project.runs.unfinished().filter(kind="facts").first(),

@@ -1,5 +1,5 @@
 /* The board: starts the engine, paints, keeps the address, and fetches what the server knows better. */
-import { $, S, el, filterQuery, fmt, nPairs, fromQuery, isRange, percent, toQuery, words } from './filters.js';
+import { $, S, el, filterQuery, fmt, nPairs, fromQuery, isRange, percent, toQuery, tooLong, words } from './filters.js';
 import { isSettled, setFilters, settled, start, want } from './cubes.js';
 import { C, theme } from './colours.js';
 import { Cats, Chart, charts, tables } from './charts.js';
@@ -59,6 +59,13 @@ function sentence() {
 }
 
 /* ---------- after the hand rests: address, table, text for who hears the page ---------- */
+let isRefused = false;
+function refused() {
+  const text = tooLong(Number(url.longest));
+  if (text) say(text); else if (isRefused) $('problem').hidden = true;
+  isRefused = !!text;
+  return isRefused;
+}
 let timer = 0, asked = 0, loaded = null;
 function later() {
   $('table').classList.add('busy');
@@ -68,6 +75,7 @@ function later() {
 function keep() { history.replaceState(null, '', location.pathname + toQuery()); }
 async function rest() {
   if (!isSettled()) return;
+  if (refused()) return;
   keep();
   $('said').textContent = `Selected ${fmt(S.selected)} of ${fmt(S.rows)} pairs.`;
   for (const chart of charts) chart.describe();
@@ -228,6 +236,7 @@ const ACTS = {
 /* How many pairs an act is about is known once the columns are here and the last brush is counted. */
 async function press(act, about) {
   await settled();
+  if (refused()) { $('problem').scrollIntoView({ block: 'nearest' }); return; }
   ask(act, ...about());
 }
 function ask(act, filter, n, what) {
@@ -282,7 +291,7 @@ function wire() {
   $('to-all').addEventListener('click', () => scale('all'));
   $('to-own').addEventListener('click', () => scale('own'));
   $('pin-it').addEventListener('click', pin);
-  $('save').addEventListener('click', () => $('keep').showModal());
+  $('save').addEventListener('click', () => { if (!refused()) $('keep').showModal(); });
   $('numbers').addEventListener('toggle', () => { if ($('numbers').open) numbers(); });
   $('copy').addEventListener('click', async () => {
     try { await navigator.clipboard.writeText(location.href); toast('Link copied.'); } catch { toast('Copying is blocked here: take it from the address bar.'); }

@@ -105,6 +105,13 @@ export function filterQuery(replaced = {}) {
   });
   return parts.join('&');
 }
+/* Beyond the limit the server takes no filter: not in an address, not to save it, not for an act. What says so; or nothing. */
+export function tooLong(most) {
+  const size = filterQuery().length;
+  if (size <= most) return '';
+  const longest = S.dims.reduce((one, d, i) => (S.filters[i] && valueOf(d, S.filters[i]).length > one.size ? { label: d.label, size: valueOf(d, S.filters[i]).length } : one), { label: '', size: 0 });
+  return `This filter is too long: ${fmt(size)} characters, and at most ${fmt(most)} are taken by an address, a saved selection and the buttons. The charts count it; the table and the address stay as they were. Most of it is ${longest.label}: choose fewer of its values.`;
+}
 export function toQuery() {
   const parts = [filterQuery()];
   if (S.sort !== '-difficulty') parts.push(`sort=${S.sort}`);

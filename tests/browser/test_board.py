@@ -350,6 +350,36 @@ def test_a_pair_that_is_gold_and_flagged_is_behind_both_bars(
     assert faults(page) == []
 
 
+def test_a_filter_that_is_too_long_is_told_at_once_and_goes_nowhere(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    """Names in scripts of three bytes a letter: each letter is nine characters of an address."""
+    for n, pair in enumerate(judged):
+        Pair.objects.filter(pk=pair.pk).update(source=f"{n % 6} {'質' * 60}")
+    gathering.gather_facts(project=project)
+    page = enter(lead, f"/p/{project.slug}/board?judgements=1..8")
+    page.wait_for_selector(LIVE)
+    problem = page.locator("#problem")
+    bars = page.get_by_role("group", name="Source").get_by_role("button")
+    for n in range(3):
+        bars.nth(n).click()
+    assert shown(page) > 0
+    comes_true(page, "() => decodeURIComponent(location.search).includes('source=')")
+    expect(problem).to_be_hidden()
+    before = page.evaluate("() => location.search")
+    bars.nth(3).click()
+    expect(problem).to_contain_text("at most 2,000 are taken by an address, a saved selection and the buttons")
+    expect(problem).to_contain_text("Most of it is Source: choose fewer of its values.")
+    assert page.evaluate("() => location.search") == before
+    page.locator("#save").click()
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    assert faults(page) == []
+    bars.nth(3).click()
+    expect(problem).to_be_hidden()
+    page.locator("#save").click()
+    expect(page.locator("#keep")).to_be_visible()
+
+
 def test_a_board_of_one_annotator_keeps_to_them_whatever_is_brushed(
     enter: Any, lead: Any, project: Any, judged: list[Any], crowd: list[Any]
 ) -> None:
