@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.urls import path
@@ -214,39 +215,37 @@ class Groups(APIView):
         return Response(GroupsOutput({"results": found}).data)
 
 
-class SendToAdjudication(APIView):
+class _Act(APIView):
+    """What is done to all pairs of a filter: how many it was said to find, and of how many it is true now."""
+
+    def act(self, request: Request, slug: str, said: dict[str, Any], verb: Callable[..., int], **more: Any) -> Response:
+        project, _, dims, asked = _asked(request, slug, said["filter"])
+        done = verb(
+            project=project,
+            asked=asked,
+            dims=dims,
+            expected=said["expected"],
+            because=said["filter"],
+            actor=access.account_of(request),
+            **more,
+        )
+        return Response(DoneOutput({"found": said["expected"], "done": done}).data)
+
+
+class SendToAdjudication(_Act):
     @extend_schema(operation_id="board_adjudicate", request=ActInput, responses={200: DoneOutput, **ANSWERS})
     def post(self, request: Request, slug: str) -> Response:
         """Let the pairs wait for an adjudicator who has not judged them. One that waits already keeps its place."""
         said = _given(ActInput, request, slug)
-        project, _, dims, asked = _asked(request, slug, said["filter"])
-        sent = adjudicating.send_to_adjudication(
-            project=project,
-            asked=asked,
-            dims=dims,
-            expected=said["expected"],
-            because=said["filter"],
-            actor=access.account_of(request),
-        )
-        return Response(DoneOutput({"found": said["expected"], "done": sent}).data)
+        return self.act(request, slug, said, adjudicating.send_to_adjudication)
 
 
-class AskAgain(APIView):
+class AskAgain(_Act):
     @extend_schema(operation_id="board_ask_again", request=AskAgainInput, responses={200: DoneOutput, **ANSWERS})
     def post(self, request: Request, slug: str) -> Response:
         """Ask for more judgements of the pairs, of people who have not seen them. Open slots that there are count."""
         said = _given(AskAgainInput, request, slug)
-        project, _, dims, asked = _asked(request, slug, said["filter"])
-        opened = adjudicating.ask_again(
-            project=project,
-            asked=asked,
-            dims=dims,
-            expected=said["expected"],
-            more=said["more"],
-            because=said["filter"],
-            actor=access.account_of(request),
-        )
-        return Response(DoneOutput({"found": said["expected"], "done": opened}).data)
+        return self.act(request, slug, said, adjudicating.ask_again, more=said["more"])
 
 
 class Excluded(APIView):

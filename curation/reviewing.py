@@ -66,8 +66,8 @@ def changes(old: Release, new: Release) -> tuple[list[Change], str]:
         found = diff(Path(old.folder), Path(new.folder))
     except Refused as refusal:
         return [], str(refusal)
-    parts = (("are new", found.came), ("are gone", found.went), ("are otherwise", found.changed))
-    told = [(f"pair{'' if len(pairs) == 1 else 's'} {what}", pairs) for what, pairs in parts]
+    parts = (("new", found.came), ("gone", found.went), ("otherwise", found.changed))
+    told = [(f"{'pair is' if len(pairs) == 1 else 'pairs are'} {what}", pairs) for what, pairs in parts]
     return [(title, len(pairs), Counter(pairs.values()).most_common()) for title, pairs in told] + [
         ("the same", found.same, [])
     ], ""

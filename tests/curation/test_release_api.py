@@ -66,7 +66,7 @@ def test_two_are_compared(two: Any, lead: Any, api: Any) -> None:
     assert {one["change"]: one["pairs"] for one in found["results"]} == {
         "pairs are new": 0,
         "pairs are gone": 0,
-        "pair are otherwise": 1,
+        "pair is otherwise": 1,
         "the same": 1,
     }
     assert found["results"][2]["reasons"] == [{"reason": "other judgements", "pairs": 1}]
