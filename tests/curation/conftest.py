@@ -256,3 +256,47 @@ def varied(project: Any, make_pair: Any, say: Any, alice: Any, bob: Any) -> list
         undefined="none",
     )
     return made
+
+
+@pytest.fixture
+def waiting(project: Any, make_pair: Any) -> Any:
+    """Let a pair wait: `waiting()` makes one, `waiting(pair)` sends one."""
+
+    from curation.models import Adjudication
+
+    def send(pair: Any = None) -> Adjudication:
+        return Adjudication.objects.create(project=project, pair=pair or make_pair())
+
+    return send
+
+
+@pytest.fixture
+def losses(project: Any) -> Any:
+    """A finished measurement of difficulty for a model: `losses("tiny", {pair: 0.3})`."""
+
+    from curation.models import Measurement
+    from tests.curation.finished import finished
+
+    def measure(model: str, values: dict[Any, float], metric: str = "held_out_loss") -> Any:
+        run = finished(project, parameters={"measure": metric, "model": model})
+        for pair, value in values.items():
+            Measurement.objects.create(run=run, metric=metric, pair=pair, value=value)
+        return run
+
+    return measure
+
+
+@pytest.fixture
+def vote(project: Any) -> Any:
+    """Let an annotator vote on principles: `vote(alice, pair, "first", "second", "irrelevant")`, one each."""
+
+    from annotation.models import Principle, PrincipleVote
+
+    def cast(who: Any, pair: Any, *votes: str) -> None:
+        for place, says in enumerate(votes):
+            principle, _ = Principle.objects.get_or_create(
+                project=project, key=f"k{place}", defaults={"short": f"k{place}", "text": "."}
+            )
+            PrincipleVote.objects.create(pair=pair, annotator=who, principle=principle, vote=says)
+
+    return cast

@@ -1,27 +1,22 @@
-"""The board's pages over HTTP: what it shows, what it refuses, what its buttons do."""
+"""The board's pages over HTTP: what it shows and what it refuses. What its buttons do: test_board_acts.py."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import random
-import re
 import struct
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.http import QueryDict
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from django.utils.html import escape
 
-from annotation import excluding
-from annotation.errors import Refused
-from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Principle, Project, Run
-from curation import adjudicating, browsing, gathering, settling
-from curation.dimensions import Filter, Order, parse
+from annotation.models import Annotator, Judgement, Pair, Principle, Project, Run
+from curation import browsing, gathering, settling
+from curation.dimensions import Order, parse
 from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, PairFact, Selection
 from tests.curation.conftest import random_filter
@@ -201,70 +196,6 @@ def test_the_drawer_says_why_line_by_line_and_what_was_said(
     assert "No filter is set" in whole
     # What was measured is called as in the reports.
     assert f"<dt>{METRICS['held_out_loss'].title}</dt>" in whole
-
-
-def test_pairs_leave_play_with_a_reason_and_come_back(
-    project: Any, lead: Any, sign_in: Any, many: Any, alice: Any
-) -> None:
-    client, home = sign_in(lead), f"/p/{project.slug}/board"
-    whole = FactsState.objects.get(project=project).pairs
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    asked = parse({"dissents": "0..0"}, dims)
-    those = adjudicating.passing(project=project, asked=asked, dims=dims)
-    form = {"do": "exclude", "filter": "dissents=0..0", "expected": len(those), "back": "dissents=0..0&pair=1"}
-    refused = client.post(f"{home}/send", form, follow=True).content.decode()
-    assert "Say why the pairs leave" in refused
-    assert Pair.objects.in_play().filter(project=project).count() == whole
-    answer = client.post(f"{home}/send", form | {"because": " Copied  from a test set "})
-    assert answer["Location"] == f"{home}?dissents=0..0&pair=1"
-    assert {*Pair.objects.filter(project=project, excluded_at__isnull=False).values_list("pk", flat=True)} == {*those}
-    assert FactsState.objects.get(project=project).pairs == whole - len(those), "The board is drawn without them."
-    event = Event.objects.get(act="pairs.exclude")
-    assert event.after
-    assert (event.actor, event.after["because"], event.after["filter"], event.after["n"]) == (
-        lead.user.email, "Copied from a test set", "dissents=0..0", len(those),
-    )  # fmt: skip
-    page = client.get(home).content.decode()
-    assert "Copied from a test set" in page
-    drawer = client.get(f"{home}/pairs/{those[0]}").content.decode()
-    assert "Out of play" in drawer
-    assert "Taken out of play: Copied from a test set" in drawer
-    assert 'data-do="exclude"' not in drawer
-    # One by itself, then the rest of them together; a second time nothing is left to do.
-    client.post(f"{home}/put-back", {"pair": those[0]})
-    assert Pair.objects.get(pk=those[0]).excluded_at is None
-    back = client.post(f"{home}/put-back", {"batch": event.after["at"]}, follow=True).content.decode()
-    assert f"{len(those) - 1} pairs are in play again." in back
-    assert "Copied from a test set" not in back
-    assert FactsState.objects.get(project=project).pairs == whole
-    for wrong in ({"batch": "yesterday"}, {"batch": ""}, {"pair": "x"}, {"pair": "²"}, {"batch": "2026-13-01T00:00Z"}):
-        assert client.post(f"{home}/put-back", wrong).status_code == 400
-    assert client.post(f"{home}/put-back", {"pair": 999_999_999}).status_code == 404
-    assert sign_in(alice).post(f"{home}/put-back", {"pair": those[0]}).status_code == 404
-
-
-def test_an_act_on_one_pair_is_about_that_pair(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
-    client, home = sign_in(lead), f"/p/{project.slug}/board"
-    pair = many[4]
-    for act, told in (("adjudicate", {}), ("ask_again", {"more": "1"}), ("exclude", {"because": "Broken."})):
-        client.post(f"{home}/send", {"do": act, "filter": f"only={pair.pk}", "expected": "1", "back": "", **told})
-    assert [one.pair_id for one in Adjudication.objects.all()] == [pair.pk]
-    assert {*Pair.objects.exclude(excluded_at=None).values_list("pk", flat=True)} == {pair.pk}
-    other = Project.objects.create(slug="other", name="Other")
-    assert client.get(f"{home}/rows?only=999999999").status_code == 400
-    assert other.pairs.count() == 0
-
-
-def test_what_is_out_of_play_waits_for_no_adjudicator(
-    project: Any, lead: Any, adjudicator: Any, make_pair: Any, say: Any, alice: Any
-) -> None:
-    pair = make_pair()
-    Adjudication.objects.create(project=project, pair=pair, asked_by=lead.user)
-    assert adjudicating.waiting_for(adjudicator).count() == 1
-    excluding.exclude(project=project, pairs=[pair.pk], because="Broken.", actor=lead.user)
-    assert adjudicating.waiting_for(adjudicator).count() == 0
-    excluding.put_back(project=project, pairs=[pair.pk], actor=lead.user)
-    assert adjudicating.waiting_for(adjudicator).count() == 1
 
 
 def test_later_pages_lead_back_to_the_first(project: Any, lead: Any, sign_in: Any, make_pair: Any) -> None:
@@ -458,172 +389,3 @@ def test_the_drawer_says_how_and_when_a_pair_was_settled(
     page = client.get(address).content.decode()
     assert "Adjudicated:" not in page
     assert "The decision was taken back" in page
-
-
-# ---- saved selections ----
-
-
-def test_a_selection_is_saved_with_owner_and_version(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
-    client, address = sign_in(lead), f"/p/{project.slug}/board/save"
-    for query in ("difficulty=0.5..1", "difficulty=0.5..1", "difficulty=0.6..1"):
-        client.post(address, {"name": "Hard ones", "filter": f"{query}&sort=-agreement"})
-    saved = list(Selection.objects.order_by("version"))
-    assert [(one.version, one.query, one.owner) for one in saved] == [
-        (1, "difficulty=0.5..1", lead.user),
-        (2, "difficulty=0.6..1", lead.user),
-    ]
-    assert saved[0].criteria == [{"field": "difficulty", "operator": ">=", "value": 0.5}]
-    client.post(address, {"name": " ", "filter": ""})
-    assert Selection.objects.count() == 2
-    assert "Hard ones, version 2" in client.get(f"/p/{project.slug}/board").content.decode()
-
-
-def test_the_criteria_of_a_selection_find_the_boards_pairs(project: Any, many: Any) -> None:
-    """What a release reads of a saved selection is what the board counted, in random filters."""
-    from curation.criteria import from_json, in_play
-    from curation.keeping import criteria_of
-    from curation.selecting import pairs_sql
-    from curation.voices import Voices
-
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    draw = random.Random(5)
-    for _ in range(40):
-        asked = random_filter(draw, dims)
-        # A hand makes no interval of numbers together with the unknown.
-        asked = Filter({
-            one.key: slots for one in dims if (slots := asked.passing.get(one.key)) is not None
-            and (one.kind == "category" or slots[-1] < one.bins or slots == (one.bins,))
-        })  # fmt: skip
-        stored = json.loads(json.dumps([one.as_json() for one in criteria_of(asked, dims)]))
-        source, params = pairs_sql(project=project.pk, voices=Voices())
-        tried = [one.sql() for one in in_play(from_json(stored))]
-        condition = " AND ".join(sql for sql, _ in tried)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT p.id {source} AND {condition}", [*params, *(value for _, each in tried for value in each)]
-            )
-            found = {pair for (pair,) in cursor.fetchall()}
-        sql, values = browsing.pairs_sql(project=project, asked=asked, dims=dims)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            assert {pair for (pair,) in cursor.fetchall()} == found, stored
-
-
-def test_the_board_leads_to_a_release_of_what_it_shows(
-    project: Any, lead: Any, alice: Any, sign_in: Any, many: Any, same_connection: None
-) -> None:
-    """Any filter becomes the criteria of a draft, which counts the pairs that the board counted."""
-    client = sign_in(lead)
-    address = f"/p/{project.slug}/board/release"
-    page = client.get(f"/p/{project.slug}/board?difficulty=0.3..0.9&source=s1,s2&sort=-agreement").content.decode()
-    (href,) = re.findall(r'id="release"\s+href="([^"]+)"', page)
-    assert href.startswith(f"{address}?filter=difficulty%3D0.3..0.9")
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    for query in ("difficulty=0.3..0.9&source=s1,s2&sort=-agreement", "judgements=2..3", "discretion=unknown", ""):
-        way = client.get(address, {"filter": query})
-        assert way.status_code == 302
-        draft = client.get(way.url)
-        asked = parse(QueryDict(query).dict(), dims)
-        assert draft.context["counted"].selected == browsing.count(project=project, asked=asked, dims=dims) > 0
-    assert client.get(address, {"filter": "smell=sweet"}).status_code == 400
-    assert sign_in(alice).get(address).status_code == 404
-
-
-def test_a_saved_selection_is_one_link_from_its_release(
-    project: Any, lead: Any, sign_in: Any, many: Any, same_connection: None
-) -> None:
-    client = sign_in(lead)
-    client.post(f"/p/{project.slug}/board/save", {"name": "Judged", "filter": "judgements=2..3"})
-    saved = Selection.objects.get()
-    way = f"/p/{project.slug}/releases/new?selection={saved.pk}"
-    assert f'href="{way}"' in client.get(f"/p/{project.slug}/board").content.decode()
-    assert client.get(way).context["counted"].selected == 20
-
-
-# ---- queues ----
-
-
-def test_pairs_are_sent_to_adjudication_once_and_counted(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
-    client, address = sign_in(lead), f"/p/{project.slug}/board/send"
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    n = browsing.count(project=project, asked=parse({"dissents": "1..3"}, dims), dims=dims)
-    assert n > 1
-    form = {"do": "adjudicate", "filter": "dissents=1..3", "expected": n}
-    for _ in range(2):
-        client.post(address, form)
-    assert Adjudication.objects.count() == n
-    assert Adjudication.objects.values_list("because", flat=True).distinct().get() == "dissents=1..3"
-    assert Event.objects.filter(act="board.adjudicate").count() == 2
-    client.post(address, {**form, "filter": "", "expected": n})
-    assert Adjudication.objects.count() == n, "The number that was confirmed is not the number that is found."
-
-
-def test_an_adjudicator_never_settles_a_pair_that_they_judged(
-    project: Any, lead: Any, adjudicator: Any, alice: Any, make_pair: Any, say: Any
-) -> None:
-    judged, other = make_pair(), make_pair()
-    say(adjudicator, judged, "first")
-    gathering.gather_facts(project=project)
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    adjudicating.send_to_adjudication(
-        project=project, asked=Filter(), dims=dims, expected=2, because="", actor=lead.user
-    )
-    mine = Adjudication.objects.get(pair=judged)
-    assert [one.pair for one in adjudicating.waiting_for(adjudicator)] == [other]
-    with pytest.raises(Refused, match="You have judged this pair"):
-        adjudicating.take(adjudication=mine, adjudicator=adjudicator)
-    with pytest.raises(IntegrityError, match="adjudicator_did_not_judge"), transaction.atomic():
-        Adjudication.objects.filter(pk=mine.pk).update(adjudicator=adjudicator)
-    with pytest.raises(Refused, match="Only adjudicators"):
-        adjudicating.take(adjudication=mine, adjudicator=alice)
-    free = Adjudication.objects.get(pair=other)
-    assert adjudicating.take(adjudication=free, adjudicator=adjudicator).adjudicator == adjudicator
-    assert adjudicating.take(adjudication=mine, adjudicator=lead).adjudicator == lead
-    with pytest.raises(Refused, match="Somebody else"):
-        adjudicating.take(adjudication=mine, adjudicator=adjudicator)
-    with pytest.raises(IntegrityError, match="settled_by_somebody"), transaction.atomic():
-        Adjudication.objects.filter(pk=mine.pk).update(outcome="tie")
-    with pytest.raises(IntegrityError, match="a_pair_waits_once"), transaction.atomic():
-        Adjudication.objects.create(project=project, pair=judged)
-
-
-def test_asking_again_opens_slots_for_people_who_have_not_judged(
-    project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, crowd: Any, alice: Any
-) -> None:
-    from annotation.assigning import claim
-    from annotation.opening import open_slots
-
-    project.overlap = 1
-    project.save()
-    done, untouched = make_pair(slots=1), make_pair(slots=1)
-    Assignment.objects.all().update(annotator=crowd[0], done_at=timezone.now())
-    say(crowd[0], done, "first")
-    gathering.gather_facts(project=project)
-    form = {"do": "ask_again", "filter": "judgements=1..1", "expected": 1, "more": 2}
-    client = sign_in(lead)
-    for _ in range(2):
-        client.post(f"/p/{project.slug}/board/send", form)
-    extra = Assignment.objects.filter(is_extra=True)
-    assert [(one.pair, one.slot) for one in extra.order_by("slot")] == [(done, 2), (done, 3)]
-    assert not Assignment.objects.filter(pair=untouched, annotator=None).exists()
-    open_slots(project=project)
-    assert extra.count() == 2, "They lie beyond the overlap and are no surplus."
-    handed = claim(user_id=alice.user_id, slug=project.slug)
-    assert handed is not None
-    assert Assignment.objects.get(pk=handed.assignment_id).pair == done
-    assert claim(user_id=alice.user_id, slug=project.slug) is None, "Nobody gets a pair twice."
-
-
-# ---- comparing ----
-
-
-def test_two_selections_are_compared_with_intervals(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
-    client = sign_in(lead)
-    client.post(f"/p/{project.slug}/board/save", {"name": "Judged", "filter": "judgements=2..3"})
-    one = Selection.objects.get()
-    page = client.get(f"/p/{project.slug}/board/compare?first={one.pk}&second=0").content.decode()
-    assert "20 against 40 pairs; 20 are in both" in page
-    assert "Newcombe" in page
-    assert "points" in page
-    assert client.get(f"/p/{project.slug}/board/compare?first=x").status_code == 400
-    assert client.get(f"/p/{project.slug}/board/compare?first=999").status_code == 404
