@@ -209,9 +209,9 @@ class Groups(APIView):
         given = GroupsInput(data=request.query_params)
         given.is_valid(raise_exception=True)
         said = given.validated_data
-        project, _, dims, asked = _asked(request, slug, said["filter"])
+        _, state, dims, asked = _asked(request, slug, said["filter"])
         by, query = grouping.parse_by(said["by"], dims), keeping.query_of(said["filter"])
-        found = grouping.groups(project=project, asked=asked, dims=dims, by=by, query=query)
+        found = grouping.groups(state=state, asked=asked, dims=dims, by=by, query=query)
         return Response(GroupsOutput({"results": found}).data)
 
 

@@ -19,7 +19,8 @@ from curation import packing
 from curation.dimensions import Filter, Order
 from curation.models import FactsArray, FactsState
 
-# Of all projects together; a million pairs are 24 MB, and 4 MB more for each order that the table was put into.
+# Of all projects together; a million pairs are 24 MB, 4 MB more for each order that the table was put into, and 12 MB
+# where pairs were grouped.
 MOST_BYTES = 200 * 2**20
 # Rows that are looked through at once, and ever more of them while none passes.
 FIRST_PIECE, LAST_PIECE = 1 << 12, 1 << 18
@@ -39,11 +40,12 @@ class Columns:
     pair: NDArray[np.int64]
     bins: dict[str, NDArray[np.uint8]]
     orders: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
+    values: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Bytes."""
-        arrays: list[NDArray[Any]] = [self.pair, *self.bins.values(), *self.orders.values()]
+        arrays: list[NDArray[Any]] = [self.pair, *self.bins.values(), *self.orders.values(), *self.values.values()]
         return sum(one.nbytes for one in arrays)
 
     def passing(self, asked: Filter) -> NDArray[np.bool_]:
@@ -71,6 +73,18 @@ class Columns:
                 return None
             self.orders[key] = np.frombuffer(stored, dtype="<u4")
         return self.orders[key]
+
+    def value(self, key: str) -> NDArray[np.float32] | None:
+        """What is known of each row, nan where nothing is, shape (rows,); None where this version's are gone.
+
+        `key`: one of `packing.MEANT`.
+        """
+        if key not in self.values:
+            stored = _array(self.project, self.version, f"value_{key}")
+            if stored is None:
+                return None
+            self.values[key] = np.frombuffer(stored, dtype="<f4")
+        return self.values[key]
 
     def page(
         self, passing: NDArray[np.bool_], *, order: Order, bins: int, after: int | None, size: int

@@ -336,6 +336,7 @@ def _let_planner_know() -> None:
 def _keep_arrays(*, project: Project, version: int, packed: packing.Packed) -> None:
     bodies = {"pair": packed.pair.astype("<i8").tobytes()}
     bodies |= {key: rows.astype("<u4").tobytes() for key, rows in packed.orders.items()}
+    bodies |= {f"value_{key}": values.astype("<f4").tobytes() for key, values in packed.values.items()}
     FactsArray.objects.filter(project=project).exclude(key__in=bodies).delete()
     for key, body in bodies.items():
         FactsArray.objects.update_or_create(project=project, key=key, defaults={"version": version, "body": body})

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from django.db import connection
 from django.http import QueryDict
+from numpy.typing import NDArray
 
 from annotation.errors import Refused
 from annotation.models import Project
-from curation.dimensions import UNKNOWN, Dimension, Filter, words
+from curation import columns
+from curation.dimensions import CONFLICT, DISCRETION, UNKNOWN, Dimension, Filter, words
+from curation.models import FactsState
+from curation.packing import MEANT
+
+# A slot, its pairs, the means of `MEANT`, and the share of conflicts.
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -56,23 +65,19 @@ def parse_by(text: str, dims: Sequence[Dimension]) -> Dimension:
 
 
 def groups(
-    *, project: Project, asked: Filter, dims: Sequence[Dimension], by: Dimension, query: QueryDict
+    *, state: FactsState, asked: Filter, dims: Sequence[Dimension], by: Dimension, query: QueryDict
 ) -> list[Group]:
     """The groups that are not empty, largest first, equal ones in the order of the board; unknown is one of them.
+
+    The columns in memory are counted; within a scope, or where they are not there, the table of the database.
 
     Args:
         query: what `asked` was read from; each group's own address is made of it.
     """
-    condition, params = asked.sql(dims)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT f.{by.bin_column}, count(*), avg(f.agreement), avg(f.difficulty), avg(f.strength),
-                avg((f.discretion = 'conflict')::int) FILTER (WHERE f.discretion <> '')
-            FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}
-            GROUP BY 1 ORDER BY 2 DESC, 1""",
-            [project.pk, *params],
-        )
-        found = cursor.fetchall()
+    held = None if asked.scope else columns.of(state)
+    found = _in_memory(held, asked=asked, by=by) if held is not None else None
+    if found is None:
+        found = in_the_database(project=state.project, asked=asked, dims=dims, by=by)
     whole = sum(row[1] for row in found)
     return [
         Group(
@@ -88,6 +93,44 @@ def groups(
         )
         for slot, pairs, agreement, difficulty, strength, conflict in found
     ]
+
+
+def _in_memory(held: columns.Columns, *, asked: Filter, by: Dimension) -> list[Row] | None:
+    """One pass over the bins; None where the values of this version are gone."""
+    values = [held.value(one.key) for one in MEANT]
+    if any(one is None for one in values):
+        return None
+    passing = held.passing(asked)
+    slots, category = held.bins[by.key][passing], held.bins[DISCRETION.key][passing]
+    counts = np.bincount(slots, minlength=by.slots)
+    voted = category < DISCRETION.bins
+    conflicts = (category == DISCRETION.values.index(CONFLICT)).astype(np.float32)
+    means = [_means(slots, one[passing], n=by.slots) for one in values if one is not None]
+    means.append(_means(slots, np.where(voted, conflicts, np.float32(np.nan)), n=by.slots))
+    order = sorted(np.nonzero(counts)[0].tolist(), key=lambda slot: (-int(counts[slot]), slot))
+    return [(slot, int(counts[slot]), *(mean[slot] for mean in means)) for slot in order]
+
+
+def _means(slots: NDArray[np.uint8], values: NDArray[np.float32], *, n: int) -> list[float | None]:
+    """The mean of what is known, by slot; None where nothing is. `slots` and `values` have the shape (rows,)."""
+    known = ~np.isnan(values)
+    sums = np.bincount(slots[known], weights=values[known], minlength=n)
+    counts = np.bincount(slots[known], minlength=n)
+    return [float(total / count) if count else None for total, count in zip(sums, counts, strict=True)]
+
+
+def in_the_database(*, project: Project, asked: Filter, dims: Sequence[Dimension], by: Dimension) -> list[Row]:
+    """The same by the table: one pass over the facts of the project."""
+    condition, params = asked.sql(dims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT f.{by.bin_column}, count(*), avg(f.agreement), avg(f.difficulty), avg(f.strength),
+                avg((f.discretion = 'conflict')::int) FILTER (WHERE f.discretion <> '')
+            FROM pair_facts f WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}
+            GROUP BY 1 ORDER BY 2 DESC, 1""",
+            [project.pk, *params],
+        )
+        return list(cursor.fetchall())
 
 
 def _value(by: Dimension, slot: int) -> str:

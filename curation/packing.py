@@ -39,6 +39,9 @@ from curation.dimensions import (
 FORMAT = "plumbline-board/1"
 
 
+# Of which groups of pairs show the mean.
+MEANT = (AGREEMENT, DIFFICULTY, STRENGTH)
+
 # "PLB1", and how long the header is.
 HEAD = struct.Struct("<4sI")
 
@@ -48,7 +51,8 @@ class Packed:
     """`summary` and `columns` are gzip; `rows` counts the pairs.
 
     `pair` is the pair of each row, shape (rows,). `orders` holds for each key of `orders_of` but the plane's x, which
-    the rows follow, the rows by value and then by pair, unknown ones last, shape (rows,).
+    the rows follow, the rows by value and then by pair, unknown ones last, shape (rows,). `values` holds for each of
+    `MEANT` the value of each row, nan where it is not known, shape (rows,).
     """
 
     rows: int
@@ -56,6 +60,7 @@ class Packed:
     columns: bytes
     pair: NDArray[np.int64]
     orders: dict[str, NDArray[np.uint32]]
+    values: dict[str, NDArray[np.float32]]
 
 
 def in_order(dims: Sequence[Dimension], *, has_difficulty: bool) -> list[Dimension]:
@@ -66,7 +71,7 @@ def in_order(dims: Sequence[Dimension], *, has_difficulty: bool) -> list[Dimensi
 
 
 def pack(*, project: Project, dims: Sequence[Dimension], version: int, scope: Scope | None = None) -> Packed:
-    """Read the bins of all pairs in play, or of those within a scope; then `orders` is empty."""
+    """Read the bins of all pairs in play, or of those within a scope; then `orders` and `values` are empty."""
     names = [one.bin_column for one in dims]
     sorted_by = [] if scope else [one for one in dims if one.key in orders_of(dims)]
     condition, params = (scope or Scope()).sql()
@@ -96,6 +101,7 @@ def pack(*, project: Project, dims: Sequence[Dimension], version: int, scope: Sc
         columns=body[1],
         pair=found["pair"][order],
         orders={one.key: _places(found[f"value_{one.key}"], order) for one in sorted_by if one != x},
+        values={one.key: found[f"value_{one.key}"][order].astype(np.float32) for one in sorted_by if one in MEANT},
     )
 
 

@@ -172,11 +172,11 @@ class FactsArray(models.Model):
     """
 
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="+", db_index=False)
-    # "pair", or the key of a dimension that the table can be sorted by.
+    # "pair"; the key of a dimension that the table can be sorted by; value_KEY of one of which groups show the mean.
     key = models.CharField(max_length=20)
     # The version of the facts that it belongs to.
     version = models.PositiveIntegerField()
-    # Little endian: int64 for pairs, uint32 for rows.
+    # Little endian: int64 for pairs, uint32 for rows, float32 for values.
     body = models.BinaryField()
 
     class Meta:

@@ -436,7 +436,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "section": "board",
         "by": by,
         "allowed": grouping.groupable(dims),
-        "groups": grouping.groups(project=project, asked=asked, dims=dims, by=by, query=query),
+        "groups": grouping.groups(state=state, asked=asked, dims=dims, by=by, query=query),
         "filter": query.urlencode(safe=","),
         "said": [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing],
     }

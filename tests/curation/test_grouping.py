@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
 
-from curation import browsing, gathering, grouping, keeping
-from curation.models import FactsState, PairFact
+from curation import browsing, columns, gathering, grouping, keeping
+from curation.models import FactsArray, FactsState, PairFact
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +19,7 @@ def grouped(project: Any, text: str, by: str) -> list[grouping.Group]:
     state = FactsState.objects.get(project=project)
     dims, query = browsing.dims_of(state), QueryDict(text)
     asked = keeping.filter_of(state, query)
-    return grouping.groups(project=project, asked=asked, dims=dims, by=grouping.parse_by(by, dims), query=query)
+    return grouping.groups(state=state, asked=asked, dims=dims, by=grouping.parse_by(by, dims), query=query)
 
 
 @pytest.mark.parametrize("text", ["", "judgements=1..8", "dissents=0..0&discretion=conflict,consensus"])
@@ -37,6 +39,24 @@ def test_groups_are_a_partition_and_each_address_finds_its_own(project: Any, man
             assert browsing.count(project=project, asked=asked, dims=dims) == group.pairs, (by, group)
 
 
+@pytest.mark.parametrize("text", ["", "judgements=1..8", "discretion=conflict,unknown&strength=unknown"])
+def test_memory_and_table_say_the_same(project: Any, many: Any, text: str) -> None:
+    state = FactsState.objects.get(project=project)
+    dims, query = browsing.dims_of(state), QueryDict(text)
+    asked = keeping.filter_of(state, query)
+    held = columns.of(state)
+    assert held is not None
+    for by in grouping.groupable(dims).values():
+        with CaptureQueriesContext(connection) as queries:
+            found = grouping.groups(state=state, asked=asked, dims=dims, by=by, query=query)
+        assert not [one for one in queries if "pair_facts" in one["sql"]]
+        assert [(one.pairs, one.agreement, one.difficulty, one.strength, one.conflict) for one in found] == [
+            (pairs, *(None if mean is None else pytest.approx(float(mean), abs=1e-6) for mean in means))
+            for _, pairs, *means in grouping.in_the_database(project=project, asked=asked, dims=dims, by=by)
+        ]
+    assert held.size > sum(one.nbytes for one in held.bins.values()) + 3 * 4 * len(held.pair)
+
+
 def test_means_are_over_what_is_known_and_unknown_is_a_group(project: Any, make_pair: Any) -> None:
     pairs = [
         make_pair(slots=0, source=source, external_id=f"{n}") for n, source in enumerate(["a, b", "a, b", "c", ""])
@@ -44,6 +64,9 @@ def test_means_are_over_what_is_known_and_unknown_is_a_group(project: Any, make_
     gathering.gather_facts(project=project)
     PairFact.objects.filter(pair=pairs[0]).update(agreement=0.5, strength=1.0, discretion="conflict", n_relevant=2)
     PairFact.objects.filter(pair=pairs[1]).update(strength=2.0)
+    # What is in the table only is told by the table.
+    FactsArray.objects.all().delete()
+    columns.forget()
     found = {group.name: group for group in grouped(project, "", "source")}
     assert [*found] == ["a, b", "c", "unknown"]
     one = found["a, b"]
