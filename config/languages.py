@@ -21,6 +21,7 @@ TRANSLATED = (
     "annotation.views.training.",
     "annotation.views.answers.",
     "annotation.views.offers.",
+    "annotation.views.ranking.",
     "annotation.views.entrances.",
     "annotation.views.languages.",
     "annotation.views.errors.",

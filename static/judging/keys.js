@@ -57,8 +57,8 @@ document.addEventListener('keydown', e => {
 /* ---- changing them ---- */
 let waiting = null;
 function list() {
-  const out = $('[data-own-keys]'); if (!out) return;
-  out.replaceChildren(...NAMED.map(act => {
+  const out = $('[data-own-keys]'); if (!out) return; const here = out.dataset.ownKeys.split(' ').filter(Boolean);
+  out.replaceChildren(...NAMED.filter(act => !here.length || here.includes(act)).map(act => {
     const name = nameOf(act);
     const b = el('button', { type: 'button', className: 'btn key-b', textContent: keyFor(act).toUpperCase() }); b.dataset.remap = act; b.setAttribute('aria-label', phrase('key_change', { name, key: keyFor(act) }));
     return el('div', {}, el('dt', {}, b), el('dd', { textContent: name }));
@@ -66,8 +66,9 @@ function list() {
 }
 function take(k) {
   const act = waiting, out = $('[data-own-keys-said]'); waiting = null;
-  const fits = k.length === 1 && !/[0-9\s]/.test(k), taken = MAP[k] && MAP[k] !== act;
-  if (k === 'escape' || !fits || taken) out.textContent = k === 'escape' ? '' : taken ? phrase('key_taken', { key: k.toUpperCase(), name: nameOf(MAP[k]) }) : phrase('key_unfit');
+  /* Also by an act of another page: whoever has put a key there means it. */
+  const fits = k.length === 1 && !/[0-9\s]/.test(k), taken = [MAP[k], ...Object.keys(own).filter(a => own[a] === k)].find(a => a && a !== act);
+  if (k === 'escape' || !fits || taken) out.textContent = k === 'escape' ? '' : taken ? phrase('key_taken', { key: k.toUpperCase(), name: nameOf(taken) }) : phrase('key_unfit');
   else { own = { ...own, [act]: k }; store.set('keys', own); build(); out.textContent = `${nameOf(act)}: ${k.toUpperCase()}`; }
   say(out.textContent); list(); $(`[data-remap="${act}"]`)?.focus();
 }

@@ -7,17 +7,29 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
-from annotation.models import Judgement, User
+from annotation.models import Judgement, Pair, User
 from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on, soon
 from tests.browser.test_pages import faults
+from tests.lineups import answers, rank
+from tests.machines import explain, seat_of, turn_on
+from tests.verdicts import claim, send
+from tests.verdicts import shown as sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 TRANSLATED = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 WIDTHS = [(1440, 900), (768, 1024), (320, 640)]
+# By the names of their addresses, with the project where they are of one.
+OTHER_PAGES = [
+    *((name, "everyday") for name in ("answers", "answer", "training", "guideline", "guideline_version", "reasons")),
+    *((name,) for name in ("account", "account_token", "account_change_password", "account_logout")),
+    *((name,) for name in ("account_reauthenticate", "mfa_index", "projects")),
+]
 
 
 def in_language(enter: Any, who: Any, language: str, path: str | None = None, **options: Any) -> Page:
@@ -63,22 +75,42 @@ def test_the_judging_page_speaks_the_language_and_stays_sound(enter: Any, alice:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_the_other_pages_of_an_annotator_are_sound_in_it(enter: Any, alice: Any, full: Any, language: str) -> None:
+    """With one answer given, a machine's reason for it, and a training example: no page is empty."""
+    type(full).objects.update(allow_edits=True, shows_results=True)
+    turn_on(full)
+    explain(Pair.objects.earliest("rank"), "first", "It is short.")
+    explain(Pair.objects.earliest("rank"), "second", "It is short.")
+    answered = claim(alice)
+    send(seat_of(alice), sent(answered, text="Why it is better."))
+    example = Gold(verdict="second", use="example", why="B says why.", pair=Pair.objects.latest("rank").pk)
+    mark_gold(project=full, gold=[example])
     page = in_language(enter, alice, language)
-    for path in (
-        "/p/everyday/answers",
-        "/p/everyday/training",
-        "/p/everyday/guideline",
-        "/account",
-        "/projects",
-        "/mfa",
-    ):
-        page.goto(path if path != "/mfa" else "/accounts/2fa/")
+    for name, *arguments in OTHER_PAGES:
+        given = {"answer": [answered], "guideline_version": [1]}.get(name, [])
+        page.goto(reverse(name, args=[*arguments, *given]))
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        for closed in page.locator("main details:not([open]) > summary").all():
+            closed.click()
+        sound(page, name)
+    stranger = in_language(enter, None, language)
+    for path in ("/accounts/login/", "/join/none", "/accounts/password/reset/"):
+        stranger.goto(path)
+        sound(stranger, path)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_the_pages_of_rankings_are_sound_in_it(enter: Any, alice: Any, ranking_project: Any, language: str) -> None:
+    for n in range(2):
+        answers(ranking_project, 4, text=f"What is harbour {n} for?")
+    turn = rank(seat_of(alice), 1, 2, 3, None).turn_id
+    page = in_language(enter, alice, language)
+    for path in ("rank", "rankings", f"rankings/{turn}"):
+        page.goto(f"/p/everyday/{path}")
         expect(page.locator("html")).to_have_attribute("lang", language)
         sound(page, path)
-    stranger = in_language(enter, None, language, "/accounts/login/")
-    sound(stranger, "login")
-    stranger.goto("/join/none")
-    sound(stranger, "join")
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    sound(page, "its keys")
 
 
 def test_the_language_of_the_page_is_not_that_of_the_candidates(enter: Any, alice: Any, full: Any) -> None:

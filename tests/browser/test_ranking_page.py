@@ -34,6 +34,11 @@ def ready(page: Any) -> Any:
     return page
 
 
+def ready_again(page: Any) -> Any:
+    page.reload()
+    return ready(page)
+
+
 def order(page: Any) -> list[str]:
     """The letters that are ranked, best first; one that ties with the one above is written with an equal sign."""
     found: list[str] = page.evaluate(
@@ -350,6 +355,37 @@ def test_the_page_has_no_faults_and_does_not_overflow(
         ".filter(r => r.height < 24 && r.width > 20 || r.width && r.width < 12).length"
     )
     assert small == 0
+
+
+def test_keys_are_changed_here_too_and_only_those_that_the_page_has(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    page.evaluate('me => localStorage.setItem(`plumbline:${me}:keys`, \'{"diff": "z"}\')', alice.pk)
+    page = ready_again(page)
+
+    def change(act: str, key: str) -> None:
+        page.locator(f"[data-remap={act}]").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press(key)
+
+    page.keyboard.press("?")
+    page.locator(".own-keys summary").focus()
+    page.keyboard.press("Enter")
+    acts = page.evaluate("[...document.querySelectorAll('[data-remap]')].map(b => b.dataset.remap)")
+    assert sorted(acts) == ["guideline", "note", "order", "shortcuts", "skip", "undo"]
+    told = page.locator("[data-own-keys-said]")
+    change("order", "z")
+    expect(told).to_have_text("Z is Compare words already.")
+    change("order", "y")
+    expect(told).to_have_text("Your order: Y")
+    expect(page.locator("#shortcuts kbd[data-key-of=order]")).to_have_text("Y")
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    page = ready_again(page)
+    page.keyboard.press("o")
+    assert not page.locator('[data-letter="a"] [data-grab]').evaluate("n => n === document.activeElement")
+    page.keyboard.press("y")
+    expect(page.locator('[data-letter="a"] [data-grab]')).to_be_focused()
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -130,6 +130,14 @@ def test_a_health_check_asks_for_no_account(alice: Any, sign_in: Any, django_ass
         assert desk.get("/language").status_code == 405
 
 
+def test_the_pages_of_rankings_speak_it_too(alice: Any, ranking_project: Any, sign_in: Any) -> None:
+    desk = sign_in(alice)
+    desk.cookies[COOKIE] = "de"
+    page = desk.get("/p/everyday/rank")
+    assert speaks(page) == "de"
+    assert "Noch nichts zu" in page.content.decode()
+
+
 def test_pages_that_are_not_translated_say_so_and_are_english_throughout(lead: Any, sign_in: Any) -> None:
     desk = sign_in(lead)
     desk.cookies[COOKIE] = "de"
