@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from django.db import connection
@@ -30,6 +31,18 @@ def _list_of(sent: Any, kind: type | tuple[type, ...]) -> bool:
     return isinstance(sent, list) and all(isinstance(one, kind) for one in sent)
 
 
+# What a page counts its saves up from: more of them than it ever has on the way.
+MOST_BEYOND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """The draft that is stored now: `other` is what another window or device wrote, None where it is what was sent."""
+
+    version: int
+    other: dict[str, Any] | None = None
+
+
 # The lease is looked at under a lock that waits for a submit of the same slot: no draft outlives its judgement.
 SAVE_DRAFT = """
 WITH mine AS MATERIALIZED (
@@ -40,15 +53,20 @@ saved AS (
   SELECT id, %(body)s::jsonb, %(version)s::bigint, now() FROM mine
   ON CONFLICT (assignment_id) DO UPDATE
   SET body = excluded.body, version = excluded.version, saved_at = excluded.saved_at
-  WHERE draft.version < excluded.version RETURNING 1)
+  WHERE CASE WHEN %(beyond)s::bigint[] IS NULL THEN draft.version < excluded.version
+    ELSE draft.version = ANY(%(beyond)s::bigint[]) END RETURNING 1)
 SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM saved)
 """
 
 
-def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: int) -> int:
-    """Keep what was entered so far. `version` counts up; an older save that arrives late changes nothing.
+def save_draft(
+    *, annotator: Annotator, assignment_id: int, body: str, version: int, beyond: Sequence[int] | None = None
+) -> Stands:
+    """Keep what was entered so far, and nothing over what its writer has not seen.
 
-    Returns the version that is stored now: another one than `version` where a newer draft stands.
+    `beyond` are the versions that this save may replace: the one that its page shows, and those that the page sent
+    itself since without hearing of them. Where another one stands, nothing is stored, and that one is returned. Without
+    `beyond`, `version` counts up, and an older save that arrives late changes nothing.
 
     Raises:
         Unfit: the body is not a JSON object of this SHAPE, is too large, or holds what cannot be stored.
@@ -58,15 +76,32 @@ def save_draft(*, annotator: Annotator, assignment_id: int, body: str, version: 
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_DRAFT,
-            {"assignment": str(assignment_id), "me": str(annotator.pk), "body": text, "version": str(version)},
+            {
+                "assignment": str(assignment_id),
+                "me": str(annotator.pk),
+                "body": text,
+                "version": str(version),
+                "beyond": in_array(beyond),
+            },
         )
         mine, saved = cursor.fetchone()
-    stands = (
-        version if saved else Draft.objects.filter(assignment=assignment_id).values_list("version", flat=True).first()
-    )
-    if not mine or stands is None:
+    if mine and saved:
+        return Stands(version)
+    found = Draft.objects.filter(assignment=assignment_id).values_list("version", "body").first()
+    if not mine or found is None:
         raise judging.LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
-    return stands
+    return what_stands(version=version, text=text, found=found)
+
+
+def in_array(beyond: Sequence[int] | None) -> str | None:
+    """As the statement takes it: an array of PostgreSQL, written out."""
+    return None if beyond is None else "{" + ",".join(map(str, beyond[-MOST_BEYOND:])) + "}"
+
+
+def what_stands(*, version: int, text: str, found: tuple[int, dict[str, Any] | None]) -> Stands:
+    """Why a save changed nothing: another draft stands, or this very one, whose reply was lost."""
+    stored, body = found
+    return Stands(version) if (stored, body) == (version, json.loads(text)) else Stands(stored, body or {})
 
 
 def readable_draft(body: str) -> str:

@@ -8,7 +8,7 @@ constraints: somebody who reads eight answers does not wait for a millisecond.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -424,10 +424,16 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
-def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, version: int) -> int:
-    """Keep what was entered so far; an older save that arrives late changes nothing.
-
-    Returns the version that is stored now: another one than `version` where a newer draft stands.
+def save_draft(
+    *,
+    annotator: Annotator,
+    turn_id: int,
+    claim: str,
+    body: str,
+    version: int,
+    beyond: Sequence[int] | None = None,
+) -> drafting.Stands:
+    """Keep what was entered so far, as `drafting.save_draft` does for a pair.
 
     Raises:
         Unfit: the body is not a JSON object, is too large, or holds what cannot be stored.
@@ -437,12 +443,16 @@ def save_draft(*, annotator: Annotator, turn_id: int, claim: str, body: str, ver
     turn = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False).first()
     if turn is None or claim_of(turn) != claim:
         raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))
+    array = drafting.in_array(beyond)
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE turn SET draft = %s::jsonb, draft_version = %s
-               WHERE id = %s AND annotator_id = %s AND lease_until IS NOT NULL AND draft_version < %s""",
-            [text, version, turn_id, annotator.pk, version],
+               WHERE id = %s AND annotator_id = %s AND lease_until IS NOT NULL
+               AND CASE WHEN %s::bigint[] IS NULL THEN draft_version < %s
+                 ELSE draft_version = ANY(%s::bigint[]) OR draft IS NULL END""",
+            [text, version, turn_id, annotator.pk, array, version, array],
         )
         if cursor.rowcount:
-            return version
-    return Turn.objects.values_list("draft_version", flat=True).get(pk=turn_id)
+            return drafting.Stands(version)
+    found = Turn.objects.values_list("draft_version", "draft").get(pk=turn_id)
+    return drafting.what_stands(version=version, text=text, found=found)

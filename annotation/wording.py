@@ -55,6 +55,9 @@ PHRASES = {
     "not_saved_yet": _("Not saved yet"),
     "window_only": _("Only in this window"),
     "changed_elsewhere": _("Changed in another window"),
+    "other_version": _("Another device has another version of this draft."),
+    "versions_first": _("Another version of this draft waits. Submit again to send this one."),
+    "other_taken": _("The other version stands here now"),
     # The line in the top bar.
     "saved_as": _("Saved: %(answer)s"),
     "kept_as": _("Kept here: %(answer)s"),
@@ -152,6 +155,7 @@ PHRASES = {
     "key_raw": _("Raw text"),
     "key_invisible": _("Invisible characters"),
     "key_edit": _("Edit the better answer"),
+    "key_versions": _("Two versions of a draft"),
     "key_down": _("Scroll down"),
     "key_up": _("Scroll up"),
     "key_earlier_answer": _("Earlier answer"),

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation.answering import Unfit
+from annotation.drafting import Stands
 from annotation.errors import Refused
 from annotation.views.keeping import signed_out_page, words_sent
 
@@ -81,13 +82,20 @@ def refused_as_json(error: Refused, *, otherwise: int = 409, **more: Any) -> Htt
     return as_json(body, status_of(error, otherwise=otherwise))
 
 
-def draft_answer(*, sent: int, stands: int) -> HttpResponse:
-    """204: the draft is stored as sent. 409 with the stored `version` where a newer one stands, of another window or
-    device: the page counts on from there and sends its own again. Nothing else may be called saved.
+def beyond_sent(request: HttpRequest) -> list[int] | None:
+    """The versions that a draft may replace; None for a page of before, which sends none."""
+    sent = [number_in(text) for text in request.POST.getlist("beyond")]
+    return [number for number in sent if number is not None] if sent else None
+
+
+def draft_answer(stands: Stands) -> HttpResponse:
+    """204: the draft is stored as sent. 409 with the stored `version` and `draft` where another window or device wrote
+    what this page has not seen: the page offers it. Nothing else may be called saved.
     """
-    if sent == stands:
+    if stands.other is None:
         return HttpResponse(status=204)
-    return as_json({"error": _("A newer draft is stored already."), "version": stands}, 409)
+    error = _("Another draft is stored already.")
+    return as_json({"error": error, "version": stands.version, "draft": stands.other}, 409)
 
 
 def redirect_after_post(name: str, *args: Any) -> HttpResponse:

@@ -22,6 +22,7 @@ from annotation.models import Annotator, Project
 from annotation.views import training
 from annotation.views.fetching import (
     as_json,
+    beyond_sent,
     draft_answer,
     is_fetch,
     number_in,
@@ -184,12 +185,16 @@ def _why_nothing(me: Annotator) -> dict[str, Any]:
 def draft(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     try:
-        version, assignment_id = whole(request, "version"), whole(request, "assignment")
-        body = request.POST.get("body", "")
-        stands = drafting.save_draft(annotator=me, assignment_id=assignment_id, body=body, version=version)
+        stands = drafting.save_draft(
+            annotator=me,
+            assignment_id=whole(request, "assignment"),
+            body=request.POST.get("body", ""),
+            version=whole(request, "version"),
+            beyond=beyond_sent(request),
+        )
     except (Unfit, Stale) as error:
         return refused_as_json(error)
-    return draft_answer(sent=version, stands=stands)
+    return draft_answer(stands)
 
 
 @require_POST

@@ -23,6 +23,7 @@ from annotation.models import Annotator, Candidate, Flag, Pair, Project, Ranking
 from annotation.ranking import LETTERS, Ranked, claim_of
 from annotation.views.fetching import (
     as_json,
+    beyond_sent,
     draft_answer,
     field_of,
     is_fetch,
@@ -194,17 +195,17 @@ def _place(text: str) -> int | None:
 def rank_draft(request: HttpRequest, slug: str) -> HttpResponse:
     me = membership_for(request.user, slug)
     try:
-        version = whole(request, "version")
         stands = ranking.save_draft(
             annotator=me,
             turn_id=whole(request, "turn"),
             claim=request.POST.get("claim", ""),
             body=request.POST.get("body", ""),
-            version=version,
+            version=whole(request, "version"),
+            beyond=beyond_sent(request),
         )
     except (Unfit, Stale) as error:
         return refused_as_json(error)
-    return draft_answer(sent=version, stands=stands)
+    return draft_answer(stands)
 
 
 @require_POST

@@ -5,6 +5,7 @@ import { guard, keepDraft, waiting, wordsOf } from './kept.js';
 import { marks, setMarks } from './marks.js';
 import { firstKey } from './pace.js';
 import { later, locked, post, quietly, stand, unstand } from './server.js';
+import { another, ask, offerOther, settled, Versions } from './versions.js';
 import { decided, settle, setVotes, verdictWaits, votes } from './votes.js';
 
 /* A scale of two points knows better only, not how much. */
@@ -13,9 +14,9 @@ export const inWords = v => phrase(ONLY_BETTER[v] || v);
 /* Keys keep their place on the seven-point scale; on a shorter one the outer keys choose the strongest answer there is. */
 const RULER = { 1: ['a3', 'a2', 'a1'], 2: ['a2', 'a1'], 3: ['a1'], 4: ['same'], 5: ['b1'], 6: ['b2', 'b1'], 7: ['b3', 'b2', 'b1'], 0: ['bad'] };
 const QUESTION = $('[data-line]').dataset.question;
-/* What is on the screen, and how far it is saved. `version` is the latest draft of it that the server has or was sent: what
-   this browser keeps says which one it goes beyond. */
-export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true, version: 0, overtaken: false };
+/* What is on the screen, and how far it is saved. What this browser keeps says which drafts of the server it may replace. */
+export const at = { item: null, unsaved: false, nudged: false, busy: false, kept: true, overtaken: false };
+export const versions = new Versions();
 let flags = new Set(), draftTimer, edits = 0, draftSent = 0, sending = null;
 
 /* ---- the form as data ---- */
@@ -53,7 +54,7 @@ export function save(kind, text) {
   out.dataset.kind = kind; $('[data-save-text]').textContent = said;
   if (was !== kind && (kind === 'offline' || was === 'offline')) say(said);
 }
-export const keepHere = (sent = false) => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now(), base: at.version, sent, revision: form.revision?.value });
+export const keepHere = (sent = false) => at.kept = store.set(draftName(at.item.assignment), { ...readForm(), at: Date.now(), ...versions.kept(), sent, revision: form.revision?.value });
 export const untilSaved = () => save('local', at.kept ? phrase('kept_until_saved') : phrase('not_saved_yet'));
 export function touched() {
   if (!at.item?.assignment) return;
@@ -62,40 +63,55 @@ export function touched() {
   if (editing) return untilSaved();
   clearTimeout(draftTimer);
   if (!navigator.onLine) return save('offline');
-  save('saving');
+  save(another() ? 'local' : 'saving');
   /* 0.6 s after the last key; while somebody types without a pause, every 3 s. */
   draftTimer = setTimeout(sendDraft, Date.now() - draftSent > 3000 ? 50 : 600);
 }
 export async function sendDraft(keepalive = false) {
   clearTimeout(draftTimer); if (editing || at.busy || !at.unsaved || !at.item?.assignment) return;
-  const mine = at.item.assignment, then = edits; at.version = Math.max(at.version + 1, Date.now()); draftSent = Date.now();
-  sending?.abort(); sending = new AbortController();
-  const fields = new URLSearchParams({ assignment: mine, version: at.version, body: JSON.stringify(readForm()) });
+  if (another()) { ask(); return save('local'); }
+  const item = at.item, then = edits, form = readForm(), beyond = versions.beyond(), version = versions.next(); draftSent = Date.now();
+  sending?.abort(); sending = new AbortController(); keepHere();
+  const fields = new URLSearchParams({ assignment: item.assignment, version, body: JSON.stringify(form) }); beyond.forEach(one => fields.append('beyond', one));
   const { status, data, error } = await quietly(post(cfg.draft, fields, { signal: sending.signal, keepalive: keepalive === true && fields.toString().length < 60000 }));
   /* Another pair came meanwhile, or a newer draft is on its way: this answer says nothing any more. */
-  if (mine !== at.item.assignment || error?.name === 'AbortError') return;
-  if (status === 204) { unstand('session'); if (then === edits) { at.unsaved = false; keepHere(true); save('saved'); } return; }
-  /* Another device has stored one since, or its clock is ahead: what is written here now goes beyond it. */
-  if (data.version >= at.version) { at.version = data.version; keepHere(); return sendDraft(); }
+  if (item !== at.item || error?.name === 'AbortError') return;
+  if (status === 204) { unstand('session'); versions.stored(version); item.draft = { ...form, version }; keepHere(then === edits); if (then === edits) { at.unsaved = false; save('saved'); } return; }
+  if (data.draft) return overtakenBy(data);
   if (locked(status, data)) return save('local');
   if (later(status)) { save('offline'); draftTimer = setTimeout(sendDraft, 10000); return; }
   save('local');
   if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || phrase('not_yours') });
   else line(data.error || phrase('draft_not_saved'), 'error');
 }
+/* Another device has stored one that this page has not seen. Where only one of the two says anything, it stands; otherwise
+   somebody chooses, when they like: this one is kept here until then. */
+const plain = f => JSON.stringify([f.verdict, f.note, f.tag, f.flag, f.span?.map(one => Object.entries(one).sort()), Object.entries(f.vote || {}).sort(), f.deciding, Object.entries(f.edit || {}).sort()].map(one => one?.length ? one : 0));
+function overtakenBy(other) {
+  const mine = readForm();
+  if (empty(mine) || plain(mine) === plain(other.draft)) return take(other);
+  if (empty(other.draft)) { versions.start(other.version); return sendDraft(); }
+  save('local'); offerOther({ other, told, mine: readForm, take, keep: () => { versions.start(other.version); keepHere(); save('saving'); sendDraft(); } });
+}
+function take({ version, draft }) {
+  const same = plain(readForm()) === plain(draft); versions.start(version); at.item.draft = { ...draft, version };
+  if (!same) { fillForm(draft); say(phrase('other_taken')); } at.unsaved = false; keepHere(true); save('saved');
+}
+const told = f => [f.verdict && inWords(f.verdict), f.note, ...Object.values(f.edit || {}), [f.tag?.length && f.tag.map(key => $(`[name="tag"][value="${CSS.escape(key)}"]`, form)?.labels[0].textContent.trim() || key).join(', '), f.span?.length && counted('highlights', f.span.length), Object.keys(f.vote || {}).length && `${phrase('key_principles')}: ${Object.keys(f.vote).length}`, f.flag?.length && phrase('flagged')].filter(Boolean).join(' · ')];
 export const draftSoon = () => { draftTimer = setTimeout(sendDraft, 600); };
 export function hushDraft() { clearTimeout(draftTimer); sending?.abort(); }
 export const saveNow = keepalive => { if (at.unsaved) sendDraft(keepalive === true); };
-export function freshDraft() { at.nudged = false; at.unsaved = false; at.kept = true; edits = 0; hushDraft(); }
-/* The newer of the two: what this browser kept, or what the server has since. Clocks of two devices are not compared. Words
-   that the server never had are offered where another device's stand in their place. */
+export function freshDraft() { settled(); at.nudged = false; at.unsaved = false; at.kept = true; edits = 0; hushDraft(); }
+/* What this browser kept, or what the server has since. Clocks of two devices are not compared. What the server never had
+   stands here, and is sent: where another device wrote meanwhile, the answer brings its version. */
 export function newest(item) {
-  const local = store.get(draftName(item.assignment)), server = item.draft;
-  at.overtaken = false; if (!local) return server;
+  const local = store.get(draftName(item.assignment)), server = item.draft, there = server?.version || 0;
+  at.overtaken = false; versions.start(there, server?.tried); if (!local) return server;
   /* An unsaved change of an answer that has been changed since: it is offered, and never laid over what is stored. */
-  at.overtaken = editing && local.revision !== form.revision.value;
-  if (!at.overtaken && (!server?.version || (local.base ?? local.at) >= server.version)) return local;
-  if (!local.sent && !wordsOf(server).includes(wordsOf(local))) keepDraft(local, false);
+  if (editing) { at.overtaken = local.revision !== form.revision.value; if (!at.overtaken) return local; if (!wordsOf(server).includes(wordsOf(local))) keepDraft(local, false); } else if (!server || !local.sent || Versions.ofOurs(local, there)) {
+    /* With all that was sent: the last of it, sent while a page closed, may arrive after this one was made. */
+    versions.start(local.tried ? local.base : there, local.tried); return local;
+  }
   store.drop(draftName(item.assignment)); return server;
 }
 form.addEventListener('input', e => { if (e.target.name === 'verdict') line(); if (e.target === note) words(); settle(); touched(); });
@@ -108,5 +124,5 @@ ACTS.discard = () => { store.drop(draftName(at.item.assignment)); freshDraft(); 
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {
   if (!at.item?.assignment || at.unsaved || e.key !== store.name(draftName(at.item.assignment)) || !e.newValue) return;
-  if (document.hasFocus()) return; fillForm(store.get(draftName(at.item.assignment))); say(phrase('changed_elsewhere'));
+  if (document.hasFocus()) return; const other = store.get(draftName(at.item.assignment)); versions.start(other.base, other.tried); fillForm(other); say(phrase('changed_elsewhere'));
 });

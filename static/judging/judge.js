@@ -2,7 +2,7 @@
    next pair without a page load. No framework, no inline handlers: they run under a policy that allows their nonce only.
    This one takes a pair in, sends the answer out, and keeps what could not be sent. */
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
-import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft, untilSaved } from './draft.js';
+import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft, untilSaved, versions } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
 import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
 import { signOut } from './leaving.js';
@@ -12,6 +12,7 @@ import { active, clock, firstKey, keepPace, leaseEnd, lookSoon, seen, unseen } f
 import { heldBack, opener, openMenu, renewed, showNews, toggle } from './overlays.js';
 import { freshLooks, setEarlier, setPrompt, wasTurned } from './reading.js';
 import { echo, endEcho, later, locked, post, quietly, refused, stand, unstand } from './server.js';
+import { warn } from './versions.js';
 import { missing, undecided } from './votes.js';
 
 const CLIENT = 'page 2', required = cfg.rationale === 'required', asks = cfg.rationale !== 'off';
@@ -36,8 +37,7 @@ function arrive() {
   freshDraft(); freshLooks(at.item);
   const draft = newest(at.item); setPrompt(true); setEarlier(false); scrollTo(0, 0);
   fillForm(draft); if (editing && draft?.at) { at.unsaved = true; untilSaved(); } else save(!editing && draft && !empty(draft) ? 'saved' : 'empty');
-  const there = at.item.draft?.version || 0; at.version = Math.max(there, draft?.base || 0);
-  if (draft && draft.at && !editing && !(draft.sent && draft.base === there)) { at.unsaved = true; save('local'); draftSoon(); }
+  if (draft && draft.at && !editing && !(draft.sent && draft.base === (at.item.draft?.version || 0))) { at.unsaved = true; save('local'); draftSoon(); }
   unseen(); clock.reset(); lookSoon();
 }
 /* What the next pairs need is loaded while this one is read. */
@@ -92,6 +92,7 @@ form.addEventListener('submit', e => {
 async function send(f) {
   if (at.busy || !at.item.assignment) return;
   if (!editing && heldBack()) return line(phrase('guideline_first'), 'nudge');
+  if (warn()) return line(phrase('versions_first'), 'nudge');
   at.busy = true; hushDraft(); alerted(''); form.setAttribute('aria-busy', 'true');
   try { await (editing ? sendEdit(f) : sendNew(f)); } finally { at.busy = false; form.removeAttribute('aria-busy'); if (at.unsaved && !editing && $('[data-save]').dataset.kind === 'saving') draftSoon(); }
 }
@@ -105,7 +106,7 @@ async function sendNew(f) {
     settle(one, data); dequeue(one); store.drop(draftName(one.assignment)); unstand('lease'); unstand('session');
     advance({ text: phrase('saved_as', { answer: data.saved.text }), undo: true }); newGuideline(data.guideline);
   } else if (later(status)) {
-    unsent.set(one.key, { one, item, draft: f }); store.set(draftName(one.assignment), { ...f, at: Date.now(), base: at.version });
+    unsent.set(one.key, { one, item, draft: { ...f, ...known() } }); store.set(draftName(one.assignment), { ...f, at: Date.now(), ...versions.kept() });
     advance({ text: kept ? phrase('kept_as', { answer: one.text }) : phrase('window_as', { answer: one.text }), kind: 'kept', undo: true }); save('offline'); soonAgain(flush);
   } else if (status === 409 && data.item) {
     dequeue(one); add(data.item); keep(one); store.drop(draftName(one.assignment));
@@ -156,14 +157,15 @@ async function takeBack() {
   /* The latest answer is one that waits: it is taken back here, or sent first. The one before it stays as it is. */
   const last = queued().at(-1), was = unsent.get(last?.key);
   if (was) { dequeue(last); unsent.delete(last.key); return backHere(was.item, was.draft); }
-  if (last && last.assignment === at.item.assignment) { dequeue(last); return backHere(at.item, readForm()); }
+  if (last && last.assignment === at.item.assignment) { dequeue(last); return backHere(at.item, { ...readForm(), ...known() }); }
   if (last) { await flush(); if (waiting()) return echo(phrase('waits_still'), { kind: 'kept' }); }
   if (at.unsaved && at.item.assignment) keepHere();
   const { status, data } = await quietly(post(cfg.undo, new URLSearchParams()));
   if (status !== 200) return refused(status, data);
   counts(data.counts); back(data.item, data.item.draft);
 }
-/* Nobody but this browser knows of it. */
+/* Nobody but this browser knows of it; of its draft, the server may. */
+const known = () => ({ version: versions.base, tried: versions.tried });
 function backHere(item, draft) { back({ ...item, key: uuid() }, draft); at.unsaved = true; keepHere(); draftSoon(); }
 function back(item, draft) {
   if (at.item.assignment && at.item.assignment !== item.assignment) upcoming.unshift(at.item);

@@ -3,7 +3,7 @@ import { $, $$, ACTS, el, form, phrase, say, store } from './kit.js';
 
 /* By position when the layout is not Latin (Arabic, Cyrillic, …) or when digits need Shift (AZERTY). */
 export const keyOf = e => /^[\x21-\x7e]$/.test(e.key) && !/^(Digit|Numpad)\d$/.test(e.code) ? e.key.toLowerCase() : e.key.length > 1 ? e.key.toLowerCase() : e.shiftKey ? e.key.toLowerCase() : /^(Key|Digit|Numpad)(.)$/.test(e.code) ? RegExp.$2.toLowerCase() : e.key.toLowerCase();
-const USUAL = { g: 'guideline', '?': 'shortcuts', u: 'undo', p: 'prompt', l: 'link', s: 'skip', f: 'flag', r: 'note', t: 'tags', h: 'highlight', m: 'principles', d: 'diff', x: 'turn', w: 'raw', i: 'invisible', e: 'edit', j: 'down', k: 'up', '[': 'earlier_answer', ']': 'later_answer' };
+const USUAL = { g: 'guideline', '?': 'shortcuts', u: 'undo', p: 'prompt', l: 'link', s: 'skip', f: 'flag', r: 'note', t: 'tags', h: 'highlight', m: 'principles', d: 'diff', x: 'turn', w: 'raw', i: 'invisible', e: 'edit', j: 'down', k: 'up', v: 'versions', '[': 'earlier_answer', ']': 'later_answer' };
 const NAMED = Object.values(USUAL);
 const nameOf = act => phrase(`key_${act}`);
 /* Own keys by act; what is not here keeps its usual key, unless somebody has put another act on it. */

@@ -4,7 +4,7 @@ import { $, counted, phrase, store } from './kit.js';
 import { guard, queued, waiting } from './kept.js';
 import { later, quietly, stand, tooOld } from './server.js';
 
-const KINDS = ['draft:', 'rank:'], OUTER = ['at', 'base', 'sent', 'offered', 'revision'];
+const KINDS = ['draft:', 'rank:'], OUTER = ['at', 'base', 'tried', 'sent', 'offered', 'revision'];
 const drafts = () => KINDS.flatMap(store.all);
 const blank = one => !Object.entries(one).some(([k, v]) => !OUTER.includes(k) && (typeof v === 'object' ? Object.values(v || {}).some(Boolean) : v));
 /* What the server never had. A draft of an answer that waits is told of with the answer. */

@@ -16,10 +16,10 @@ export const quietly = promise => promise.catch(error => ({ status: 0, data: {},
 
 const box = $('[data-echo]');
 let echoTimer, standing = null;
-function fill({ text, kind = '', undo = false, href = '', link = '', kept = false, extend = false }) {
+function fill({ text, kind = '', undo = false, href = '', link = '', kept = false, extend = false, versions = false }) {
   box.hidden = true; void box.offsetWidth;
   $('[data-echo-text]').textContent = text; box.dataset.kind = kind;
-  $('[data-echo-undo]').hidden = !undo; $('[data-echo-extend]').hidden = !extend;
+  $('[data-echo-undo]').hidden = !undo; $('[data-echo-extend]').hidden = !extend; $('[data-echo-versions]').hidden = !versions;
   const a = $('[data-echo-link]'); a.hidden = !href; if (href) { a.href = href; a.textContent = link; }
   $('[data-echo-kept]').hidden = !kept; box.hidden = false;
 }

@@ -7,6 +7,7 @@ import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
 import { heldBack, showNews, toggle } from '../judging/overlays.js';
 import { echo, later, locked, post, quietly, refused, stand, unstand } from '../judging/server.js';
+import { another, ask, offerOther, Versions, warn } from '../judging/versions.js';
 import * as moves from './moves.js';
 
 const form = $('#ranking'), note = $('#note'), lists = $('[data-lists]'), said = lists.dataset, ranked = $('[data-ranked]'), unranked = $('[data-unranked]'), line = $('[data-line]'), question = line.textContent;
@@ -37,7 +38,7 @@ function render(written) {
   if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
 function change(next, letter, how = said.label, written = false) { order = next; render(written); touched(); if (letter) say(fill(how, { n: letter.toUpperCase(), p: inWords(letter) })); }
-function told(text, kind = '') { line.textContent = text || question; line.dataset.kind = kind; }
+function tell(text, kind = '') { line.textContent = text || question; line.dataset.kind = kind; }
 
 /* ---- keys on a letter ---- */
 function take(letter) { held = letter; before = order; render(); say(fill(said.saidGrabbed, { n: letter.toUpperCase() })); }
@@ -103,53 +104,74 @@ addEventListener('pointerup', drop); addEventListener('pointercancel', drop);
 /* ---- what was entered: kept here at once, on the server soon after ---- */
 const name = `rank:${editing ? 'edit:' : ''}${form.turn.value}:${form.claim.value}`;
 const read = () => ({ place: moves.toPlaces(order, letters), note: note.value, skip: form.skip.checked ? '1' : '', skip_reason: form.skip_reason.value, flag: $$('[name="flag"]:checked', form).map(f => f.value) });
-let timer, version = 0, edits = 0, unsaved = false;
+const versions = new Versions();
+let timer, edits = 0, unsaved = false;
 function state(kind) { const discard = $('[data-act="discard"]'); if (discard) discard.hidden = !unsaved; const out = $('[data-save]'); out.dataset.kind = kind; $('[data-save-text]').textContent = !kept && ['local', 'offline'].includes(kind) ? phrase('window_only') : out.dataset[kind]; }
-/* `version` is the latest draft that the server has or was sent; what is kept here says which one it goes beyond. */
+/* What is kept here says which drafts of the server it may replace. */
 let kept = true;
 guard.also = () => unsaved && !kept;
-const keepHere = (sent = false) => kept = store.set(name, { ...read(), at: Date.now(), base: version, sent, revision: form.revision?.value });
+const keepHere = (sent = false) => kept = store.set(name, { ...read(), at: Date.now(), ...versions.kept(), sent, revision: form.revision?.value });
 function touched() {
-  nudged = false; edits += 1; unsaved = true; told(''); keepHere(); clearTimeout(timer);
+  nudged = false; edits += 1; unsaved = true; tell(''); keepHere(); clearTimeout(timer);
   if (editing) return state('local'); if (!navigator.onLine) return state('offline');
-  state('saving'); timer = setTimeout(send, 600);
+  state(another() ? 'local' : 'saving'); timer = setTimeout(send, 600);
 }
 async function send(keepalive) {
   clearTimeout(timer); if (editing || busy || !unsaved) return;
-  const then = edits; version = Math.max(version + 1, Date.now());
-  const fields = new URLSearchParams({ turn: form.turn.value, claim: form.claim.value, version, body: JSON.stringify(read()) });
+  if (another()) { ask(); return state('local'); }
+  const then = edits, beyond = versions.beyond(), version = versions.next(); keepHere();
+  const fields = new URLSearchParams({ turn: form.turn.value, claim: form.claim.value, version, body: JSON.stringify(read()) }); beyond.forEach(one => fields.append('beyond', one));
   const { status, data } = await quietly(post(cfg.rankDraft, fields, { keepalive: keepalive === true && fields.toString().length < 60000 }));
-  if (status === 204) { if (then === edits) { unsaved = false; keepHere(true); state('saved'); } return unstand('session'); }
-  /* Another device has stored one since, or its clock is ahead: what is written here now goes beyond it. */
-  if (data.version >= version) { version = data.version; keepHere(); return send(); }
+  if (status === 204) { versions.stored(version); keepHere(then === edits); if (then === edits) { unsaved = false; state('saved'); } return unstand('session'); }
+  if (data.draft) return overtakenBy(data);
   if (locked(status, data)) return state('local');
   if (later(status)) { state('offline'); timer = setTimeout(send, 10000); return; }
   state('local'); if (status === 409) stand({ about: 'lease', kind: 'kept', text: data.error || said.elsewhere, href: cfg.rank, link: said.goon });
 }
+/* Another device has stored one that this page has not seen. Where only one of the two says anything, it stands. */
+const plain = f => JSON.stringify([letters.map(l => `${f.place?.[l] ?? ''}`), f.note || '', f.skip || '', f.skip_reason || '', f.flag || []]);
+const blank = f => plain(f) === plain({});
+function overtakenBy(other) {
+  const mine = read();
+  if (blank(mine) || plain(mine) === plain(other.draft)) return takeOther(other);
+  if (blank(other.draft)) { versions.start(other.version); return send(); }
+  state('local'); offerOther({ other, told, mine: read, take: takeOther, keep: () => { versions.start(other.version); keepHere(); state('saving'); send(); } });
+}
+function takeOther({ version, draft }) {
+  versions.start(version); setForm(draft); order = moves.fromPlaces(letters, draft.place || {}); held = before = null; render();
+  unsaved = false; keepHere(true); state('saved'); say(phrase('other_taken'));
+}
+function told(f) {
+  const { groups, rest } = moves.fromPlaces(letters, f.place || {}), name = l => l.toUpperCase();
+  return [f.skip ? $(`option[value="${CSS.escape(f.skip_reason)}"]`, form.skip_reason)?.textContent : groups.map(g => g.map(name).join(' = ')).join(' > '), !f.skip && rest.length && `${said.saidUnranked}: ${rest.map(name).join(', ')}`, f.note, f.flag?.length && phrase('flagged')];
+}
+function setForm(f) { note.value = f.note || ''; form.skip.checked = !!f.skip; form.skip_reason.value = f.skip_reason || ''; $$('[name="flag"]', form).forEach(b => { b.checked = !!f.flag?.includes(b.value); }); $('[data-more]').open = !!(f.skip || f.flag?.length); }
 /* The same lineup in another order: letters mean something else now, but what was written about it still holds. */
 const leftBehind = () => store.all(`rank:${form.turn.value}:`).filter(k => k !== name).map(k => store.get(k)).filter(one => one?.note).sort((one, other) => other.at - one.at)[0];
 let overtaken = false;
 function start() {
   /* An unsaved change of a ranking that has been changed since is offered, and never laid over what is stored. */
-  const local = store.get(name), server = embedded('draft'); overtaken = editing && !!local && local.revision !== form.revision.value; const newest = local && !overtaken && (!server?.version || (local.base ?? local.at) >= server.version) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
-  version = Math.max(server?.version || 0, newest?.base || 0); order = moves.fromPlaces(letters, found);
-  /* Words that the server never had, where another device's stand in their place. */
+  const local = store.get(name), server = embedded('draft'), there = server?.version || 0; overtaken = editing && !!local && local.revision !== form.revision.value;
+  const newest = local && !overtaken && (editing || !server || !local.sent || Versions.ofOurs(local, there)) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
+  if (local?.tried && newest === local) versions.start(local.base, local.tried); else versions.start(there);
+  order = moves.fromPlaces(letters, found);
   if (local && newest !== local) { if (!local.sent && !(newest?.note ?? note.value).includes(local.note)) keep({ note: local.note, text: phrase('a_draft'), at: local.at }); store.drop(name); }
-  if (newest) { note.value = newest.note || ''; form.skip.checked = !!newest.skip; form.skip_reason.value = newest.skip_reason || ''; $$('[name="flag"]', form).forEach(f => { f.checked = !!newest.flag?.includes(f.value); }); $('[data-more]').open = !!(newest.skip || newest.flag?.length); }
+  if (newest) setForm(newest);
   const left = newest || editing ? null : leftBehind(); if (left) note.value = left.note;
-  render(); if (editing && newest) { unsaved = true; state('local'); } else state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing && !(local.sent && local.base === server?.version)) { unsaved = true; timer = setTimeout(send, 600); }
+  render(); if (editing && newest) { unsaved = true; state('local'); } else state(server ? 'saved' : 'empty'); if (left) touched(); if (local && newest === local && !editing && !(local.sent && local.base === there)) { unsaved = true; timer = setTimeout(send, 600); }
 }
 form.addEventListener('input', e => { if (!e.target.matches('.place__number')) { if (e.target === form.skip_reason && form.skip_reason.value) form.skip.checked = true; touched(); } });
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'hidden') send(true); });
 addEventListener('pagehide', () => send(true)); addEventListener('online', () => send());
 
 /* ---- sent: under one key until the server has it ---- */
-const wrong = (text, where) => { told(text, 'error'); $('[data-alert]').textContent = text; where?.focus(); };
+const wrong = (text, where) => { tell(text, 'error'); $('[data-alert]').textContent = text; where?.focus(); };
 form.addEventListener('submit', async e => {
   e.preventDefault(); if (busy) return; const f = read(); if (held) put(held);
   if (f.skip ? !f.skip_reason : order.groups.flat().length < 2) return wrong(f.skip ? said.reason : said.two, f.skip ? form.skip_reason : grab(order.rest[0] || letters[0]));
-  if (!f.skip && order.rest.length && !nudged) { nudged = true; const t = fill(said.partial, { o: order.rest.map(l => l.toUpperCase()).join(', ') }); told(t, 'nudge'); say(t); return; }
-  if (!editing && heldBack()) return told(phrase('guideline_first'), 'nudge');
+  if (!f.skip && order.rest.length && !nudged) { nudged = true; const t = fill(said.partial, { o: order.rest.map(l => l.toUpperCase()).join(', ') }); tell(t, 'nudge'); say(t); return; }
+  if (!editing && heldBack()) return tell(phrase('guideline_first'), 'nudge');
+  if (warn()) return tell(phrase('versions_first'), 'nudge');
   busy = true; form.setAttribute('aria-busy', 'true'); clearTimeout(timer);
   const fields = new URLSearchParams(new FormData(form)); letters.forEach(l => fields.set(`place-${l}`, f.place[l])); fields.set('active_ms', active()); fields.set('client', `rank 1 ${view()}`);
   const { status, data } = await quietly(post(form.action, fields));
@@ -176,7 +198,7 @@ function active() { const now = performance.now(); if (since) ms += Math.min(now
 /* ---- keys of the page ---- */
 Object.assign(ACTS, { undo, discard: () => { store.drop(name); unsaved = false; location.reload(); }, shortcuts: () => toggle('shortcuts'), renew: () => location.assign(location.pathname) });
 /* The same keys as on the judging page, own ones too. Undo and the guideline are heard by keys.js on every page. */
-const OURS = ['shortcuts', 'order', 'note', 'skip'];
+const OURS = ['shortcuts', 'order', 'note', 'skip', 'versions'];
 Object.assign(ACTS, { order: () => grab(order.groups[0]?.[0] || order.rest[0]).focus(), note: () => note.focus(), skip: () => { $('[data-more]').open = true; form.skip.focus(); } });
 bringKey('o', 'order');
 const writing = t => t.matches('textarea, select, input:not([type="radio"], [type="checkbox"])');
@@ -198,7 +220,7 @@ signOut(() => send());
 /* ---- begin ---- */
 store.all('rank:').forEach(k => { if (Date.now() - (store.get(k)?.at || 0) > 14 * 86400000) store.drop(k); });
 const mistake = line.dataset.kind === 'error' ? line.textContent : '';
-start(); active(); mathIn(form); if (mistake) told(mistake, 'error'); $('[data-lists]').dataset.ready = '';
+start(); active(); mathIn(form); if (mistake) tell(mistake, 'error'); $('[data-lists]').dataset.ready = '';
 offerKept(); if (overtaken) stand({ about: 'kept', kind: 'kept', text: phrase('edit_overtaken'), kept: store.get('kept', []).length > 0 });
 const heard = passed.get(); if (heard) echo(heard.text, heard);
 /* A version of the guideline that was not acknowledged comes first. */

@@ -1,4 +1,4 @@
-"""Drafts: kept by version while the pair is open, refused where they cannot be stored, given back as written."""
+"""Drafts: kept by version while the pair is open, never over what is not seen, refused where they cannot be stored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_drafts_are_kept_by_version(make_pair: MakePair, alice: Annotator, bob: 
     mine = claim(alice)
 
     def save(who: Annotator, body: str, version: int) -> int:
-        return drafting.save_draft(annotator=who, assignment_id=mine, body=body, version=version)
+        return drafting.save_draft(annotator=who, assignment_id=mine, body=body, version=version).version
 
     assert save(alice, '{"note": "one"}', 5) == 5
     assert save(alice, '{"note": "late"}', 4) == 5
@@ -36,6 +36,52 @@ def test_drafts_are_kept_by_version(make_pair: MakePair, alice: Annotator, bob: 
     with pytest.raises(judging.LeaseLost):
         save(alice, '{"note": "after the fact"}', 8)
     assert not Draft.objects.exists()
+
+
+@pytest.mark.django_db
+def test_nothing_is_laid_over_what_its_writer_has_not_seen(make_pair: MakePair, alice: Annotator) -> None:
+    make_pair()
+    mine = claim(alice)
+
+    def save(body: str, version: int, *beyond: int) -> drafting.Stands:
+        return drafting.save_draft(annotator=alice, assignment_id=mine, body=body, version=version, beyond=beyond)
+
+    assert save('{"note": "one"}', 5, 0) == drafting.Stands(5)
+    # Another device began from nothing too. Its clock is ahead, and that counts for nothing.
+    assert save('{"note": "two"}', 900, 0) == drafting.Stands(5, {"note": "one"})
+    assert Draft.objects.get().body == {"note": "one"}
+    assert save('{"note": "one"}', 5, 0) == drafting.Stands(5), "Its reply was lost, and it is sent again."
+    # Having seen it, it may replace it, though its clock is behind now.
+    assert save('{"note": "two"}', 4, 0, 5) == drafting.Stands(4)
+    assert save('{"note": "one more"}', 6, 5) == drafting.Stands(4, {"note": "two"})
+    # Of two saves of one page the first was stored unheard; or it comes late.
+    assert save('{"note": "two, longer"}', 8, 4, 7) == drafting.Stands(8)
+    assert save('{"note": "two, lon"}', 7, 4) == drafting.Stands(8, {"note": "two, longer"})
+    # The lease ran out meanwhile, and the draft went with it: there is nothing to be laid over.
+    Draft.objects.all().delete()
+    assert save('{"note": "again"}', 9, 8) == drafting.Stands(9)
+
+
+@pytest.mark.django_db
+def test_the_page_is_answered_with_the_draft_that_it_has_not_seen(
+    make_pair: MakePair, alice: Annotator, sign_in: Any
+) -> None:
+    make_pair()
+    desk, judge = sign_in(alice), "/p/everyday/judge"
+    mine = desk.get(judge).context["item"]["assignment"]
+
+    def send(version: int, note: str, beyond: list[int]) -> Any:
+        draft = {"assignment": mine, "version": version, "body": json.dumps({"note": note}), "beyond": beyond}
+        return desk.post(f"{judge}/draft", draft, headers={"X-Plumbline": "1"})
+
+    assert send(1, "Mine", [0]).status_code == 204
+    refused = send(2, "Theirs", [0])
+    assert (refused.status_code, refused.json()["version"], refused.json()["draft"]) == (409, 1, {"note": "Mine"})
+    assert send(3, "Both", [0, 1]).status_code == 204
+    # A page of before, which does not say what it has seen, counts up as it did.
+    old = {"assignment": mine, "version": 2, "body": '{"note": "Old"}'}
+    assert desk.post(f"{judge}/draft", old, headers={"X-Plumbline": "1"}).status_code == 409
+    assert desk.post(f"{judge}/draft", {**old, "version": 4}, headers={"X-Plumbline": "1"}).status_code == 204
 
 
 @pytest.mark.django_db

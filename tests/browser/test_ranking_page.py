@@ -176,8 +176,6 @@ def test_what_is_called_saved_is_what_the_database_has_though_a_clock_is_behind(
     ready(two).locator("#note").fill("And from the second")
     expect(two.locator("[data-save-text]")).to_have_text("Saved")
     assert Turn.objects.filter(draft__note="And from the second").exists()
-    one.locator("#note").fill("The first again")
-    soon(Turn.objects.filter(draft__note="The first again").exists)
     two.locator("#note").fill("The second again")
     expect(two.locator("[data-save-text]")).to_have_text("Saved")
     assert Turn.objects.filter(draft__note="The second again").exists()
@@ -372,7 +370,7 @@ def test_keys_are_changed_here_too_and_only_those_that_the_page_has(enter: Any, 
     page.locator(".own-keys summary").focus()
     page.keyboard.press("Enter")
     acts = page.evaluate("[...document.querySelectorAll('[data-remap]')].map(b => b.dataset.remap)")
-    assert sorted(acts) == ["guideline", "note", "order", "shortcuts", "skip", "undo"]
+    assert sorted(acts) == ["guideline", "note", "order", "shortcuts", "skip", "undo", "versions"]
     told = page.locator("[data-own-keys-said]")
     change("order", "z")
     expect(told).to_have_text("Z is Compare words already.")
@@ -398,3 +396,32 @@ def test_the_pages_around_it_have_no_faults(enter: Any, project: Any, alice: Any
         else:
             expect(page.locator("h1")).to_have_text("My rankings")
         assert faults(page) == []
+
+
+def test_two_devices_rank_one_lineup_and_one_is_chosen(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    one, two = ready(enter(alice, RANK)), ready(enter(alice, RANK))
+    for page, keys in ((one, ("1", "ArrowDown", "2")), (two, ("2", "ArrowDown", "1"))):
+        page.keyboard.press("o")
+        for key in keys:
+            page.keyboard.press(key)
+        if page is one:
+            expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    expect(two.locator("[data-echo-versions]")).to_be_visible()
+    assert Turn.objects.filter(draft__place__a=1).exists(), "It is not laid over it."
+    two.keyboard.press("v")
+    expect(two.locator("[data-version-mine]")).to_contain_text("B > A")
+    expect(two.locator("[data-version-other]")).to_contain_text("A > B")
+    assert faults(two) == []
+    two.locator("[data-act=take_other]").press("Enter")
+    assert order(two) == ["a", "b"]
+    two.locator("#note").fill("A names the port.")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="A names the port.").exists()
+    one.locator("#note").fill("A is short.")
+    expect(one.locator("[data-echo-versions]")).to_be_visible()
+    one.keyboard.press("Escape")
+    one.keyboard.press("v")
+    one.locator("[data-act=keep_mine]").press("Enter")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__note="A is short.").exists()
