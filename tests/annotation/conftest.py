@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from django.test import Client
 
 
 @pytest.fixture
@@ -11,3 +14,10 @@ def quiet_telling(monkeypatch: pytest.MonkeyPatch) -> None:
     from annotation.importing import uploads
 
     monkeypatch.setattr(uploads, "TELL_EVERY", 3600.0)
+
+
+@pytest.fixture
+def desk(sign_in: Any, alice: Any) -> Client:
+    """Alice in front of her pages."""
+    client: Client = sign_in(alice)
+    return client

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,40 +17,13 @@ from annotation.models import (
     Annotator,
     Assignment,
     Draft,
-    Guideline,
-    GuidelineReading,
     Judgement,
-    Pair,
     Project,
     Rationale,
 )
+from tests.annotation.desks import FETCH, JUDGE, KEYS, MakePair, SignIn, answered, fields, opened, post
 
 pytestmark = pytest.mark.django_db
-
-MakePair = Callable[..., Pair]
-SignIn = Callable[[Any], Client]
-JUDGE = "/p/everyday/judge"
-FETCH = {"X-Plumbline": "1"}
-KEYS = {"assignment", "key", "prompt", "a", "b", "a_lang", "b_lang", "prompt_lang", "draft", "position", "ask"}
-
-
-@pytest.fixture
-def desk(sign_in: SignIn, alice: Annotator) -> Client:
-    return sign_in(alice)
-
-
-def post(client: Client, path: str, fields: dict[str, Any]) -> Any:
-    return client.post(path, fields, headers=FETCH)
-
-
-def fields(item: dict[str, Any], verdict: str = "a2", **more: Any) -> dict[str, Any]:
-    return {"assignment": item["assignment"], "key": item["key"], "verdict": verdict, **more}
-
-
-def opened(client: Client) -> list[dict[str, Any]]:
-    """What the page holds: the item on the screen and those kept ready."""
-    context = client.get(JUDGE).context
-    return [context["item"], *context["upcoming"]] if context["item"] else []
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
@@ -381,205 +353,6 @@ def test_undo_returns_the_item_with_its_answer(make_pair: MakePair, desk: Client
     assert opened(desk)[0]["assignment"] == item["assignment"], "A reload shows it first, too."
     assert post(desk, JUDGE, fields(body["item"], "a1")).json()["saved"]["text"] == "A slightly better"
     assert desk.post(f"{JUDGE}/undo").status_code == 303
-
-
-def test_the_guideline_is_read_and_acknowledged(desk: Client, project: Project, alice: Annotator) -> None:
-    assert desk.get(f"{JUDGE}/guideline").status_code == 404
-    guideline = Guideline.objects.create(project=project, version=1, text="Be fair.", html="<p>Be fair.</p>")
-    Project.objects.update(guideline=guideline)
-    answer = desk.get(f"{JUDGE}/guideline")
-    assert "<p>Be fair.</p>" in answer.content.decode()
-    assert answer.context["read"] is False
-    assert post(desk, f"{JUDGE}/guideline", {}).status_code == 204
-    assert GuidelineReading.objects.filter(annotator=alice, guideline=guideline).exists()
-
-
-def test_a_version_is_asked_about_until_it_is_acknowledged(make_pair: MakePair, desk: Client, project: Project) -> None:
-    make_pair()
-    guiding.publish_guideline(project=project, text="Old rule.")
-    assert desk.get(JUDGE).context["unread"]
-    assert "<ins>" not in desk.get(f"{JUDGE}/guideline").content.decode()
-    post(desk, JUDGE, fields(opened(desk)[0]))
-    make_pair()
-    guiding.publish_guideline(project=project, text="New rule.")
-    assert desk.get(JUDGE).context["unread"]
-    dialog = desk.get(f"{JUDGE}/guideline").content.decode()
-    assert ("<ins>New</ins>" in dialog, "under which you have answered" in dialog) == (True, True)
-    assert "<ins>New</ins>" in desk.get("/p/everyday/guideline").content.decode()
-    # A third version comes while the second is read: only the second is acknowledged.
-    guiding.publish_guideline(project=project, text="Newest rule.")
-    assert post(desk, f"{JUDGE}/guideline", {"version": "2"}).status_code == 204
-    assert [one.guideline.version for one in GuidelineReading.objects.all()] == [2]
-    assert desk.get(JUDGE).context["unread"]
-    dialog = desk.get(f"{JUDGE}/guideline").content.decode()
-    assert ("<del>New</del>" in dialog, "which you have read" in dialog) == (True, True)
-    post(desk, f"{JUDGE}/guideline", {"version": "3"})
-    assert not desk.get(JUDGE).context["unread"]
-    assert post(desk, f"{JUDGE}/guideline", {"version": "4"}).status_code == 404
-
-
-@pytest.mark.parametrize("by_script", [True, False], ids=["script", "plain form"])
-def test_an_answer_is_stamped_with_the_version_on_the_screen(
-    make_pair: MakePair, desk: Client, project: Project, sign_in: SignIn, lead: Annotator, by_script: bool
-) -> None:
-    for _ in range(5):
-        make_pair()
-    options: dict[str, Any] = {"headers": FETCH} if by_script else {}
-
-    def send(item: dict[str, Any], **more: Any) -> Any:
-        return desk.post(JUDGE, fields(item, reminded="1", **more), **options)
-
-    def stamp() -> int | None:
-        guideline = Judgement.objects.order_by("-pk")[0].guideline
-        return guideline.version if guideline else None
-
-    held = opened(desk)
-    before = desk.get(JUDGE).content.decode()
-    assert 'name="guideline" value="0"' in before
-    first = guiding.publish_guideline(project=project, text="Old rule.")
-    send(held[0], guideline="0")
-    assert stamp() is None, "The page had none."
-    assert f'name="guideline" value="{first.pk}"' in desk.get(JUDGE).content.decode()
-    guiding.publish_guideline(project=project, text="New rule.")
-    send(held[1], guideline=first.pk)
-    assert stamp() == 1
-    send(held[2])
-    assert stamp() == 2, "A page of before this field was sent: the one in force."
-    last = opened(desk)[0]
-    elsewhere = Guideline.objects.create(
-        project=Project.objects.create(slug="other", name="Other"), version=1, text="…", html="…"
-    )
-    for wrong in (elsewhere.pk, 10**15, "x"):
-        assert send(last, guideline=wrong).status_code == 422, wrong
-    assert not Judgement.objects.filter(assignment=last["assignment"]).exists()
-
-
-def test_a_changed_answer_is_stamped_with_the_version_on_the_screen(
-    make_pair: MakePair, desk: Client, project: Project
-) -> None:
-    make_pair()
-    first = guiding.publish_guideline(project=project, text="Old rule.")
-    item = opened(desk)[0]
-    post(desk, JUDGE, fields(item, guideline=first.pk))
-    guiding.publish_guideline(project=project, text="New rule.")
-    path = f"/p/everyday/answers/{item['assignment']}"
-    again = {"key": uuid.uuid4(), "verdict": "b1", "revision": 1, "guideline": first.pk}
-    assert post(desk, path, again).status_code == 200
-    now = {"key": uuid.uuid4(), "verdict": "b2", "revision": 2, "guideline": ""}
-    assert post(desk, path, now).status_code == 200
-    stamps = Judgement.objects.order_by("revision").values_list("guideline__version", flat=True)
-    assert list(stamps) == [1, 1, 2]
-
-
-def test_a_plain_form_is_held_once_until_the_guideline_is_read(
-    make_pair: MakePair, desk: Client, project: Project
-) -> None:
-    make_pair()
-    guiding.publish_guideline(project=project, text="Be fair.")
-    answer = fields(opened(desk)[0], note="Mine.")
-    held = desk.post(JUDGE, answer)
-    assert (held.status_code, held.context["error_field"]) == (422, "guideline")
-    page = held.content.decode()
-    assert "Mine." in page
-    assert 'name="reminded" value="1"' in page
-    assert not Judgement.objects.exists()
-    assert desk.post(JUDGE, {**answer, "reminded": "1"}).status_code == 303
-    assert Judgement.objects.get().rationales.get().text == "Mine."
-
-
-# ---- one's own answers -----------------------------------------------------------------------------------------------
-
-
-def answered(client: Client, *verdicts: str, **more: Any) -> list[int]:
-    made = []
-    for verdict in verdicts:
-        item = opened(client)[0]
-        post(client, JUDGE, fields(item, verdict, **more))
-        made.append(item["assignment"])
-    return made
-
-
-def test_my_answers_are_listed_searched_and_paged(
-    make_pair: MakePair, desk: Client, sign_in: SignIn, bob: Annotator, django_assert_max_num_queries: Any
-) -> None:
-    make_pair(prompt="Why is the sky blue?")
-    make_pair(prompt="How do tides work?")
-    make_pair(prompt="What is 2 + 2?")
-    answered(desk, "a1", "b3", "same", note="Rayleigh")
-    answered(sign_in(bob), "a3", note="bobs secret words")
-    page = desk.get("/p/everyday/answers")
-    rows = page.context["rows"]
-    assert [row["verdict"] for row in rows] == ["About the same", "B much better", "A slightly better"]
-    assert [row["prompt"] for row in rows][-1] == "Why is the sky blue?"
-    assert "bobs secret" not in page.content.decode()
-    assert len(desk.get("/p/everyday/answers?q=tides").context["rows"]) == 1
-    assert len(desk.get("/p/everyday/answers?q=rayLEIGH").context["rows"]) == 3
-    assert desk.get("/p/everyday/answers?q=bobs").context["rows"] == []
-    assert len(desk.get("/p/everyday/answers?verdict=tie").context["rows"]) == 1
-    assert desk.get("/p/everyday/answers?page=99").status_code == 200
-    with django_assert_max_num_queries(8):
-        desk.get("/p/everyday/answers")
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ('say "HI" now', 1),
-        ('hi" now please', 1),
-        ("a % and a _", 1),
-        ("it's why", 1),
-        ("first line second", 1),
-        ("be terse", 1),
-        *((name, 0) for name in ("role", "user", "content", "\\n", "[{", "machine", "%hi%")),
-    ],
-)
-def test_the_search_looks_into_what_was_said_and_written(
-    make_pair: MakePair, desk: Client, words: str, found: int
-) -> None:
-    pair = make_pair(prompt='Say "hi" now\nplease: a % and a _.')
-    type(pair.prompt).objects.update(system="Be terse.")
-    answered(desk, "a2", note="It's why.\n\nFirst line\nsecond line.")
-    why = Rationale.objects.get()
-    Rationale.objects.create(
-        pair=pair, annotator=why.annotator, judgement=why.judgement, text="By a machine.", source="machine"
-    )
-    assert len(desk.get("/p/everyday/answers", {"q": words}).context["rows"]) == found
-
-
-def test_an_answer_is_opened_and_changed(make_pair: MakePair, desk: Client) -> None:
-    make_pair()
-    (mine,) = answered(desk, "b2", note="first thought")
-    path = f"/p/everyday/answers/{mine}"
-    page = desk.get(path)
-    assert page.context["editing"] is True
-    assert page.context["revision"] == 1
-    item = page.context["item"]
-    assert (item["draft"]["verdict"], item["draft"]["note"]) == ("b2", "first thought")
-    sent = {**fields(item, "a1"), "revision": 1, "note": "second thought"}
-    answer = desk.post(path, sent)
-    assert (answer.status_code, answer["Location"]) == (303, "/p/everyday/answers")
-    assert Judgement.objects.current().get().revision == 2
-    stale = desk.post(path, {**sent, "key": uuid.uuid4(), "note": "third thought"})
-    assert stale.status_code == 409
-    assert "third thought" in stale.content.decode(), "Both are kept: one stored, one on the page."
-    assert Judgement.objects.count() == 2
-    script = post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 2, "verdict": "bad"})
-    assert script.json()["saved"] == {"assignment": mine, "text": "Both bad · 2 words", "revision": 3}
-    assert post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 2}).status_code == 409
-    assert post(desk, path, {**sent, "key": uuid.uuid4(), "revision": 3, "tag": "wit"}).status_code == 422
-
-
-def test_only_ones_own_judged_pairs_can_be_opened(
-    make_pair: MakePair, desk: Client, sign_in: SignIn, bob: Annotator
-) -> None:
-    make_pair()
-    make_pair()
-    (theirs,) = answered(sign_in(bob), "a1")
-    mine = opened(desk)[0]
-    for assignment in (theirs, mine["assignment"], 10**12):
-        path = f"/p/everyday/answers/{assignment}"
-        assert desk.get(path).status_code == 404
-        assert desk.post(path, {**fields(mine), "revision": 1}).status_code == 404
 
 
 # ---- blindness -------------------------------------------------------------------------------------------------------

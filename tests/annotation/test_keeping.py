@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,11 +19,6 @@ pytestmark = pytest.mark.django_db
 JUDGE = "/p/everyday/judge"
 WORDS = "B names its source; <b>A</b> does not."
 SHOWN = "B names its source; &lt;b&gt;A&lt;/b&gt; does not."
-
-
-@pytest.fixture
-def desk(sign_in: Callable[[Any], Client], alice: Annotator) -> Client:
-    return sign_in(alice)
 
 
 def form(assignment: int, **more: str) -> dict[str, Any]:

@@ -18,11 +18,6 @@ REASONS = f"{JUDGE}/reasons"
 FETCH = {"X-Plumbline": "1"}
 
 
-@pytest.fixture
-def desk(sign_in: Any, alice: Any) -> Any:
-    return sign_in(alice)
-
-
 def saved(desk: Any, **more: Any) -> dict[str, Any]:
     """The pair on the screen, answered with “A better” through the script's way."""
     item = desk.get(JUDGE).context["item"]

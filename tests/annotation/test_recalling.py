@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -18,11 +16,6 @@ pytestmark = pytest.mark.django_db
 
 ANSWERS = "/p/everyday/answers"
 WORDS = "The second names its source. " * 20
-
-
-@pytest.fixture
-def desk(sign_in: Callable[[Any], Client], alice: Annotator) -> Client:
-    return sign_in(alice)
 
 
 def lapse() -> None:
