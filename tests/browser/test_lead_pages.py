@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from annotation.models import Pair, Principle, Prompt, Run, Worker
 from curation.models import Release
-from tests.browser.test_pages import LONG, LOOKS, cut_off, unsound, working
+from tests.browser.test_pages import AXE, LONG, LOOKS, SIZES, cut_off, unsound, working
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -307,3 +307,27 @@ def test_the_list_without_any_project_is_sound(enter: Any, db: None, admin: Any,
         page = enter(who, reverse("projects"))
         page.get_by_role("heading", name="No project yet").wait_for()
         is_sound(page)
+
+
+def test_what_stands_above_a_page_begins_where_the_page_does(enter: Any, lead: Any, project: Any) -> None:
+    """The line of a demo project, at every width: some pages have margins of their own."""
+    type(project).objects.update(is_demo=True)
+    page = enter(lead)
+    for name in ("runs", "discretion", "judges", "board_compare"):
+        page.goto(reverse(name, args=["everyday"]))
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            above = page.get_by_text("Example, simulated.").bounding_box()
+            heading = page.locator("h1").bounding_box()
+            assert abs(above["x"] - heading["x"]) <= 1, (name, width)
+
+
+def test_the_buttons_of_a_run_are_called_what_they_show(enter: Any, lead: Any, project: Any) -> None:
+    Run.objects.create(project=project, kind="import", state="done", code_version="t", finished_at=timezone.now())
+    Run.objects.create(project=project, kind="judging", state="done", code_version="t", finished_at=timezone.now())
+    page = enter(lead, reverse("runs", args=["everyday"]))
+    assert page.locator("[id^=log-of]").count() == 2
+    page.evaluate(AXE.read_text())
+    rule = "{ runOnly: { type: 'rule', values: ['label-content-name-mismatch'] } }"
+    found = page.evaluate(f"axe.run(document, {rule}).then(result => result.violations.flatMap(one => one.nodes))")
+    assert [node["target"] for node in found] == []
