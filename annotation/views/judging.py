@@ -263,6 +263,7 @@ def judge_guideline(request: HttpRequest, slug: str) -> HttpResponse:
         "known": known,
         "changes": guiding.difference(before.text, guideline.text) if before else [],
         "principle_changes": guiding.principle_changes(before, guideline) if before else [],
+        "asked": bool(request.GET.get("assignment")),
         "relevant": _relevant(request, slug, me),
     }
     return TemplateResponse(request, "judging/guideline.html", context)

@@ -123,3 +123,24 @@ def test_a_plain_form_is_held_once_until_the_guideline_is_read(
     assert not Judgement.objects.exists()
     assert desk.post(JUDGE, {**answer, "reminded": "1"}).status_code == 303
     assert Judgement.objects.get().rationales.get().text == "Mine."
+
+
+def test_a_pair_in_another_language_than_the_guideline_is_told_so_and_shown_all_of_it(
+    make_pair: MakePair, desk: Client, project: Project
+) -> None:
+    make_pair(prompt="Wie gieße ich Basilikum?", first="Von unten, alle drei Tage.", second="Gar nicht.")
+    make_pair(prompt="Do these numbers add up?", first="Yes, the numbers add up.", second="No.")
+    rules = "Say whether the numbers add up, and where they do not.\n\nThe shorter of the two is not the better one."
+    guiding.publish_guideline(project=project, text=rules)
+    post(desk, f"{JUDGE}/guideline", {})
+    told = "No paragraph shares words with this pair."
+    seen = {}
+    for item in opened(desk):
+        page = desk.get(f"{JUDGE}/guideline?assignment={item['assignment']}").content.decode()
+        seen["basil" if "Basilikum" in item["prompt"] else "numbers"] = page
+        assert "The shorter of the two" in page
+    assert ("relevant-head" in seen["basil"], told in seen["basil"]) == (False, True)
+    assert ("relevant-head" in seen["numbers"], told in seen["numbers"]) == (True, False)
+    # Without a pair there is nothing that could be near.
+    alone = desk.get(f"{JUDGE}/guideline").content.decode()
+    assert ("relevant-head" in alone, told in alone) == (False, False)
