@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from annotation import guiding, rendering
-from annotation.models import Annotator, Judgement, Pair, Project
+from annotation.models import Annotator, Draft, Judgement, Pair, Project
 
 JUDGE = "/p/everyday/judge"
+# A script for a browser that keeps nothing: a private window, or no room left.
+KEEPS_NOTHING = "Storage.prototype.setItem = () => { throw new Error('full'); };"
 TOWARDS_A = {"1": 3, "2": 2, "3": 1, "4": 0, "5": -1, "6": -2, "7": -3, "0": None}
 
 
@@ -66,6 +68,25 @@ def press_and_go_on(page: Page, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
     comes_true(page, "before => document.querySelector('#judging').assignment.value != before", before)
+
+
+def answer_and_go_on(page: Page, key: str = "2") -> None:
+    """An answer with a tag for its reason, by keyboard."""
+    press_and_go_on(page, "t", "Space", key, "Enter")
+
+
+def written(page: Page, words: str) -> Page:
+    """Words in the reason's field, called saved, and in the database."""
+    page.locator("#note").fill(words)
+    expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    assert Draft.objects.filter(body__note=words).exists()
+    return page
+
+
+def text_kept(page: Page) -> str:
+    """What the page offers under "Show the text"."""
+    page.locator("[data-echo-kept]").click()
+    return page.locator("#kept textarea").input_value()
 
 
 def tab_to(page: Page, selector: str) -> None:

@@ -12,7 +12,16 @@ from playwright.sync_api import Route, expect
 
 from annotation.models import Assignment, Draft, Judgement, Rationale
 from bench import drafts
-from tests.browser.sitting import JUDGE, press_and_go_on, shown, soon, stored
+from tests.browser.sitting import (
+    JUDGE,
+    KEEPS_NOTHING,
+    answer_and_go_on,
+    press_and_go_on,
+    shown,
+    soon,
+    stored,
+    text_kept,
+)
 from tests.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -58,7 +67,7 @@ def test_answers_given_offline_are_sent_once_when_the_connection_returns(
     answered = []
     for _ in range(2):
         answered.append(shown(page))
-        press_and_go_on(page, "t", "Space", "2", "Enter")
+        answer_and_go_on(page)
         assert page.locator("[data-echo-text]").inner_text().startswith("Kept here: A better")
     page.keyboard.press("7")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 3 waiting")
@@ -82,7 +91,7 @@ def test_an_answer_that_waits_can_be_taken_back(enter: Any, alice: Any, make_pai
     page = enter(alice, JUDGE)
     answered = shown(page)
     page.context.set_offline(True)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     press_and_go_on(page, "u")
     assert shown(page) == answered
     assert page.locator("[name=verdict]:checked").get_attribute("value") == "a2"
@@ -104,7 +113,7 @@ def test_a_changed_mind_is_never_taken_for_the_first_answer(enter: Any, alice: A
         route.abort()
 
     page.route(f"**{JUDGE}", store_and_lose, times=1)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     press_and_go_on(page, "u")
     page.keyboard.press("7")
     press_and_go_on(page, "Enter")
@@ -128,7 +137,7 @@ def test_an_answer_whose_reply_was_lost_is_stored_once(enter: Any, alice: Any, m
             route.continue_()
 
     page.route(f"**{JUDGE}", lose_the_first_reply)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     expect(page.locator("[data-echo-text]")).to_contain_text("Sent: 1 answer that waited here")
     assert len(tries) == 2
     assert Judgement.objects.count() == 1
@@ -139,7 +148,7 @@ def test_a_server_in_trouble_keeps_the_answer_waiting(enter: Any, alice: Any, ma
         make_pair()
     page = enter(alice, JUDGE)
     page.route(f"**{JUDGE}", lambda route: route.fulfill(status=503, body="starting"))
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     assert page.locator("[data-echo-text]").inner_text().startswith("Kept here")
     page.unroute(f"**{JUDGE}")
     page.reload()
@@ -185,8 +194,7 @@ def test_a_pair_that_went_to_somebody_else_is_said_and_the_text_kept(
     press_and_go_on(page, "Control+Enter")
     assert not Judgement.objects.exists()
     expect(page.locator("[data-echo-text]")).to_have_text("One answer could not be saved. Its text is kept here.")
-    page.locator("[data-echo-kept]").click()
-    assert page.locator("#kept textarea").input_value() == "My long thought"
+    assert text_kept(page) == "My long thought"
     page.locator("[data-act=forget]").click()
     page.reload()
     expect(page.locator("[data-echo]")).to_be_hidden()
@@ -220,7 +228,7 @@ def test_a_stale_edit_is_refused_and_the_text_kept(enter: Any, alice: Any, make_
         make_pair()
     page = enter(alice, JUDGE)
     edited = shown(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.keyboard.press("[")
     page.wait_for_url(f"**/answers/{edited}")
     other = page.context.new_page()
@@ -297,7 +305,7 @@ def test_the_rounds_see_a_loss(enter: Any, alice: Any, make_pair: Any) -> None:
     make_pair()
     page = enter(alice)
     page.context.route("**/judge/draft", lambda route: route.abort())
-    page.context.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); };")
+    page.context.add_init_script(KEEPS_NOTHING)
     kept = drafts.kill_tabs(page.context, JUDGE, rounds=2, rng=np.random.default_rng(6))
     assert kept.lost + kept.lost_young == kept.typed
 

@@ -9,14 +9,21 @@ from playwright.sync_api import Route, expect
 
 from annotation import opening
 from annotation.models import Assignment, Draft, Judgement, Project, Rationale
-from tests.browser.sitting import JUDGE, press_and_go_on, shown, soon, stored
+from tests.browser.sitting import (
+    JUDGE,
+    KEEPS_NOTHING,
+    answer_and_go_on,
+    press_and_go_on,
+    shown,
+    soon,
+    stored,
+    text_kept,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 # ---- a browser that keeps nothing ------------------------------------------------------------------------------------
-
-KEEPS_NOTHING = "Storage.prototype.setItem = () => { throw new Error('full'); };"
 
 
 def take_no_answers(page: Any) -> None:
@@ -53,7 +60,7 @@ def test_a_browser_that_keeps_nothing_sends_what_waited_and_never_calls_it_kept(
     press_and_go_on(page, "2", "Enter")
     expect(page.locator("[data-echo-text]")).to_have_text("Only in this window: A better · 2 words")
     assert page.locator("[data-save-text]").inner_text() == "Offline: only in this window, 1 waiting"
-    press_and_go_on(page, "t", "Space", "6", "Enter")
+    answer_and_go_on(page, "6")
     for key in ("t", "Space", "6", "Enter"):
         page.keyboard.press(key)
     expect(page.locator("#waiting")).to_contain_text("3 answers are not sent yet and only in this window.")
@@ -69,7 +76,7 @@ def test_a_window_that_alone_has_an_answer_is_not_left_unasked(enter: Any, alice
     page = enter_keeping_nothing(enter, alice)
     answered = shown(page)
     page.context.set_offline(True)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     with page.expect_event("dialog") as asked:
         page.close(run_before_unload=True)
     assert asked.value.type == "beforeunload"
@@ -87,11 +94,11 @@ def test_taking_back_never_reaches_past_an_answer_that_waits(
         make_pair()
     page = enter(alice, JUDGE) if keeps else enter_keeping_nothing(enter, alice)
     first = shown(page)
-    press_and_go_on(page, "t", "Space", "1", "Enter")
+    answer_and_go_on(page, "1")
     soon(lambda: Judgement.objects.current().filter(assignment=first).exists())
     take_no_answers(page)
     second = shown(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     press_and_go_on(page, "u")
     assert shown(page) == second
     assert page.locator("[name=verdict]:checked").get_attribute("value") == "a2"
@@ -120,7 +127,7 @@ def test_what_waits_of_a_pair_is_replaced_by_what_is_sent_of_it_now(enter: Any, 
     page = enter(alice, JUDGE)
     answered = shown(page)
     take_no_answers(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.reload()
     assert shown(page) == answered
     page.keyboard.press("r")
@@ -168,8 +175,7 @@ def test_words_about_a_pair_that_went_back_are_offered(
     page = another_window(page, JUDGE)
     assert page.locator("#judging").count() == (pairs == 5)
     expect(page.locator("[data-echo-text]")).to_contain_text("A pair went back to the queue.")
-    page.locator("[data-echo-kept]").click()
-    assert page.locator("#kept textarea").input_value() == "Written before lunch"
+    assert text_kept(page) == "Written before lunch"
     page.locator("[data-act=forget]").click()
     page.reload()
     expect(page.locator("[data-echo]")).to_be_hidden()
@@ -238,8 +244,7 @@ def test_an_answer_that_waits_for_a_pair_that_went_to_somebody_else_is_offered_o
     other.context.set_offline(False)
     other.goto(JUDGE)
     expect(other.locator("[data-echo-text]")).to_have_text("One answer could not be saved. Its text is kept here.")
-    other.locator("[data-echo-kept]").click()
-    assert other.locator("#kept textarea").input_value() == "Said offline"
+    assert text_kept(other) == "Said offline"
 
 
 def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, alice: Any, make_pair: Any) -> None:
@@ -247,7 +252,7 @@ def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, ali
         make_pair()
     page = enter(alice, JUDGE)
     take_no_answers(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.goto("/p/everyday/answers")
     expect(page.locator("[data-echo-text]")).to_have_text("1 answer is kept here and not sent yet.")
     page.unroute(f"**{JUDGE}")
@@ -263,7 +268,7 @@ def test_the_list_of_projects_says_where_answers_wait(enter: Any, alice: Any, ma
     expect(told).to_be_hidden()
     page.goto(JUDGE)
     take_no_answers(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.goto("/projects")
     expect(told).to_be_visible()
     page.unroute(f"**{JUDGE}")
@@ -331,7 +336,7 @@ def test_an_unsaved_change_of_an_answer_is_told_of_before_one_signs_out(enter: A
         make_pair()
     page = enter(alice, JUDGE)
     answered = shown(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.goto(f"/p/everyday/answers/{answered}")
     page.locator("#note").fill("Half a change")
     sign_out(page)
@@ -346,7 +351,7 @@ def test_without_a_connection_nothing_is_dropped_and_nobody_is_signed_out(
         make_pair()
     page = enter(alice, JUDGE)
     page.context.set_offline(True)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     page.locator("#note").fill("Offline words")
     sign_out(page)
     expect(page.locator("[data-echo-text]")).to_contain_text("1 answer is not sent yet. 1 draft is not saved")
@@ -395,7 +400,7 @@ def test_an_unsaved_change_is_never_laid_over_a_newer_answer(enter: Any, alice: 
         make_pair()
     page = enter(alice, JUDGE)
     answered = shown(page)
-    press_and_go_on(page, "t", "Space", "2", "Enter")
+    answer_and_go_on(page)
     path = f"/p/everyday/answers/{answered}"
     page.goto(path)
     page.keyboard.press("1")
@@ -410,8 +415,7 @@ def test_an_unsaved_change_is_never_laid_over_a_newer_answer(enter: Any, alice: 
     )
     assert page.locator("#note").input_value() == "Said on the other"
     assert page.locator("[name=verdict]:checked").get_attribute("value") == "a2"
-    page.locator("[data-echo-kept]").click()
-    assert page.locator("#kept textarea").input_value() == "Begun on this device"
+    assert text_kept(page) == "Begun on this device"
     page.locator("[data-act=forget]").click()
     page.reload()
     expect(page.locator("[data-echo]")).to_be_hidden()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import Draft, Judgement, Rationale
-from tests.browser.sitting import JUDGE, press_and_go_on, soon, stored, tab_to
+from tests.browser.sitting import JUDGE, press_and_go_on, soon, stored, tab_to, written
 from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -21,14 +21,6 @@ def on_a_device_behind(enter: Any, who: Any, path: str) -> Any:
     page = enter(who)
     page.add_init_script(TEN_MINUTES_BEHIND)
     page.goto(path)
-    return page
-
-
-def written(page: Page, words: str) -> Page:
-    """Typed as somebody types, and in the database."""
-    page.locator("#note").fill(words)
-    expect(page.locator("[data-save-text]")).to_have_text("Saved")
-    assert Draft.objects.get().body["note"] == words
     return page
 
 
