@@ -39,8 +39,11 @@ class StubBackend:
         self.calls: list[str] = []
         self.spent = 0
 
-    def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Any = None) -> list[Scored]:
+    def score(
+        self, items: Sequence[tuple[Sequence[Message], str]], *, top_k: int = 0, beat: Any = None
+    ) -> list[Scored]:
         """Longer words are less likely: enough to have an order."""
+        assert not top_k, "This stub has no tokens to tell of."
         found = []
         for _, completion in items:
             words = completion.split()

@@ -23,7 +23,7 @@ class Wordy(StubBackend):
         super().__init__(model=model)
         self.price = price
 
-    def score(self, items, *, beat=None):
+    def score(self, items, *, top_k=0, beat=None):
         found = []
         for _, completion in items:
             words = completion.split()

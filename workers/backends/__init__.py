@@ -15,6 +15,7 @@ from workers.backends.primitives import (
     Rewarder,
     Sampling,
     Scored,
+    Top,
     in_both_orders,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Rewarder",
     "Sampling",
     "Scored",
+    "Top",
     "in_both_orders",
     "load_backend",
     "load_rewarder",

@@ -144,7 +144,9 @@ class Endpoint:
 
     # ---- the primitives --------------------------------------------------------------------------------------------
 
-    def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Beat | None = None) -> list[Scored]:
+    def score(
+        self, items: Sequence[tuple[Sequence[Message], str]], *, top_k: int = 0, beat: Beat | None = None
+    ) -> list[Scored]:
         raise CannotAnswer(
             f"{self.model} is behind an endpoint, which cannot say how probable a given text is. Use a local model."
         )

@@ -20,6 +20,7 @@ Message = dict[str, str]
 TEXT = "text"
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 # Called once per step of the work, at least every few seconds; what it raises stops the work (a cancelled run).
 Beat = Callable[[], None]
@@ -74,12 +75,21 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Top:
+    """At each token of a completion, the k tokens that were the most probable there, the most probable first."""
+
+    token_ids: Ids  # (n_tokens, k)
+    log_probabilities: Floats  # (n_tokens, k), nats, <= 0, of the whole next-token distribution
+
+
+@dataclass(frozen=True)
 class Scored:
     """The tokens of one completion under the model, given what came before. The end-of-turn token is not among them."""
 
     token_ids: tuple[int, ...]
     log_probabilities: Floats  # (n_tokens,), nats, <= 0
     entropies: Floats  # (n_tokens,), nats, of the whole next-token distribution from which each token came
+    top: Top | None = None  # None unless it was asked for
 
     @property
     def log_probability(self) -> float:
@@ -124,8 +134,14 @@ class Backend(Protocol):
     # Tokens that it has read and written since it was opened; a beginning that texts share is read once.
     spent: int
 
-    def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Beat | None = None) -> list[Scored]:
-        """Each completion's tokens, teacher-forced, given its conversation. In the order of `items`."""
+    def score(
+        self, items: Sequence[tuple[Sequence[Message], str]], *, top_k: int = 0, beat: Beat | None = None
+    ) -> list[Scored]:
+        """Each completion's tokens, teacher-forced, given its conversation. In the order of `items`.
+
+        top_k: how many of the most probable tokens are told at each place beside the completion's own; 0 is none.
+        Raises CannotAnswer: a text is too long, the model has fewer tokens than top_k, or it is an endpoint.
+        """
         ...
 
     def choose(

@@ -21,12 +21,14 @@ from workers.backends.decoding import Decoder, Drawing, Slots, is_out_of_memory,
 from workers.backends.locating import SAFE, be_quiet, device_of, home_of, numbers_of, one_line, refuse_missing
 from workers.backends.primitives import (
     Beat,
+    CannotAnswer,
     CannotLoad,
     Choice,
     Generated,
     Message,
     Sampling,
     Scored,
+    Top,
     generated,
 )
 from workers.backends.wording import Wording
@@ -102,7 +104,10 @@ class Local(Batched):
 
     # ---- score -----------------------------------------------------------------------------------------------------
 
-    def score(self, items: Sequence[tuple[Sequence[Message], str]], *, beat: Beat | None = None) -> list[Scored]:
+    def score(
+        self, items: Sequence[tuple[Sequence[Message], str]], *, top_k: int = 0, beat: Beat | None = None
+    ) -> list[Scored]:
+        self._refuse_top(top_k)
         prompts = [self.wording.prompt(conversation) for conversation, _ in items]
         completions = [self.wording.plain(completion) for _, completion in items]
         rows = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
@@ -113,10 +118,18 @@ class Local(Batched):
             batch = left_padded([rows[place] for place in places], device=self.network.device)
             logits = self.network(**batch, use_cache=False, logits_to_keep=keep).logits
             return [
-                _scored(logits[row], completions[place], device=self.network.device) for row, place in enumerate(places)
+                _scored(logits[row], completions[place], top_k=top_k, device=self.network.device)
+                for row, place in enumerate(places)
             ]
 
         return self.in_batches(rows, ask, beat)
+
+    def _refuse_top(self, top_k: int) -> None:
+        if top_k < 0:
+            raise ValueError(f"score: top_k is {top_k}. Give 0 or more.")
+        vocabulary = self.network.config.get_text_config().vocab_size
+        if top_k > vocabulary:
+            raise CannotAnswer(f"{self.model} has {vocabulary:,} tokens. Ask for at most so many of the most probable.")
 
     # ---- embed -----------------------------------------------------------------------------------------------------
 
@@ -309,14 +322,19 @@ def common_beginning(rows: Sequence[Sequence[int]]) -> int:
     return next((at for at in range(most) if first[at] != last[at]), max(most, 0))
 
 
-def _scored(logits: torch.Tensor, completion: Sequence[int], *, device: torch.device) -> Scored:
+def _scored(logits: torch.Tensor, completion: Sequence[int], *, top_k: int, device: torch.device) -> Scored:
     """logits (n_kept, vocabulary), of which the last n_tokens + 1 belong to this completion."""
     if not completion:
-        return Scored((), np.empty(0), np.empty(0))
+        none = Top(np.empty((0, top_k), dtype=np.int64), np.empty((0, top_k))) if top_k else None
+        return Scored((), np.empty(0), np.empty(0), none)
     logs = torch.log_softmax(logits[-len(completion) - 1 : -1].float(), dim=-1)
     drawn = logs.gather(1, torch.tensor(completion, device=device)[:, None])[:, 0]
     entropies = torch.special.entr(logs.exp()).sum(dim=-1)
-    return Scored(tuple(completion), drawn.double().cpu().numpy(), entropies.double().cpu().numpy())
+    top = None
+    if top_k:
+        values, ids = logs.topk(top_k, dim=-1)
+        top = Top(ids.cpu().numpy(), values.double().cpu().numpy())
+    return Scored(tuple(completion), drawn.double().cpu().numpy(), entropies.double().cpu().numpy(), top)
 
 
 def _nothing() -> None:

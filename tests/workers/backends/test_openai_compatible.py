@@ -220,9 +220,12 @@ def test_without_log_probabilities_there_is_no_judging(logprobs, endpoint, serve
         endpoint.choose([asked("A or B?")], options=("A", "B"))
 
 
-def test_score_is_not_offered(endpoint):
+def test_score_is_not_offered(endpoint, server):
     with pytest.raises(CannotAnswer, match="Use a local model"):
         endpoint.score([(asked("a"), "b")])
+    with pytest.raises(CannotAnswer, match="how probable a given text is"):
+        endpoint.score([(asked("a"), "b")], top_k=3)
+    assert not server.asked
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------

@@ -48,6 +48,33 @@ def test_score_is_a_plain_forward_pass(local, rows, passes):
         assert got.log_probability == pytest.approx(expected.sum(), abs=1e-4)
 
 
+@pytest.mark.parametrize("rows", [1, 8])
+def test_score_tells_the_most_probable_tokens_of_a_plain_forward_pass(local, rows, passes):
+    local.rows = rows
+    items = [(asked(q), a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
+    scored = local.score(items, top_k=5)
+    assert all(bool((mask == 0).any()) == (rows > 1) for mask in passes)
+    for question, got, plain in zip(QUESTIONS, scored, local.score(items), strict=True):
+        head, n = rendered(local, question), len(got.token_ids)
+        logs = forward(local, [*head, *got.token_ids])[len(head) - 1 : -1].numpy()
+        assert got.top.token_ids.shape == got.top.log_probabilities.shape == (n, 5)
+        np.testing.assert_array_equal(got.top.token_ids, np.argsort(-logs, axis=1)[:, :5])
+        np.testing.assert_allclose(got.top.log_probabilities, -np.sort(-logs, axis=1)[:, :5], atol=1e-5)
+        # What else is told stays as it is, and nothing more is told unless it is asked for.
+        np.testing.assert_array_equal(got.log_probabilities, plain.log_probabilities)
+        assert plain.top is None
+
+
+def test_every_token_of_the_model_can_be_told_and_no_more(local):
+    (got,) = local.score([(asked("Why?"), "It is.")], top_k=400)
+    assert [sorted(ids) for ids in got.top.token_ids.tolist()] == [list(range(400))] * len(got.token_ids)
+    np.testing.assert_allclose(np.exp(got.top.log_probabilities).sum(axis=1), 1, atol=1e-5)
+    with pytest.raises(CannotAnswer, match="has 400 tokens"):
+        local.score([(asked("Why?"), "It is.")], top_k=401)
+    with pytest.raises(ValueError, match="top_k is -1"):
+        local.score([(asked("Why?"), "It is.")], top_k=-1)
+
+
 def test_control_tokens_in_judged_text_are_text(local):
     """What looks like the end of a turn in a message or a completion must not end it."""
     end = local.wording.tokenizer.convert_tokens_to_ids("<|im_end|>")
