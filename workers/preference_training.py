@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 
 from curation.metrics.difficulty import dpo_loss
-from workers.backends.decoding import is_out_of_memory, left_padded
+from workers.backends.decoding import is_out_of_memory
 from workers.backends.primitives import Beat, CannotAnswer
+from workers.backends.slots import left_padded
 
 # Tokens of one pass forwards and back, padding included. Too much is found out by running out of memory.
 TOKENS = {"cuda": 16_384, "cpu": 4_096}

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from workers.backends.primitives import CannotAnswer, Choice, Generated, Message, Sampling, Scored
+from workers.backends.primitives import (
+    CannotAnswer,
+    Checkpoint,
+    Choice,
+    Generated,
+    LogitsProcessor,
+    Message,
+    Sampling,
+    Scored,
+)
 
 
 def sure_of(letter: str) -> tuple[float, float, float]:
@@ -76,8 +85,12 @@ class StubBackend:
         sampling: Sampling,
         seeds: Sequence[int],
         prefix: Sequence[str] | None = None,
+        logits_processor: Sequence[LogitsProcessor] | None = None,
+        checkpoint: Checkpoint | None = None,
         beat: Any = None,
     ) -> Iterator[tuple[int, Generated]]:
+        assert logits_processor is None, "This stub has no tokens to steer."
+        assert checkpoint is None, "This stub writes at once."
         self.samplings.append(sampling)
         # The last first: nobody may rely on the order.
         for place in reversed(range(len(conversations))):

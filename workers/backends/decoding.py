@@ -4,21 +4,20 @@ A finished sequence leaves its slot at once, so that no row computes padding unt
 takes its place. transformers' continuous batching does that too, but draws for the whole batch from one generator: a
 text would depend on its neighbours. Why there is one of our own: docs/design/0005-engine.md.
 
-Keys and values lie in one buffer per layer, (rows, heads, tokens, width); a sequence's begin at 0 in its row, whatever
-its neighbours' lengths, and the mask says how far each row goes.
+Where a checkpoint is asked for, every sequence is held at the same number of tokens until all are there. Those that are
+held keep their slots while nobody else needs them; who had to leave reads its own tokens again, and goes on.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import Cache, DynamicLayer
 from transformers.generation.logits_process import (
     MinPLogitsWarper,
     TemperatureLogitsWarper,
@@ -26,12 +25,14 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from workers.backends.primitives import BRANCHING_TOP_P, CannotAnswer, Sampling
+from workers.backends.primitives import BRANCHING_TOP_P, CannotAnswer, LogitsProcessor, Sampling
+from workers.backends.slots import Slots, left_padded, step_mask
 
 # So many tokens fit into the memory before it was ever too small.
 ANY_NUMBER = 10**18
-# The buffers grow by this many tokens at a time, so that a step rarely copies them.
-GROWTH = 256
+# At a checkpoint: those that are held, to the places of those that go on.
+Choose = Callable[[Sequence["Drawing"]], Collection[int]]
+
 # The logits of so many numbers are kept until their figures are computed together; in float32, 8 MB.
 FIGURES_AT_ONCE = 2**21
 
@@ -44,12 +45,23 @@ class Drawing:
     prompt: list[int]
     seed: int
     room: int  # how many tokens it may get
+    processor: LogitsProcessor | None = None
+    mark: int = ANY_NUMBER  # with so many tokens it is held until a checkpoint lets it go on
+    read: int = 0  # tokens of it that were read before its first one and after it lost its slot
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
     truncated: list[tuple[float, float]] = field(default_factory=list)
     finish: Literal["", "stop", "length"] = ""
     generator: torch.Generator | None = None
+
+    @property
+    def is_held(self) -> bool:
+        return not self.finish and len(self.tokens) >= self.mark
+
+    @property
+    def so_far(self) -> list[int]:
+        return self.prompt + self.tokens
 
     def begin(self, device: torch.device) -> None:
         """From the start, also after it was thrown out: the same seed gives the same tokens."""
@@ -58,130 +70,7 @@ class Drawing:
         self.finish = ""
 
 
-# ---- the caches ----------------------------------------------------------------------------------------------------
-
-
-class SlotLayer(DynamicLayer):
-    """Keys and values of one layer: row r of the step's batch is written at index `lengths[r]` of its own row."""
-
-    def __init__(self, slots: Slots) -> None:
-        super().__init__()
-        self.slots = slots
-
-    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        slots, rows, width = self.slots, len(self.slots.lengths), self.slots.width
-        if slots.level:
-            self.keys[:rows, :, width - 1] = key_states[:, :, 0]
-            self.values[:rows, :, width - 1] = value_states[:, :, 0]
-        else:
-            self.keys[slots.index[:rows], :, slots.at] = key_states[:, :, 0]
-            self.values[slots.index[:rows], :, slots.at] = value_states[:, :, 0]
-        return self.keys[:rows, :, :width], self.values[:rows, :, :width]
-
-    def get_seq_length(self) -> int:
-        return self.slots.width - 1
-
-
-class Slots:
-    """The buffers of all layers, for up to `capacity` sequences."""
-
-    def __init__(self, *, capacity: int, device: torch.device) -> None:
-        self.capacity, self.device = capacity, device
-        self.layers: list[SlotLayer] = []
-        self.cache = Cache(layers=[])
-        self.index = torch.arange(capacity, device=device)
-        self.lengths: list[int] = []  # of each row in use, the tokens whose keys are there
-        # Of the step under way:
-        self.at = self.index[:0]  # (rows,) the lengths: where each row's new token goes
-        self.width = 0  # the longest row and its new token
-        self.level = True  # all rows are as long
-
-    def put(self, filled: DynamicCache, lengths: Sequence[int]) -> None:
-        """Take over the rows of a left-padded prefill as new slots."""
-        self._make_room(filled, max(lengths))
-        first = len(self.lengths)
-        for mine, theirs in zip(self.layers, filled.layers, strict=True):
-            for row, length in enumerate(lengths):
-                start = theirs.keys.shape[-2] - length
-                mine.keys[first + row, :, :length] = theirs.keys[row, :, start:]
-                mine.values[first + row, :, :length] = theirs.values[row, :, start:]
-        self.lengths.extend(lengths)
-
-    def free(self, row: int) -> None:
-        """Give a row up: the last one moves into its place."""
-        length = self.lengths.pop()
-        last = len(self.lengths)
-        if row != last:
-            for layer in self.layers:
-                layer.keys[row, :, :length] = layer.keys[last, :, :length]
-                layer.values[row, :, :length] = layer.values[last, :, :length]
-            self.lengths[row] = length
-
-    def step(self) -> None:
-        """Make room for one more token in every row, and say where it goes."""
-        self.at = torch.tensor(self.lengths, device=self.device)
-        self.width, self.level = max(self.lengths) + 1, len(set(self.lengths)) == 1
-        self._grow(self.width)
-
-    def stepped(self) -> None:
-        self.lengths = [length + 1 for length in self.lengths]
-
-    def _make_room(self, like: DynamicCache, tokens: int) -> None:
-        if not self.layers:
-            for theirs in like.layers:
-                layer = SlotLayer(self)
-                for name in ("keys", "values"):
-                    _, heads, _, width = getattr(theirs, name).shape
-                    shape = (self.capacity, heads, tokens + GROWTH, width)
-                    setattr(layer, name, torch.zeros(shape, dtype=theirs.keys.dtype, device=self.device))
-                layer.is_initialized = True
-                self.layers.append(layer)
-            self.cache = Cache(layers=list(self.layers))
-        self._grow(tokens)
-
-    def _grow(self, tokens: int) -> None:
-        if not self.layers or self.layers[0].keys.shape[-2] >= tokens:
-            return
-        for layer in self.layers:
-            layer.keys = torch.nn.functional.pad(layer.keys, (0, 0, 0, tokens + GROWTH - layer.keys.shape[-2]))
-            layer.values = torch.nn.functional.pad(layer.values, (0, 0, 0, tokens + GROWTH - layer.values.shape[-2]))
-
-
 # ---- one step ------------------------------------------------------------------------------------------------------
-
-
-def left_padded(rows: Sequence[Sequence[int]], *, device: torch.device, filler: int = 0) -> dict[str, torch.Tensor]:
-    """input_ids, attention_mask and position_ids, each (n_rows, longest), of rows that end at the same column."""
-    longest = max(map(len, rows))
-    ids = torch.tensor([[filler] * (longest - len(row)) + list(row) for row in rows], device=device)
-    starts = torch.tensor([longest - len(row) for row in rows], device=device)
-    positions = torch.arange(longest, device=device)[None] - starts[:, None]
-    return {
-        "input_ids": ids,
-        "attention_mask": (positions >= 0).long(),
-        "position_ids": positions.clamp(min=0),
-    }
-
-
-def step_mask(config: Any, slots: Slots) -> Any:
-    """Which keys each row's new token may see, (rows, 1, 1, width): its own row up to itself. None: all of them.
-
-    Where layers look back no further than a window, that window too; one mask per kind of layer where the model has
-    several. That the model really takes them so is checked when it is loaded.
-    """
-    window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or [])
-    if slots.level and not window and kinds <= {"full_attention"}:
-        return None
-    keys = torch.arange(slots.width, device=slots.device)[None]
-    full = keys <= slots.at[:, None]
-    near = full & (keys > slots.at[:, None] - window) if window else full
-    full, near = full[:, None, None], near[:, None, None]
-    if len(kinds) > 1:
-        return {"full_attention": full, "sliding_attention": near}
-    if kinds:
-        return near if kinds == {"sliding_attention"} else full
-    return near
 
 
 def figures(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -248,6 +137,27 @@ def draw(logits: torch.Tensor, *, sampling: Sampling, generators: Sequence[torch
     return winners
 
 
+def steered(logits: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
+    """The logits after each drawing's own processor, (n_rows, vocabulary); what is given stays as it is.
+
+    Raises ValueError with a sentence for what a processor may not answer.
+    """
+    if all(drawing.processor is None for drawing in drawings):
+        return logits
+    changed = logits.clone()
+    for row, drawing in enumerate(drawings):
+        if drawing.processor is None:
+            continue
+        told = np.asarray(drawing.processor(drawing.so_far, logits[row].cpu().numpy().copy()), dtype=np.float32)
+        shape = tuple(logits.shape[1:])
+        if told.shape != shape:
+            raise ValueError(f"A logits processor answered the shape {told.shape}; it was given {shape}.")
+        if np.isnan(told).any() or not np.isfinite(told.max()):
+            raise ValueError("A logits processor must leave at least one token possible, and give no NaN and no inf.")
+        changed[row] = torch.from_numpy(told)
+    return changed
+
+
 # ---- the loop ------------------------------------------------------------------------------------------------------
 
 
@@ -277,14 +187,21 @@ class Decoder:
         sampling: Sampling,
         stopped: Callable[[Sequence[int]], bool],
         beat: Callable[[], None],
+        choose: Choose | None = None,
+        every: int = 0,
     ) -> Iterator[Drawing]:
         """Every drawing, as it is done. `stopped` says whether tokens so far end in a text that stops.
+
+        With `choose`, all that are not done are held each time they have `every` tokens more; those that it does not
+        name are given up, and never come.
 
         Raises:
             CannotAnswer: one does not fit alone. Its size says nothing of others': what was learned on the way down to
                 it is forgotten.
         """
         fitted = self.fits
+        for drawing in drawings:
+            drawing.mark = every if choose else ANY_NUMBER
         # The longest first: what does not fit shows at once, and rows of one prefill are of like length.
         waiting = deque(sorted(drawings, key=lambda drawing: -len(drawing.prompt)))
         while waiting:
@@ -294,6 +211,9 @@ class Decoder:
             slots = Slots(capacity=seats, device=self.model.device)
             while waiting or active:
                 beat()
+                if choose and all(drawing.is_held for drawing in (*active, *waiting)):
+                    self._let_go_on(choose, slots, waiting, active, every=every)
+                    continue
                 try:
                     done = self._advance(slots, waiting, active, sampling=sampling, stopped=stopped)
                 except (RuntimeError, torch.OutOfMemoryError) as error:
@@ -309,6 +229,8 @@ class Decoder:
                     self.fits = fitted
                     raise CannotAnswer(self._too_large(active[0]))
                 self.fits = seats * max(map(_most_tokens, active)) // 2
+                for drawing in active:
+                    drawing.begin(self.model.device)
                 waiting.extendleft(reversed(active))
 
     def _too_large(self, one: Drawing) -> str:
@@ -329,41 +251,63 @@ class Decoder:
         stopped: Callable[[Sequence[int]], bool],
     ) -> list[Drawing]:
         """Let some in, or draw one token for each that is in. Returns those that are done; their slots are free."""
+        going = [row for row, drawing in enumerate(active) if not drawing.is_held]
         # Not every single seat is filled at once: a prefill of several costs little more than of one.
-        if waiting and (not active or slots.capacity - len(active) >= max(1, slots.capacity // 4)):
-            first = len(active)
-            active += self._next_in_line(waiting, slots.capacity - first)
-            for drawing in active[first:]:
-                drawing.begin(self.model.device)
-            logits, filled = self._prefill(active[first:])
-            slots.put(filled, [len(drawing.prompt) for drawing in active[first:]])
+        if _wants_in(waiting) and (not going or slots.capacity - len(active) >= max(1, slots.capacity // 4)):
+            came = self._next_in_line(waiting, slots.capacity - len(active))
+            active += came
+            for drawing in came:
+                if drawing.generator is None:
+                    drawing.begin(self.model.device)
+            logits, filled = self._prefill(came)
+            slots.put(filled, [len(drawing.so_far) for drawing in came])
         else:
-            logits, first = self._step(slots, active), 0
-        self._take(logits, active[first:], sampling=sampling, stopped=stopped)
-        done = []
-        for row in reversed(range(first, len(active))):
-            if active[row].finish:
-                done.append(active[row])
-                slots.free(row)
-                active[row] = active[-1]
-                active.pop()
+            logits, came = self._step(slots, active, going), [active[row] for row in going]
+        self._take(logits, came, sampling=sampling, stopped=stopped)
+        done = [drawing for drawing in reversed(came) if drawing.finish]
+        _leave(slots, active, done)
+        # Those that are held give up as many seats as others want, and stand behind them.
+        short = sum(not drawing.is_held for drawing in waiting) - (slots.capacity - len(active))
+        gone = [drawing for drawing in active if drawing.is_held][: max(0, short)]
+        _leave(slots, active, gone)
+        waiting.extend(gone)
         return done
+
+    def _let_go_on(
+        self, choose: Choose, slots: Slots, waiting: deque[Drawing], active: list[Drawing], *, every: int
+    ) -> None:
+        """A checkpoint: those that are not chosen are given up, and their slots are free."""
+        kept = choose([*active, *waiting])
+        with torch.inference_mode():
+            _leave(slots, active, [drawing for drawing in active if drawing.place not in kept])
+        stay = [drawing for drawing in waiting if drawing.place in kept]
+        waiting.clear()
+        waiting.extend(sorted(stay, key=lambda drawing: -len(drawing.so_far)))
+        for drawing in (*active, *waiting):
+            drawing.mark += every
 
     def _next_in_line(self, waiting: deque[Drawing], seats: int) -> list[Drawing]:
         """As many as there are seats, and as one prefill may hold."""
         came = [waiting.popleft()]
-        while waiting and len(came) < seats and (len(came) + 1) * len(came[0].prompt) <= self.prefill_tokens:
+        width = len(came[0].so_far)
+        while _wants_in(waiting) and len(came) < seats and (len(came) + 1) * width <= self.prefill_tokens:
             came.append(waiting.popleft())
         return came
 
     def _prefill(self, came: Sequence[Drawing]) -> tuple[torch.Tensor, DynamicCache]:
-        batch = left_padded([drawing.prompt for drawing in came], device=self.model.device)
+        for drawing in came:
+            drawing.read += len(drawing.so_far)
+        batch = left_padded([drawing.so_far for drawing in came], device=self.model.device)
         # Without its configuration: layers with a window would throw away what the slots keep.
         cache = DynamicCache()
         output = self.model(**batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1].float(), cache
 
-    def _step(self, slots: Slots, active: Sequence[Drawing]) -> torch.Tensor:
+    def _step(self, slots: Slots, active: Sequence[Drawing], going: Sequence[int]) -> torch.Tensor:
+        """The logits of the rows that go on. One that is held is computed with them and moves no further.
+
+        What its last token leaves in the cache lies where that token will lie once it goes on.
+        """
         slots.step()
         output = self.model(
             input_ids=torch.tensor([[drawing.tokens[-1]] for drawing in active], device=slots.device),
@@ -373,9 +317,9 @@ class Decoder:
             use_cache=True,
             logits_to_keep=1,
         )
-        slots.stepped()
+        slots.stepped(going)
         logits: torch.Tensor = output.logits[:, -1].float()
-        return logits
+        return logits if len(going) == len(active) else logits[list(going)]
 
     def _take(
         self,
@@ -386,7 +330,7 @@ class Decoder:
         stopped: Callable[[Sequence[int]], bool],
     ) -> None:
         generators = [drawing.generator for drawing in drawings if drawing.generator is not None]
-        drawn = draw(logits, sampling=sampling, generators=generators)
+        drawn = draw(steered(logits, drawings), sampling=sampling, generators=generators)
         self.pending.append((logits, drawn, drawings))
         for drawing, token in zip(drawings, drawn.tolist(), strict=True):
             if token in self.ends:
@@ -398,7 +342,7 @@ class Decoder:
             elif len(drawing.tokens) >= drawing.room:
                 drawing.finish = "length"
         held = sum(len(rows) for _, _, rows in self.pending) * logits.shape[-1]
-        if held >= FIGURES_AT_ONCE or any(drawing.finish for drawing in drawings):
+        if held >= FIGURES_AT_ONCE or any(drawing.finish or drawing.is_held for drawing in drawings):
             self._tell()
 
     def _tell(self) -> None:
@@ -412,6 +356,20 @@ class Decoder:
                 drawing.log_probabilities.append(row[0])
                 drawing.entropies.append(row[1])
                 drawing.truncated.append((row[2], row[3]))
+
+
+def _wants_in(waiting: Sequence[Drawing]) -> bool:
+    """Those that are held stand behind all others."""
+    return bool(waiting) and not waiting[0].is_held
+
+
+def _leave(slots: Slots, active: list[Drawing], gone: Sequence[Drawing]) -> None:
+    """Free the slots of these; the last row moves into each that is free."""
+    for drawing in gone:
+        row = next(row for row, one in enumerate(active) if one is drawing)
+        slots.free(row)
+        active[row] = active[-1]
+        active.pop()
 
 
 def _most_tokens(drawing: Drawing) -> int:

@@ -31,8 +31,10 @@ from workers.backends.primitives import (
     Beat,
     CannotAnswer,
     CannotLoad,
+    Checkpoint,
     Choice,
     Generated,
+    LogitsProcessor,
     Message,
     Sampling,
     Scored,
@@ -183,8 +185,15 @@ class Endpoint:
         sampling: Sampling,
         seeds: Sequence[int],
         prefix: Sequence[str] | None = None,
+        logits_processor: Sequence[LogitsProcessor] | None = None,
+        checkpoint: Checkpoint | None = None,
         beat: Beat | None = None,
     ) -> Iterator[tuple[int, Generated]]:
+        if logits_processor is not None or checkpoint is not None:
+            raise CannotAnswer(
+                f"{self.model} is behind an endpoint, which lets nobody steer how it draws, nor stop some texts on "
+                "their way. Use a local model."
+            )
         prefixes = list(prefix) if prefix is not None else [""] * len(conversations)
         if not len(conversations) == len(seeds) == len(prefixes):
             raise ValueError("generate: give one seed, and one prefix if any, per conversation.")

@@ -7,7 +7,7 @@ that only asks questions can be read, typed and tested without it. Natural logar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
@@ -20,10 +20,15 @@ Message = dict[str, str]
 TEXT = "text"
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 # Called once per step of the work, at least every few seconds; what it raises stops the work (a cancelled run).
 Beat = Callable[[], None]
+
+# All tokens of one conversation so far, its prompt's among them, and the (vocabulary,) logits of the next one -> the
+# logits from which it is drawn; -inf rules a token out. It may be asked again about the same tokens.
+LogitsProcessor = Callable[[Sequence[int], Floats32], Floats32]
 
 
 class CannotLoad(Exception):
@@ -105,6 +110,32 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """A text on its way, as a checkpoint sees it."""
+
+    place: int  # of its conversation
+    text: str  # so far, without the prefix
+    token_count: int
+    done: bool  # It will not get longer.
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Who goes on is decided each time that all texts which are not done have `every` tokens more.
+
+    keep: all texts that are still there, those that are done among them, in the order of their places -> the places of
+    those that stay. Raises ValueError with a sentence where `every` is no count.
+    """
+
+    every: int
+    keep: Callable[[Sequence[Partial]], Collection[int]]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise ValueError(f"Checkpoint: every is {self.every!r}. Give a whole number of tokens from 1 on.")
+
+
+@dataclass(frozen=True)
 class Generated:
     """One generated text, without the prefix that it was made to continue and without the token that ended the turn.
 
@@ -172,12 +203,21 @@ class Backend(Protocol):
         sampling: Sampling,
         seeds: Sequence[int],
         prefix: Sequence[str] | None = None,
+        logits_processor: Sequence[LogitsProcessor] | None = None,
+        checkpoint: Checkpoint | None = None,
         beat: Beat | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         """One text per conversation, as (place in `conversations`, result), in the order in which they are done.
 
         One seed per conversation: a conversation's text depends on its seed and not on what else is in the batch. For n
         texts per prompt repeat the conversation with n seeds. `prefix` are the beginnings of the assistant's turns.
+
+        logits_processor: one per conversation; it comes before temperature and cuts, and the figures stay those of the
+        model's own distribution. checkpoint: what it drops is neither written further nor yielded, since a text that
+        was cut off is no answer; and as it may drop what is done too, all come at the end. Where it drops nothing, the
+        texts are those without it. Neither depends on what else is in the batch, nor on the memory.
+
+        Raises CannotAnswer: a prompt is too long; or an endpoint, which lets nobody into its drawing, is given either.
         """
         ...
 

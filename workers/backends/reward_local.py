@@ -15,9 +15,10 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from workers.backends.batching import Batched
-from workers.backends.decoding import is_out_of_memory, left_padded
+from workers.backends.decoding import is_out_of_memory
 from workers.backends.locating import SAFE, be_quiet, device_of, home_of, numbers_of, one_line, refuse_missing
 from workers.backends.primitives import Beat, CannotAnswer, CannotLoad, Message
+from workers.backends.slots import left_padded
 from workers.backends.wording import Wording
 
 KIND = "reward_local"

@@ -7,38 +7,40 @@ the same column and only the last logits need be computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
 from workers.backends.batching import ROWS, Batched, TooLittleMemory
-from workers.backends.decoding import Decoder, Drawing, Slots, is_out_of_memory, left_padded, step_mask
+from workers.backends.decoding import Decoder, Drawing, is_out_of_memory
 from workers.backends.locating import SAFE, be_quiet, device_of, home_of, numbers_of, one_line, refuse_missing
 from workers.backends.primitives import (
     Beat,
     CannotAnswer,
     CannotLoad,
+    Checkpoint,
     Choice,
+    Floats32,
     Generated,
+    LogitsProcessor,
     Message,
+    Partial,
     Sampling,
     Scored,
     Top,
     generated,
 )
+from workers.backends.slots import Slots, left_padded, step_mask
 from workers.backends.wording import Wording
 
 KIND = "transformers_local"
 
 # A shared beginning shorter than this is not worth a pass of its own.
 WORTH_SHARING = 16
-
-Floats32 = NDArray[np.float32]
 
 
 def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
@@ -237,19 +239,24 @@ class Local(Batched):
         sampling: Sampling,
         seeds: Sequence[int],
         prefix: Sequence[str] | None = None,
+        logits_processor: Sequence[LogitsProcessor] | None = None,
+        checkpoint: Checkpoint | None = None,
         beat: Beat | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         prefixes = list(prefix) if prefix is not None else [""] * len(conversations)
-        if not len(conversations) == len(seeds) == len(prefixes):
-            raise ValueError("generate: give one seed, and one prefix if any, per conversation.")
+        processors = list(logits_processor) if logits_processor is not None else [None] * len(conversations)
+        if not len(conversations) == len(seeds) == len(prefixes) == len(processors):
+            raise ValueError(
+                "generate: give one seed, and one prefix and one logits processor if any, per conversation."
+            )
         prompts = [
             self.wording.prompt(conversation, prefix=begun)
             for conversation, begun in zip(conversations, prefixes, strict=True)
         ]
         self.refuse_too_long(prompts, extra=1)
         drawings = [
-            Drawing(place, prompt, seed, room=min(sampling.max_tokens, self.longest - len(prompt)))
-            for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+            Drawing(place, prompt, seed, room=min(sampling.max_tokens, self.longest - len(prompt)), processor=processor)
+            for place, (prompt, seed, processor) in enumerate(zip(prompts, seeds, processors, strict=True))
         ]
         # A stop text of n characters is at most so many tokens; only the last of them need be looked at.
         look_back = 4 + 4 * max(map(len, sampling.stop), default=0)
@@ -258,21 +265,37 @@ class Local(Batched):
             tail = self.wording.text(tokens[-look_back:]) if sampling.stop else ""
             return any(stop in tail for stop in sampling.stop)
 
-        for drawing in self.decoder.run(drawings, sampling=sampling, stopped=stopped, beat=beat or _nothing):
-            self.spent += len(drawing.prompt) + len(drawing.tokens)
+        def text_of(drawing: Drawing) -> str:
             text = self.wording.text(drawing.tokens, after=prefixes[drawing.place])
-            cut = min((text.index(stop) for stop in sampling.stop if stop in text), default=len(text))
-            yield (
-                drawing.place,
-                generated(
-                    text=text[:cut],
-                    token_count=len(drawing.tokens),
-                    log_probabilities=drawing.log_probabilities,
-                    entropies=drawing.entropies,
-                    truncated=drawing.truncated,
-                    finish=drawing.finish or "stop",
-                ),
-            )
+            return text[: min((text.index(stop) for stop in sampling.stop if stop in text), default=len(text))]
+
+        # What is done, while a checkpoint may still drop it.
+        pool: dict[int, Drawing] = {}
+
+        def choose(held: Sequence[Drawing]) -> Collection[int]:
+            assert checkpoint is not None
+            there = {drawing.place: drawing for drawing in (*held, *pool.values())}
+            kept = _kept(checkpoint, [_partial(there[place], text_of(there[place])) for place in sorted(there)])
+            for place in there.keys() - kept:
+                if not pool.pop(place, None):
+                    self.spent += there[place].read + len(there[place].tokens)
+            return kept
+
+        for drawing in self.decoder.run(
+            drawings,
+            sampling=sampling,
+            stopped=stopped,
+            beat=beat or _nothing,
+            choose=choose if checkpoint else None,
+            every=checkpoint.every if checkpoint else 0,
+        ):
+            self.spent += drawing.read + len(drawing.tokens)
+            if checkpoint:
+                pool[drawing.place] = drawing
+            else:
+                yield drawing.place, _generated(drawing, text_of(drawing))
+        for drawing in pool.values():
+            yield drawing.place, _generated(drawing, text_of(drawing))
 
     def check_itself(self) -> None:
         """Generation in slots must give what one plain pass gives, for this model's kind of attention.
@@ -335,6 +358,30 @@ def _scored(logits: torch.Tensor, completion: Sequence[int], *, top_k: int, devi
         values, ids = logs.topk(top_k, dim=-1)
         top = Top(ids.cpu().numpy(), values.double().cpu().numpy())
     return Scored(tuple(completion), drawn.double().cpu().numpy(), entropies.double().cpu().numpy(), top)
+
+
+def _generated(drawing: Drawing, text: str) -> Generated:
+    return generated(
+        text=text,
+        token_count=len(drawing.tokens),
+        log_probabilities=drawing.log_probabilities,
+        entropies=drawing.entropies,
+        truncated=drawing.truncated,
+        finish=drawing.finish or "stop",
+    )
+
+
+def _partial(drawing: Drawing, text: str) -> Partial:
+    """A character of which only some bytes are written is not there yet."""
+    done = bool(drawing.finish)
+    return Partial(drawing.place, text if done else text.rstrip("\ufffd"), len(drawing.tokens), done)
+
+
+def _kept(checkpoint: Checkpoint, partials: Sequence[Partial]) -> set[int]:
+    kept = set(checkpoint.keep(partials))
+    if unknown := kept - {partial.place for partial in partials}:
+        raise ValueError(f"The checkpoint keeps {min(unknown)}, which is not there. Keep places that it was given.")
+    return kept
 
 
 def _nothing() -> None:

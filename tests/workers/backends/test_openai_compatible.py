@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.backends import CannotAnswer, CannotLoad, Sampling, load_backend
+from workers.backends import CannotAnswer, CannotLoad, Checkpoint, Sampling, load_backend
 from workers.backends.openai_compatible import checked_address, retry_after
 
 KEY = "sk-canary-never-shown"
@@ -218,6 +218,15 @@ def test_without_log_probabilities_there_is_no_judging(logprobs, endpoint, serve
     server.always = chat("A", logprobs=logprobs)
     with pytest.raises(CannotAnswer, match="gives no log-probabilities"):
         endpoint.choose([asked("A or B?")], options=("A", "B"))
+
+
+@pytest.mark.parametrize(
+    "hook", [{"logits_processor": [lambda tokens, logits: logits]}, {"checkpoint": Checkpoint(8, lambda texts: [])}]
+)
+def test_hooks_into_the_drawing_are_refused_and_never_ignored(hook, endpoint, server):
+    with pytest.raises(CannotAnswer, match="Use a local model"):
+        list(endpoint.generate([asked("Why?")], sampling=Sampling(), seeds=[0], **hook))
+    assert not server.asked
 
 
 def test_score_is_not_offered(endpoint, server):

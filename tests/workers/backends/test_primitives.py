@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.backends import Choice, Sampling, in_both_orders
+from workers.backends import Checkpoint, Choice, Sampling, in_both_orders
 from workers.backends.primitives import log_branching, quantiles_of
 
 
@@ -36,6 +36,12 @@ def test_sampling_refuses_what_it_does_not_know(options, sentence):
 
 def test_sampling_from_a_runs_parameters():
     assert Sampling.of({"temperature": 0, "stop": ["END"]}) == Sampling(temperature=0, stop=("END",))
+
+
+@pytest.mark.parametrize("every", [0, -1, True, 1.5, "8"])
+def test_a_checkpoint_comes_every_so_many_tokens(every):
+    with pytest.raises(ValueError, match="whole number of tokens from 1 on"):
+        Checkpoint(every, lambda texts: [])
 
 
 @given(st.lists(st.floats(0, 0.3), min_size=6, max_size=6))
