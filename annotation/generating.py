@@ -108,6 +108,7 @@ class GenerationPlan:
         n: candidates per prompt and model; strategies that build a pseudo-label in make n of each polarity.
         temperature, top_p, top_k, min_p, max_tokens, stop: the sampling; top_k 0 and min_p 0 switch these off.
         prompts: the ids of prompts; empty for all of the project that `tag`, `source`, `up_to` and `limit` let through.
+        selection: the saved selection, as name@version, whose pairs' prompts `prompts` are. Read again by a request.
         tag, source: only prompts with this tag, of this source.
         up_to: only prompts up to this id, so that prompts imported later do not join the run. Set by the request.
         limit: at most so many prompts, the oldest first; None for all.
@@ -129,6 +130,7 @@ class GenerationPlan:
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     prompts: tuple[int, ...] = ()
+    selection: str = ""
     tag: str = ""
     source: str = ""
     up_to: int | None = None
@@ -219,6 +221,7 @@ class GenerationPlan:
             max_tokens=given.whole("max_tokens", cls.max_tokens),
             stop=given.texts("stop"),
             prompts=given.numbers("prompts"),
+            selection=given.text("selection"),
             tag=given.text("tag"),
             source=given.text("source"),
             up_to=given.maybe("up_to"),

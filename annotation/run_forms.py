@@ -9,6 +9,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.utils import timezone
 
+from annotation import prompting
 from annotation.asking import ABOUT, JudgingPlan
 from annotation.estimating import Speed, speeds_of
 from annotation.forms import Described
@@ -166,7 +167,8 @@ class GenerationForm(StartForm):
         super().__init__(*args, project=project, usable=usable, **kwargs)
         counts = {"without": without_candidates(project).count(), "all": Prompt.objects.filter(project=project).count()}
         which = [(key, f"{word} ({counts[key]:,})") for key, word in WHICH_PROMPTS.items()]
-        self._choose_from("which", [*which, *_tags(Prompt, project)])
+        saved = [(f"selection:{name}", f"Selection “{words}”") for name, words in prompting.listed(project)]
+        self._choose_from("which", [*which, *saved, *_tags(Prompt, project)])
         names = [(model.name, model.name) for model in usable]
         self._choose_from("models", names)
         self.fields["models"].initial = [model.name for model in usable[:1]]

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from annotation import asking, generating
+from annotation import asking, generating, prompting
 from annotation.asking import JudgingPlan, pairs_of, principles_of
 from annotation.errors import Refused
 from annotation.estimating import Estimate, estimate
@@ -23,7 +23,7 @@ from annotation.registering import check_usable
 
 Plan = GenerationPlan | JudgingPlan
 
-# Which prompts a run takes: how the choice is called, beside `tag:NAME`.
+# Which prompts a run takes: how the choice is called, beside `tag:NAME` and `selection:NAME`.
 WHICH_PROMPTS = {"without": "Without candidates", "all": "All prompts"}
 
 
@@ -44,7 +44,8 @@ class Offer:
 
 
 def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationPlan:
-    """The plan with the prompts of a choice: `all`, `without` (those that have no candidates), or `tag:NAME`.
+    """The plan with the prompts of a choice: `all`, `without` (those that have no candidates), `tag:NAME`, or
+    `selection:NAME` (those whose pairs are in this saved selection; NAME or NAME@VERSION).
 
     Raises:
         Refused: the choice is not known, or there is no such prompt.
@@ -56,10 +57,10 @@ def chosen(*, project: Project, plan: GenerationPlan, which: str) -> GenerationP
         if not keys:
             raise Refused("Every prompt of this project has candidates. Choose all prompts, or import new ones.")
         return replace(plan, prompts=keys)
-    kind, _, tag = which.partition(":")
-    if kind != "tag" or not tag:
-        raise Refused(f"There is no choice of prompts {which!r}. Known are: all, without, tag:NAME.")
-    return replace(plan, tag=tag)
+    kind, _, name = which.partition(":")
+    if kind not in ("tag", "selection") or not name:
+        raise Refused(f"There is no choice of prompts {which!r}. Known are: all, without, tag:NAME, selection:NAME.")
+    return replace(plan, tag=name) if kind == "tag" else replace(plan, selection=name)
 
 
 def without_candidates(project: Project) -> QuerySet[Prompt]:
@@ -80,6 +81,11 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
     if plan.only_pair:
         raise Refused("A new run has made nothing that could be paired. Leave out only_pair.")
     check_usable([*plan.models, *filter(None, [plan.scorer_model])])
+    if plan.selection:
+        name, there = prompting.prompts_of(project, plan.selection)
+        if plan.prompts and plan.prompts != there:
+            raise Refused(f"The saved selection {name} has other prompts now than were named. Estimate again.")
+        plan = replace(plan, selection=name, prompts=there)
     prompts = prompts_of(project=project, plan=plan).count()
     if not prompts:
         raise Refused("No prompt of this project fits. Import prompts, or choose fewer conditions.")
@@ -158,13 +164,14 @@ def start(*, project: Project, plan: Plan, actor: User | None = None, command: s
     Raises:
         Refused: nothing fits, a model cannot be used, or the seed is negative.
     """
-    expected = offer(project=project, plan=plan).expected
+    offered = offer(project=project, plan=plan)
     who: dict[str, Any] = {"actor": actor, "command": command, "seed": seed}
     if isinstance(plan, GenerationPlan):
-        run = generating.request_generation(project=project, plan=plan, **who)
+        assert isinstance(offered.plan, GenerationPlan)
+        run = generating.request_generation(project=project, plan=offered.plan, **who)
     else:
         run = asking.request_judging(project=project, plan=plan, **who)
-    run.estimate = expected.as_json()
+    run.estimate = offered.expected.as_json()
     run.save(update_fields=["estimate"])
     return run
 

@@ -52,6 +52,7 @@ class GenerationParameters(serializers.Serializer[Any]):
     max_tokens = _whole("Of a candidate.", 1, 32_768)
     stop = _texts("A candidate ends before the first of these, at most 16.")
     prompts = _keys("Only these prompts; empty: all that the other conditions let through.")
+    selection = _text("Only prompts of the pairs in this saved selection, as name or name@version; without `prompts`.")
     tag = _text("Only prompts with this tag.")
     source = _text("Only prompts of this source.")  # type: ignore[assignment]
     up_to = _whole("Only prompts up to this number. Set by the request.", 1, or_nothing=True)

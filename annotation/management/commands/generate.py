@@ -31,7 +31,10 @@ class Command(StartCommand):
             help="a registered model; repeatable; where a strategy sets one against another, the better one first",
         )
         parser.add_argument(
-            "--prompts", default="without", metavar="WHICH", help="without (no candidates yet; default), all, tag:NAME"
+            "--prompts",
+            default="without",
+            metavar="WHICH",
+            help="without (no candidates yet; default), all, tag:NAME, selection:NAME (a saved one, or NAME@VERSION)",
         )
         parser.add_argument("--source", default="", help="only prompts of this source")
         parser.add_argument("--limit", type=int, help="at most so many prompts, the oldest first")
