@@ -117,7 +117,7 @@ def seed(project: int, *, pairs: int) -> None:
 
 def states(dims: Any, *, count: int) -> list[Any]:
     """Random filters as a hand makes them: one to four dimensions, an interval or some values of each."""
-    from curation.dimensions import Filter
+    from curation.filters import Filter
 
     draw = random.Random(7)
     made = []
@@ -142,7 +142,7 @@ def served(project: Any) -> dict[str, Any]:
     from django.db import connection
 
     from curation import browsing, columns
-    from curation.dimensions import ORDERS, Order
+    from curation.filters import ORDERS, Order
 
     state = browsing.state_of(project)
     assert state is not None
@@ -190,7 +190,7 @@ def asked_over_http(port: int, slug: str, cookie: tuple[str, str], dims: Any, we
     """The table as the page asks for it after a brush: milliseconds, and the server's processor time for each."""
     from urllib.request import Request, urlopen
 
-    from curation.dimensions import ORDERS
+    from curation.filters import ORDERS
 
     def ask(query: str) -> None:
         address = f"http://127.0.0.1:{port}/p/{slug}/board/rows?{query}"

@@ -13,7 +13,8 @@ from annotation.errors import Refused
 from annotation.models import Annotator, Draft, Judgement, Project, Role, User
 from annotation.recording import record
 from curation import browsing
-from curation.dimensions import Dimension, Filter
+from curation.dimensions import Dimension
+from curation.filters import Filter
 from curation.models import Adjudication
 
 MOST_AT_ONCE = 100_000

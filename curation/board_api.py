@@ -19,7 +19,8 @@ from annotation.api.paging import LARGEST_KEY, refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import adjudicating, browsing, grouping, keeping
-from curation.dimensions import LONGEST, Dimension, Filter, parse_order
+from curation.dimensions import Dimension
+from curation.filters import LONGEST, Filter, parse_order
 from curation.models import FactsState
 from curation.selection_api import FILTER
 

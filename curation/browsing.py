@@ -15,7 +15,8 @@ from django.db.models import Exists, OuterRef
 from annotation.errors import Refused
 from annotation.models import Annotator, Judgement, Pair, Principle, Project, Run
 from curation import columns
-from curation.dimensions import DIFFICULTY, READINGS, Dimension, Filter, Order, Scope, dimensions, shown
+from curation.dimensions import DIFFICULTY, READINGS, Dimension, dimensions
+from curation.filters import Filter, Order, Scope, shown
 from curation.models import FactsState
 
 PAGE = 50

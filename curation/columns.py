@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation import packing
-from curation.dimensions import Filter, Order
+from curation.filters import Filter, Order
 from curation.models import FactsArray, FactsState
 
 # Of all projects together; a million pairs are 24 MB, 4 MB more for each order that the table was put into, and 12 MB

@@ -17,7 +17,8 @@ from typing import Any, Literal
 from django.db import connection
 
 from annotation.models import Project
-from curation.dimensions import READINGS, Dimension, Filter
+from curation.dimensions import READINGS, Dimension
+from curation.filters import Filter
 from curation.metrics.estimates import wilson_interval
 
 # Fewer pairs than this on a side: no interval, and it says so.

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from annotation.errors import Refused
 from annotation.models import Project
 from curation import columns
-from curation.dimensions import CONFLICT, DISCRETION, UNKNOWN, Dimension, Filter, words
+from curation.dimensions import CONFLICT, DISCRETION, UNKNOWN, Dimension
+from curation.filters import Filter, words
 from curation.models import FactsState
 from curation.packing import MEANT
 

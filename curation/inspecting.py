@@ -14,7 +14,8 @@ from django.db.models import Exists, OuterRef, Prefetch
 from annotation.excluding import Batch, batch_of
 from annotation.models import Annotator, Judgement, Pair, PrincipleVote, Rationale, Span
 from curation import haste
-from curation.dimensions import READINGS, Dimension, Filter, shown, words
+from curation.dimensions import READINGS, Dimension
+from curation.filters import Filter, shown, words
 from curation.metrics import METRICS
 from curation.models import Adjudication, Measurement, PairFact, Ruling
 

@@ -15,7 +15,8 @@ from annotation.pairing import source_of
 from annotation.recording import record
 from curation import browsing
 from curation.criteria import NONE_OF, ONE_OF, Criterion, from_json, measures_in
-from curation.dimensions import BESIDES, FIELD_OF, LONGEST, MARKED, OTHER, UNKNOWN, Dimension, Filter, named, parse
+from curation.dimensions import FIELD_OF, MARKED, OTHER, UNKNOWN, Dimension
+from curation.filters import BESIDES, LONGEST, Filter, named, parse
 from curation.models import FactsState, Selection
 
 NO_FACTS = "The facts have not been gathered yet: open the board and press the button, or run manage.py gather_facts."

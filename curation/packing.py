@@ -32,9 +32,8 @@ from curation.dimensions import (
     READINGS,
     STRENGTH,
     Dimension,
-    Scope,
-    orders_of,
 )
+from curation.filters import Scope, orders_of
 
 FORMAT = "plumbline-board/1"
 

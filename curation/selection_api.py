@@ -20,7 +20,7 @@ from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import browsing, comparing, keeping
 from curation.criteria import Criterion
-from curation.dimensions import LONGEST, Filter
+from curation.filters import LONGEST, Filter
 from curation.models import FactsState, Selection
 
 FILTER = "The filter as the board's address has it, without order: difficulty=0.55..0.97&discretion=conflict,unknown."

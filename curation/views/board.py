@@ -20,11 +20,10 @@ from annotation import access, excluding
 from annotation.errors import Refused
 from annotation.models import Project, Role
 from curation import adjudicating, browsing, comparing, gathering, grouping, inspecting, keeping, packing
-from curation.dimensions import (
+from curation.dimensions import READINGS, REWARD
+from curation.filters import (
     BESIDES,
     LONGEST,
-    READINGS,
-    REWARD,
     SCOPES,
     Filter,
     Order,

@@ -1,4 +1,4 @@
-/* What is filtered, in bins, in words and in the address. The same rules as curation/dimensions.py. */
+/* What is filtered, in bins, in words and in the address. The same rules as curation/filters.py. */
 
 export const S = {
   dims: [], at: {}, rows: 0, version: 0, readings: [], edges: {},

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from annotation.models import Assignment, Judgement, Pair, Principle, PrincipleVote, Run
 from curation import browsing, gathering
-from curation.dimensions import parse
+from curation.filters import parse
 from curation.models import Adjudication, FactsState, Measurement, Selection
 from tests.browser.sitting import comes_true
 from tests.browser.test_pages import LOOKS, faults

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from annotation.models import Annotator, LanguageModel, Pair, PrincipleVote, Project
 from curation import browsing
-from curation.dimensions import parse
+from curation.filters import parse
 from curation.measuring import whole_runs
 from curation.models import FactsState, Release, Selection
 from tests.browser.sitting import comes_true

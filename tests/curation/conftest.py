@@ -211,7 +211,7 @@ def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
 
 def random_filter(draw: random.Random, dims: Any) -> Any:
     """One to four dimensions, an interval or some values of each; the unknown may be among them."""
-    from curation.dimensions import Filter
+    from curation.filters import Filter
 
     passing = {}
     for one in draw.sample(list(dims), draw.randint(1, 4)):

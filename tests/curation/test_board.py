@@ -16,7 +16,7 @@ from django.utils.html import escape
 
 from annotation.models import Annotator, Judgement, Pair, Principle, Project, Run
 from curation import browsing, gathering, settling
-from curation.dimensions import Order, parse
+from curation.filters import Order, parse
 from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, PairFact, Selection
 from tests.curation.conftest import random_filter

@@ -12,7 +12,7 @@ from annotation import excluding
 from annotation.errors import Refused
 from annotation.models import Assignment, Event, Pair, Project
 from curation import adjudicating, browsing, gathering
-from curation.dimensions import Filter, parse
+from curation.filters import Filter, parse
 from curation.models import Adjudication, FactsState
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.db import connection
 from django.http import QueryDict
 
 from curation import browsing
-from curation.dimensions import Filter, parse
+from curation.filters import Filter, parse
 from curation.models import FactsState, Selection
 from tests.curation.conftest import random_filter
 

@@ -11,7 +11,8 @@ from django.http import QueryDict
 from annotation.models import Pair
 from curation import browsing, categories, gathering, keeping
 from curation.criteria import from_json
-from curation.dimensions import OTHER, SOURCE, Order
+from curation.dimensions import OTHER, SOURCE
+from curation.filters import Order
 from curation.models import FactsState, Selection
 
 pytestmark = pytest.mark.django_db

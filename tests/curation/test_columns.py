@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.models import Run
 from curation import browsing, columns, gathering
 from curation.browsing import Mark
-from curation.dimensions import ORDERS, Filter, Order, Scope
+from curation.filters import ORDERS, Filter, Order, Scope
 from curation.models import FactsArray, FactsState, Measurement
 from tests.curation.conftest import random_filter
 

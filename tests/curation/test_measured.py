@@ -16,7 +16,8 @@ from annotation import running
 from annotation.models import Run
 from curation import browsing, gathering
 from curation.arrays import pair_facts
-from curation.dimensions import REWARD, parse
+from curation.dimensions import REWARD
+from curation.filters import parse
 from curation.keeping import criteria_of
 from curation.measured import UNNAMED, measured_of
 from curation.models import FactsState, Measurement, PairFact

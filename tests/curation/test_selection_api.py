@@ -12,7 +12,7 @@ from annotation.models import Event, Project
 from curation import browsing
 from curation.comparing import compare
 from curation.criteria import parse_all
-from curation.dimensions import Filter
+from curation.filters import Filter
 from curation.keeping import filter_of, query_of
 from curation.models import FactsState, Selection
 from curation.releasing import release
