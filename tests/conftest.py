@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +230,12 @@ def _candidate_html(text: str) -> str:
 
 
 @pytest.fixture
-def make_pair(project: Any) -> Callable[..., Any]:
-    """Make a pair of `project` (or of another) with open slots: plain rows, so that every test sees what is there."""
+def make_pairs(project: Any) -> Callable[..., list[Any]]:
+    """Make pairs of `project` (or of another) with open slots: plain rows, so that every test sees what is there.
+
+    `make_pairs([{"source": "s1"}, {"prompt": "Why?", "tags": ["code"]}])` makes two in as many statements as one. Each
+    takes `prompt`, `first`, `second`, `slots`, and any field of a pair.
+    """
     import hashlib
 
     from annotation import rendering
@@ -239,45 +243,72 @@ def make_pair(project: Any) -> Callable[..., Any]:
 
     counter = itertools.count(1)
 
-    def make(
-        *,
-        prompt: str = "",
-        first: str = "",
-        second: str = "",
-        into: Any = None,
-        slots: int | None = None,
-        **fields: Any,
-    ) -> Any:
-        n = next(counter)
+    def make(wanted: Sequence[dict[str, Any]], *, into: Any = None) -> list[Any]:
         home = into or project
-        messages = [{"role": "user", "content": prompt or f"What is {n} plus {n}?"}]
-        digest = hashlib.sha256(str(messages).encode()).digest()
-        asked = Prompt.objects.filter(project=home, digest=digest).first() or Prompt.objects.create(
-            project=home,
-            digest=digest,
-            messages=messages,
-            html=_prompt_html(messages[0]["content"]),
-            renderer=rendering.RENDERER,
-        )
-        texts = {"first": first or f"It is {2 * n}.", "second": second or f"It is {2 * n + 1}, I think."}
-        made = Candidate.objects.bulk_create(
-            Candidate(
-                prompt=asked,
-                messages=[{"role": "assistant", "content": text}],
-                digest=hashlib.sha256(f"{side}{n}{text}".encode()).digest(),
-                html=_candidate_html(text),
+        # In this order: a number is taken for a pair only.
+        numbered = [(n, dict(fields)) for fields, n in zip(wanted, counter, strict=False)]
+        messages = {}
+        for n, fields in numbered:
+            asked = [{"role": "user", "content": fields.pop("prompt", "") or f"What is {n} plus {n}?"}]
+            messages[n] = hashlib.sha256(str(asked).encode()).digest(), asked
+        prompts = {one.digest: one for one in Prompt.objects.filter(project=home, digest__in=dict(messages.values()))}
+        made = Prompt.objects.bulk_create(
+            Prompt(
+                project=home,
+                digest=digest,
+                messages=asked,
+                html=_prompt_html(asked[0]["content"]),
                 renderer=rendering.RENDERER,
-                model=f"canary-{side}",
-                characters=len(text),
             )
-            for side, text in texts.items()
+            for digest, asked in dict(messages.values()).items()
+            if digest not in prompts
         )
-        rank = fields.pop("rank", n)
-        pair = Pair.objects.create(project=home, prompt=asked, first=made[0], second=made[1], rank=rank, **fields)
+        prompts |= {one.digest: one for one in made}
+        candidates = iter(
+            Candidate.objects.bulk_create(
+                Candidate(
+                    prompt=prompts[messages[n][0]],
+                    messages=[{"role": "assistant", "content": text}],
+                    digest=hashlib.sha256(f"{side}{n}{text}".encode()).digest(),
+                    html=_candidate_html(text),
+                    renderer=rendering.RENDERER,
+                    model=f"canary-{side}",
+                    characters=len(text),
+                )
+                for n, fields in numbered
+                for side, text in (
+                    ("first", fields.pop("first", "") or f"It is {2 * n}."),
+                    ("second", fields.pop("second", "") or f"It is {2 * n + 1}, I think."),
+                )
+            )
+        )
+        slots = [fields.pop("slots", None) for _, fields in numbered]
+        pairs = Pair.objects.bulk_create(
+            Pair(
+                project=home,
+                prompt=prompts[messages[n][0]],
+                first=next(candidates),
+                second=next(candidates),
+                rank=fields.pop("rank", n),
+                **fields,
+            )
+            for n, fields in numbered
+        )
         Assignment.objects.bulk_create(
-            Assignment(project=home, pair=pair, slot=slot, priority=rank * 1_000_000 + slot)
-            for slot in range(1, (home.overlap if slots is None else slots) + 1)
+            Assignment(project=home, pair=pair, slot=slot, priority=pair.rank * 1_000_000 + slot)
+            for pair, count in zip(pairs, slots, strict=True)
+            for slot in range(1, (home.overlap if count is None else count) + 1)
         )
-        return pair
+        return pairs
+
+    return make
+
+
+@pytest.fixture
+def make_pair(make_pairs: Callable[..., list[Any]]) -> Callable[..., Any]:
+    """Make one pair: `make_pair(prompt="Why?", slots=2)`."""
+
+    def make(*, into: Any = None, **fields: Any) -> Any:
+        return make_pairs([fields], into=into)[0]
 
     return make

@@ -6,12 +6,23 @@ import hashlib
 import json
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+def _told(what: str, strength: int | None = 1, **fields: Any) -> dict[str, Any]:
+    """The fields of a judgement that says so."""
+    return {
+        "verdict": {"first": "prefer", "second": "prefer"}.get(what, what),
+        "strength": {"first": strength or 1, "second": -(strength or 1), "tie": 0}.get(what),
+        "strength_known": strength is not None,
+        "skip_reason": "cannot_judge" if what == "skip" else "",
+        **fields,
+    }
 
 
 @pytest.fixture
@@ -22,9 +33,6 @@ def say() -> Callable[..., Any]:
     from annotation.models import Assignment, Judgement
 
     def judge(who: Any, pair: Any, what: str, strength: int | None = 1, **fields: Any) -> Any:
-        known = strength is not None
-        verdict = {"first": "prefer", "second": "prefer"}.get(what, what)
-        signed = {"first": strength or 1, "second": -(strength or 1), "tie": 0}.get(what)
         revision = 1
         seat = Assignment.objects.filter(pair=pair, annotator=who).first()
         if seat is None:
@@ -39,12 +47,32 @@ def say() -> Callable[..., Any]:
             annotator=who,
             key=uuid.uuid4(),
             revision=revision,
-            verdict=verdict,
-            strength=signed,
-            strength_known=known,
-            skip_reason="cannot_judge" if what == "skip" else "",
             swapped=False,
-            **fields,
+            **_told(what, strength, **fields),
+        )
+
+    return judge
+
+
+@pytest.fixture
+def say_all() -> Callable[..., list[Any]]:
+    """The same of many at once, where none of them has judged its pair before.
+
+    `say_all([(alice, pair, "first", {}), (bob, pair, "second", {"strength": 3})])`
+    """
+    from django.utils import timezone
+
+    from annotation.models import Assignment, Judgement
+
+    def judge(said: Sequence[tuple[Any, Any, str, dict[str, Any]]]) -> list[Any]:
+        now = timezone.now()
+        seats = Assignment.objects.bulk_create(
+            Assignment(pair=pair, annotator=who, project_id=pair.project_id, priority=0, done_at=now)
+            for who, pair, _, _ in said
+        )
+        return Judgement.objects.bulk_create(
+            Judgement(assignment=seat, annotator=who, key=uuid.uuid4(), swapped=False, **_told(what, **fields))
+            for seat, (who, _, what, fields) in zip(seats, said, strict=True)
         )
 
     return judge
@@ -185,7 +213,7 @@ def answer(project: Any, oracle: Any) -> Callable[..., None]:
 
 
 @pytest.fixture
-def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
+def many(project: Any, make_pairs: Any, say_all: Any, crowd: Any) -> list[Any]:
     """Forty pairs with 0 to 3 judgements, some with votes and most with a difficulty; their facts are gathered."""
     from annotation.models import Principle, PrincipleVote
     from curation import gathering
@@ -193,18 +221,23 @@ def many(project: Any, make_pair: Any, say: Any, crowd: Any) -> list[Any]:
     from tests.curation.finished import finished
 
     draw = random.Random(3)
-    pairs = [make_pair(source=f"s{place % 3}", external_id=f"p-{place}") for place in range(40)]
+    pairs: list[Any] = make_pairs([{"source": f"s{place % 3}", "external_id": f"p-{place}"} for place in range(40)])
     principles = [Principle.objects.create(project=project, key=f"k{n}", short=f"k{n}", text=".") for n in range(2)]
     run = finished(project, parameters={"measure": "difficulty", "model": "tiny"})
+    said, votes, measured = [], [], []
     for place, pair in enumerate(pairs):
         for who in crowd[: place % 4]:
-            say(who, pair, draw.choice(["first", "first", "second", "tie"]), draw.randint(1, 3))
+            what = draw.choice(["first", "first", "second", "tie"])
+            said.append((who, pair, what, {"strength": draw.randint(1, 3)}))
         if place % 2:
             for principle in principles:
                 says = draw.choice(["first", "second", "irrelevant"])
-                PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=principle, vote=says)
+                votes.append(PrincipleVote(pair=pair, annotator=crowd[0], principle=principle, vote=says))
         if place % 5:
-            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=draw.random())
+            measured.append(Measurement(run=run, metric="held_out_loss", pair=pair, value=draw.random()))
+    say_all(said)
+    PrincipleVote.objects.bulk_create(votes)
+    Measurement.objects.bulk_create(measured)
     gathering.gather_facts(project=project)
     return pairs
 
@@ -224,7 +257,7 @@ def random_filter(draw: random.Random, dims: Any) -> Any:
 
 
 @pytest.fixture
-def varied(project: Any, make_pair: Any, say: Any, alice: Any, bob: Any) -> list[Any]:
+def varied(project: Any, make_pairs: Any, say_all: Any, alice: Any, bob: Any) -> list[Any]:
     """Sixteen pairs of eight prompts: tagged, doubled, flagged, measured, each with reasons, highlights and an edit."""
     import numpy as np
 
@@ -232,20 +265,32 @@ def varied(project: Any, make_pair: Any, say: Any, alice: Any, bob: Any) -> list
     from curation.arrays import store_pair_values
     from tests.curation.finished import finished
 
-    made = []
+    wanted = []
     for n in range(16):
-        text = f"Question {n // 2}?"
         # Words of each pair's own, but for two: what is nearly the same must not hang on the draw of the signatures.
         first = " ".join(hashlib.sha256(f"{5 if n == 6 else n} {k}".encode()).hexdigest()[:8] for k in range(200))
-        made.append(make_pair(slots=0, prompt=text, first=first, second=f"It does not, {n}.", tags=["code"] * (n % 2)))
-        for who in (alice, bob):
-            judgement = say(who, made[-1], "first", flags=["harmful"] if n == 4 and who is bob else [])
-            if who is alice:
-                Edit.objects.create(judgement=judgement, candidate=made[-1].first, text="It hangs.", edit_distance=9)
-            why = Rationale.objects.create(
-                pair=made[-1], annotator=who, judgement=judgement, text=f"So {n}.", source="human"
-            )
-            Span.objects.create(rationale=why, candidate=made[-1].first, start=n, end=n + 9, polarity="hurts")
+        texts = {"prompt": f"Question {n // 2}?", "first": first, "second": f"It does not, {n}."}
+        wanted.append({"slots": 0, "tags": ["code"] * (n % 2), **texts})
+    made: list[Any] = make_pairs(wanted)
+    said = say_all(
+        [
+            (who, pair, "first", {"flags": ["harmful"] if n == 4 and who is bob else []})
+            for n, pair in enumerate(made)
+            for who in (alice, bob)
+        ]
+    )
+    Edit.objects.bulk_create(
+        Edit(judgement=one, candidate=pair.first, text="It hangs.", edit_distance=9)
+        for one, pair in zip(said[::2], made, strict=True)
+    )
+    reasons = Rationale.objects.bulk_create(
+        Rationale(pair=made[n // 2], annotator=one.annotator, judgement=one, text=f"So {n // 2}.", source="human")
+        for n, one in enumerate(said)
+    )
+    Span.objects.bulk_create(
+        Span(rationale=why, candidate=made[n // 2].first, start=n // 2, end=n // 2 + 9, polarity="hurts")
+        for n, why in enumerate(reasons)
+    )
     run = finished(project, finished_at=project.created_at)
     store_pair_values(
         run=run,

@@ -28,18 +28,19 @@ def page(project, lead, sign_in):
 
 
 @pytest.fixture
-def measured(project, make_pair, say, alice, bob, adjudicator, robot, lead):
+def measured(project, make_pairs, say_all, alice, bob, adjudicator, robot, lead):
     """40 pairs under two guidelines: Ada always says as Bob does, Alice goes against them on the last 36."""
     versions = [Guideline.objects.create(project=project, version=n, text="…", html="…") for n in (1, 2)]
-    for place in range(40):
-        pair = make_pair(slots=0, is_gold=place < 20, label="first")
-        said = "first" if place % 2 else "second"
+    told = []
+    for place, pair in enumerate(make_pairs([{"slots": 0, "is_gold": n < 20, "label": "first"} for n in range(40)])):
+        said, other = ("first", "second") if place % 2 else ("second", "first")
         fields = {"guideline": versions[place >= 4]}
-        say(bob, pair, said, active_ms=1000 * (place + 1), **fields)
-        say(adjudicator, pair, said, **fields)
-        say(alice, pair, said if place < 4 else "second" if place % 2 else "first", **fields)
+        told.append((bob, pair, said, {"active_ms": 1000 * (place + 1), **fields}))
+        told.append((adjudicator, pair, said, fields))
+        told.append((alice, pair, said if place < 4 else other, fields))
         if place < 35:
-            say(robot, pair, "first", **fields)
+            told.append((robot, pair, "first", fields))
+    say_all(told)
     return measuring.measure(project=project, asked=PeopleRequest(bootstrap=200))
 
 
