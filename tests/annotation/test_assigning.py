@@ -326,16 +326,19 @@ class Twin:
 
     def step(self, act: str, who: int, draw: float) -> object:
         me = self.people[who]
-        held = list(Assignment.objects.leased().filter(annotator=me).order_by("priority"))
-        # Dry spells are a matter of time, and time is not part of the history.
-        Annotator.objects.filter(project=self.project).update(dry_until=None)
         if act == "claim":
+            # Dry spells are a matter of time, and time is not part of the history.
+            Annotator.objects.filter(project=self.project).update(dry_until=None)
             return self.name(self.claim(me))
-        if act == "finish" and held:
-            finish(held[int(draw * len(held))].pk)
-        elif act == "expire" and held:
-            expire(pk=held[int(draw * len(held))].pk)
-            return opening.sweep(project=self.project)
+        if act in ("finish", "expire"):
+            held = list(Assignment.objects.leased().filter(annotator=me).order_by("priority"))
+            if not held:
+                return None
+            taken = held[int(draw * len(held))]
+            if act == "expire":
+                expire(pk=taken.pk)
+                return opening.sweep(project=self.project)
+            finish(taken.pk)
         elif act == "exclude":
             pair = Pair.objects.filter(project=self.project).order_by("rank")[int(draw * 10)]
             Pair.objects.filter(pk=pair.pk).update(excluded_at=None if pair.excluded_at else timezone.now())
