@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=1)
     # WhiteNoise warns where the folder of collected files is missing; in the embedded mode nothing is collected.
     (embedded.var_folder() / "static").mkdir(parents=True, exist_ok=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was read until now stays: the collector need not walk through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
