@@ -4,6 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 
 from annotation.api.gold import MarkGold
+from annotation.api.imports import ImportChecked, Imports, RefusedLines, UndoImport
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, MyJudgements, OneAnswer
 from annotation.api.language_models import LanguageModels
 from annotation.api.leading import Guidelines, Invitations, Settings, State
@@ -42,6 +43,10 @@ urlpatterns = [
     path("projects/<slug:slug>/reasons", Reasons.as_view(), name="api_reasons"),
     path("projects/<slug:slug>/reasons/<key:offer_id>/reaction", OneReaction.as_view(), name="api_reaction"),
     path("projects/<slug:slug>/templates", Templates.as_view(), name="api_templates"),
+    path("projects/<slug:slug>/imports", Imports.as_view(), name="api_imports"),
+    path("projects/<slug:slug>/imports/<key:run_id>/import", ImportChecked.as_view(), name="api_import_checked"),
+    path("projects/<slug:slug>/imports/<key:run_id>/undo", UndoImport.as_view(), name="api_import_undo"),
+    path("projects/<slug:slug>/imports/<key:run_id>/refused.csv", RefusedLines.as_view(), name="api_import_refused"),
     path("projects/<slug:slug>/runs", Runs.as_view(), name="api_runs"),
     path("projects/<slug:slug>/runs/estimate", EstimateRun.as_view(), name="api_run_estimate"),
     path("projects/<slug:slug>/runs/<key:run_id>", OneRun.as_view(), name="api_run"),

@@ -136,8 +136,35 @@ def check_on_error(on_error: str) -> str:
     return on_error
 
 
-def check_mapping(mapping: Mapping[str, str], columns: list[str]) -> None:
-    """Raise `Refused` unless `mapping` names known fields and columns that the file has."""
+def check_layout(layout: str, mapping: Mapping[str, str] | None) -> str:
+    """The layout that is meant; what can be told without the file.
+
+    Raises:
+        Refused: there is no such layout, or the columns that were named do not go with it.
+    """
+    if layout == AUTO and mapping:
+        layout = MAPPING
+    if layout == MAPPING:
+        if not mapping:
+            raise Mendable(
+                "The layout mapping needs columns, at least for the prompt and both answers.",
+                by_command="Name them with --map FIELD=COLUMN (prompt, response_a, response_b).",
+                on_page="Choose them.",
+            )
+        check_fields(mapping)
+    elif mapping:
+        raise Mendable(
+            f"The layout {layout} names its columns itself.",
+            by_command="Leave out --map, or use the layout mapping.",
+            on_page="Choose columns named by hand instead.",
+        )
+    elif layout != AUTO and layout not in LAYOUTS:
+        raise Refused(f"There is no layout {layout!r}. Known are: auto, {', '.join(LAYOUTS)}, mapping.")
+    return layout
+
+
+def check_fields(mapping: Mapping[str, str]) -> None:
+    """Raise `Refused` unless `mapping` names known fields, and all that a pair needs."""
     unknown = sorted(set(mapping) - set(layouts.FIELDS))
     if unknown:
         raise Refused(f"{unknown[0]!r} cannot be mapped. Known are: {', '.join(layouts.FIELDS)}.")
@@ -148,20 +175,26 @@ def check_mapping(mapping: Mapping[str, str], columns: list[str]) -> None:
             by_command=f"Name its column, as --map {missing[0]}=COLUMN.",
             on_page="Choose its column.",
         )
+    for name in mapping:
+        if name.startswith("label.") and "label" not in mapping:
+            raise Mendable(
+                f"{name} says what a value means, but no column is mapped to label.",
+                by_command="Add --map label=COLUMN.",
+                on_page="Choose its column under “Which is better”, or empty the values.",
+            )
+    if mapping["response_a"] == mapping["response_b"]:
+        raise Refused("First and second answer are the same column. Name another column for response_b.")
+
+
+def check_mapping(mapping: Mapping[str, str], columns: list[str]) -> None:
+    """Raise `Refused` unless `mapping` names known fields and columns that the file has."""
+    check_fields(mapping)
     for name, column in mapping.items():
         if name.startswith("label."):
-            if "label" not in mapping:
-                raise Mendable(
-                    f"{name} says what a value means, but no column is mapped to label.",
-                    by_command="Add --map label=COLUMN.",
-                    on_page="Choose its column under “Which is better”, or empty the values.",
-                )
             continue
         for one in [part.strip() for part in column.split(",")] if name == "meta" else [column]:
             if one not in columns:
                 raise Refused(f"The file has no column {one!r} (for {name}). It has: {', '.join(columns[:30])}.")
-    if mapping["response_a"] == mapping["response_b"]:
-        raise Refused("First and second answer are the same column. Name another column for response_b.")
 
 
 # ---- recognising ---------------------------------------------------------------------------------------------------
@@ -235,28 +268,12 @@ def reader_for(
     Raises:
         Refused: the layout is not known, not sure, or the mapping is wrong.
     """
-    if layout == AUTO and mapping:
-        layout = MAPPING
-    if layout == MAPPING:
-        if not mapping:
-            raise Mendable(
-                "The layout mapping needs columns, at least for the prompt and both answers.",
-                by_command="Name them with --map FIELD=COLUMN (prompt, response_a, response_b).",
-                on_page="Choose them.",
-            )
-        seen = look_at(source)
-        check_mapping(mapping, seen.columns)
-        return MAPPING, read_mapping(mapping)
+    layout = check_layout(layout, mapping)
     if mapping:
-        raise Mendable(
-            f"The layout {layout} names its columns itself.",
-            by_command="Leave out --map, or use the layout mapping.",
-            on_page="Choose columns named by hand instead.",
-        )
+        check_mapping(mapping, look_at(source).columns)
+        return MAPPING, read_mapping(mapping)
     if layout == AUTO:
         layout = _sure(look_at(source))
-    if layout not in LAYOUTS:
-        raise Refused(f"There is no layout {layout!r}. Known are: auto, {', '.join(LAYOUTS)}, mapping.")
     return layout, LAYOUTS[layout].read
 
 

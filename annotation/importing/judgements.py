@@ -104,10 +104,15 @@ LAYOUTS = {
 }
 
 
+def check_layout(layout: str) -> str:
+    """Raise `Refused` unless the layout is known, or is to be recognised."""
+    if layout != checking.AUTO and layout not in LAYOUTS:
+        raise Refused(f"There is no layout {layout!r} for judgements. Known are: auto, {', '.join(LAYOUTS)}.")
+    return layout
+
+
 def _layout_of(source: Source, layout: str) -> str:
-    if layout != checking.AUTO:
-        if layout not in LAYOUTS:
-            raise Refused(f"There is no layout {layout!r} for judgements. Known are: auto, {', '.join(LAYOUTS)}.")
+    if check_layout(layout) != checking.AUTO:
         return layout
     seen = checking.look_at(source)
     for name, known in LAYOUTS.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from annotation.errors import Refused
 from annotation.importing.reasons import Bad
 from annotation.importing.values import (
     Messages,
@@ -20,6 +21,23 @@ from annotation.importing.values import (
 )
 
 _USUAL = {"a": "a", "first": "a", "1": "a", "b": "b", "second": "b", "2": "b", "tie": "tie", "same": "tie", "0": "tie"}
+
+
+def parse_mapping(given: Iterable[str]) -> dict[str, str]:
+    """FIELD=COLUMN, each once, as a command or a program says it.
+
+    Raises:
+        Refused: one of them is something else, or names a field again.
+    """
+    mapping: dict[str, str] = {}
+    for entry in given:
+        field, separator, column = entry.partition("=")
+        if not separator or not field.strip() or not column:
+            raise Refused(f"{entry!r} is no mapping. Write FIELD=COLUMN, for example prompt=question.")
+        if field.strip() in mapping:
+            raise Refused(f"{field.strip()} is mapped twice. Keep one of them.")
+        mapping[field.strip()] = column
+    return mapping
 
 
 def read_mapping(mapping: Mapping[str, str]) -> Callable[[Value], PairRow]:

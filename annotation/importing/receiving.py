@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import re
@@ -20,6 +21,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.utils import timezone
 
 from annotation.errors import Refused
+from annotation.importing.reporting import harmless
 
 KEPT = timedelta(days=30)
 # The rest of a form beside its file.
@@ -155,6 +157,21 @@ def read_report(run_id: int, *, start: int = 0, count: int | None = None) -> Ite
     with contextlib.suppress(FileNotFoundError), report_path(run_id).open(encoding="utf-8") as handle:
         for line in islice(handle, start, None if count is None else start + count):
             yield json.loads(line)
+
+
+class _Echo:
+    """Gives csv.writer's lines back instead of keeping them."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_lines(run_id: int) -> Iterator[str]:
+    """The refused lines of a check as CSV, with a header, and without formulas."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(["line", "reason", "what is wrong and how to mend it", "id", "excerpt"])
+    for one in read_report(run_id):
+        yield writer.writerow([harmless(one[key]) for key in ("line", "reason", "sentence", "item", "excerpt")])
 
 
 class ReportLines(Sequence[dict[str, Any]]):

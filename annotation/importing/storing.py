@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation import typesetting
-from annotation.errors import Refused
+from annotation.errors import Mendable, Refused
 from annotation.importing import checking, layouts, placing
 from annotation.importing.batching import Batch
 from annotation.importing.reading import Row, rows
@@ -156,7 +156,11 @@ class _Job:
         layout, read = checking.reader_for(opened, layout, mapping)
         column = {"plumbline": "source", checking.MAPPING: (mapping or {}).get("source", "")}.get(layout, "")
         if source and not column:
-            raise Refused(f"Rows of the layout {layout} do not name a source. Leave out --source.")
+            raise Mendable(
+                f"Rows of the layout {layout} do not name a source.",
+                by_command="Leave out --source.",
+                on_page="Ask for the rows of every source.",
+            )
         report = Report(file=opened.name, layout=layout, unit=opened.unit)
         item = layouts.LAYOUTS[layout].item if layout in layouts.LAYOUTS else (mapping or {}).get("id", "")
         return cls(opened, read, layout, allowed, project, source, column, item, report)

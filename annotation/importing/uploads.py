@@ -50,16 +50,37 @@ def request_check(
     mapping: Mapping[str, str] | None = None,
     allow: frozenset[str] = frozenset(),
     judges: frozenset[str] = frozenset(),
+    source: str = "",
 ) -> Run:
     """Ask a worker to look at a file and to check every line of it.
 
     Raises:
         Refused: an option is not known.
     """
+    asked = parameters_of(
+        upload, holds=holds, layout=layout, mapping=mapping, allow=allow, judges=judges, source=source
+    )
+    return request_run(project=project, kind=Run.Kind.IMPORT, parameters={**asked, "phase": "check"}, actor=actor)
+
+
+def parameters_of(
+    upload: Upload,
+    *,
+    holds: str,
+    layout: str,
+    mapping: Mapping[str, str] | None,
+    allow: frozenset[str],
+    judges: frozenset[str],
+    source: str = "",
+) -> dict[str, Any]:
+    """What a run knows of its file and of how to read it.
+
+    Raises:
+        Refused: an option is not known.
+    """
     if holds not in HOLDS:
         raise Refused(f"A file cannot hold {holds!r}. Known are: {', '.join(HOLDS)}.")
-    parameters = {
-        "phase": "check",
+    return {
         "upload": upload.name,
         "file": upload.file,
         "size": upload.size,
@@ -69,8 +90,9 @@ def request_check(
         "mapping": dict(mapping or {}),
         "allow": sorted(checking.check_allow(allow)),
         "judges": sorted(judges),
+        # Of pairs: rows of this source only.
+        "source": source,
     }
-    return request_run(project=project, kind=Run.Kind.IMPORT, parameters=parameters, actor=actor)
 
 
 def check_again(
@@ -105,6 +127,7 @@ def check_again(
         mapping=mapping,
         allow=allow,
         judges=judges,
+        source=run.parameters.get("source", ""),
     )
 
 
@@ -217,6 +240,7 @@ def _check_pairs(hold: Hold, layout: str, telling: Progress) -> Report:
         at["mapping"] or None,
         frozenset(at["allow"]),
         project=hold.run.project,
+        source=at.get("source", ""),
         name=at["file"],
         rng=np.random.default_rng(hold.run.pk),
         progress=telling,
@@ -260,6 +284,7 @@ def _import_pairs(hold: Hold, telling: Progress, *, on_error: str) -> Report:
         actor=hold.run.started_by,
         run=hold.run,
         progress=telling,
+        source=at.get("source", ""),
         name=at["file"],
     )
 
@@ -267,11 +292,19 @@ def _import_pairs(hold: Hold, telling: Progress, *, on_error: str) -> Report:
 def _import(hold: Hold) -> dict[str, Any]:
     at = hold.run.parameters
     take_in = _import_judgements if at["holds"] == "judgements" else _import_pairs
-    with _Telling(hold, total=at["read"]) as telling:
+    is_checked = "check" in at
+    with _Telling(hold, total=at.get("read")) as telling:
         report = take_in(hold, telling, on_error=at["on_error"])
-    if not report.stored:
+    if not is_checked:
+        receiving.write_report(hold.run.pk, map(_mended_here, report.refusals))
+    if not report.stored and is_checked:
         raise Refused(
             f"Lines that were good in the check are not any more: {report.why}. Nothing was kept. Check it again."
+        )
+    if not report.stored:
+        raise Refused(
+            f"{len(report.refusals):,} refused: {report.why}. Nothing was kept. Mend them, or skip what is bad and "
+            f"import the others."
         )
     return _reported(report, thing=HOLDS[at["holds"]]) | {
         "added": report.added,

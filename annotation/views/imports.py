@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation import access, running
 from annotation.errors import Refused
 from annotation.importing import checking, layouts, receiving, undoing, uploads
-from annotation.importing.reporting import harmless
 from annotation.models import Project, Role, Run
 
 PER_PAGE = 50
@@ -115,6 +112,7 @@ def _context(
         "workers": running.living_workers().count() if not run.is_final else 0,
         "import_of_it": uploads.import_of(run),
         "can_undo": undoing.can_undo(run),
+        "has_report": receiving.report_path(run.pk).exists(),
     }
     if run.result.get("columns"):
         context["fields"] = uploads.mapping_fields(run, chosen=mapping)
@@ -161,21 +159,7 @@ def _act(request: HttpRequest, run: Run) -> HttpResponse:
 def refused_csv(request: HttpRequest, slug: str, run_id: int) -> StreamingHttpResponse:
     """All refused lines, as a file: never shown by a browser, and without formulas."""
     run = _import_of(request, slug, run_id)
-    answer = StreamingHttpResponse(_csv_lines(run.pk), content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(receiving.csv_lines(run.pk), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="refused-{run.pk}.csv"'
     answer["X-Content-Type-Options"] = "nosniff"
     return answer
-
-
-class _Echo:
-    """Gives csv.writer's lines back instead of keeping them."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv_lines(run_id: int) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["line", "reason", "what is wrong and how to mend it", "id", "excerpt"])
-    for one in receiving.read_report(run_id):
-        yield writer.writerow([harmless(one[key]) for key in ("line", "reason", "sentence", "item", "excerpt")])

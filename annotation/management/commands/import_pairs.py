@@ -14,6 +14,7 @@ from annotation import importing
 from annotation.access import project_of
 from annotation.errors import Refused
 from annotation.importing.commanding import ImportCommand
+from annotation.importing.mapping import parse_mapping
 from annotation.importing.reporting import Report
 from annotation.models import Project
 from annotation.recording import record
@@ -48,7 +49,7 @@ class Command(ImportCommand):
                 project=project,
                 path=options["file"],
                 layout=options["layout"],
-                mapping=_mapping(options["map"]) or None,
+                mapping=parse_mapping(options["map"]) or None,
                 on_error=options["on_error"],
                 allow={kind.strip() for kind in options["allow"].split(",") if kind.strip()},
                 source=options["source"],
@@ -91,15 +92,3 @@ def _found(slug: str, given: dict[str, int]) -> Project:
         raise Refused(f"The project cannot be founded. {field.capitalize()}: {' '.join(sentences)}") from error
     project.save(force_insert=True)
     return project
-
-
-def _mapping(given: list[str]) -> dict[str, str]:
-    mapping: dict[str, str] = {}
-    for entry in given:
-        field, separator, column = entry.partition("=")
-        if not separator or not field.strip() or not column:
-            raise Refused(f"{entry!r} is no mapping. Write --map FIELD=COLUMN, for example --map prompt=question.")
-        if field.strip() in mapping:
-            raise Refused(f"{field.strip()} is mapped twice. Keep one of them.")
-        mapping[field.strip()] = column
-    return mapping

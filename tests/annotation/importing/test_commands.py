@@ -141,7 +141,7 @@ def test_allow_and_map(project: Project, tmp_path: Path) -> None:
         (["--layout", "hhh"], "no layout 'hhh'"),
         (["--on-error", "ignore"], "Say stop or skip"),
         (["--allow", "empty,everything"], "'everything' cannot be allowed"),
-        (["--map", "prompt"], "Write --map FIELD=COLUMN"),
+        (["--map", "prompt"], "Write FIELD=COLUMN"),
         (["--map", "prompt=a", "--map", "prompt=b"], "mapped twice"),
         (["--report", "report.txt"], "must end in .csv or .json"),
         (["--report", "/no/such/folder/x.csv"], "no folder"),
