@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -34,7 +35,7 @@ def measured(project, make_pairs, say_all, alice, bob, adjudicator, robot, lead)
     told = []
     for place, pair in enumerate(make_pairs([{"slots": 0, "is_gold": n < 20, "label": "first"} for n in range(40)])):
         said, other = ("first", "second") if place % 2 else ("second", "first")
-        fields = {"guideline": versions[place >= 4]}
+        fields: dict[str, Any] = {"guideline": versions[place >= 4]}
         told.append((bob, pair, said, {"active_ms": 1000 * (place + 1), **fields}))
         told.append((adjudicator, pair, said, fields))
         told.append((alice, pair, said if place < 4 else other, fields))
