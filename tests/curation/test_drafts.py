@@ -26,14 +26,15 @@ pytestmark = pytest.mark.usefixtures("same_connection")
 
 
 @pytest.fixture
-def pairs(make_pair, say, alice, bob, adjudicator):
+def pairs(make_pairs, say_all, alice, bob, adjudicator):
     """Thirty pairs: five without judgements, five ties, ten with one dissent, ten unanimous."""
-    made = []
-    for n in range(30):
-        made.append(make_pair(slots=0, external_id=f"p{n}", tags=["code"] if n % 3 == 0 else []))
-        said = [] if n < 5 else ["tie"] * 3 if n < 10 else ["first", "first", "second" if n < 20 else "first"]
-        for who, what in zip((alice, bob, adjudicator), said, strict=False):
-            say(who, made[-1], what, 2)
+    made = make_pairs([{"slots": 0, "external_id": f"p{n}", "tags": ["code"] if n % 3 == 0 else []} for n in range(30)])
+    said = []
+    for n, pair in enumerate(made):
+        verdicts = [] if n < 5 else ["tie"] * 3 if n < 10 else ["first", "first", "second" if n < 20 else "first"]
+        for who, what in zip((alice, bob, adjudicator), verdicts, strict=False):
+            said.append((who, pair, what, {"strength": 2}))
+    say_all(said)
     return made
 
 
