@@ -25,7 +25,8 @@ def test_a_demo_that_was_killed_is_not(tmp_path):
     assert address.usual(state=tmp_path) == address.USUAL
 
 
-@pytest.mark.parametrize("said", ["", "what is this", f"{os.getpid()}"])
+# Named: the processes of a run have numbers of their own, and must find the same tests.
+@pytest.mark.parametrize("said", ["", "what is this", f"{os.getpid()}"], ids=["nothing", "words", "a number alone"])
 def test_a_note_that_cannot_be_read_says_nothing(tmp_path, said):
     (tmp_path / "address").write_text(said)
     assert address.usual(state=tmp_path) == address.USUAL
