@@ -294,7 +294,7 @@ def test_the_split_test_has_whole_prompts_and_they_stay_there(project, make_pair
         ({"rule": "soft"}, "The layout trl_dpo has a chosen answer, and the rule soft chooses none"),
         ({"test_share": 0.6}, "The share of the split test is 0 to 0.5"),
         ({"near_duplicates": 2}, "a similarity of 0 to 1"),
-        ({"cuts": [1.0]}, "a share of the pairs between 0 and 1"),
+        ({"cuts": [1.0]}, "a share of the pairs of more than 0 and less than 1"),
         ({"cuts": [0.5], "layout": "listwise", "rule": "soft"}, "cannot be cut by difficulty"),
         ({"quotas": {"code": -1}}, "at least 0 pairs"),
         ({"quotas": {"a\0b": 1}}, "No tag can be called"),
