@@ -55,7 +55,7 @@ PHRASES = {
     "not_saved_yet": _("Not saved yet"),
     "window_only": _("Only in this window"),
     "changed_elsewhere": _("Changed in another window"),
-    "other_version": _("Another device has another version of this draft."),
+    "other_version": _("There is another version of this draft."),
     "versions_first": _("Another version of this draft waits. Submit again to send this one."),
     "other_taken": _("The other version stands here now"),
     # The line in the top bar.

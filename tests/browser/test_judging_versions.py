@@ -14,7 +14,7 @@ from tests.browser.test_pages import faults
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 TEN_MINUTES_BEHIND = "const now = Date.now.bind(Date); Date.now = () => now() - 600000;"
-TOLD = "Another device has another version of this draft."
+TOLD = "There is another version of this draft."
 
 
 def on_a_device_behind(enter: Any, who: Any, path: str) -> Any:
