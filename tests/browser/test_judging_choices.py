@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -31,6 +32,10 @@ class Hand:
         self.page, self.rng, self.principles = page, rng, principles
         self.chosen: dict[int, dict[str, Any]] = {}
         self.drawn: Counter[tuple[str, object]] = Counter()
+        # In turn: which of them come depends on the page, and a draw might leave one out.
+        self.owed: list[int] = []
+        self.turns = itertools.count()
+        self.decisive = 0
 
     def pick(self, what: str, of: Any) -> Any:
         found = of[int(self.rng.integers(len(of)))]
@@ -49,12 +54,24 @@ class Hand:
         else:
             self.page.locator(f".seg:has([name=verdict][value={VERDICTS[key]}])").click()
 
-    def votes(self, *, some_left_out: bool) -> dict[int, str]:
-        leave_out = self.pick("leave out", (0, 1)) if some_left_out else 0
+    def votes(self, *, some_left_out: bool, apart: bool) -> dict[int, str]:
+        """One for each principle, the first left out every other time where that may be; two pull apart if asked."""
+        leave_out = next(self.turns) % 2 if some_left_out else 0
         said = {one: self.pick("vote", VOTES) for one in self.principles[leave_out:]}
+        if apart:
+            said |= dict(zip(said, ("a", "b"), strict=False))
+        self.drawn["leave out", leave_out] += 1
         for principle, vote in said.items():
             self.page.locator(f".cell:has([name=vote-{principle}][value={vote}])").click()
         return said
+
+    def decides(self, voted: dict[int, str]) -> int:
+        """Each principle and none of them (0) in turn, of those that were voted on."""
+        self.owed = self.owed or [*self.principles, 0]
+        found = next((one for one in self.owed if one in voted or not one), 0)
+        self.owed = [one for one in self.owed if one != found]
+        self.drawn["deciding", found] += 1
+        return found
 
     def flag(self, flags: list[str]) -> None:
         for one in flags:
@@ -96,12 +113,14 @@ class Hand:
             said |= {"skip": "", "towards_a": TOWARDS_A[choice]}
             if overall_first:
                 self.verdict(choice)
-            said["votes"] = self.votes(some_left_out=overall_first)
+            is_decided = bool(TOWARDS_A[choice])
+            self.decisive += is_decided
+            said["votes"] = self.votes(some_left_out=overall_first, apart=is_decided and self.decisive % 2 == 0)
             if not overall_first:
                 self.verdict(choice)
             said["deciding"] = None
-            if TOWARDS_A[choice] and {"a", "b"} <= set(said["votes"].values()):
-                decided = self.pick("deciding", [*said["votes"], 0])
+            if is_decided and {"a", "b"} <= set(said["votes"].values()):
+                decided = self.decides(said["votes"])
                 page.locator("[name=deciding]").select_option(str(decided))
                 said["deciding"] = decided or None
             page.locator("#note").focus()

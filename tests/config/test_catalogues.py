@@ -77,6 +77,7 @@ ENGLISH = {
         "excluding",
         "founding",
         "generating",
+        "prompting",
         "importing",
         "management",
         "phrasing",
