@@ -7,9 +7,11 @@ database and the reader work side by side.
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,11 @@ from annotation.models import Project, Run, User
 PREVIEW = 5
 # Pairs whose texts an import sets itself; the rest of a big file is set afterwards, along the queue.
 SET_AT_ONCE = 2_000
+# Seconds after which the reader lets the thread of the database have the interpreter, and as it was before. With the
+# usual five milliseconds each answer of the database waits so long, a batch for a third of its time; figures:
+# docs/performance.md.
+TURN = 0.0001
+USUAL_TURN = sys.getswitchinterval()
 
 Reader = Callable[[Value], PairRow]
 
@@ -228,6 +235,19 @@ class _Job:
 # ---- the file ------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """The reader and the thread of the database take short turns at Python, until the block ends.
+
+    What an import beside this one sets is the same, and the first to end gives back what was there before either.
+    """
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(USUAL_TURN)
+
+
 def _run(job: _Job, *, store: bool, stop: bool, progress: Progress | None, run: Run | None = None) -> None:
     """Take the whole file in, inside the caller's transaction. The report says whether it may be kept."""
     report = job.report
@@ -235,7 +255,7 @@ def _run(job: _Job, *, store: bool, stop: bool, progress: Progress | None, run: 
     raw: placing.Connection = connection.connection
     values: dict[str, Any] = {"project": job.project.pk if job.project else -1, "run": run.pk if run else None}
     values["now"] = timezone.now()
-    with connection.wrap_database_errors, ThreadPoolExecutor(1, "import") as database:
+    with connection.wrap_database_errors, _short_turns(), ThreadPoolExecutor(1, "import") as database:
         has_pairs = placing.begin(raw, values, is_full=bool(job.project and job.project.pairs.exists()))
         waiting: Future[placing.Outcome] | None = None
 

@@ -154,7 +154,7 @@ def test_the_queries_of_the_list_do_not_grow(
         rank(alice, 1, 2, 3)
     assert connection.vendor == "postgresql"
     with django_assert_max_num_queries(8):
-        desk.get("/p/everyday/rankings")
+        assert desk.get("/p/everyday/rankings").status_code == 200
 
 
 @pytest.mark.django_db

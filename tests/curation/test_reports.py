@@ -123,4 +123,4 @@ def test_the_number_of_queries_does_not_grow_with_annotators(
             say(who, pair, "first")
     measuring.measure(project=project, asked=DiscretionRequest(bootstrap=0, resamples=2))
     with django_assert_max_num_queries(14):
-        client.get(address)
+        assert client.get(address).status_code == 200

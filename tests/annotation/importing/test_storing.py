@@ -346,10 +346,11 @@ def test_check_stores_nothing_and_draws_a_preview(project: Project, write: Any) 
 
 def test_progress_may_stop_the_import(project: Project, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_ROWS", 2)
-    seen = []
+    usual, seen, turns = sys.getswitchinterval(), [], []
 
     def cancel(read: int) -> None:
         seen.append(read)
+        turns.append(sys.getswitchinterval())
         # The connection is free for the caller.
         assert Project.objects.filter(pk=project.pk).exists()
         if len(seen) == 2:
@@ -358,6 +359,8 @@ def test_progress_may_stop_the_import(project: Project, write: Any, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         import_pairs(project=project, path=write(*(row(n) for n in range(10))), progress=cancel)
     assert counted() == [0, 0, 0, 0]
+    # Reader and database take short turns at Python, and nobody after them.
+    assert max(turns) < usual == sys.getswitchinterval()
 
 
 def test_the_settings_of_the_surrounding_transaction_come_back(project: Project, write: Any) -> None:
