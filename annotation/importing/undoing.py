@@ -14,12 +14,15 @@ from annotation.recording import record
 # How long what an import brought can be taken back.
 UNDO_WITHIN = timedelta(days=30)
 
-# What people said of a pair. Any of it keeps the pair: what was said is never thrown away.
+# What people and judges said of a pair. Any of it keeps the pair: what was said is never thrown away.
 _SAID = """
 SELECT EXISTS (SELECT 1 FROM judgement j JOIN assignment a ON a.id = j.assignment_id JOIN pair p ON p.id = a.pair_id
                WHERE p.imported_by_id = %(run)s)
     OR EXISTS (SELECT 1 FROM principle_vote v JOIN pair p ON p.id = v.pair_id WHERE p.imported_by_id = %(run)s)
     OR EXISTS (SELECT 1 FROM rationale r JOIN pair p ON p.id = r.pair_id WHERE p.imported_by_id = %(run)s)
+    OR EXISTS (SELECT 1 FROM judge_answer n JOIN pair p ON p.id = n.pair_id WHERE p.imported_by_id = %(run)s)
+    OR EXISTS (SELECT 1 FROM adjudication d JOIN pair p ON p.id = d.pair_id WHERE p.imported_by_id = %(run)s
+               AND (d.outcome <> '' OR EXISTS (SELECT 1 FROM ruling WHERE ruling.adjudication_id = d.id)))
     OR EXISTS (SELECT 1 FROM ranking r JOIN turn t ON t.id = r.turn_id JOIN lineup l ON l.id = t.lineup_id
                JOIN pair p ON p.prompt_id = l.prompt_id WHERE p.imported_by_id = %(run)s)
 """
@@ -42,7 +45,11 @@ _DELETE = (
     WHERE a.id = d.assignment_id AND p.id = a.pair_id AND p.imported_by_id = %(run)s
     """,
     "DELETE FROM assignment a USING pair p WHERE p.id = a.pair_id AND p.imported_by_id = %(run)s",
-    "DELETE FROM measurement m USING pair p WHERE p.id = m.pair_id AND p.imported_by_id = %(run)s",
+    # What was derived or measured of them, and who waits for a word on them.
+    *(
+        f"DELETE FROM {table} x USING pair p WHERE p.id = x.pair_id AND p.imported_by_id = %(run)s"
+        for table in ("measurement", "pair_facts", "embedding", "held_out_loss", "adjudication")
+    ),
     "DELETE FROM pair WHERE imported_by_id = %(run)s",
     # Texts that another pair uses, or that something is said of, stay.
     """

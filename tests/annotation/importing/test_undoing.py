@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from annotation import ranking
 from annotation.errors import Refused
 from annotation.importing import undoing
-from annotation.models import Assignment, Candidate, Event, Lineup, Pair, Prompt, Run
+from annotation.models import Annotator, Assignment, Candidate, Event, JudgeAnswer, Lineup, Pair, Prompt, Run
+from curation.models import Adjudication, Embedding, HeldOutLoss, HeldOutTraining, PairFact
 from tests.annotation.importing.pressed import GOOD, line, page, press, send, worked
 from tests.verdicts import judge
 
@@ -68,6 +71,43 @@ def test_undo_ends_after_thirty_days(project, client):
     assert "Undo is possible for 30 days" in page(client, run)
     press(client, run, do="undo")
     assert Pair.objects.count() == 0
+
+
+def test_what_was_derived_of_its_pairs_goes_with_them(project, client, lead):
+    run = imported(client, project)
+    call_command("gather_facts", project=project.slug)
+    assert PairFact.objects.count() == 20
+    pair = Pair.objects.order_by("id")[0]
+    Embedding.objects.create(run=run, pair=pair, dimensions=1, vector=b"\0" * 4)
+    facts: dict[str, Any] = {"model": "m", "revision": "r", "digest": "d", "seed": 1, "half": 0, "trained_on": 1}
+    training = HeldOutTraining.objects.create(run=run, steps=[1], seconds=1.0, **facts)
+    HeldOutLoss.objects.create(training=training, pair=pair, checkpoint=0, loss=0.5)
+    Adjudication.objects.create(project=project, pair=pair, asked_by=lead.user)
+    assert "Undo this import: delete 20 pairs" in page(client, run)
+    assert press(client, run, do="undo").status_code == 302
+    connection.check_constraints()
+    assert not Pair.objects.exists()
+    assert not PairFact.objects.exists()
+
+
+def test_what_a_judge_answered_and_what_was_settled_stays(project, client, lead, adjudicator):
+    run = imported(client, project)
+    first, second = Pair.objects.order_by("id")[:2]
+    judge_of_it = Annotator.objects.create(project=project, kind="judge", name="judge")
+    said = {"probability_a": 0.5, "probability_b": 0.25, "probability_na": 0.25}
+    answer = JudgeAnswer.objects.create(
+        run=run, annotator=judge_of_it, pair=first, swapped=False, injection="ignore", injected_into="first", **said
+    )
+    with pytest.raises(Refused, match="never thrown away"):
+        undoing.undo_import(run=run, actor=lead.user)
+    answer.delete()
+    Adjudication.objects.create(
+        project=project, pair=second, adjudicator=adjudicator, outcome="tie", settled_at=timezone.now()
+    )
+    assert "Undo this import" not in page(client, run)
+    with pytest.raises(Refused, match="never thrown away"):
+        undoing.undo_import(run=run, actor=lead.user)
+    assert Pair.objects.count() == 20
 
 
 def test_an_open_pair_is_taken_back_from_the_screen(project, client, lead, alice):
