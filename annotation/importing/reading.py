@@ -235,10 +235,24 @@ def _array(read: Callable[[], bytes], name: str) -> Iterator[Row]:
                 continue
             take(block[at - 1 - len(part) : at])
         if ended:
+            yield from _behind(read, block[at:], line)
             return
     bad = Bad("not_json", "The file ends before the list does.", bytes(piece[-100:]).decode("utf-8", "replace"))
     before = bytes(piece[: len(piece) - len(piece.lstrip())]).count(b"\n")
     yield Row(start_line + before, None, bad)
+
+
+def _behind(read: Callable[[], bytes], rest: bytes, line: int) -> Iterator[Row]:
+    """What follows the end of the list: nothing, or one bad row that says so."""
+    while not rest.strip():
+        line += rest.count(b"\n")
+        rest = read()
+        if not rest:
+            return
+    begins = rest.lstrip()
+    line += rest[: len(rest) - len(begins)].count(b"\n")
+    what = "The list ends before this, and nothing from here on is read."
+    yield Row(line, None, Bad("not_json", what, begins[:200].decode("utf-8", "replace")))
 
 
 # ---- CSV -----------------------------------------------------------------------------------------------------------

@@ -127,6 +127,24 @@ def test_an_array_that_breaks_off_is_said(tmp_path: Path) -> None:
     assert reasons(path) == [(3, "not_json")]
 
 
+@pytest.mark.parametrize("block", [1, 3, 2**18])
+@pytest.mark.parametrize(
+    ("behind", "line"), [('[{"a": 2}]', 2), ('\n\n  [{"a": 2}]', 4), ("]", 2), ('{"a": 2}\n{"a": 3}', 2)]
+)
+def test_what_stands_behind_an_array_is_said_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str, line: int, block: int
+) -> None:
+    from annotation.importing import sources
+
+    usual = sources.Bounded.read
+    monkeypatch.setattr(sources.Bounded, "read", lambda self, size=block: usual(self, block))
+    path = write(tmp_path, '[{"a": 1},\n{"a": 0}]' + behind)
+    found = list(rows(sources.Source(path, "x", "json")))
+    assert [row.value for row in found] == [{"a": 1}, {"a": 0}, None]
+    assert (found[-1].line, found[-1].bad and found[-1].bad.reason) == (line, "not_json")
+    assert "nothing from here on is read" in str(found[-1].bad)
+
+
 def test_an_element_longer_than_the_limit_is_not_kept(tmp_path: Path) -> None:
     path = write(tmp_path, b'[{"a": "' + b"x" * (LONGEST_LINE + 10) + b'"},\n{"a": 2}]')
     assert reasons(path) == [(1, "line_too_long")]
