@@ -65,9 +65,13 @@ def found_project(
     state: str = Project.State.SETUP,
     actor: User | None = None,
     command: str = "",
+    is_recorded: bool = True,
     **settings: Any,
 ) -> Project:
     """Found a project; the acting user becomes its lead. `settings` are those of SETTINGS; the rest have defaults.
+
+    Without `is_recorded` the caller calls `record_founding` at the end of the same transaction: whoever records keeps
+    everybody else from the record until then.
 
     Raises:
         Refused: the slug is taken, or a setting is unknown or out of its range.
@@ -89,6 +93,12 @@ def found_project(
         raise Refused(f"There is a project with the address {project.slug!r} already. Choose another name.") from error
     if actor is not None:
         Annotator.objects.create(project=project, user=actor, role=Role.LEAD, name=str(actor))
+    if is_recorded:
+        record_founding(project=project, actor=actor, command=command)
+    return project
+
+
+def record_founding(*, project: Project, actor: User | None = None, command: str = "") -> None:
     record(
         act="project.found",
         subject=project.slug,
@@ -97,7 +107,6 @@ def found_project(
         project=project,
         after={"name": project.name},
     )
-    return project
 
 
 @transaction.atomic

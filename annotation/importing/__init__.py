@@ -3,6 +3,7 @@
 from annotation.importing.checking import Look, look, recognise
 from annotation.importing.judgements import import_judgements
 from annotation.importing.layouts import FIELDS, LAYOUTS
+from annotation.importing.prompts import import_prompts
 from annotation.importing.rationales import Reasoned, import_rationales, read_rationales
 from annotation.importing.reasons import REASONS, Refusal, shown
 from annotation.importing.reporting import Report, report_lines, write_report
@@ -23,6 +24,7 @@ __all__ = [
     "import_judgements",
     "import_pairs",
     "import_principle_votes",
+    "import_prompts",
     "import_rationales",
     "look",
     "read_rationales",

@@ -37,14 +37,9 @@ _SHORT = attrgetter(*_LENGTHS)
 
 def check_pair(row: PairRow, allow: frozenset[str]) -> None:
     """Raise `Bad` for what no pair may be; mark what was let in on request."""
-    if row.prompt and row.prompt[0]["role"] == "system":
-        raise Bad("roles_out_of_order", "There are two system messages at the beginning.", row.prompt[0]["content"])
-    _check_turns(row.prompt, "prompt", first="user", last=("user", "tool"))
+    check_prompt(row.prompt, row.system)
     _check_turns(row.a, "first answer", first="assistant", last=("assistant",))
     _check_turns(row.b, "second answer", first="assistant", last=("assistant",))
-    check_text(row.system, "The system message")
-    if not row.prompt[-1]["content"].strip():
-        raise Bad("empty_prompt", "The prompt is empty.", row.prompt[-1]["content"])
     row.marks = []
     for which, answer in (("first", row.a), ("second", row.b)):
         if not answer[-1]["content"].strip():
@@ -59,7 +54,21 @@ def check_pair(row: PairRow, allow: frozenset[str]) -> None:
         if value and ("\x00" in value or len(value) > longest):
             check_text(value, name)
             raise Bad("bad_value", f"{name} has {len(value):,} characters; the limit is {longest}.", value)
-    for tag in row.tags:
+    check_tags(row.tags)
+
+
+def check_prompt(messages: Messages, system: str) -> None:
+    """Raise `Bad` for what no prompt may be."""
+    if messages and messages[0]["role"] == "system":
+        raise Bad("roles_out_of_order", "There are two system messages at the beginning.", messages[0]["content"])
+    _check_turns(messages, "prompt", first="user", last=("user", "tool"))
+    check_text(system, "The system message")
+    if not messages[-1]["content"].strip():
+        raise Bad("empty_prompt", "The prompt is empty.", messages[-1]["content"])
+
+
+def check_tags(tags: list[str]) -> None:
+    for tag in tags:
         check_text(tag, "A tag")
         if not 0 < len(tag) <= 60:
             raise Bad("bad_value", "A tag must have 1 to 60 characters.", tag)

@@ -27,6 +27,7 @@ from annotation.importing.values import (
     scalars,
     some_text,
     system_of,
+    tags,
     text,
     written,
 )
@@ -70,7 +71,7 @@ def read_plumbline(row: Value) -> PairRow:
         model_b=model_b,
         label=label or "",
         label_kind=some_text(row, "label_kind"),
-        tags=_tags(row),
+        tags=tags(row),
         meta=meta,
     )
 
@@ -84,15 +85,6 @@ def _two_models(meta: dict[str, Any]) -> tuple[str, str]:
         raise Bad("wrong_type", "meta.models must be a list of two texts: the models of a and b.", str(models))
     del meta["models"]
     return models[0], models[1]
-
-
-def _tags(row: Value) -> list[str]:
-    tags = row.get("tags")
-    if tags is None:
-        return []
-    if type(tags) is not list or not all(type(tag) is str for tag in tags):
-        raise missing_or_wrong(row, "tags", "a list of texts")
-    return list(tags)
 
 
 # ---- public layouts ------------------------------------------------------------------------------------------------

@@ -152,14 +152,16 @@ class Outcome:
     already: int = 0
 
 
+def one_at_a_time(cursor: Any, project: int) -> None:
+    """Nobody else imports into the project until the surrounding transaction ends."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s::int, (%s::bigint %% 2147483647)::int)", [IMPORT_LOCK, project])
+
+
 def begin(raw: Connection, values: dict[str, Any], *, is_full: bool) -> bool:
     """Take the lock, make the temporary tables. True: there are pairs to compare with."""
     with raw.cursor() as cursor:
         if values["project"] > 0:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s::int, (%s::bigint %% 2147483647)::int)",
-                [IMPORT_LOCK, values["project"]],
-            )
+            one_at_a_time(cursor, values["project"])
         # Keys are checked batch by batch: a queue of all of them would grow with the file. The statistics are those of
         # the tables as they were: without this the planner would read a table that it takes for empty, once per row.
         for setting in ("CONSTRAINTS ALL IMMEDIATE", "LOCAL enable_seqscan = off", "LOCAL work_mem = '64MB'"):

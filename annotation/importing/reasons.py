@@ -58,7 +58,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "duplicate_id": ("an id that stands in the file twice", "Give each row its own id, or leave one of the rows out."),
     "other_text": (
         "already here with other text",
-        "Pairs are never changed by an import: give the new text an id of its own.",
+        "Nothing is changed by an import: give the new text an id of its own.",
     ),
     "other_label": ("already here with another label", "Labels are never changed by an import: leave the row out."),
     # Judgements and votes.

@@ -121,6 +121,15 @@ def system_of(conversation: Messages) -> tuple[str, Messages]:
     return "", conversation
 
 
+def tags(row: Value) -> list[str]:
+    found = row.get("tags")
+    if found is None:
+        return []
+    if type(found) is not list or not all(type(tag) is str for tag in found):
+        raise missing_or_wrong(row, "tags", "a list of texts")
+    return list(found)
+
+
 def asked(content: str) -> Messages:
     return [{"role": "user", "content": content}]
 

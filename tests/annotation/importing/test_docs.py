@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation.importing import FIELDS, LAYOUTS, REASONS, judgements
+from annotation.importing import FIELDS, LAYOUTS, REASONS, judgements, prompts
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "importing.md").read_text(encoding="utf-8")
 
@@ -19,6 +19,11 @@ def test_layouts(layout: str) -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_fields(field: str) -> None:
     assert f"| `{field}` | {FIELDS[field]} |" in PAGE
+
+
+@pytest.mark.parametrize("field", prompts.FIELDS)
+def test_fields_of_prompts(field: str) -> None:
+    assert f"| `{field}` | {prompts.FIELDS[field]} |" in PAGE
 
 
 @pytest.mark.parametrize("reason", REASONS)
