@@ -1,4 +1,4 @@
-"""Files over the API: a file of pairs or judgements in, a run to read, its refused lines, and what a check found in."""
+"""Files over the API: pairs, judgements or prompts in, a run to read, its refused lines, and what a check found in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from annotation.api.inputs import Input
 from annotation.api.runs import RunOutput
 from annotation.importing import checking, receiving, sending, undoing, uploads
 from annotation.importing.mapping import parse_mapping
+from annotation.importing.options import HOLDS, Options
 from annotation.models import Project, Role, Run
 
 REFUSED = {400: ErrorOutput, 404: ErrorOutput}
@@ -28,7 +29,7 @@ TOO_LARGE = "It is larger than this address takes. The command import_pairs on t
 
 class ImportInput(Input):
     file = serializers.FileField(help_text="JSON lines (also gzip), JSON, CSV, TSV, Parquet or Arrow.")
-    holds = serializers.ChoiceField(choices=[*uploads.HOLDS], default="pairs")
+    holds = serializers.ChoiceField(choices=[*HOLDS], default="pairs")
     layout = serializers.CharField(
         max_length=40, default=checking.AUTO, help_text="As `--layout` takes it; `auto` recognises it."
     )
@@ -36,7 +37,7 @@ class ImportInput(Input):
         child=serializers.CharField(max_length=400),
         default=[],
         max_length=40,
-        help_text="Of pairs: FIELD=COLUMN, once for each field, as `--map` takes them.",
+        help_text="Of pairs and prompts: FIELD=COLUMN, once for each field, as `--map` takes them.",
     )
     allow = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(checking.ALLOWABLE)),
@@ -100,12 +101,14 @@ def _received(request: Request, project: Project, receiver: receiving.Receiver) 
         project=project,
         upload=receiver.arrived(),
         actor=account_of(request),
-        holds=sent["holds"],
-        layout=sent["layout"],
-        mapping=parse_mapping(sent["map"]),
-        allow=frozenset(sent["allow"]),
-        source=sent["source"],
-        judges=frozenset(sent["judges"]),
+        options=Options(
+            holds=sent["holds"],
+            layout=sent["layout"],
+            mapping=parse_mapping(sent["map"]),
+            allow=frozenset(sent["allow"]),
+            source=sent["source"],
+            judges=frozenset(sent["judges"]),
+        ),
         on_error=sent["on_error"],
         only_check=sent["only_check"],
     )

@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from django.db import DatabaseError, connection, transaction
 
 from annotation.errors import Mendable, Refused
-from annotation.importing import checking, judgements, layouts, receiving, storing
+from annotation.importing import checking, judgements, layouts, prompts, receiving, storing
 from annotation.importing.guessing import ASKED, SIDES, guess_columns
+from annotation.importing.options import HOLDS, Options
 from annotation.importing.reasons import REASONS, Refusal, shown
 from annotation.importing.receiving import Upload
 from annotation.importing.reporting import Progress, Report
@@ -26,7 +28,6 @@ from annotation.models import Project, Run, User
 from annotation.recording import record
 from annotation.running import Cancelled, Hold, Superseded, request_run
 
-HOLDS = {"pairs": "pair", "judgements": "judgement"}
 KINDS = {"jsonl": "JSON lines", "json": "JSON", "csv": "CSV", "parquet": "Parquet", "arrow": "Arrow"}
 # How to mend on the page what elsewhere is mended by an option of the command.
 MEND_HERE = {
@@ -40,59 +41,24 @@ TELL_EVERY = 1.0
 MOST_SHOWN = 600
 
 
-def request_check(
-    *,
-    project: Project,
-    upload: Upload,
-    actor: User,
-    holds: str = "pairs",
-    layout: str = checking.AUTO,
-    mapping: Mapping[str, str] | None = None,
-    allow: frozenset[str] = frozenset(),
-    judges: frozenset[str] = frozenset(),
-    source: str = "",
-) -> Run:
+def request_check(*, project: Project, upload: Upload, actor: User, options: Options | None = None) -> Run:
     """Ask a worker to look at a file and to check every line of it.
 
     Raises:
         Refused: an option is not known.
     """
-    asked = parameters_of(
-        upload, holds=holds, layout=layout, mapping=mapping, allow=allow, judges=judges, source=source
-    )
+    asked = parameters_of(upload, options or Options())
     return request_run(project=project, kind=Run.Kind.IMPORT, parameters={**asked, "phase": "check"}, actor=actor)
 
 
-def parameters_of(
-    upload: Upload,
-    *,
-    holds: str,
-    layout: str,
-    mapping: Mapping[str, str] | None,
-    allow: frozenset[str],
-    judges: frozenset[str],
-    source: str = "",
-) -> dict[str, Any]:
+def parameters_of(upload: Upload, options: Options) -> dict[str, Any]:
     """What a run knows of its file and of how to read it.
 
     Raises:
         Refused: an option is not known.
     """
-    if holds not in HOLDS:
-        raise Refused(f"A file cannot hold {holds!r}. Known are: {', '.join(HOLDS)}.")
-    return {
-        "upload": upload.name,
-        "file": upload.file,
-        "size": upload.size,
-        "sha256": upload.sha256,
-        "holds": holds,
-        "layout": layout,
-        "mapping": dict(mapping or {}),
-        "allow": sorted(checking.check_allow(allow)),
-        "judges": sorted(judges),
-        # Of pairs: rows of this source only.
-        "source": source,
-    }
+    file = {"upload": upload.name, "file": upload.file, "size": upload.size, "sha256": upload.sha256}
+    return {**file, **options.as_parameters()}
 
 
 def check_again(
@@ -118,17 +84,8 @@ def check_again(
         _check_form(mapping)
         with _in_words_of_the_page():
             checking.check_mapping(mapping, run.result["columns"])
-    return request_check(
-        project=run.project,
-        upload=upload,
-        actor=actor,
-        holds=run.parameters["holds"],
-        layout=layout,
-        mapping=mapping,
-        allow=allow,
-        judges=judges,
-        source=run.parameters.get("source", ""),
-    )
+    again = replace(Options.of(run), layout=layout, mapping=mapping, allow=allow, judges=judges)
+    return request_check(project=run.project, upload=upload, actor=actor, options=again)
 
 
 def _check_form(mapping: Mapping[str, str]) -> None:
@@ -221,10 +178,10 @@ def _check(hold: Hold) -> dict[str, Any]:
     with _Telling(hold) as telling:
         seen = checking.look(receiving.path_of(at["upload"]), name=at["file"])
         result |= _seen(seen)
-        layout = at["layout"] if at["holds"] == "judgements" else _layout_of(at["layout"], seen)
+        layout = _layout_of(at["layout"], seen) if at["holds"] == "pairs" else at["layout"]
         if layout:
             report = (
-                _check_judgements(hold, telling) if at["holds"] == "judgements" else _check_pairs(hold, layout, telling)
+                _check_pairs(hold, layout, telling) if at["holds"] == "pairs" else _done_and_taken_back(hold, telling)
             )
             result |= _reported(report, thing=HOLDS[at["holds"]])
             result |= {"already": report.already, "allowable": _is_allowable(report, at["allow"])}
@@ -247,10 +204,10 @@ def _check_pairs(hold: Hold, layout: str, telling: Progress) -> Report:
     )
 
 
-def _check_judgements(hold: Hold, telling: Progress) -> Report:
-    """What an import would do, done and taken back: only the database knows which pairs the lines speak of."""
+def _done_and_taken_back(hold: Hold, telling: Progress) -> Report:
+    """What an import would do: only the database knows which pairs the lines speak of, and what is here."""
     with transaction.atomic():
-        report = _import_judgements(hold, telling, on_error="skip")
+        report = TAKE_IN[hold.run.parameters["holds"]](hold, telling, on_error="skip")
         transaction.set_rollback(True)
     return report
 
@@ -289,9 +246,27 @@ def _import_pairs(hold: Hold, telling: Progress, *, on_error: str) -> Report:
     )
 
 
+def _import_prompts(hold: Hold, telling: Progress, *, on_error: str) -> Report:
+    at = hold.run.parameters
+    assert hold.run.project is not None
+    return prompts.import_prompts(
+        project=hold.run.project,
+        path=receiving.path_of(at["upload"]),
+        mapping=at["mapping"],
+        on_error=on_error,
+        actor=hold.run.started_by,
+        run=hold.run,
+        progress=telling,
+        name=at["file"],
+    )
+
+
+TAKE_IN = {"pairs": _import_pairs, "judgements": _import_judgements, "prompts": _import_prompts}
+
+
 def _import(hold: Hold) -> dict[str, Any]:
     at = hold.run.parameters
-    take_in = _import_judgements if at["holds"] == "judgements" else _import_pairs
+    take_in = TAKE_IN[at["holds"]]
     is_checked = "check" in at
     with _Telling(hold, total=at.get("read")) as telling:
         report = take_in(hold, telling, on_error=at["on_error"])
@@ -356,8 +331,7 @@ def _reported(report: Report, *, thing: str) -> dict[str, Any]:
     # A part that exists is seen: at least 0.8 wide.
     width = max(100 * refused / read, 0.8) if refused else 0.0
     is_mapped = report.layout == checking.MAPPING
-    table = judgements.LAYOUTS if thing == "judgement" else layouts.LAYOUTS
-    titles = {name: layout.title for name, layout in table.items()}
+    titles = TITLES[thing]
     return {
         "layout": report.layout,
         "title": "Columns named by hand" if is_mapped else titles[report.layout],
@@ -373,6 +347,13 @@ def _reported(report: Report, *, thing: str) -> dict[str, Any]:
         "left_out": [[what, number] for what, number in report.elsewhere.items()],
         "preview": [_previewed(line, pair) for line, pair in report.preview],
     }
+
+
+TITLES = {
+    "pair": {name: layout.title for name, layout in layouts.LAYOUTS.items()},
+    "judgement": {name: layout.title for name, layout in judgements.LAYOUTS.items()},
+    "prompt": {prompts.LAYOUT: prompts.TITLE},
+}
 
 
 def _is_allowable(report: Report, allow: list[str]) -> bool:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from annotation import access, running
 from annotation.errors import Refused
 from annotation.importing import checking, layouts, receiving, undoing, uploads
+from annotation.importing.options import Options
 from annotation.models import Project, Role, Run
 
 PER_PAGE = 50
@@ -50,7 +51,8 @@ def _received(request: HttpRequest, project: Project, receiver: receiving.Receiv
     holds, actor = request.POST.get("holds", "pairs"), access.account_of(request)
     try:
         upload = receiver.arrived()
-        run = uploads.request_check(project=project, upload=upload, actor=actor, holds=holds, judges=_judges(request))
+        options = Options(holds=holds, judges=_judges(request))
+        run = uploads.request_check(project=project, upload=upload, actor=actor, options=options)
     except Refused as refusal:
         return _list(request, project, error=str(refusal), status=422)
     receiver.keep()

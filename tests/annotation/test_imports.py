@@ -18,6 +18,7 @@ from annotation import running
 from annotation.errors import Refused
 from annotation.importing import REASONS, check, uploads
 from annotation.importing.guessing import guess_columns
+from annotation.importing.options import Options
 from annotation.importing.receiving import ReportLines, Upload, path_of
 from annotation.models import Assignment, Event, Judgement, Pair, Run, Worker
 from tests.annotation.importing.pressed import GOOD, MIXED, line, newest, page, press, send, worked
@@ -189,7 +190,7 @@ def test_refusals_of_the_engine_speak_of_what_the_page_offers(project, client, l
         ({"layout": "trl", "mapping": {"prompt": "prompt"}}, "The layout trl names its columns itself.", "--map"),
     )
     for asked, wrong, option in cases:
-        uploads.request_check(project=project, upload=upload, actor=lead.user, **asked)
+        uploads.request_check(project=project, upload=upload, actor=lead.user, options=Options(**asked))
         text = page(client, worked())
         assert wrong in text
         assert "--map" not in text

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 
 from annotation import starting
 from annotation.errors import Refused
 from annotation.importing import import_pairs, import_prompts
 from annotation.models import Event, Pair, Project, Prompt
-from tests.annotation.importing.pressed import line
+from tests.annotation.importing.pressed import line, page, press, send, worked
 from tests.annotation.importing.test_commands import command
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +145,41 @@ def test_the_command_founds_a_project_for_its_prompts(write: Any) -> None:
     assert list(acts) == [("import.prompts", "import_prompts"), ("project.found", "import_prompts")]
     with pytest.raises(CommandError, match="'promt' cannot be mapped"):
         call_command("import_prompts", str(path), "--project", "round-4", "--map", "promt=prompt")
+
+
+ASKED = b'{"prompt": "How?"}\n{"prompt": "Why?"}\n{"prompt": ""}\n'
+
+
+@pytest.mark.usefixtures("quiet_telling")
+def test_on_the_page_they_are_checked_and_taken_in(project: Project, lead: Any, sign_in: Any) -> None:
+    client = sign_in(lead)
+    send(client, project, ASKED, name="asked.jsonl", holds="prompts")
+    run = worked()
+    text = page(client, run)
+    assert not Prompt.objects.exists()
+    assert "<b>2</b> good, <b>1</b> refused" in text
+    assert "The prompt is empty." in text
+    press(client, run, do="import")
+    text = page(client, worked())
+    assert sorted(prompt.last for prompt in Prompt.objects.all()) == ["How?", "Why?"]
+    assert "Let models answer them" in text
+    assert "Undo this import" not in text
+    send(client, project, b"frage\nWie?\n", name="fragen.csv", holds="prompts")
+    assert "upload the file again" in page(client, worked())
+
+
+@pytest.mark.usefixtures("quiet_telling")
+def test_over_the_api_they_come_in_at_once(project: Project, lead: Any, api: Any) -> None:
+    def sent(**fields: Any) -> Any:
+        file = SimpleUploadedFile("fragen.csv", b"frage\nWie?\n")
+        return api(lead).post(f"/api/v1/projects/{project.slug}/imports", {"file": file, **fields}, format="multipart")
+
+    for fields, said in (
+        ({"map": "promt=frage"}, "'promt' cannot be mapped for prompts."),
+        ({"layout": "trl"}, "layout is for files of pairs."),
+        ({"judges": "gpt"}, "judges are for files of judgements."),
+    ):
+        refused = sent(holds="prompts", **fields)
+        assert (refused.status_code, refused.json()["detail"].startswith(said)) == (400, True), refused.json()
+    assert sent(holds="prompts", map="prompt=frage").status_code == 202
+    assert (worked().result["added"], Prompt.objects.get().last) == (1, "Wie?")
