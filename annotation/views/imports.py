@@ -11,14 +11,17 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from annotation import access, running
 from annotation.errors import Refused
+from annotation.estimating import speed_of
 from annotation.importing import checking, layouts, receiving, undoing, uploads
 from annotation.importing.options import Options
 from annotation.models import Project, Role, Run
+from annotation.pacing import duration, duration_range, time_left
 
 PER_PAGE = 50
 REFUSED_PER_PAGE = 200
@@ -115,10 +118,22 @@ def _context(
         "import_of_it": uploads.import_of(run),
         "can_undo": undoing.can_undo(run),
         "has_report": receiving.report_path(run.pk).exists(),
+        **_pace(run),
     }
     if run.result.get("columns"):
         context["fields"] = uploads.mapping_fields(run, chosen=mapping)
     return context
+
+
+def _pace(run: Run) -> dict[str, Any]:
+    """How fast a running one goes and what is left of it, in words; nothing while there is no pace to go by."""
+    now = timezone.now()
+    speed, left = speed_of(run, now=now) if run.state == Run.State.RUNNING else None, time_left(run, now=now)
+    return {
+        "speed": round(speed.units) if speed else 0,
+        "left": duration(left.likely) if left else "",
+        "left_range": duration_range(left.early, left.late) if left else "",
+    }
 
 
 def _act(request: HttpRequest, run: Run) -> HttpResponse:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -326,6 +329,44 @@ def test_a_waiting_run_is_shown_polled_and_can_be_cancelled(project, client):
     text = page(client, run)
     assert "hx-trigger" not in text
     assert "Cancelled." in text
+
+
+def test_a_running_import_tells_its_speed_and_what_is_left(project, client):
+    send(client, project, GOOD)
+    run, now = newest(), timezone.now()
+    Run.objects.filter(pk=run.pk).update(
+        state="running", token=uuid.uuid4(), lease_until=now + timedelta(minutes=1), claimed_at=now
+    )
+    text = page(client, run)
+    assert "Speed" not in text
+    assert "Time left" not in text
+    since = now - timedelta(seconds=1000)
+    Run.objects.filter(pk=run.pk).update(total=100_000, progress=60_000, pace_since=since, claimed_at=since)
+    text = page(client, run)
+    assert "60 lines a second" in text
+    assert "<dt>Time left</dt><dd>11 min" in text
+
+
+def test_other_lines_of_the_same_file_can_be_drawn(project, client):
+    send(client, project, COLUMNS + COLUMNS.split(b"\n", 1)[1].replace(b"Wie", b"Warum"), name="vergleiche.csv")
+    fields = {"prompt": "frage", "response_a": "antwort_1", "response_b": "antwort_2"}
+    press(client, worked(), do="again", layout="mapping", **fields)
+    first = worked()
+    text = page(client, first)
+    assert "Draw others" in text
+    form = text[: text.index("Draw others")].rpartition("<form")[2]
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    sent.pop("csrfmiddlewaretoken", None)
+    assert sent == {"layout": "mapping", **fields}
+    drawn = set()
+    for _ in range(3):
+        press(client, first, do="again", **sent)
+        again = worked()
+        drawn.add(tuple(one["line"] for one in again.result["preview"]))
+        assert (again.result["good"], again.parameters["mapping"]) == (first.result["good"], fields)
+    assert len(drawn) > 1
+    send(client, project, line(1).encode())
+    assert "Draw others" not in page(client, worked())
 
 
 def test_the_last_poll_carries_the_result_and_stops(project, client):
