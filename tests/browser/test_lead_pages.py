@@ -58,6 +58,21 @@ def test_a_file_comes_in_and_goes_again(enter: Any, lead: Any, complaints: list[
 
 
 @pytest.mark.parametrize("look", LOOKS)
+def test_prompts_come_in_for_models_to_answer(enter: Any, lead: Any, complaints: list[str], look: str) -> None:
+    page = enter(lead, reverse("imports", args=["everyday"]), **LOOKS[look])
+    file = {"name": f"{LONG}.csv", "mimeType": "text/csv", "buffer": b"prompt\nWhat is it?\nWhy?\n"}
+    page.locator("#file").set_input_files(file)
+    page.get_by_label("Questions without answers").check()
+    page.get_by_role("button", name="Read the file").click()
+    page.get_by_role("button", name="Import all 2 prompts").wait_for()
+    is_sound(page)
+    page.get_by_role("button", name="Import all 2 prompts").click()
+    page.get_by_role("link", name="Let models answer them").wait_for()
+    is_sound(page)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
 def test_columns_are_named_and_unreadable_files_explained(
     enter: Any, lead: Any, complaints: list[str], look: str
 ) -> None:
