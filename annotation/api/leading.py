@@ -15,8 +15,9 @@ from annotation import founding, guiding, inviting
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
+from annotation.api.paging import PAGE_PARAMETERS, paged
 from annotation.api.projects import ProjectOutput
-from annotation.models import Guideline, Invitation, Project, Role, Scale
+from annotation.models import Guideline, GuidelinePrinciple, Invitation, Project, Role, Scale
 
 REFUSED = {400: ErrorOutput, 404: ErrorOutput}
 
@@ -33,6 +34,39 @@ class SettingsInput(Input):
     rationale_policy = serializers.ChoiceField(choices=Project.RationalePolicy.choices, required=False)
     shortest_reason = serializers.IntegerField(min_value=0, max_value=1_000, required=False)
     lease_minutes = serializers.IntegerField(min_value=1, max_value=1_440, required=False)
+    task = serializers.ChoiceField(choices=Project.Task.choices, required=False)
+    votes_policy = serializers.ChoiceField(
+        choices=Project.VotesPolicy.choices, required=False, help_text="Votes principle by principle."
+    )
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=40),
+        required=False,
+        max_length=24,
+        help_text="All of them, by label, in their order. A label that was there keeps its key.",
+    )
+    machine_reasons = serializers.ChoiceField(choices=Project.MachineReasons.choices, required=False)
+    control_share = serializers.FloatField(
+        min_value=0, max_value=0.9, required=False, help_text="Of the answers for which no machine's reason is shown."
+    )
+    gold_round = serializers.IntegerField(min_value=0, max_value=200, required=False)
+    gold_pass = serializers.IntegerField(min_value=0, max_value=200, required=False)
+    gold_rate = serializers.FloatField(min_value=0, max_value=0.5, required=False)
+    shows_results = serializers.BooleanField(
+        required=False, help_text="Whether annotators see how their own gold rounds went."
+    )
+
+
+class TagOutput(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+
+
+class SettingsOutput(serializers.ModelSerializer[Project]):
+    tags = TagOutput(many=True)
+
+    class Meta:
+        model = Project
+        fields = ["slug", "state", *founding.SETTINGS]
 
 
 class StateInput(Input):
@@ -53,10 +87,28 @@ class GuidelineInput(Input):
     change_note = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
+class PrincipleOutput(serializers.ModelSerializer[GuidelinePrinciple]):
+    id = serializers.IntegerField(source="principle_id", help_text="Names the principle in votes and highlights.")
+    short = serializers.CharField(source="principle.short")
+    text = serializers.CharField(source="principle.text")
+
+    class Meta:
+        model = GuidelinePrinciple
+        fields = ["id", "short", "text"]
+
+
 class GuidelineOutput(serializers.ModelSerializer[Guideline]):
+    principles = PrincipleOutput(source="places", many=True, help_text="In their order.")
+    priority_rules = serializers.ListField(child=serializers.CharField())
+
     class Meta:
         model = Guideline
-        fields = ["id", "version", "text", "change_note", "created_at"]
+        fields = ["id", "version", "text", "principles", "priority_rules", "change_note", "created_at"]
+
+
+class GuidelinePage(serializers.Serializer[Any]):
+    results = GuidelineOutput(many=True)
+    next = serializers.IntegerField(allow_null=True)
 
 
 class InvitationInput(Input):
@@ -78,6 +130,17 @@ class InvitationOutput(serializers.ModelSerializer[Invitation]):
         fields = ["id", "role", "email", "places", "expires_at", "link"]
 
 
+class InvitationSeen(serializers.ModelSerializer[Invitation]):
+    class Meta:
+        model = Invitation
+        fields = ["id", "role", "email", "places", "taken", "created_at", "expires_at", "withdrawn_at"]
+
+
+class InvitationPage(serializers.Serializer[Any]):
+    results = InvitationSeen(many=True)
+    next = serializers.IntegerField(allow_null=True)
+
+
 def _given(request: Request, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
     given = form(data=request.data)
     given.is_valid(raise_exception=True)
@@ -86,13 +149,20 @@ def _given(request: Request, form: type[serializers.Serializer[Any]]) -> dict[st
 
 
 class Settings(APIView):
-    @extend_schema(operation_id="projects_change", request=SettingsInput, responses={200: ProjectOutput, **REFUSED})
+    @extend_schema(operation_id="projects_settings", responses={200: SettingsOutput, 404: ErrorOutput})
+    def get(self, request: Request, slug: str) -> Response:
+        """All settings of a project, for its leads."""
+        return Response(SettingsOutput(project_for(request.user, slug, role=Role.LEAD)).data)
+
+    @extend_schema(operation_id="projects_change", request=SettingsInput, responses={200: SettingsOutput, **REFUSED})
     def post(self, request: Request, slug: str) -> Response:
         """Change the settings that are named, and no others. Judgements that were given stay as they are."""
         project = project_for(request.user, slug, role=Role.LEAD)
         changes = _given(request, SettingsInput)
+        if "tags" in changes:
+            changes["tags"] = founding.read_tags("\n".join(changes["tags"]), existing=project.tags)
         changed = founding.change_settings(project=project, actor=account_of(request), **changes)
-        return Response(ProjectOutput(changed).data)
+        return Response(SettingsOutput(changed).data)
 
 
 class State(APIView):
@@ -106,6 +176,16 @@ class State(APIView):
 
 class Guidelines(APIView):
     @extend_schema(
+        operation_id="guidelines_list",
+        parameters=PAGE_PARAMETERS,
+        responses={200: GuidelinePage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Every version of the guideline, with the numbers of its principles. The project names the one in force."""
+        versions = Guideline.objects.filter(project=project_for(request.user, slug))
+        return paged(request, versions.prefetch_related("places__principle"), GuidelineOutput)
+
+    @extend_schema(
         operation_id="guidelines_publish", request=GuidelineInput, responses={201: GuidelineOutput, **REFUSED}
     )
     def post(self, request: Request, slug: str) -> Response:
@@ -118,6 +198,16 @@ class Guidelines(APIView):
 
 
 class Invitations(APIView):
+    @extend_schema(
+        operation_id="invitations_list",
+        parameters=PAGE_PARAMETERS,
+        responses={200: InvitationPage, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Every invitation that was made, without its link."""
+        project = project_for(request.user, slug, role=Role.LEAD)
+        return paged(request, Invitation.objects.filter(project=project), InvitationSeen)
+
     @extend_schema(
         operation_id="invitations_make", request=InvitationInput, responses={201: InvitationOutput, **REFUSED}
     )

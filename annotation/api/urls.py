@@ -8,6 +8,7 @@ from annotation.api.imports import ImportChecked, Imports, RefusedLines, UndoImp
 from annotation.api.judgements import Assignments, Judgements, LastJudgement, MyJudgements, OneAnswer
 from annotation.api.language_models import LanguageModels
 from annotation.api.leading import Guidelines, Invitations, Settings, State
+from annotation.api.people import ClosePlace, OneInvitation, OpenPlace, People
 from annotation.api.projects import OneProject, Projects
 from annotation.api.prompts import Candidates, OnePair, OnePrompt, Pairs, Prompts
 from annotation.api.rankings import LastRanking, MyRankings, OneRanking, Rankings, Turns
@@ -24,6 +25,10 @@ urlpatterns = [
     path("projects/<slug:slug>/state", State.as_view(), name="api_state"),
     path("projects/<slug:slug>/guidelines", Guidelines.as_view(), name="api_guidelines"),
     path("projects/<slug:slug>/invitations", Invitations.as_view(), name="api_invitations"),
+    path("projects/<slug:slug>/invitations/<key:invitation_id>", OneInvitation.as_view(), name="api_invitation"),
+    path("projects/<slug:slug>/people", People.as_view(), name="api_people"),
+    path("projects/<slug:slug>/people/<key:annotator_id>/close", ClosePlace.as_view(), name="api_close_place"),
+    path("projects/<slug:slug>/people/<key:annotator_id>/open", OpenPlace.as_view(), name="api_open_place"),
     path("projects/<slug:slug>/prompts", Prompts.as_view(), name="api_prompts"),
     path("projects/<slug:slug>/prompts/<key:prompt_id>", OnePrompt.as_view(), name="api_prompt"),
     path("projects/<slug:slug>/candidates", Candidates.as_view(), name="api_candidates"),

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from annotation import revising
+from annotation.founding import SETTINGS
 from annotation.inviting import accept
-from annotation.models import Annotator, Event, Guideline, Invitation, Project
+from annotation.models import Annotator, Event, Guideline, Invitation, PrincipleVote, Project
 from tests.verdicts import MakePair, claim, send, shown
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,49 @@ def test_only_leads_do_it(api: Any, alice: Any, stranger: Any, place: str) -> No
         assert api(who).post(f"{BASE}/{place}", {"text": "x", "act": "pause"}, format="json").status_code == 404
     assert not Guideline.objects.exists()
     assert not Invitation.objects.exists()
+
+
+def test_every_setting_of_the_page_is_one_of_the_api(api: Any, lead: Any, project: Project, alice: Any) -> None:
+    client = api(lead)
+    before = client.get(f"{BASE}/settings").json()
+    assert {*before} == {"slug", "state", *SETTINGS}
+    wanted: dict[str, Any] = {
+        "name": "Renamed", "description": "For a test.", "question": "Which?", "task": "rankings", "scale": 6,
+        "allow_tie": False, "allow_both_bad": False, "allow_edits": True, "overlap": 2, "rationale_policy": "required",
+        "shortest_reason": 20, "votes_policy": "sample", "machine_reasons": "one", "control_share": 0.5,
+        "lease_minutes": 5, "gold_round": 30, "gold_pass": 24, "gold_rate": 0.05, "shows_results": True,
+    }  # fmt: skip
+    tags = ["Correctness", "Cites its sources"]
+    changed = client.post(f"{BASE}/settings", {**wanted, "tags": tags}, format="json")
+    assert changed.status_code == 200, changed.json()
+    told = [{"key": "correct", "label": "Correctness"}, {"key": "cites_its_sources", "label": "Cites its sources"}]
+    assert {**changed.json(), "state": ""} == {**wanted, "tags": told, "slug": project.slug, "state": ""}
+    assert client.get(f"{BASE}/settings").json() == changed.json()
+    # Which share is gold is nothing for those who are given it.
+    assert api(alice).get(f"{BASE}/settings").status_code == 404
+    assert not {"gold_rate", "gold_round", "control_share"} & {*api(alice).get(BASE).json()}
+
+
+def test_whoever_votes_over_the_api_reads_there_by_what(
+    api: Any, lead: Any, project: Project, make_pair: MakePair, alice: Annotator, stranger: Any
+) -> None:
+    client = api(lead)
+    client.post(f"{BASE}/settings", {"votes_policy": "all"}, format="json")
+    written = [{"short": "True", "text": "It is true."}, {"short": "Kind", "text": "It is kind."}]
+    sent = {"text": "# Judge well", "principles": written, "priority_rules": ["True before kind."]}
+    client.post(f"{BASE}/guidelines", sent, format="json")
+    assert api(stranger).get(f"{BASE}/guidelines").status_code == 404
+    (told,) = api(alice).get(f"{BASE}/guidelines").json()["results"]
+    assert (told["version"], told["text"], told["priority_rules"]) == (1, "# Judge well", ["True before kind."])
+    assert [{key: one[key] for key in ("short", "text")} for one in told["principles"]] == written
+    make_pair()
+    mine = api(alice).post(f"{BASE}/assignments").json()["assignments"][0]["assignment"]
+    votes = [{"principle": one["id"], "vote": vote} for one, vote in zip(told["principles"], "ab", strict=True)]
+    said = {"assignment": mine, "verdict": "a2", "votes": votes, "deciding": told["principles"][0]["id"]}
+    answer = api(alice).post(f"{BASE}/judgements", said, format="json")
+    assert answer.status_code == 201, answer.json()
+    stored = PrincipleVote.objects.order_by("principle__short").values_list("principle__short", flat=True)
+    assert list(stored) == ["Kind", "True"]
 
 
 def test_my_answers_are_mine_by_my_sides_with_those_taken_back(
