@@ -13,9 +13,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from config import engine
+from config.embedded import Cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.is_file())
@@ -235,6 +237,14 @@ def workers_of(state):
     return found
 
 
+def judged(state):
+    """How many judgements the demo's database has, and a digest of every word of them."""
+    with psycopg.connect(Cluster(var=state).dsn(), connect_timeout=5) as database:
+        return database.execute(
+            "SELECT count(*), md5(string_agg(j::text, ' ' ORDER BY id)) FROM judgement j"
+        ).fetchone()
+
+
 def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_died(state):
     port = free_port()
     demo = start_demo(state, "--port", str(port))
@@ -249,6 +259,8 @@ def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_die
         for path in ("/health", *links):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 assert answer.status == 200
+        before = judged(state)
+        assert before[0] > 150
         busy = start_demo(state, "--port", str(port))
         assert f"Port {port} is in use." in busy.communicate(timeout=60)[0]
         assert busy.returncode == 1
@@ -264,6 +276,7 @@ def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_die
         said = read_until(again, "Ctrl-C")
         assert "Preparing" not in said
         assert "Loading" not in said
+        assert judged(state) == before
         os.kill(workers_of(state)["cpu"], signal.SIGKILL)
         rest = again.communicate(timeout=60)[0]
     finally:
