@@ -134,7 +134,7 @@ class ImportChecked(APIView):
 class UndoImport(APIView):
     @extend_schema(operation_id="imports_undo", request=None, responses={200: RunOutput, **REFUSED})
     def post(self, request: Request, slug: str, run_id: int) -> Response:
-        """Delete the pairs that an import added, as long as nobody has judged one of them."""
+        """Delete the pairs or prompts that an import added, as long as nobody judged one, and no model answered one."""
         run = _import_of(request, slug, run_id)
         undoing.undo_import(run=run, actor=account_of(request))
         run.refresh_from_db()

@@ -159,7 +159,7 @@ def _act(request: HttpRequest, run: Run) -> HttpResponse:
             running.cancel_run(run=run, actor=actor)
         elif act == "undo":
             count = undoing.undo_import(run=run, actor=actor)
-            messages.success(request, f"The import was undone: {count:,} pairs were deleted.")
+            messages.success(request, f"The import was undone: {count:,} {run.parameters['holds']} were deleted.")
         else:
             return HttpResponseBadRequest(
                 "This page has no such button. Go back and reload it.", content_type="text/plain"

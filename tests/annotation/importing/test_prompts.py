@@ -163,7 +163,7 @@ def test_on_the_page_they_are_checked_and_taken_in(project: Project, lead: Any, 
     text = page(client, worked())
     assert sorted(prompt.last for prompt in Prompt.objects.all()) == ["How?", "Why?"]
     assert "Let models answer them" in text
-    assert "Undo this import" not in text
+    assert "Undo this import: delete 2 prompts" in text
     send(client, project, b"frage\nWie?\n", name="fragen.csv", holds="prompts")
     assert "upload the file again" in page(client, worked())
 

@@ -155,3 +155,35 @@ def test_texts_that_another_pair_uses_stay(project, client, lead):
 def test_a_check_cannot_be_undone(project, client):
     send(client, project, GOOD)
     assert press(client, worked(), do="undo").status_code == 422
+
+
+# ---- prompts that came alone ----------------------------------------------------------------------------------------
+
+ASKED = b'{"prompt": "How?"}\n{"prompt": "Why?"}\n'
+
+
+def test_prompts_go_again_until_a_model_has_answered_one(project, client, lead):
+    send(client, project, GOOD.splitlines()[0])
+    press(client, worked(), do="import")
+    worked()
+    send(client, project, ASKED + b'{"prompt": "What is 0?"}\n', name="asked.jsonl", holds="prompts")
+    press(client, worked(), do="import")
+    run = worked()
+    assert (run.result["added"], run.result["already"], Prompt.objects.count()) == (2, 1, 3)
+    asking = Run.objects.create(project=project, kind="generation", code_version="test")
+    with pytest.raises(Refused, match="Models are being asked"):
+        undoing.undo_import(run=run, actor=lead.user)
+    asking.delete()
+    how = Prompt.objects.get(imported_by=run, messages__0__content="How?")
+    answer = Candidate.objects.create(prompt=how, messages=[], digest=b"answered")
+    assert "Undo this import" not in page(client, run)
+    with pytest.raises(Refused, match="has answers by now"):
+        undoing.undo_import(run=run, actor=lead.user)
+    answer.delete()
+    press(client, run, do="undo")
+    connection.check_constraints()
+    assert [prompt.last for prompt in Prompt.objects.all()] == ["What is 0?"]
+    text = page(client, run)
+    assert "no model had answered them" in text
+    assert "Let models answer them" not in text
+    assert Event.objects.get(act="import.undo").before == {"prompts": 2}
