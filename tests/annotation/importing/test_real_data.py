@@ -78,6 +78,8 @@ def test_pandalm_and_its_judgements(project: Project, shared_data: Path) -> None
         "task multilabel-nli": 1_933,
         "items that are not in this project": 12_157,
     }
+    # VariErr has 77 cells of one annotator on one item with two labels: they say both, and are no duplicates.
+    assert report.counts == {}
     # Each verdict is on the candidate that the file's choice names.
     chosen = {}
     with (shared_data / "judgements.jsonl").open() as handle:
@@ -126,7 +128,15 @@ def test_mt_bench_and_its_judgements(project: Project, shared_data: Path) -> Non
     pairs = import_pairs(project=project, path=shared_data / "pairs.jsonl", allow=BOTH, source="mt-bench-human")
     assert pairs.added == 922
     report = import_judgements(project=project, path=shared_data / "judgements.jsonl", judges={"gpt4_pair"})
-    assert report.added == 1_687 + 922
+    assert (report.added, report.counts) == (1_687 + 922, {})
+    # What GPT-4 said otherwise in the other order stands in the file as a tie, and comes in as one.
+    with (shared_data / "judgements.jsonl").open() as handle:
+        verdicts = {row["item_id"]: row for row in map(json.loads, handle) if row["annotator_id"] == "gpt4_pair"}
+    folded = {item for item, row in verdicts.items() if (row.get("meta") or {}).get("raw") == "tie (inconsistent)"}
+    said = Judgement.objects.filter(annotator__kind="judge", assignment__pair__external_id__in=folded)
+    assert len(folded) == 140
+    assert list(said.values_list("verdict", "strength").distinct()) == [("tie", 0)]
+    assert said.count() == 140
     assert Judgement.objects.by_people().count() == 1_687
     assert Annotator.objects.judges().get().external_id == "gpt4_pair"
     assert Annotator.objects.people().filter(project=project).count() == 65
