@@ -174,11 +174,14 @@ def test_principle_votes_of_the_real_file_find_their_side(project: Project, shar
     options: dict[str, Any] = {"principles": shared_data / "principles.jsonl", "judges": {"gpt-4o"}}
     report = import_principle_votes(project=project, path=shared_data / "principle_votes.jsonl", **options)
     assert (report.added, report.made) == (1_156, {"votes": 24_276, "principles made": 21, "annotators made": 1})
-    stored = PrincipleVote.objects.select_related("pair__first", "pair__second", "principle")
-    assert Counter(vote.vote == "irrelevant" for vote in stored) == {True: 20_263, False: 4_013}
-    for vote in stored:
-        said = votes[vote.pair.external_id]["votes"][int(vote.principle.key)]
-        better = {"first": vote.pair.first, "second": vote.pair.second}.get(vote.vote)
-        assert said == (0 if better is None else 1 if better.text.startswith("a ") else -1)
+    stored = list(PrincipleVote.objects.values_list("pair__external_id", "principle__key", "vote"))
+    assert Counter(vote == "irrelevant" for _, _, vote in stored) == {True: 20_263, False: 4_013}
+    texts = {
+        pair.external_id: {"first": pair.first.text, "second": pair.second.text}
+        for pair in Pair.objects.select_related("first", "second")
+    }
+    for item, principle, vote in stored:
+        better = texts[item].get(vote)
+        assert votes[item]["votes"][int(principle)] == (0 if better is None else 1 if better.startswith("a ") else -1)
     again = import_principle_votes(project=project, path=shared_data / "principle_votes.jsonl", **options)
     assert (again.added, again.already, again.made["votes"]) == (0, 1_156, 0)
