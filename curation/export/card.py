@@ -226,14 +226,16 @@ def _cuts(manifest: dict[str, Any]) -> str:
         "| Config | Share | Hardest | Not measured | Harder | Pairs |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for config, cut in manifest["cuts"].items():
-        unmeasured, harder = cut["removed"]
-        hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
-        lines.append(
-            f"| `{config}` | {cut['share']:g} | {hardest} | {unmeasured['removed']:,} | {harder['removed']:,} "
-            f"| {harder['left']:,} |"
-        )
+    lines += [f"| `{config}` | {_kept(cut)} |" for config, cut in manifest["cuts"].items()]
     return "\n".join(lines) + _trust(manifest)
+
+
+def _kept(cut: dict[str, Any]) -> str:
+    """The end of a cut's row: its share, its hardest pair, what was left out and why, and what is left."""
+    unmeasured, harder = cut["removed"]
+    hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
+    left_out = f"{unmeasured['removed']:,} | {harder['removed']:,}"
+    return f"{cut['share']:g} | {hardest} | {left_out} | {harder['left']:,}"
 
 
 def _cuts_by_model(manifest: dict[str, Any]) -> str:
@@ -247,13 +249,8 @@ def _cuts_by_model(manifest: dict[str, Any]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for config, cut in manifest["cuts"].items():
-        unmeasured, harder = cut["removed"]
-        hardest = "" if cut["hardest"] is None else f"{cut['hardest']:.4g}"
         trust = "" if cut["trust"] is None else f"{cut['trust']:.2f}"
-        lines.append(
-            f"| `{config}` | {_cell(cut['model'])} | {cut['run']} | {trust} | {cut['share']:g} | {hardest} "
-            f"| {unmeasured['removed']:,} | {harder['removed']:,} | {harder['left']:,} |"
-        )
+        lines.append(f"| `{config}` | {_cell(cut['model'])} | {cut['run']} | {trust} | {_kept(cut)} |")
     trusts = any(cut["trust"] is not None for cut in manifest["cuts"].values())
     return "\n".join(lines) + (
         "\n\nTrust: Spearman's correlation between the trainings of that order." if trusts else ""
