@@ -188,19 +188,22 @@ def _said(one: Judgement) -> str:
 def _explained(pair: Pair, *, swapped: bool) -> dict[str, Any]:
     a, b = sides(pair.first, pair.second, swapped=swapped)
     expected = ordering.turned(pair.gold_verdict, swapped=swapped) if pair.gold_verdict != "tie" else "tie"
-    return {"prompt": pair.prompt, "a": a, "b": b, "expected": RIGHT[expected], "why": pair.gold_why}
+    says = {"right": expected, "expected": RIGHT[expected], "why": pair.gold_why}
+    return {"prompt": pair.prompt, "a": a, "b": b, **says}
 
 
 # ---- handing out ----------------------------------------------------------------------------------------------------
 
 # A slot of this annotator's own, behind those that the pair has. Which pair: drawn by the project's seed and the
-# annotator, so that two of them do not meet the checks in one order. The guards are those of every claim.
+# annotator, so that two of them do not meet the checks in one order. Which candidate stands as A is a fixed draw too,
+# as for every pair (assigning.NEXT): one that came back the other way round would be known for a check. The guards are
+# those of every claim.
 CLAIM = f"""
 WITH {assigning.ME},
 next AS (
   INSERT INTO assignment (project_id, pair_id, slot, priority, annotator_id, swapped, lease_until, is_extra)
   SELECT me.project_id, p.id, 1 + coalesce((SELECT max(a.slot) FROM assignment a WHERE a.pair_id = p.id), 0),
-    me.cursor, me.id, random() < 0.5, now() + me.lease, true
+    me.cursor, me.id, hashint8extended(-p.id, project.seed # me.id) & 1 = 1, now() + me.lease, true
   FROM me JOIN pair p ON p.project_id = me.project_id JOIN project ON project.id = me.project_id
   WHERE p.gold_use = 'check' AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND me.state = 'judging'
     AND {assigning.LEASES} < {assigning.HELD}

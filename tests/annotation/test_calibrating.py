@@ -306,6 +306,26 @@ def test_a_check_whose_lease_runs_out_is_gone_and_the_round_goes_on(alice: Annot
     assert len(held(alice)) == 3
 
 
+def test_a_check_that_comes_again_stands_as_it_did(alice: Annotator, project: Project, make_pair: MakePair) -> None:
+    """As a pair of the queue does: one that came back the other way round would be known for a check."""
+    pairs = [make_pair() for _ in range(40)]
+    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk) for pair in pairs])
+    Project.objects.update(gold_round=40, gold_pass=0)
+
+    def sides() -> dict[int, bool]:
+        return dict(Assignment.objects.filter(annotator=alice).values_list("pair", "swapped"))
+
+    held(alice)
+    before = sides()
+    for _ in range(8):
+        Assignment.objects.filter(annotator=alice).update(lease_until="2020-01-01T00:00Z")
+        assert opening.sweep(project=project) == 3
+        held(alice)
+        assert sides() == before
+    judge(alice, *[True] * 37)
+    assert 5 < sum(sides().values()) < 35, "Either side is as likely."
+
+
 # ---- nobody can tell -------------------------------------------------------------------------------------------------
 
 
