@@ -133,6 +133,8 @@ class Given:
     # Whether the sides changed places on the screen at any time.
     turned: bool = False
     client: str = ""
+    # The versions of the draft that whoever answers has seen, as drafting.save_draft takes them; None: not said.
+    beyond: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,7 @@ class Shown(Given):
             edit_second=edit_second,
             turned=self.turned,
             client=self.client,
+            beyond=self.beyond,
         )
 
 

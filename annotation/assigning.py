@@ -104,8 +104,10 @@ votes AS (
   FROM done, said, jsonb_to_recordset(%(votes)s::jsonb)
     AS v(principle bigint, vote text, swapped_vote text, position smallint))"""
 
-# The draft has become a judgement.
-GONE = "gone AS (DELETE FROM draft USING done WHERE draft.assignment_id = done.id)"
+# The draft has become a judgement. One that the page had not seen, of another device, is handed back with its words.
+GONE = """
+gone AS (DELETE FROM draft USING done WHERE draft.assignment_id = done.id
+  RETURNING CASE WHEN version <> ALL(%(beyond)s::bigint[]) THEN body END)"""
 
 # The next slot. OFFSET 0 keeps "have I judged this pair?" one probe per row: without it the planner reads everything
 # that the annotator ever did (15 times slower after 20,000 claims). SKIP LOCKED: nobody waits for a colleague's claim.
@@ -169,7 +171,7 @@ def submit_statement(*, with_spans: bool, with_votes: bool) -> str:
     statement = f"""
     WITH {parts}
     SELECT me.id, me.state, me.dry, said.verdict, said.strength, said.swapped, said.skip_reason, said.flags,
-      why.text, why.tags, {marks}, tally.today, {LEASES}, {ITEM}
+      why.text, why.tags, {marks}, tally.today, {LEASES}, (SELECT * FROM gone), {ITEM}
     FROM tally LEFT JOIN me ON true LEFT JOIN said ON true LEFT JOIN why ON true LEFT JOIN next n ON true {TEXTS}
     """
     return " ".join(statement.split())
@@ -231,13 +233,17 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What one submit found and did. `said` is None when nothing was stored; `today` counts up to COUNT_AT_MOST."""
+    """What one submit found and did. `said` is None when nothing was stored; `today` counts up to COUNT_AT_MOST.
+
+    `unseen` is the draft, as JSON text, that was stored and that whoever answered had not seen.
+    """
 
     annotator_id: int | None
     said: Said | None
     today: int
     leases: int
     next: Handed | None
+    unseen: str | None = None
 
 
 # ---- submitting and claiming ----------------------------------------------------------------------------------------
@@ -260,13 +266,13 @@ def submit(
     me, state, dry = found[:3]
     why = found[8:11] if found[9] is not None else ("", [], 0)
     said = Said(*found[3:8], *why) if found[3] is not None else None
-    today, leases = found[11:13]
-    taken = Handed.of(found[13:])
+    today, leases, unseen = found[11:14]
+    taken = Handed.of(found[14:])
     if claim and said and not taken and not dry and state == Project.State.JUDGING:
         taken = _when_nothing_was_found(annotator_id=me, user_id=user_id, slug=slug)
     # The statement counted what was there before it: its own judgement is not in, its own lease still is.
     stored = 1 if said else 0
-    return Submitted(me, said, today + stored, leases - stored + (taken is not None), taken)
+    return Submitted(me, said, today + stored, leases - stored + (taken is not None), taken, unseen)
 
 
 def claim(*, user_id: int, slug: str) -> Handed | None:

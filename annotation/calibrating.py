@@ -29,6 +29,8 @@ from annotation.recording import record
 
 # The first round and one more, with other pairs.
 ROUNDS = 2
+# Checks in between are told of when there are as many: later, and never of a single pair that it was one.
+TOLD_AT_ONCE = 10
 LONGEST_WHY = 5000
 
 # ---- how it went: pure ----------------------------------------------------------------------------------------------
@@ -125,16 +127,38 @@ def failed_in(project: Project) -> list[Annotator]:
     return list(Annotator.objects.people().active().filter(pk__in=failed, user__is_active=True).order_by("name"))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an annotator may be told of their first answers to checks.
+
+    Of checks in between that are told of already: how many there were (`since`), and how many of them were right. Of
+    these, the latest TOLD_AT_ONCE, and of the last round that is over: which answers (their numbers) were not.
+    """
+
+    since: int
+    right: int
+    missed: tuple[int, ...]
+
+
+def told(annotator: Annotator) -> Told:
+    """`annotator.project` is read as well."""
+    project, now = annotator.project, standing_of(annotator)
+    firsts = list(_firsts().filter(annotator=annotator).values_list("pk", *_RESULT))
+    went = [(number, _went(*one)) for number, *one in firsts]
+    over = {"open": now.round - 1, "none": 0}.get(now.state, now.round)
+    last_round = went[max(0, over - 1) * project.gold_round : over * project.gold_round]
+    since = went[over * project.gold_round :] if now.state in ("none", "passed") else []
+    if project.state != Project.State.CLOSED:
+        since = since[: len(since) // TOLD_AT_ONCE * TOLD_AT_ONCE]
+    wrong = [number for number, right in last_round + since[-TOLD_AT_ONCE:] if not right]
+    return Told(since=len(since), right=sum(right for _, right in since), missed=tuple(wrong))
+
+
 def missed(annotator: Annotator) -> list[Judgement]:
-    """What was not right in the last round that is over: the first answers, with their pairs."""
-    now, size = standing_of(annotator), annotator.project.gold_round
-    over = now.round - 1 if now.state == "open" else now.round
-    if now.state == "none" or not over:
-        return []
+    """What was not right, as far as it is told: the first answers, with their pairs."""
     pair = "assignment__pair"
     shown = ("assignment__project", f"{pair}__prompt", f"{pair}__first", f"{pair}__second")
-    judged = _firsts().filter(annotator=annotator).select_related(*shown)[(over - 1) * size : over * size]
-    return [one for one in judged if not _went(one.verdict, one.strength, one.assignment.pair.gold_verdict)]
+    return list(_firsts().filter(pk__in=told(annotator).missed).select_related(*shown))
 
 
 # ---- what is explained ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from annotation import judging
+from annotation import judging, statements
 from annotation.answering import Unfit
 from annotation.models import Annotator, Draft
 
@@ -29,10 +29,6 @@ SHAPE: dict[str, Callable[[Any], bool]] = {
 
 def _list_of(sent: Any, kind: type | tuple[type, ...]) -> bool:
     return isinstance(sent, list) and all(isinstance(one, kind) for one in sent)
-
-
-# What a page counts its saves up from: more of them than it ever has on the way.
-MOST_BEYOND = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,7 @@ def save_draft(
                 "me": str(annotator.pk),
                 "body": text,
                 "version": str(version),
-                "beyond": in_array(beyond),
+                "beyond": statements.in_array(beyond),
             },
         )
         mine, saved = cursor.fetchone()
@@ -91,11 +87,6 @@ def save_draft(
     if not mine or found is None:
         raise judging.LeaseLost(_("This pair is no longer open with you. What you wrote is kept on this page."))
     return what_stands(version=version, text=text, found=found)
-
-
-def in_array(beyond: Sequence[int] | None) -> str | None:
-    """As the statement takes it: an array of PostgreSQL, written out."""
-    return None if beyond is None else "{" + ",".join(map(str, beyond[-MOST_BEYOND:])) + "}"
 
 
 def what_stands(*, version: int, text: str, found: tuple[int, dict[str, Any] | None]) -> Stands:

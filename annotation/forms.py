@@ -179,7 +179,11 @@ class SettingsForm(ProjectForm):
         max_value=0.5,
         help_text="0.05 is one pair in twenty. Nobody sees which.",
     )
-    shows_results = forms.BooleanField(label="Annotators see how their own rounds went", required=False)
+    shows_results = forms.BooleanField(
+        label="Annotators see how their own rounds went",
+        required=False,
+        help_text="A round when it is over; checks in between ten at a time, so that no single pair is told of.",
+    )
 
     def __init__(self, *args: Any, project: Project, scale_is_fixed: bool, **kwargs: Any) -> None:
         initial = {name: getattr(project, name) for name in SETTINGS}

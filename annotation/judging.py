@@ -130,6 +130,8 @@ class Outcome:
     next: assigning.Handed | None
     # The guideline in force: a page of another one says that there is news.
     guideline_id: int | None = None
+    # The draft of another device that the answer took the place of, unseen.
+    unseen: dict[str, Any] | None = None
 
 
 def submit_and_next(*, user_id: int, slug: str, shown: Shown, held: tuple[int, ...] = ()) -> Outcome:
@@ -206,6 +208,7 @@ def _submit(
             position=done.today + done.leases + (following is not done.next),
             next=following,
             guideline_id=terms.guideline_id,
+            unseen=json.loads(done.unseen) if done.unseen else None,
         )
     raise Annotator.DoesNotExist
 
@@ -233,6 +236,7 @@ def _parameters(straight: Answer, swapped: Answer) -> dict[str, Any]:
         "swapped_coverage_second": _text(share(swapped.coverage_second)),
         "turned": str(straight.turned).lower(),
         "client": straight.client.replace("\0", "")[:60],
+        "beyond": statements.in_array(straight.beyond),
     }
 
 

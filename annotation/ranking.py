@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from annotation import drafting, judging, lining_up, opening, orders
+from annotation import drafting, judging, lining_up, opening, orders, statements
 from annotation.answering import LONGEST_MS, LONGEST_TEXT, Unfit, milliseconds
 from annotation.errors import Refused, Stale
 from annotation.models import (
@@ -424,6 +424,13 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
+def draft_unseen(*, annotator: Annotator, turn_id: int, beyond: Sequence[int] | None) -> dict[str, Any] | None:
+    """The draft of a turn that I hold, where its version is not among those that my page has seen (None: not said)."""
+    found = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False, draft__isnull=False)
+    version, draft = found.values_list("draft_version", "draft").first() or (None, None)
+    return draft if beyond is not None and version not in beyond else None
+
+
 def save_draft(
     *,
     annotator: Annotator,
@@ -443,7 +450,7 @@ def save_draft(
     turn = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False).first()
     if turn is None or claim_of(turn) != claim:
         raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))
-    array = drafting.in_array(beyond)
+    array = statements.in_array(beyond)
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE turn SET draft = %s::jsonb, draft_version = %s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 
 # A claim that loses a race starts again: the winner's row is then in its snapshot.
 TRIES = 4
+# Numbers in one array: of what a page sends, the latest.
+MOST_NUMBERS = 200
 
 
 def without_races(statement: Callable[[], Result]) -> Result:
@@ -53,3 +55,8 @@ def do(statement: str, values: Mapping[str, Any] | None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
+
+
+def in_array(numbers: Sequence[int] | None) -> str | None:
+    """An array of PostgreSQL, written out: parameters are sent as text (assigning.py). None stays null."""
+    return None if numbers is None else "{" + ",".join(map(str, numbers[-MOST_NUMBERS:])) + "}"

@@ -87,7 +87,7 @@ class Project(models.Model):
     # Gold pairs to judge before anything else, and how many must be right; 0: no such round.
     gold_round = models.PositiveSmallIntegerField(default=0, db_default=0)
     gold_pass = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # Whether annotators see how their own gold rounds went.
+    # Whether annotators see how their own gold rounds and, later, the checks in between went.
     shows_results = models.BooleanField(default=False, db_default=False)
     lease_minutes = models.PositiveSmallIntegerField(default=30)
     guideline = models.ForeignKey(
@@ -144,8 +144,8 @@ class Project(models.Model):
 
     @property
     def has_training(self) -> bool:
-        """Whether the page of training has something to say: explained examples, or how a round goes."""
-        return self.gold_round > 0 or self.has_examples
+        """Whether the page of training has something to say: explained examples, or how rounds and checks go."""
+        return self.gold_round > 0 or (self.shows_results and self.gold_rate > 0) or self.has_examples
 
     @property
     def strengths(self) -> list[int]:

@@ -34,10 +34,14 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 when it is the database that does not answer. Neither page asks the database for anything."""
+    """500, or 503 when it is the database that does not answer. Neither page asks the database for anything.
+
+    A page that was asked for is asked for again with one press; what was posted is not.
+    """
     error = sys.exc_info()[1]
     down = isinstance(error, (OperationalError, InterfaceError))
-    answer = TemplateResponse(request, "errors/server_error.html", {"down": down}, status=503 if down else 500).render()
+    told = {"down": down, "asked": request.method in ("GET", "HEAD")}
+    answer = TemplateResponse(request, "errors/server_error.html", told, status=503 if down else 500).render()
     if down:
         answer["Retry-After"] = "10"
     return answer

@@ -82,10 +82,10 @@ def refused_as_json(error: Refused, *, otherwise: int = 409, **more: Any) -> Htt
     return as_json(body, status_of(error, otherwise=otherwise))
 
 
-def beyond_sent(request: HttpRequest) -> list[int] | None:
-    """The versions that a draft may replace; None for a page of before, which sends none."""
+def beyond_sent(request: HttpRequest) -> tuple[int, ...] | None:
+    """The versions of a draft that the page has seen and may replace; None for a page of before, which sends none."""
     sent = [number_in(text) for text in request.POST.getlist("beyond")]
-    return [number for number in sent if number is not None] if sent else None
+    return tuple(number for number in sent if number is not None) if sent else None
 
 
 def draft_answer(stands: Stands) -> HttpResponse:

@@ -18,7 +18,7 @@ from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
-from annotation.views.fetching import number_in, whole
+from annotation.views.fetching import beyond_sent, number_in, whole
 
 Item = dict[str, Any]
 
@@ -204,6 +204,7 @@ def answer_sent(request: HttpRequest, *, assignment_id: int | None = None) -> Sh
         edit_b=sent.get("edit_b"),
         turned=sent.get("turned") == "1",
         client=sent.get("client", ""),
+        beyond=beyond_sent(request),
     )
 
 

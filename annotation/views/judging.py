@@ -14,11 +14,11 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from annotation import assigning, calibrating, citing, drafting, guiding, judging, offering, revising
+from annotation import assigning, calibrating, citing, drafting, guiding, judging, offering, resting, revising
 from annotation.access import assignment_for, membership_for
 from annotation.answering import Unfit, sides
 from annotation.errors import Refused, Stale
-from annotation.models import Annotator, Project
+from annotation.models import Annotator, Project, Role
 from annotation.views import training
 from annotation.views.fetching import (
     as_json,
@@ -88,6 +88,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "upcoming": items[1 : assigning.HELD],
         "counts": counts_shown(today=at.today, done=at.done, left=left),
         "queue": None if items else _why_nothing(me),
+        "leads": [] if items else _leads(me),
         "echo": "",
         "waiting": offering.draw(annotator=me),
         "held": [one.assignment_id for one in handed] if open_here else assigning.in_hand(annotator_id=me.pk),
@@ -135,6 +136,7 @@ def _submit(request: HttpRequest, slug: str) -> HttpResponse:
         "item": following,
         "counts": counts_shown(today=outcome.today),
         "queue": None if following else _why_empty(outcome.annotator_id),
+        **({"unseen": outcome.unseen} if outcome.unseen else {}),
     }
     return as_json(answer)
 
@@ -173,6 +175,12 @@ def _why_empty(annotator_id: int) -> dict[str, Any]:
     return _why_nothing(me)
 
 
+def _leads(me: Annotator) -> list[str]:
+    """Whom to ask where there is nothing to judge: the names of some who lead the project, besides me."""
+    leads = Annotator.objects.active().filter(project=me.project, role=Role.LEAD, user__is_active=True)
+    return list(leads.exclude(pk=me.pk).order_by("name").values_list("name", flat=True)[:3])
+
+
 def _why_nothing(me: Annotator) -> dict[str, Any]:
     return calibrating.why_nothing(me) or assigning.why_empty(project=me.project, annotator=me)
 
@@ -200,10 +208,10 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @signed_in
 def beat(request: HttpRequest, slug: str) -> HttpResponse:
-    """The page is still open: the leases of what it holds start anew."""
+    """The page is still open: the leases of what it holds start anew. 200 where a break would do its reader good."""
     me = membership_for(request.user, slug)
     assigning.renew(annotator_id=me.pk)
-    return HttpResponse(status=204)
+    return as_json({"rest": True}) if resting.is_due(annotator=me) else HttpResponse(status=204)
 
 
 @require_POST

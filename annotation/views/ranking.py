@@ -53,10 +53,11 @@ def rank(request: HttpRequest, slug: str) -> HttpResponse:
         turn_id = whole(request, "turn")
         if not is_fetch(request):
             guiding.remind(me, reminded="reminded" in request.POST)
+        unseen = ranking.draft_unseen(annotator=me, turn_id=turn_id, beyond=beyond_sent(request))
         made = ranking.submit(annotator=me, turn_id=turn_id, ranked=_sent(request))
     except Refused as error:
         return _refused(request, me, error, ranking.hand_out(annotator=me))
-    return _saved(request, made, "rank", slug)
+    return _saved(request, made, "rank", slug, **({"unseen": unseen} if unseen else {}))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -77,10 +78,10 @@ def ranking_again(request: HttpRequest, slug: str, turn_id: int) -> HttpResponse
     return _saved(request, made, "rankings", slug)
 
 
-def _saved(request: HttpRequest, made: Ranking, name: str, slug: str) -> HttpResponse:
+def _saved(request: HttpRequest, made: Ranking, name: str, slug: str, **more: Any) -> HttpResponse:
     text = _("Saved: %(ranking)s") % {"ranking": ranking.echo(made)}
     if is_fetch(request):
-        return as_json({"saved": {"text": text}, "next": reverse(name, args=[slug])})
+        return as_json({"saved": {"text": text}, "next": reverse(name, args=[slug]), **more})
     messages.success(request, text)
     return redirect_after_post(name, slug)
 

@@ -42,7 +42,9 @@ def training(request: HttpRequest, slug: str) -> HttpResponse:
         "examples": calibrating.examples(project=me.project),
         "is_new": not calibrating.has_begun(me),
         "standing": calibrating.standing_of(me) if shows else None,
+        "told": calibrating.told(me) if shows else None,
         "missed": _missed(me) if shows else [],
+        "choices": calibrating.RIGHT,
         "causes": Cause.choices,
         "longest_note": disagreeing.LONGEST_NOTE,
     }

@@ -4,7 +4,7 @@
 import { $, $$, ACTS, alerted, cfg, counted, editing, embedded, form, note, passed, phrase, say, store, uuid, view } from './kit.js';
 import { at, countWords, draftName, draftSoon, empty, fillForm, flip, freshDraft, hushDraft, inWords, keepHere, line, newest, readForm, save, saveNow, sendDraft, untilSaved, versions } from './draft.js';
 import { editSent, strayEdit } from './edit.js';
-import { atOnce, deliver, dequeue, enqueue, keep, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
+import { atOnce, deliver, dequeue, enqueue, keep, keepUnseen, offerKept, queued, rescue, sendQuietly, sendWaiting, soonAgain, told, waiting, wordsOf } from './kept.js';
 import { signOut } from './leaving.js';
 import { hasMath, katex, setMath } from './math.js';
 import { places } from './marks.js';
@@ -66,7 +66,7 @@ function entry(f) {
   const p = new URLSearchParams({ assignment: at.item.assignment, key: form.key.value, guideline: form.guideline.value, verdict: f.verdict, skip_reason: f.skip_reason, note: f.note, deciding: f.deciding, active_ms: clock.value(), coverage_a: seen.a.toFixed(3), coverage_b: seen.b.toFixed(3), client: `${CLIENT} ${view()}` });
   if (clock.firstKey !== null) p.set('first_key_ms', clock.firstKey); if (wasTurned()) p.set('turned', '1');
   f.tag.forEach(t => p.append('tag', t)); f.flag.forEach(t => p.append('flag', t)); f.span.forEach(s => p.append('span', JSON.stringify(s)));
-  Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v));
+  Object.entries(f.vote).forEach(([id, v]) => p.append(`vote-${id}`, v)); if (!editing) versions.beyond().forEach(one => p.append('beyond', one));
   const edit = editSent(f); if (edit) p.set(`edit_${edit.side}`, edit.text);
   const bits = [inWords(f.verdict)], n = f.note ? countWords(f.note) : 0; if (n) bits.push(counted('words', n)); if (f.span.length) bits.push(counted('highlights', f.span.length)); if (f.flag.length) bits.push(phrase('flagged_too'));
   return { assignment: at.item.assignment, key: form.key.value, body: p.toString(), note: wordsOf({ note: f.note, edit: edit && [edit.text] }), text: bits.join(' · '), at: Math.max(Date.now(), 1 + (queued().at(-1)?.at || 0)) };
@@ -103,7 +103,7 @@ async function sendNew(f) {
   const stop = waiting() ? await flush() : await flushing; if (at.item !== item) return;
   const one = entry(f), kept = enqueue(one), { status, data } = stop === 'later' ? { status: 0 } : await deliver(one, held());
   if (status === 200) {
-    settle(one, data); dequeue(one); store.drop(draftName(one.assignment)); unstand('lease'); unstand('session');
+    settle(one, data); dequeue(one); store.drop(draftName(one.assignment)); unstand('lease'); unstand('session'); keepUnseen(one, data.unseen);
     advance({ text: phrase('saved_as', { answer: data.saved.text }), undo: true }); newGuideline(data.guideline);
   } else if (later(status)) {
     unsent.set(one.key, { one, item, draft: { ...f, ...known() } }); store.set(draftName(one.assignment), { ...f, at: Date.now(), ...versions.kept() });

@@ -25,7 +25,7 @@ export async function sendWaiting(held = () => [], heard = () => {}) {
     if (locked(status, data)) return { sent, stop: 'locked' };
     if (status === 423) { stand({ about: 'queue', kind: 'kept', text: data.error }); return { sent, stop: 'closed' }; }
     dequeue(one); store.drop(`draft:${one.assignment}`);
-    if (status === 200) sent += 1; else { keep(one); if (one.note) offerKept(); else echo(data.error || phrase('kept_not_saved'), { kind: 'kept' }); }
+    if (status === 200) { sent += 1; keepUnseen(one, data.unseen); } else { keep(one); if (one.note) offerKept(); else echo(data.error || phrase('kept_not_saved'), { kind: 'kept' }); }
     heard(one, status, data);
   }
   unstand('queue'); return { sent, stop: '' };
@@ -45,9 +45,16 @@ export async function sendQuietly(heard) {
 /* ---- texts that nobody took ---- */
 export const wordsOf = form => [form?.note, ...Object.values(form?.edit || {})].filter(Boolean).join('\n\n');
 const texts = () => store.get('kept', []);
-export function keep({ note, text, at, draft = false }) { if (note) store.set('kept', [...texts(), { note, text, at, draft }]); }
-export function offerKept() { if (texts().length) stand({ about: 'kept', kind: 'kept', text: texts().every(k => k.draft) ? phrase('draft_kept') : phrase('text_kept'), kept: true }); }
+export function keep({ note, text, at, draft = false, unseen = false }) { if (note) store.set('kept', [...texts(), { note, text, at, draft, unseen }]); }
+const all = why => texts().every(k => k[why]);
+export function offerKept() { if (texts().length) stand({ about: 'kept', kind: 'kept', text: all('draft') ? phrase('draft_kept') : all('unseen') ? phrase('unseen_kept') : phrase('text_kept'), kept: true }); }
 export const keepDraft = (one, draft = true) => keep({ note: wordsOf(one), text: one.verdict ? phrase(one.verdict) : phrase('a_draft'), at: one.at, draft });
+/* Another device had a draft of a pair that was answered here, where nobody had seen it: the answer stands, its words are
+   offered. */
+export function keepUnseen(one, other) {
+  const note = wordsOf(other); if (!note || one.note.includes(note)) return;
+  keep({ note, text: other.verdict ? phrase(other.verdict) : phrase('a_draft'), at: Date.now(), unseen: true }); offerKept();
+}
 /* Words about pairs that are in hand no longer: the lease ran out, and the server's draft went with it. The page says
    which ones are. They stay as a draft, too: the pair may come back. */
 export function rescue() {

@@ -14,13 +14,15 @@ export const clock = {
   value() { clock.lap(); return Math.round(clock.ms); },
 };
 export const firstKey = () => { if (clock.firstKey === null) clock.firstKey = clock.value(); };
-/* A hint after fifty minutes of work without a break of five; once, and never in the way. */
+/* A hint after fifty minutes of work without a break of five, or once in that time where the server sees that somebody
+   judges differently from how they usually do; never in the way. */
 let worked = store.get('worked', { ms: 0, at: 0 });
 function rest(more, gap) {
   const now = Date.now(); if (gap > 300000 || now - worked.at > 300000 + IDLE) worked = { ms: 0, at: now };
-  const before = worked.ms; worked = { ms: worked.ms + more, at: now };
+  const before = worked.ms; worked = { ...worked, ms: worked.ms + more, at: now };
   if (Math.floor(before / STRETCH) < Math.floor(worked.ms / STRETCH)) echo(phrase('break'), { kind: 'kept' });
 }
+function drifts() { if (worked.told) return; worked.told = true; echo(phrase('break_drift'), { kind: 'kept' }); }
 export const keepPace = () => { clock.lap(); store.set('worked', worked); };
 
 /* The share of each that was ever on the screen, counted in parts from its beginning to its end: who jumps to the end has
@@ -48,7 +50,7 @@ export const leaseEnd = () => clockTime(leaseEnds);
 async function beat() {
   if (editing || beating) return; beating = true; lastBeat = Date.now();
   const { status, data } = await quietly(post(cfg.beat, new URLSearchParams())); beating = false;
-  if (status === 204) { leaseEnds = Date.now() + LEASE; unstand('lease'); } else if (!later(status)) locked(status, data);
+  if (status === 204 || status === 200) { leaseEnds = Date.now() + LEASE; unstand('lease'); if (data.rest) drifts(); } else if (!later(status)) locked(status, data);
 }
 ACTS.extend = () => beat();
 export const active = () => { clock.lap(); lastActive = Date.now(); if (leaseEnds - lastActive < WARN && lastActive - lastBeat > 5000) beat(); };

@@ -24,6 +24,7 @@ const said = passed.get();
 if (said) echo(said.text, said);
 if (waiting()) send();
 addEventListener('online', () => { atOnce(); if (waiting()) send(); });
+const kept = $('[data-waiting-note]'); if (kept && !waiting()) kept.textContent = phrase('nothing_waits');
 
 /* Every two minutes while somebody looks, at once when they come back; longer and longer apart in an empty house. */
 let pause = 120000, timer;

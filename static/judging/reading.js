@@ -2,7 +2,7 @@
 import { $, $$, ACTS, calm, cfg, counted, el, phrase, say, store } from './kit.js';
 import { lookAt, paint, places } from './marks.js';
 import { leaves, points, rangeOf } from './places.js';
-import { get, quietly } from './server.js';
+import { echo, get, quietly } from './server.js';
 
 const bodies = { a: places.a, b: places.b };
 export function setPrompt(open) { const p = $('.prompt'); p.toggleAttribute('data-folded', !open); $('[data-act="prompt"]').setAttribute('aria-expanded', open); $('[data-prompt-label]').textContent = phrase(open ? 'collapse' : 'expand'); }
@@ -34,7 +34,7 @@ let original = null;
 async function raw() {
   if (on.raw) { restore(); say(phrase('as_meant')); return; }
   const mine = item, answer = await quietly(get(`${cfg.judge}/${item.assignment}/raw`)), texts = answer.ok ? await answer.json() : null;
-  if (mine !== item || on.raw) return; if (!texts) return say(phrase('raw_not_loaded'));
+  if (mine !== item || on.raw) return; if (!texts) return echo(phrase('raw_not_loaded'), { kind: 'kept' });
   on.raw = true; pressed(); original = [];
   for (const [place, body] of Object.entries(places)) for (const text of $$('.text[data-message]', body)) {
     const said = texts[place][text.dataset.message], shown = said.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\0/g, '\ufffd'), words = el('div', { className: 'raw', textContent: shown });
@@ -53,7 +53,7 @@ function drawInvisible() {
   for (const body of Object.values(places)) {
     const pane = body.getBoundingClientRect(), labels = [];
     for (const text of $$('.text', body)) for (const leaf of leaves(text)) for (const m of leaf.atom ? [] : leaf.text.matchAll(HIDDEN)) {
-      if ((found += 1) > 500) break;
+      if (found === 500) break; found += 1;
       const r = document.createRange(); r.setStart(leaf.node, m.index); r.setEnd(leaf.node, m.index + m[0].length);
       const at = r.getClientRects()[0] || r.getBoundingClientRect(), code = m[0].codePointAt(0), t = el('span', { className: 'unseen', textContent: LABELS[code] || `U+${code.toString(16).toUpperCase().padStart(4, '0')}` });
       t.style.translate = `${Math.round(at.left - pane.left + body.scrollLeft)}px ${Math.round(at.top - pane.top + body.scrollTop - 2)}px`; labels.push(t);
@@ -62,7 +62,7 @@ function drawInvisible() {
   }
   return found;
 }
-function invisible() { on.invisible = !on.invisible; pressed(); const n = drawInvisible(); say(on.invisible ? n ? counted('unseen_shown', n) : phrase('unseen_none') : phrase('unseen_hidden')); }
+function invisible() { on.invisible = !on.invisible; pressed(); const n = drawInvisible(); if (on.invisible && !n) echo(phrase('unseen_none')); else say(on.invisible ? counted('unseen_shown', n) : phrase('unseen_hidden')); }
 
 /* ---- the words that only one of the two has ---- */
 const LONGEST = 3000;
@@ -89,7 +89,7 @@ function drawDiff() {
   return only;
 }
 function diff() {
-  on.diff = !on.diff; const only = drawDiff(); if (on.diff && !only) { on.diff = false; pressed(); return say(phrase('too_long_to_compare')); }
+  on.diff = !on.diff; const only = drawDiff(); if (on.diff && !only) { on.diff = false; pressed(); return echo(phrase(window.CSS?.highlights ? 'too_long_to_compare' : 'cannot_compare'), { kind: 'kept' }); }
   pressed(); say(phrase(on.diff ? 'compared' : 'not_compared'));
 }
 function redraw() { drawInvisible(); drawDiff(); }

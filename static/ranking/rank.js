@@ -1,7 +1,7 @@
 /* Ranking: letters are put in order by dragging, by keys, or by writing their places. The form works without this
    script; what it shows and says is written in the page. */
 import { $, $$, ACTS, cfg, editing, embedded, passed, phrase, say, store, view } from '../judging/kit.js';
-import { guard, keep, offerKept } from '../judging/kept.js';
+import { guard, keep, keepUnseen, offerKept } from '../judging/kept.js';
 import { actOf, bringKey, keyOf } from '../judging/keys.js';
 import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
@@ -174,9 +174,10 @@ form.addEventListener('submit', async e => {
   if (warn()) return tell(phrase('versions_first'), 'nudge');
   busy = true; form.setAttribute('aria-busy', 'true'); clearTimeout(timer);
   const fields = new URLSearchParams(new FormData(form)); letters.forEach(l => fields.set(`place-${l}`, f.place[l])); fields.set('active_ms', active()); fields.set('client', `rank 1 ${view()}`);
+  if (!editing) versions.beyond().forEach(one => fields.append('beyond', one));
   const { status, data } = await quietly(post(form.action, fields));
   busy = false; form.removeAttribute('aria-busy');
-  if (status === 200) { store.drop(name); unsaved = false; passed.set({ text: data.saved.text, undo: !editing }); return location.assign(data.next); }
+  if (status === 200) { keepUnseen(f, data.unseen); store.drop(name); unsaved = false; passed.set({ text: data.saved.text, undo: !editing }); return location.assign(data.next); }
   if (locked(status, data)) return wrong(said.signin);
   wrong(later(status) ? said.failed : data.error || said.wrong, data.field === 'note' ? note : null); state('local');
   if (status === 409) stand({ about: 'lease', kind: 'kept', text: said.elsewhere, href: cfg.rank, link: said.goon });

@@ -370,10 +370,10 @@ def test_who_begins_is_led_to_the_examples_once(
     assert (led.status_code, led["Location"]) == (302, "/p/everyday/training")
     assert not Assignment.objects.filter(annotator=alice).exists(), "Nothing is leased while somebody reads."
     page = desk.get(led["Location"]).content.decode()
-    assert "Read them before your first pair" in page
+    assert "Judge each of them before your first pair" in page
     assert desk.get("/p/everyday/judge").status_code == 200
     judge(alice, True)
-    assert "Read them before your first pair" not in desk.get(led["Location"]).content.decode()
+    assert "Judge each of them before your first pair" not in desk.get(led["Location"]).content.decode()
     # Another browser, and who has judged before: nobody is led there in the middle of their work.
     assert sign_in(alice).get("/p/everyday/judge").status_code == 200
     assert experienced.get("/p/everyday/judge").status_code == 200
@@ -407,7 +407,8 @@ def test_examples_are_explained_and_results_shown_where_the_project_allows(
     calibrating.mark_gold(project=alice.project, gold=[Gold(verdict="second", use="example", why=why, pair=example.pk)])
     desk = sign_in(alice)
     page = desk.get("/p/everyday/training").content.decode()
-    assert "B is better" in page
+    assert 'data-example="second"' in page
+    assert "<b>B is better</b>" in page
     assert "There are four. &lt;script&gt;" in page
     judge(alice, False, False, False, False)
     assert "Because" not in desk.get("/p/everyday/training").content.decode()
@@ -415,6 +416,36 @@ def test_examples_are_explained_and_results_shown_where_the_project_allows(
     page = desk.get("/p/everyday/training").content.decode()
     assert page.count("Because") == 4
     assert "The first round did not reach 3 of 4" in page
+
+
+def test_checks_in_between_are_told_of_later_and_by_the_ten(
+    alice: Annotator, project: Project, make_pair: MakePair, sign_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one by one, nor while they are fresh: a single pair would be known for a check."""
+    monkeypatch.setattr(calibrating, "is_drawn", lambda **_: True)
+    pairs = [make_pair() for _ in range(16)]
+    given = [Gold(verdict="first", pair=pair.pk, why=f"Because {pair.pk}.") for pair in pairs]
+    calibrating.mark_gold(project=project, gold=given)
+    Project.objects.update(gold_round=2, gold_pass=1, gold_rate=0.5, shows_results=True)
+    alice.project.refresh_from_db()
+    desk = sign_in(alice)
+    judge(alice, True, False, *[True] * 6, *[False] * 3)
+    assert calibrating.told(alice).since == 0
+    assert [one.assignment.pair.gold_use for one in calibrating.missed(alice)] == ["check"], "Of the round."
+    judge(alice, True)
+    now = calibrating.told(alice)
+    assert (now.since, now.right, len(now.missed)) == (10, 7, 1 + 3)
+    page = desk.get("/p/everyday/training").content.decode()
+    assert "Since then 10 more of your pairs had a known answer. You judged 7 of them as expected." in page
+    assert page.count("Because") == 4
+    judge(alice, False)
+    assert calibrating.told(alice) == now
+    # When judging has ended there is nothing left to keep.
+    Project.objects.update(state="closed")
+    alice.project.refresh_from_db()
+    assert (calibrating.told(alice).since, calibrating.told(alice).right) == (11, 7)
+    Project.objects.update(shows_results=False)
+    assert b"Because" not in desk.get("/p/everyday/training").content
 
 
 def test_settings_of_the_round_are_checked(lead: Annotator, sign_in: Any, project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -149,3 +150,37 @@ def test_a_draft_comes_back_as_it_was_written(text: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT (%s::jsonb)->>'note'", [body])
         assert cursor.fetchone()[0] == text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("beyond", "handed_back"),
+    [((0,), True), ((0, 7), True), ((0, 5), False), ((5,), False), (None, False)],
+    ids=["nothing", "another", "that one", "it alone", "not said"],
+)
+def test_an_answer_hands_back_the_draft_that_its_page_had_not_seen(
+    make_pair: MakePair, alice: Annotator, beyond: tuple[int, ...] | None, handed_back: bool
+) -> None:
+    make_pair()
+    make_pair()
+    mine = claim(alice)
+    drafting.save_draft(annotator=alice, assignment_id=mine, body='{"note": "elsewhere"}', version=5, beyond=(0,))
+    outcome = send(alice, shown(mine, beyond=beyond))
+    assert outcome.unseen == ({"note": "elsewhere"} if handed_back else None)
+    assert not Draft.objects.exists()
+
+
+@pytest.mark.django_db
+def test_the_page_hears_of_a_draft_that_it_had_not_seen_with_its_answer(
+    make_pair: MakePair, alice: Annotator, desk: Any
+) -> None:
+    for _ in range(2):
+        make_pair()
+    mine = claim(alice)
+    for seen in (["0"], ["0", "5"]):
+        drafting.save_draft(annotator=alice, assignment_id=mine, body='{"note": "elsewhere"}', version=5, beyond=(0,))
+        body = {"assignment": mine, "key": str(uuid.uuid4()), "verdict": "a2", "beyond": seen}
+        told = desk.post("/p/everyday/judge", body, headers={"X-Plumbline": "1"}).json()
+        assert told.get("unseen") == ({"note": "elsewhere"} if seen == ["0"] else None)
+        assert told["saved"]["text"] == "A better"
+        mine = told["item"] and told["item"]["assignment"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -28,6 +29,25 @@ def test_a_fault_of_ours_is_owned(alice: Any, sign_in: Any, monkeypatch: Any) ->
     assert answer.status_code == 500
     assert b"Something went wrong here" in answer.content
     assert b"inner secret" not in answer.content
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_page_that_did_not_load_is_asked_for_again_and_nothing_is_sent_twice(
+    alice: Any, sign_in: Any, monkeypatch: Any, method: str
+) -> None:
+    client = sign_in(alice)
+    client.raise_request_exception = False
+
+    def break_down(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr("annotation.access.membership_for", break_down)
+    monkeypatch.setattr("annotation.views.judging.membership_for", break_down)
+    answer = getattr(client, method)("/p/everyday/judge").content.decode()
+    asked = method == "get"
+    assert ("Whatever was called saved is saved." in answer) is asked
+    assert ("Nothing was saved." in answer) is not asked
+    assert ('href="">Try again' in answer) is asked
 
 
 def test_a_database_that_is_down_is_503_and_asked_for_nothing_more(alice: Any, sign_in: Any) -> None:

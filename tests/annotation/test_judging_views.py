@@ -64,6 +64,14 @@ def test_an_empty_queue_says_why(desk: Client, project: Project) -> None:
     assert desk.get(JUDGE).context["queue"]["title"] == "This project is paused."
 
 
+def test_where_nothing_is_left_the_page_says_whom_to_ask(desk: Client, sign_in: Any, lead: Annotator) -> None:
+    told = f"{lead.name} leads this project"
+    assert told in desk.get("/p/everyday/judge").content.decode()
+    assert told not in sign_in(lead).get("/p/everyday/judge").content.decode(), "Who leads asks somebody else."
+    Annotator.objects.filter(pk=lead.pk).update(is_active=False)
+    assert b"Is something wrong here?" not in desk.get("/p/everyday/judge").content
+
+
 def test_the_queries_of_the_page_do_not_grow(
     make_pair: MakePair, desk: Client, django_assert_max_num_queries: Any
 ) -> None:

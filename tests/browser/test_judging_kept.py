@@ -174,7 +174,7 @@ def test_words_about_a_pair_that_went_back_are_offered(
         Assignment.objects.filter(annotator=None).delete()
     page = another_window(page, JUDGE)
     assert page.locator("#judging").count() == (pairs == 5)
-    expect(page.locator("[data-echo-text]")).to_contain_text("A pair went back to the queue.")
+    expect(page.locator("[data-echo-text]")).to_contain_text("A pair is no longer open with you.")
     assert text_kept(page) == "Written before lunch"
     page.locator("[data-act=forget]").click()
     page.reload()
@@ -258,6 +258,23 @@ def test_answers_that_wait_are_told_of_where_they_cannot_be_sent(enter: Any, ali
     page.unroute(f"**{JUDGE}")
     soon(Judgement.objects.exists)
     expect(page.locator("[data-echo-text]")).to_have_text("Sent: 1 answer that waited here")
+
+
+def test_where_nothing_is_left_the_page_says_that_nothing_waits_here(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    for key in ("t", "Space", "2", "Enter"):
+        page.keyboard.press(key)
+    note = page.locator("[data-waiting-note]")
+    expect(note).to_have_text("Nothing waits on this device.")
+    page.evaluate(
+        "me => localStorage.setItem(`plumbline:${me}:queue:one`, JSON.stringify({ key: 'one', assignment: 1, at: 1 }))",
+        page.evaluate("document.body.dataset.me"),
+    )
+    take_no_answers(page)
+    page.reload()
+    expect(page.locator("[data-echo-text]")).to_have_text("1 answer is kept here and not sent yet.")
+    expect(note).to_have_text("")
 
 
 def test_the_list_of_projects_says_where_answers_wait(enter: Any, alice: Any, make_pair: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation import opening
+from annotation import opening, resting
 from annotation.models import Assignment, Judgement
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 
@@ -65,7 +65,13 @@ def test_the_words_that_only_one_has_are_underlined(enter: Any, alice: Any, make
     expect(page.locator("[data-act=diff]")).to_have_attribute("aria-pressed", "false")
     page.keyboard.press("d")
     said(page, "These texts are too long to compare word by word.")
+    expect(page.locator("[data-echo-text]")).to_have_text("These texts are too long to compare word by word.")
     expect(page.locator("[data-act=diff]")).to_have_attribute("aria-pressed", "false")
+    page.evaluate("Object.defineProperty(CSS, 'highlights', { value: undefined })")
+    page.keyboard.press("d")
+    expect(page.locator("[data-echo-text]")).to_have_text(
+        "This browser cannot underline words in a text. A newer one can."
+    )
 
 
 def test_unseen_characters_get_a_label_and_the_text_stays(enter: Any, alice: Any, make_pair: Any) -> None:
@@ -200,6 +206,22 @@ def test_a_changed_key_is_shown_and_said_everywhere(enter: Any, alice: Any, make
     stands("s", "d")
 
 
+def test_of_very_many_unseen_characters_as_many_are_named_as_are_shown(enter: Any, alice: Any, make_pair: Any) -> None:
+    paragraph = "a\u200b" * 300
+    make_pair(first="\n\n".join([paragraph] * 3), second=paragraph)
+    page = enter(alice, JUDGE)
+    page.keyboard.press("i")
+    said(page, "500 invisible characters shown")
+    assert page.locator(".unseen").count() == 500
+
+
+def test_nothing_unseen_is_said_where_one_looks(enter: Any, alice: Any, make_pair: Any) -> None:
+    make_pair()
+    page = enter(alice, JUDGE)
+    page.keyboard.press("i")
+    expect(page.locator("[data-echo-text]")).to_have_text("There are no invisible characters")
+
+
 def test_linked_panes_scroll_by_the_same_share(enter: Any, alice: Any, make_pair: Any) -> None:
     make_pair(first=LONG, second=LONG + "\n\n" + LONG)
     page = enter(alice, JUDGE)
@@ -238,6 +260,28 @@ def test_a_break_is_suggested_once_and_nothing_is_blocked(enter: Any, alice: Any
     page.locator("#note").fill("why")
     press_and_go_on(page, "Escape", "2", "Enter")
     assert Judgement.objects.count() == 1
+
+
+def test_who_judges_differently_than_usual_is_told_once(
+    enter: Any, alice: Any, make_pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the heartbeat, minutes after the answers: it tells of none of them."""
+    make_pair()
+    monkeypatch.setattr(resting, "is_due", lambda **_: True)
+    page = enter(alice, None)
+    page.clock.install()
+    page.goto(JUDGE)
+    hint = page.locator("[data-echo-text]", has_text="You judge differently from how you usually do.")
+    for told in (True, False):
+        with page.expect_response("**/judge/beat") as beat:
+            for _ in range(7):
+                page.clock.fast_forward(59_000)
+                page.keyboard.press("Shift")
+        assert beat.value.status == 200
+        page.wait_for_timeout(300)
+        expect(hint).to_be_visible(visible=told)
+        page.clock.fast_forward(10_000)
+        expect(hint).to_be_hidden()
 
 
 def test_the_last_page_looks_for_new_pairs_and_leases_none(

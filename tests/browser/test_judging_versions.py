@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import Draft, Judgement, Rationale
-from tests.browser.sitting import JUDGE, press_and_go_on, soon, stored, tab_to, written
+from tests.browser.sitting import JUDGE, press_and_go_on, shown, soon, stored, tab_to, text_kept, written
 from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -134,6 +134,35 @@ def test_an_answer_is_sent_over_another_version_after_one_warning(enter: Any, al
     assert Rationale.objects.get(judgement=stored(answered)).text == "From the second"
     expect(two.locator("[data-echo-text]")).to_contain_text("Saved: A better")
     assert two.locator("[data-echo-versions]").is_hidden()
+
+
+def test_an_answer_from_a_device_that_saw_no_draft_offers_its_words(enter: Any, alice: Any, make_pair: Any) -> None:
+    """It is sent before any draft of its own was: nobody there could know of the other one."""
+    for _ in range(5):
+        make_pair()
+    one, two = enter(alice, JUDGE), enter(alice, JUDGE)
+    written(one, "From the first")
+    answered = shown(two)
+    two.route("**/judge/draft", lambda route: route.abort())
+    press_and_go_on(two, "t", "Space", "2", "Enter")
+    expect(two.locator("[data-echo-text]")).to_contain_text("Saved: A better")
+    assert stored(answered).strength == (-2 if stored(answered).swapped else 2)
+    expect(two.locator("[data-echo-text]")).to_have_text(
+        "You had written about it on another device too. Those words are kept here."
+    )
+    assert text_kept(two) == "From the first"
+
+
+def test_an_answer_offers_no_words_that_it_holds_itself(enter: Any, alice: Any, make_pair: Any) -> None:
+    for _ in range(5):
+        make_pair()
+    one, two = enter(alice, JUDGE), enter(alice, JUDGE)
+    written(one, "The same words")
+    two.route("**/judge/draft", lambda route: route.abort())
+    two.locator("#note").fill("The same words")
+    press_and_go_on(two, "Escape", "2", "Enter")
+    expect(two.locator("[data-echo-text]")).to_contain_text("Saved: A better")
+    assert two.evaluate("Object.keys(localStorage).filter(k => k.endsWith(':kept'))") == []
 
 
 def test_words_that_never_reached_the_server_stand_beside_those_of_another_device(

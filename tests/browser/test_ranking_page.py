@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from annotation import guiding, ranking
 from annotation.models import Judgement, Project, Ranking, Turn
-from tests.browser.sitting import comes_true, soon
+from tests.browser.sitting import comes_true, soon, text_kept
 from tests.browser.test_pages import LOOKS, faults
 from tests.lineups import answers
 
@@ -425,3 +425,17 @@ def test_two_devices_rank_one_lineup_and_one_is_chosen(enter: Any, project: Any,
     one.locator("[data-act=keep_mine]").press("Enter")
     expect(one.locator("[data-save-text]")).to_have_text("Saved")
     assert Turn.objects.filter(draft__note="A is short.").exists()
+
+
+def test_a_ranking_from_a_device_that_saw_no_draft_offers_its_words(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project, prompts=2)
+    one, two = ready(enter(alice, RANK)), ready(enter(alice, RANK))
+    one.locator("#note").fill("From the first")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two.route("**/rank/draft", lambda route: route.abort())
+    two.keyboard.press("o")
+    for key in ("1", "ArrowDown", "2", "Control+Enter", "Control+Enter"):
+        two.keyboard.press(key)
+    assert stored() == [1, 2, None, None]
+    expect(two.locator("[data-echo-kept]")).to_be_visible()
+    assert text_kept(two) == "From the first"
