@@ -30,7 +30,7 @@ function show(item) {
     places[s].replaceChildren(content); places[s].lang = item[`${s}_lang`] || ''; places[s].scrollTop = 0; places[s].scrollLeft = 0;
   }
   $('[data-position]').textContent = phrase('of_pair', { n: item.position });
-  form.hidden = false; $('#waiting').hidden = true; document.body.dataset.state = 'judging';
+  form.hidden = false; $('#waiting').hidden = true; document.body.dataset.state = 'judging'; $('.skip-link').hash = 'item-heading';
   arrive(); prepare();
 }
 function arrive() {
@@ -55,7 +55,7 @@ function advance(message) {
   else { if (message) passed.set(message); keepPace(); location.assign(cfg.judge); }
 }
 function wait(message) {
-  at.item = { assignment: 0, key: '', prompt: '', a: '', b: '', position: 0 }; form.hidden = true; document.body.dataset.state = 'waiting';
+  at.item = { assignment: 0, key: '', prompt: '', a: '', b: '', position: 0 }; form.hidden = true; document.body.dataset.state = 'waiting'; $('.skip-link').hash = 'waiting-head';
   $('#waiting').hidden = false; $('[data-waiting-count]').textContent = told(waiting());
   $('#waiting-head').focus({ preventScroll: true }); if (message) echo(message.text, message);
 }
