@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation import guiding, rendering
+from annotation.calibrating import Gold, mark_gold
 from annotation.models import Assignment, Guideline, Judgement, Project, Rationale
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 from tests.browser.test_pages import faults
@@ -111,6 +112,15 @@ def test_mathematics_is_set_and_unreadable_tex_stays(enter: Any, alice: Any, mak
     assert r"\frac{1}{" in page.locator(".math:not([data-set])").inner_text()
     press_and_go_on(page, "t", "Space", "4", "Enter")
     expect(page.locator(".katex")).to_have_count(1)
+
+
+def test_mathematics_of_an_explained_example_is_set(enter: Any, alice: Any, make_pair: Any) -> None:
+    pair = as_read(make_pair(first=r"So $x^2$.", second="No mathematics."))
+    example = Gold(verdict="first", use="example", why="It shows the sum.", pair=pair.pk)
+    mark_gold(project=pair.project, gold=[example])
+    page = enter(alice, "/p/everyday/training")
+    page.get_by_text("Judge it").click()
+    expect(page.locator(".explained .katex")).to_be_visible()
 
 
 def test_katex_is_not_loaded_where_there_is_no_mathematics(enter: Any, alice: Any, make_pair: Any) -> None:
