@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,8 @@ PROMPTS_AT_ONCE = 500
 FAILURES_IN_A_ROW = 5
 # The log names so many prompts that were left out.
 NAMED = 20
+# Scores that are no further apart are the same, but for how their sums were rounded.
+SAME_SCORE = 1e-9
 
 
 @dataclass
@@ -112,7 +114,9 @@ def _generate(work: _Work, model: int, prompts: Sequence[int]) -> None:
             work.hold.say(f"Loading {name}.")
             backend = work.open(name)
             work.hold.say(f"{backend.model} is ready (revision {backend.revision or 'not known'}).")
-            scorer = work.open(work.plan.scorer_model) if work.plan.scorer_model else backend
+            # The same model is not loaded beside itself.
+            scores_itself = work.plan.scorer_model in ("", name)
+            scorer = backend if scores_itself else work.open(work.plan.scorer_model)
             work.pace.ready()
         assert scorer is not None
         for units in _answered(work, backend, batch):
@@ -218,7 +222,7 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
     texts = {place: work.strategy.tidied(unit.made[place].text) for place in places}
     graded = _graded(work, scorer, unit.prompt, [texts[place] for place in places])
     # An empty text has no score and ranks last. It is no answer, so that it is meant to be neither.
-    scored = [grade["rank"] for grade in graded if grade and grade["score"] is not None]
+    scored = {grade["rank"]: grade["score"] for grade in graded if grade and grade["score"] is not None}
     found = []
     for place, grade in zip(places, graded, strict=True):
         request, generated = unit.requests[place], unit.made[place]
@@ -230,8 +234,7 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
             provenance["toy"] = True
         polarity = request.polarity
         if grade:
-            rank = grade["rank"]
-            polarity = "" if rank not in scored else BETTER if rank == 1 else WORSE if rank == max(scored) else ""
+            polarity = _polarity(grade["rank"], scored)
         found.append(
             Made(
                 prompt_id=unit.prompt.id,
@@ -253,6 +256,17 @@ def _candidates(work: _Work, backend: Backend, scorer: Backend, unit: _Unit) -> 
             )
         )
     return found
+
+
+def _polarity(rank: int, scores: Mapping[int, float]) -> str:
+    """What a scored candidate is meant to be, from its rank and the scores of all by rank.
+
+    Where all have the same score, as with a judge that looks at the place alone, ranks go by the places of the texts: a
+    label from them would be made up.
+    """
+    if rank not in scores or max(scores.values()) - min(scores.values()) <= SAME_SCORE:
+        return ""
+    return BETTER if rank == 1 else WORSE if rank == max(scores) else ""
 
 
 def _graded(work: _Work, scorer: Backend, prompt: Asked, texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ It answers from the texts it is given, so that a test can tell what was asked; i
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,17 @@ from workers.backends.primitives import (
 def sure_of(letter: str) -> tuple[float, float, float]:
     """Probabilities of A, B, NA of somebody who is sure."""
     return {"A": (0.9, 0.05, 0.05), "B": (0.05, 0.9, 0.05), "NA": (0.1, 0.1, 0.8)}[letter]
+
+
+def sides(asked: str) -> list[str]:
+    """The texts of A and B in what was asked."""
+    return re.findall(r"## Response '[AB]':\n\"(.*?)\"\n\n(?=##)", asked, re.DOTALL)
+
+
+def by_alphabet(asked: str) -> tuple[float, float, float]:
+    """Somebody who takes the candidate that comes first in the alphabet, wherever it stands."""
+    a, b = sides(asked)
+    return sure_of("A" if a < b else "B")
 
 
 class StubBackend:

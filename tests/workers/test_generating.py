@@ -13,7 +13,7 @@ from annotation.models import Assignment, Candidate, Pair, Run
 from annotation.running import Cancelled, Superseded
 from tests.workers import holding
 from tests.workers.holding import Opener
-from tests.workers.stub import StubBackend
+from tests.workers.stub import StubBackend, by_alphabet
 from workers import generating
 from workers.backends import CannotAnswer
 
@@ -86,7 +86,7 @@ def test_every_strategy_runs_and_pairs(held, make_prompts, name):
     models = ("stub", "other") if facts.models == 2 else ("stub",)
     parameters = plan(models=models, strategy=name, n=2, scorer="judge" if facts.scorer else "")
     hold = held("generation", parameters)
-    result = run_it(hold, Opener(StubBackend(), StubBackend(model="other")))
+    result = run_it(hold, Opener(StubBackend(answer=by_alphabet), StubBackend(model="other")))
     made = Candidate.objects.filter(run=hold.run)
     assert made.count() == 2 * 2 * facts.candidates == result["candidates"]
     # Two pairs per prompt where candidates contrast, else one of the two.
@@ -320,7 +320,7 @@ def test_best_and_worst_are_marked_and_paired_by_score(held, make_prompts):
 def test_an_empty_text_is_not_the_worst_one(held, make_prompts, scorer):
     make_prompts(2)
     words = iter(["a b c", "", "extraordinarily longwinded", "some words", "", "", " ", "alone"])
-    stub = StubBackend(write=lambda asked, seed: next(words))
+    stub = StubBackend(answer=by_alphabet, write=lambda asked, seed: next(words))
     result = run_it(held("generation", plan(strategy="best_worst_of_n", n=4, scorer=scorer)), Opener(stub))
     pair = Pair.objects.get()
     assert {pair.first.polarity, pair.second.polarity} == {"better", "worse"}
@@ -330,6 +330,18 @@ def test_an_empty_text_is_not_the_worst_one(held, make_prompts, scorer):
     assert {(one.polarity, known(one)["score"]) for one in empty} == {("", None)}
 
 
+@pytest.mark.parametrize("texts", [("one text", "other text", "third text"), ("", "alone", "")])
+def test_where_no_score_is_the_best_no_candidate_is_meant_to_be(held, make_prompts, texts):
+    # The stub always says A: a judge that looks at the place alone gives all of them the same.
+    make_prompts(1)
+    words = iter(texts)
+    stub = StubBackend(write=lambda asked, seed: next(words))
+    run_it(held("generation", plan(strategy="best_worst_of_n", n=3, scorer="judge")), Opener(stub))
+    made = list(Candidate.objects.all())
+    assert {one.polarity for one in made} == {""}
+    assert {known(one)["rank"] for one in made} == {1, 2, 3}
+
+
 def test_another_model_may_score(held, make_prompts):
     make_prompts(1)
     opened = Opener(StubBackend(), StubBackend(model="scorer"))
@@ -337,6 +349,13 @@ def test_another_model_may_score(held, make_prompts):
     run_it(held("generation", parameters), opened)
     assert opened.opened == ["stub", "scorer"]
     assert {known(one)["scorer_model"] for one in Candidate.objects.all()} == {"scorer"}
+
+
+def test_a_model_that_scores_its_own_texts_is_loaded_once(held, make_prompts):
+    make_prompts(1)
+    opened = Opener(StubBackend())
+    run_it(held("generation", plan(strategy="best_worst_of_n", n=2, scorer="judge", scorer_model="stub")), opened)
+    assert opened.opened == ["stub"]
 
 
 @pytest.mark.parametrize("texts_at_once", [1, 64])

@@ -19,7 +19,7 @@ from annotation.questions import INJECTIONS
 from annotation.running import Cancelled
 from tests.workers import holding
 from tests.workers.holding import Opener
-from tests.workers.stub import StubBackend, sure_of
+from tests.workers.stub import StubBackend, sides, sure_of
 from workers import judging
 
 pytestmark = pytest.mark.django_db
@@ -44,11 +44,6 @@ def plan(**fields):
 
 def run_it(hold, open_model):
     return judging.execute(hold, open_model=open_model)
-
-
-def sides(asked):
-    """The texts of A and B in what was asked."""
-    return re.findall(r"## Response '[AB]':\n\"(.*?)\"\n\n(?=##)", asked, re.DOTALL)
 
 
 def takes(word):
