@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, storable, taken_indexes
@@ -56,8 +56,10 @@ class _Work:
     hold: Hold
     plan: GenerationPlan
     strategy: Strategy
-    pace: Pace
     open: Open
+    pace: Pace = field(init=False)
+    # Of the candidates that this attempt recorded.
+    tokens: int = 0
     failed: int = 0
     failures_in_a_row: int = 0
     last_failure: str = ""
@@ -77,16 +79,18 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     prompts = list(prompts_of(project=run.project, plan=plan).values_list("pk", flat=True))
     if not prompts:
         raise Refused("There are no prompts to generate from. Import prompts, or choose fewer conditions.")
-    done = Candidate.objects.filter(run=run).count()
-    pace = Pace(hold, done=done, total=len(prompts) * plan.per_prompt_count)
+    here = Candidate.objects.filter(run=run)
+    done = here.count()
+    # An attempt that died may not have told the last of them.
+    run.tokens = _tokens_of(here)
+    work = _Work(hold, plan, STRATEGIES[plan.strategy], open_model)
+    work.pace = Pace(hold, done=done, total=len(prompts) * plan.per_prompt_count, spent=lambda: work.tokens)
     hold.say(
         f"{len(prompts):,} prompts, {plan.per_prompt_count} candidates each, strategy {plan.strategy}"
         + (f"; {done:,} candidates are here already." if done else ".")
     )
-    work = _Work(hold, plan, STRATEGIES[plan.strategy], pace, open_model)
     for model in range(0 if plan.only_pair else len(plan.models)):
         _generate(work, model, prompts)
-    here = Candidate.objects.filter(run=run)
     made = here.count()
     if not made:
         raise Refused(f"Nothing was made. The model's last reason: {work.last_failure}")
@@ -96,12 +100,16 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
         "prompts_left_out": work.failed,
         "left_out_because": work.last_failure,
         # Of the whole run, earlier attempts among them; thoughts are not counted.
-        "tokens": here.aggregate(total=Sum("token_count"))["total"] or 0,
+        "tokens": _tokens_of(here),
         "toys": sorted(here.filter(provenance__toy=True).values_list("model", flat=True).distinct()),
     }
     if plan.rule != "none":
         result |= _pair(work, prompts)
     return result
+
+
+def _tokens_of(candidates: QuerySet[Candidate]) -> int:
+    return candidates.aggregate(total=Sum("token_count"))["total"] or 0
 
 
 def _generate(work: _Work, model: int, prompts: Sequence[int]) -> None:
@@ -213,6 +221,7 @@ def _record(work: _Work, backend: Backend, scorer: Backend, units: Sequence[_Uni
             work.failures_in_a_row = 0
     with work.hold.fenced():
         new = record_candidates(run=work.hold.run, plan=work.plan, made=made)
+    work.tokens += sum(one.token_count for one in made)
     work.pace.add(new)
 
 

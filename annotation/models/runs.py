@@ -83,7 +83,8 @@ class Run(models.Model):
     pace_from = models.PositiveBigIntegerField(default=0)
     # Seconds of all attempts that ended.
     busy_seconds = models.FloatField(default=0.0)
-    # Tokens that a model read and wrote for this run, where its handler counts them.
+    # Tokens that a model read and wrote for this run, where its handler counts them; of a generation those of its
+    # candidates.
     tokens = models.PositiveBigIntegerField(null=True, blank=True)
     # What was expected when the run was asked for, in units, tokens and seconds; see annotation/estimating.py.
     estimate = models.JSONField(default=dict, blank=True)

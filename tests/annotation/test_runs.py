@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -108,6 +109,14 @@ def test_time_left_is_from_the_run_s_own_pace(client, project):
     assert "10 min" in text
     assert "8 to 13 min" in text
     assert ">600<" in text  # Tokens per second: 5 a second with 120 each.
+
+
+def test_a_running_generation_has_its_speed(client, project):
+    now = timezone.now()
+    held = {"token": "00000000-0000-4000-8000-000000000000", "lease_until": now, "attempt": 1, "claimed_at": now}
+    since = now - timedelta(seconds=100)
+    make(project, state="running", **held, pace_since=since, progress=100, total=900, tokens=118_000)
+    assert re.search(r'data-l="Tokens/s">1,1[78]\d<', page(client, project))
 
 
 def test_polling_goes_on_while_something_runs_and_stops_when_all_is_final(client, project):

@@ -153,6 +153,28 @@ def test_a_crash_inside_a_batch_leaves_whole_units_only(held, make_prompts, monk
     assert Candidate.objects.count() == 4
 
 
+def test_a_run_on_its_way_tells_how_many_tokens_its_candidates_have(held, make_prompts, monkeypatch):
+    prompts = make_prompts(4)
+    monkeypatch.setattr(generating, "TEXTS_AT_ONCE", 2)
+    told = []
+
+    def write(asked, seed):
+        told.append(Run.objects.get().tokens)
+        if len(told) == 6:
+            raise KeyboardInterrupt
+        return "three words here"
+
+    hold = held("generation", plan(n=2))
+    with pytest.raises(KeyboardInterrupt):
+        run_it(hold, Opener(StubBackend(write=write)))
+    assert told == [0, 0, 6, 6, 12, 12]
+    # It died before it told the last ones: what goes on counts what is there.
+    Run.objects.update(tokens=6)
+    result = run_it(held("generation", None, run=hold.run), Opener(StubBackend(write=write)))
+    assert told[6:] == [12, 12, 18, 18]
+    assert Run.objects.get().tokens == result["tokens"] == 3 * 2 * len(prompts)
+
+
 def test_it_stops_when_it_is_cancelled_and_keeps_what_is_recorded(held, make_prompts, monkeypatch):
     make_prompts(4)
     monkeypatch.setattr(generating, "TEXTS_AT_ONCE", 2)
