@@ -98,6 +98,9 @@ class JudgingPlan:
             raise Refused(f"A judge is asked nothing. Choose of: {', '.join(ASKS)}.")
         for one in self.asks:
             check_choice("question", one, ASKS)
+        for what, named in (("question", self.asks), ("template of reasons", self.rationales)):
+            if len(set(named)) < len(named):
+                raise Refused(f"A {what} is named twice. Name each once.")
         if self.principles and "principles" not in self.asks:
             raise Refused("Principles are named, but the judge is not asked about principles. Ask for them, too.")
         check_choice("kind of rationale", self.about, ABOUT)

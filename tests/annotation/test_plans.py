@@ -73,6 +73,8 @@ def test_what_a_generation_cannot_be(given, sentence):
         ({"model": "m", "template": ""}, "No template is named"),
         ({"model": "m", "asks": []}, "asked nothing"),
         ({"model": "m", "asks": ["mood"]}, "There is no question 'mood'"),
+        ({"model": "m", "asks": ["overall", "overall"]}, "A question is named twice"),
+        ({"model": "m", "rationales": ["general", "general"]}, "A template of reasons is named twice"),
         ({"model": "m", "about": "me"}, "There is no kind of rationale 'me'"),
         ({"model": "m", "judged_only": 1}, "must be true or false"),
         ({"model": "m", "limit": 0}, "number of pairs is 0"),
