@@ -15,16 +15,20 @@
   bringIntoSight();
   addEventListener('resize', bringIntoSight);
 
-  // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns.
-  let opener = null;
+  // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns: to the link that was pressed, or, where
+  // that brought a new page, to the one like it there, which #log-of-7 is for #log-7.
+  let opener = null, shown = '';
   addEventListener('click', event => { const link = event.target.closest('a[href^="#log-"]'); if (link) opener = link; });
   const atHash = () => {
     const drawer = location.hash.startsWith('#log-') && $(location.hash);
-    if (drawer) $('h2', drawer).focus();
-    else if (opener) { opener.focus({ preventScroll: true }); opener = null; }
+    if (drawer) { shown = location.hash; $('h2', drawer).focus(); return; }
+    const from = opener || (shown && $(shown.replace('#log-', '#log-of-')));
+    if (from) from.focus({ preventScroll: true });
+    opener = null; shown = '';
   };
   addEventListener('hashchange', atHash);
-  if (location.hash) atHash();
+  // Until the page is there nothing is the target of its address: the drawer is hidden, and takes no focus.
+  if (location.hash) addEventListener('load', () => atHash());
   addEventListener('keydown', event => {
     if (event.key === 'Escape' && location.hash.startsWith('#log-')) { const y = scrollY; location.hash = '#runs'; scrollTo(0, y); }
   });

@@ -206,6 +206,23 @@ def test_everything_in_the_forms_of_runs_is_sound(
     assert complaints == []
 
 
+@pytest.mark.parametrize("close", ["Escape", "the link"])
+def test_who_closes_a_log_is_back_at_the_link_that_opened_it(
+    enter: Any, lead: Any, working_runs: int, complaints: list[str], close: str
+) -> None:
+    page = enter(lead, reverse("runs", args=["everyday"]))
+    page.locator(f"#log-of-{working_runs}").press("Enter")
+    drawer = page.locator(f"#log-{working_runs}")
+    expect(drawer.locator("h2")).to_be_focused()
+    if close == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        drawer.get_by_role("link", name="Close").press("Enter")
+    expect(drawer).to_be_hidden()
+    expect(page.locator(f"#log-of-{working_runs}")).to_be_focused()
+    assert complaints == []
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_what_a_run_made_opens_with_its_origin(
     enter: Any, lead: Any, working_runs: int, complaints: list[str], look: str
