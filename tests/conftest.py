@@ -106,6 +106,16 @@ def _eager_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app.conf.task_always_eager, app.conf.task_eager_propagates = was
 
 
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """No worker comes: whoever asks for one rings here, as (run, queue)."""
+    from annotation import running
+
+    rung: list[tuple[int, str]] = []
+    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append((run_id, queue)))
+    return rung
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, django_test_environment: None, django_db_blocker: Any

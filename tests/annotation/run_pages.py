@@ -10,9 +10,9 @@ from django.utils import timezone
 from annotation.models import LanguageModel, Prompt, Run
 
 
-def sound_model(admin):
+def sound_model(admin, name="House model"):
     return LanguageModel.objects.create(
-        name="House model",
+        name=name,
         backend="openai_compatible",
         location="http://gpu-1:8000/v1",
         allowed_by=admin,

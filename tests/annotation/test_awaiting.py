@@ -10,29 +10,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from annotation import running
-from annotation.models import Event, LanguageModel, Principle, Prompt, Run
+from annotation.models import Event, Principle, Prompt, Run
+from tests.annotation.run_pages import sound_model
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _no_worker_comes(monkeypatch):
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 
 @pytest.fixture
-def model(db):
-    now = timezone.now()
-    return LanguageModel.objects.create(
-        name="toy",
-        backend="openai_compatible",
-        location="http://h/v1",
-        allowed_at=now,
-        is_sound=True,
-        checked_at=now,
-        check_said="Loaded.",
-    )
+def model(admin):
+    return sound_model(admin, name="toy")
 
 
 @pytest.fixture

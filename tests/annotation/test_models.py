@@ -12,14 +12,9 @@ from django.utils import timezone
 from annotation import registering, running
 from annotation.models import Event, LanguageModel, Run, Worker
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 ENTERED = {"name": "House model", "backend": "openai_compatible", "location": "http://gpu-1:8000/v1"}
-
-
-@pytest.fixture(autouse=True)
-def _no_worker_comes(monkeypatch):
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
 
 
 @pytest.fixture

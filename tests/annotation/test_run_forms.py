@@ -8,13 +8,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import running
 from annotation.generating import GenerationPlan
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Candidate, Event, LanguageModel, Principle, Prompt, Run, Worker
 from tests.annotation.run_pages import asked, ended, five_prompts, make, page, post, sound_model
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 
 @pytest.fixture
@@ -30,14 +29,6 @@ def prompts(project):
 @pytest.fixture
 def client(lead, sign_in):
     return sign_in(lead)
-
-
-@pytest.fixture(autouse=True)
-def bells(monkeypatch):
-    """No worker comes: the pages only ask for one."""
-    rung = []
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append(run_id))
-    return rung
 
 
 def test_the_page_offers_a_run_before_anything_is_entered(client, project, model, prompts):
@@ -56,7 +47,7 @@ def test_the_button_starts_what_it_promised(client, project, lead, model, prompt
     assert (run.kind, run.state, run.seed, run.started_by) == ("generation", "waiting", 3, lead.user)
     assert (run.parameters["models"], run.parameters["n"]) == (["House model"], 4)
     assert run.estimate == {"units": 20, "tokens": 10_240, "measured_by": []}
-    assert bells == [run.pk]
+    assert bells == [(run.pk, "gpu")]
     assert Event.objects.get(act="run.generate").actor == lead.user.email
 
 

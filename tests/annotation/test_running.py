@@ -20,13 +20,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def bells(monkeypatch):
-    rung = []
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append((run_id, queue)))
-    return rung
-
-
-@pytest.fixture
 def make_run(project):
     def make(**fields):
         return Run.objects.create(**{"kind": "generation", "code_version": "test", "project": project, **fields})

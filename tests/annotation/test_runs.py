@@ -11,11 +11,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import running
 from annotation.models import Candidate, Run, Worker
 from tests.annotation.run_pages import ended, five_prompts, make, page, sound_model
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 
 @pytest.fixture
@@ -31,14 +30,6 @@ def prompts(project):
 @pytest.fixture
 def client(lead, sign_in):
     return sign_in(lead)
-
-
-@pytest.fixture(autouse=True)
-def bells(monkeypatch):
-    """No worker comes: the pages only ask for one."""
-    rung = []
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append(run_id))
-    return rung
 
 
 # ---- the list --------------------------------------------------------------------------------------------------------

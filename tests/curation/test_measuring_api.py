@@ -5,17 +5,11 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from annotation import running
 from annotation.models import LanguageModel, Run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 URL = "/api/v1/projects/everyday/measurements"
-
-
-@pytest.fixture(autouse=True)
-def _no_worker_comes(monkeypatch):
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
 
 
 @pytest.fixture

@@ -8,19 +8,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from annotation import running, starting
+from annotation import starting
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan
 from annotation.models import Run
 from curation.models import Selection
 from tests.annotation.run_pages import page, post, sound_model
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def bells(monkeypatch):
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 
 @pytest.fixture

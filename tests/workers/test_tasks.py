@@ -297,13 +297,6 @@ def test_a_worker_that_lost_its_run_stops_working_on_it(make_run, handle, monkey
 # ---- the sweep and the pulse -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def bells(monkeypatch):
-    rung = []
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: rung.append((run_id, queue)))
-    return rung
-
-
 def test_a_sweep_hands_back_lost_runs_and_rings(make_run, bells):
     run = make_run(
         state="running",

@@ -8,32 +8,18 @@ import json
 import pytest
 from django.utils import timezone
 
-from annotation import running
-from annotation.models import LanguageModel, Prompt, Run
+from annotation.models import Prompt, Run
+from tests.annotation.run_pages import sound_model
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
 URL = "/api/v1/projects/everyday/runs"
 ASKED = {"kind": "generation", "parameters": {"models": ["toy"], "n": 2, "max_tokens": 10}, "seed": 5}
 
 
-@pytest.fixture(autouse=True)
-def _no_worker_comes(monkeypatch):
-    monkeypatch.setattr(running, "ring", lambda run_id, *, queue: None)
-
-
 @pytest.fixture
-def client(lead, project, api):
-    now = timezone.now()
-    LanguageModel.objects.create(
-        name="toy",
-        backend="openai_compatible",
-        location="http://h/v1",
-        allowed_at=now,
-        is_sound=True,
-        checked_at=now,
-        check_said="Loaded.",
-    )
+def client(lead, project, api, admin):
+    sound_model(admin, name="toy")
     digest = hashlib.sha256(b"0").digest()
     Prompt.objects.create(project=project, messages=[{"role": "user", "content": "?"}], digest=digest)
     return api(lead)
