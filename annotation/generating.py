@@ -35,6 +35,7 @@ class StrategyFacts:
         candidates: how many candidates it makes per model and unit of n; for two models in all.
         polarity: whether it builds a pseudo-label into its candidates.
         pairing: how its candidates are paired unless the plan says otherwise.
+        draws_values: whether it draws system messages from a list of values.
     """
 
     title: str
@@ -44,6 +45,7 @@ class StrategyFacts:
     polarity: bool = False
     pairing: str = "all"
     scorer: bool = False
+    draws_values: bool = False
 
     @property
     def is_two_sided(self) -> bool:
@@ -78,6 +80,7 @@ STRATEGIES: dict[str, StrategyFacts] = {
         "System messages",
         "Each candidate under a system message of its own, drawn from a hierarchy of values.",
         pairing="across",
+        draws_values=True,
     ),
     "urial": StrategyFacts("URIAL", "For base models: a preamble and three examples, then the prompt."),
 }
@@ -117,6 +120,8 @@ class GenerationPlan:
         near: from this Jaccard similarity on two candidates are near-identical and not paired; 1 for identical only.
         scorer: a key of SCORERS, for strategies that score.
         scorer_model: the registry's name of the model that scores; empty for the model that generates.
+        values: a list of values of the project, by its name or name and number, for strategies that draw system
+            messages; empty for the built-in one. An offer fixes the number.
         only_pair: generate nothing more, and pair what the run has made. Set by a retry.
     """
 
@@ -140,6 +145,7 @@ class GenerationPlan:
     near: float = 0.9
     scorer: str = ""
     scorer_model: str = ""
+    values: str = ""
     only_pair: bool = False
 
     def __post_init__(self) -> None:
@@ -178,6 +184,8 @@ class GenerationPlan:
             check_range("number of candidates n", self.n, 2, MOST_PER_PROMPT)
         elif self.scorer or self.scorer_model:
             raise Refused(f"The strategy {facts.title} does not score. Leave out the scorer.")
+        if self.values and not facts.draws_values:
+            raise Refused(f"The strategy {facts.title} draws no values. Leave out the list of values.")
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -231,6 +239,7 @@ class GenerationPlan:
             near=given.number("near", cls.near),
             scorer=given.text("scorer"),
             scorer_model=given.text("scorer_model"),
+            values=given.text("values"),
             only_pair=given.truth("only_pair", cls.only_pair),
         )
 

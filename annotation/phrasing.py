@@ -1,4 +1,5 @@
-"""A lead's words -> versions of the templates with which machines are asked: judges, and what explains a verdict.
+"""A lead's words -> versions of the templates with which machines are asked: judges, and what explains a verdict. And
+versions of the values that system messages are drawn from, which are kept in the same way.
 
 A version is never changed. An edit is the next version, and what a run asked with stays readable for good: a run is
 given the version that was newest when it was asked for, by `name-number`, and a judge is named with it.
@@ -7,6 +8,7 @@ given the version that was newest when it was asked for, by `name-number`, and a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +16,83 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Count, Max
 
+from annotation import values
 from annotation.errors import Refused
 from annotation.generating import storable
-from annotation.models import Annotator, JudgeTemplate, Project, Rationale, RationaleTemplate, User
+from annotation.models import (
+    Annotator,
+    JudgeTemplate,
+    Project,
+    Rationale,
+    RationaleTemplate,
+    Run,
+    User,
+    ValueTemplate,
+)
 from annotation.questions import OPTIONS, PLACES, TEMPLATES, Template
-from annotation.reasoning import BUILT_IN, OPEN_PLACES, Wording, check_places, check_template, places_of
+from annotation.reasoning import (
+    BUILT_IN,
+    OPEN_PLACES,
+    Wording,
+    check_length,
+    check_places,
+    check_template,
+    places_of,
+)
 from annotation.recording import record
 
-JUDGE, RATIONALE = "judge", "rationale"
-KINDS = {JUDGE: "What judges are asked", RATIONALE: "How reasons are asked for"}
+JUDGE, RATIONALE, VALUE = "judge", "rationale", "value"
+# What system messages are drawn from where nothing is named.
+USUAL_VALUES = "janus"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of template in words. `used` is what names a version, in the singular; `names` how one and many do."""
+
+    title: str
+    about: str
+    new: str
+    what: str
+    used: str
+    names: tuple[str, str]
+
+    def uses(self, n: int) -> str:
+        """`2 judges are named with it.`"""
+        if not n:
+            return "Nothing was made with it yet."
+        return f"{self.count(n)} {self.names[n != 1]} it."
+
+    def count(self, n: int) -> str:
+        return f"{n:,} {self.used}{'' if n == 1 else 's'}"
+
+
+KINDS = {
+    JUDGE: Kind(
+        "What judges are asked",
+        "A judge is a model with a version of a template.",
+        "question",
+        "template",
+        "judge",
+        ("is named with", "are named with"),
+    ),
+    RATIONALE: Kind(
+        "How reasons are asked for",
+        "A reason names the version that it was asked for with.",
+        "request",
+        "rationale template",
+        "reason",
+        ("was written with", "were written with"),
+    ),
+    VALUE: Kind(
+        "What system messages ask for",
+        "The strategy “System messages” draws one value of each dimension for every candidate.",
+        "list of values",
+        "list of values",
+        "run",
+        ("draws from", "draw from"),
+    ),
+}
 # What is written in a template of each kind, and what each part is called.
 PARTS: dict[str, dict[str, str]] = {
     JUDGE: {
@@ -32,8 +102,10 @@ PARTS: dict[str, dict[str, str]] = {
         "user_overall": "Question, overall",
     },
     RATIONALE: {"text": "Request"},
+    VALUE: {"text": "Values"},
 }
-MODELS: dict[str, type[JudgeTemplate] | type[RationaleTemplate]] = {JUDGE: JudgeTemplate, RATIONALE: RationaleTemplate}
+Row = JudgeTemplate | RationaleTemplate | ValueTemplate
+MODELS: dict[str, type[Row]] = {JUDGE: JudgeTemplate, RATIONALE: RationaleTemplate, VALUE: ValueTemplate}
 
 
 @dataclass(frozen=True)
@@ -67,6 +139,19 @@ class Version:
     def shares_candidates(self) -> bool:
         """Of a judge: its principle stands last, so that both candidates are read once for all principles."""
         return self.kind == JUDGE and as_template(self).shares_candidates
+
+    @property
+    def does(self) -> str:
+        """What it does, in words for a list."""
+        if self.kind == VALUE:
+            hierarchy = values.read(self.parts["text"])
+            return f"{values.sets_of(hierarchy):,} sets of {len(hierarchy)} values: {', '.join(hierarchy)}"
+        if self.kind == RATIONALE:
+            thinks = "Thinks first, without the verdict; what needed it is marked as hinted"
+            return thinks if self.is_open else "Is told the verdict and explains it"
+        if self.shares_candidates:
+            return "Principle after the candidates: they are read once for all principles"
+        return "Principle before the candidates"
 
     @property
     def title(self) -> str:
@@ -108,7 +193,8 @@ def _built_in(kind: str) -> list[Version]:
             Version(JUDGE, name, 1, {part: getattr(one, part) for part in PARTS[JUDGE]}, is_built_in=True)
             for name, one in TEMPLATES.items()
         ]
-    return [Version(RATIONALE, name, 1, {"text": text}, is_built_in=True) for name, text in BUILT_IN.items()]
+    texts = BUILT_IN if kind == RATIONALE else values.BUILT_IN
+    return [Version(kind, name, 1, {"text": text}, is_built_in=True) for name, text in texts.items()]
 
 
 def version_of(*, project: Project, kind: str, reference: str) -> Version:
@@ -123,8 +209,7 @@ def version_of(*, project: Project, kind: str, reference: str) -> Version:
         if number in (None, one.number):
             return one
     known = ", ".join(sorted({one.name for one in versions_of(project=project, kind=kind)}))
-    what = "template" if kind == JUDGE else "rationale template"
-    raise Refused(f"There is no {what} {reference!r}. Known are: {known}.")
+    raise Refused(f"There is no {KINDS[kind].what} {reference!r}. Known are: {known}.")
 
 
 def judge_template(*, project: Project, reference: str) -> Template:
@@ -146,6 +231,16 @@ def wording_of(*, project: Project, name: str) -> Wording:
     return Wording(found.name, found.label, found.parts["text"])
 
 
+def hierarchy_of(*, project: Project, reference: str) -> tuple[str, values.Hierarchy]:
+    """What system messages are drawn from: its label, and its values.
+
+    Raises:
+        Refused: there is none of that name and number.
+    """
+    found = version_of(project=project, kind=VALUE, reference=reference)
+    return found.label, values.read(found.parts["text"])
+
+
 def is_open(label: str, *, project: Project) -> bool:
     """Whether a rationale template, by its name with its version, asks for reasons without giving the verdict away.
 
@@ -156,10 +251,14 @@ def is_open(label: str, *, project: Project) -> bool:
 
 
 def uses_of(*, project: Project, kind: str) -> dict[str, int]:
-    """By label, how many judges are named with a version, or how many rationales were written with it."""
+    """By label, how many judges are named with a version, rationales were written with it, or runs draw from it."""
     if kind == JUDGE:
         judges = Annotator.objects.judges().filter(project=project)
         return dict(judges.values_list("prompt_version").annotate(n=Count("pk")).order_by())
+    if kind == VALUE:
+        drawing = Run.objects.filter(project=project, kind=Run.Kind.GENERATION, parameters__strategy="janus")
+        # Runs from before there were versions drew from the first.
+        return Counter(named or f"{USUAL_VALUES}-1" for named in drawing.values_list("parameters__values", flat=True))
     written = Rationale.objects.filter(pair__project=project, source=Rationale.Source.MACHINE)
     return dict(written.values_list("template").annotate(n=Count("pk")).order_by())
 
@@ -190,7 +289,7 @@ def publish(
     is_new: bool = False,
     actor: User | None = None,
     command: str = "",
-) -> JudgeTemplate | RationaleTemplate:
+) -> Row:
     """Write the next version of a template of this kind. Earlier versions stay; new runs use the newest.
 
     is_new: the name must not be in use yet.
@@ -261,7 +360,12 @@ def _listed() -> str:
     return ", ".join(f"{{{name}}}" for name in sorted(OPEN_PLACES - {"prompt"}))
 
 
-CHECKS = {JUDGE: _check_judge, RATIONALE: _check_rationale}
+def _check_values(parts: Mapping[str, str]) -> None:
+    check_length(parts["text"], of="The list")
+    values.read(parts["text"])
+
+
+CHECKS = {JUDGE: _check_judge, RATIONALE: _check_rationale, VALUE: _check_values}
 
 
 def pinned(*, project: Project, kind: str, references: Sequence[str]) -> tuple[str, ...]:

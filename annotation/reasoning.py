@@ -82,10 +82,15 @@ def check_template(text: str) -> None:
     check_places(text, wanted=GIVEN_PLACES if have & {"chosen", "rejected"} else OPEN_PLACES, of="The template")
 
 
-def check_places(text: str, *, wanted: frozenset[str], of: str) -> None:
-    """Raises `Refused` where a text is too long, lacks one of the places, or has another. `of` begins the sentence."""
+def check_length(text: str, *, of: str) -> None:
+    """Raises `Refused` where a text of a template is too long. `of` begins the sentence."""
     if len(text) > LONGEST_TEMPLATE:
         raise Refused(f"{of} has {len(text):,} characters. It may have {LONGEST_TEMPLATE:,}.")
+
+
+def check_places(text: str, *, wanted: frozenset[str], of: str) -> None:
+    """Raises `Refused` where a text is too long, lacks one of the places, or has another. `of` begins the sentence."""
+    check_length(text, of=of)
     have = places_of(text)
     if missing := sorted(wanted - have):
         raise Refused(f"{of} has no place {{{missing[0]}}}. It needs {_in_braces(wanted)}.")

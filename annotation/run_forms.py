@@ -15,7 +15,7 @@ from annotation.estimating import Speed, speeds_of
 from annotation.forms import Described
 from annotation.generating import PAIRING_TITLES, SCORERS, STRATEGIES, GenerationPlan
 from annotation.models import LanguageModel, Pair, Project, Prompt, Run
-from annotation.phrasing import JUDGE, RATIONALE, newest_of
+from annotation.phrasing import JUDGE, RATIONALE, VALUE, newest_of
 from annotation.starting import WHICH_PROMPTS, Plan, chosen, without_candidates
 
 # Tags that are offered; a project with more of them has the command and the API.
@@ -27,12 +27,16 @@ KINDS = {"generate": Run.Kind.GENERATION, "judge": Run.Kind.JUDGING}
 
 
 class StrategySelect(forms.Select):
-    """Says in the page which strategies set one model against another: only they are asked which is the better one."""
+    """Says in the page which strategies set one model against another, and which draw values: only they are asked which
+    model is the better one, and from which list.
+    """
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
         if STRATEGIES[str(value)].is_two_sided:
             option["attrs"]["data-two-sided"] = ""
+        if STRATEGIES[str(value)].draws_values:
+            option["attrs"]["data-values"] = ""
         return option
 
 
@@ -102,6 +106,11 @@ class GenerationForm(StartForm):
         label="Meant to be better",
         required=False,
         help_text="Of the two models that are ticked, where the strategy sets one against the other.",
+    )
+    values = forms.ChoiceField(
+        label="Values",
+        required=False,
+        help_text="What the system messages are drawn from. Templates has the lists, and takes your own.",
     )
     n = forms.IntegerField(
         label="Per prompt",
@@ -174,6 +183,8 @@ class GenerationForm(StartForm):
         self.fields["models"].initial = [model.name for model in usable[:1]]
         self._choose_from("better", [("", "Choose one"), *names])
         self._choose_from("scorer_model", [("", "The model that writes"), *names])
+        lists = newest_of(project=project, kind=VALUE)
+        self._choose_from("values", [(one.name, one.title) for one in lists])
         # Which strategy wants what is said by the strategy itself, below the field.
         self.about = [(facts.title, facts.about) for facts in STRATEGIES.values()]
 
@@ -197,6 +208,8 @@ class GenerationForm(StartForm):
         given = {name: self.cleaned_data[name] for name in ("strategy", "n", "max_tokens", "temperature", "top_p")}
         given |= self._entered("source", "limit", "top_k", "min_p", "scorer", "scorer_model")
         given |= self._entered("pairing", "per_prompt", "near")
+        if STRATEGIES[given["strategy"]].draws_values:
+            given |= self._entered("values")
         # A browser sends lines with both signs of a line's end.
         stop = tuple(line for line in self.cleaned_data["stop"].replace("\r\n", "\n").split("\n") if line)
         plan = GenerationPlan(models=tuple(self.cleaned_data["models"]), stop=stop, **given)

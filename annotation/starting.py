@@ -18,8 +18,10 @@ from annotation.errors import Refused
 from annotation.estimating import Estimate, estimate
 from annotation.generating import GenerationPlan, prompts_of
 from annotation.models import Candidate, Project, Prompt, Run, User
+from annotation.phrasing import USUAL_VALUES, hierarchy_of
 from annotation.questions import INJECTIONS
 from annotation.registering import check_usable
+from annotation.values import sets_of
 
 Plan = GenerationPlan | JudgingPlan
 
@@ -86,6 +88,8 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
         if plan.prompts and plan.prompts != there:
             raise Refused(f"The saved selection {name} has other prompts now than were named. Estimate again.")
         plan = replace(plan, selection=name, prompts=there)
+    if generating.STRATEGIES[plan.strategy].draws_values:
+        plan = _with_values(project, plan)
     prompts = prompts_of(project=project, plan=plan).count()
     if not prompts:
         raise Refused("No prompt of this project fits. Import prompts, or choose fewer conditions.")
@@ -103,6 +107,19 @@ def _generation(project: Project, plan: GenerationPlan) -> Offer:
         how += ", {} meant to be better than {}".format(*plan.models)
     unit = _n(units, "candidate")
     return Offer(plan=plan, items=prompts, units=units, unit=unit, sum=how, expected=expected, fact=_fact(plan))
+
+
+def _with_values(project: Project, plan: GenerationPlan) -> GenerationPlan:
+    """The plan with the version that its list of values has now.
+
+    Raises:
+        Refused: there is no such list, or it is too short.
+    """
+    label, hierarchy = hierarchy_of(project=project, reference=plan.values or USUAL_VALUES)
+    there, wanted = sets_of(hierarchy), plan.n * len(plan.models)
+    if there < wanted:
+        raise Refused(f"The values {label} make {there:,} sets, and a prompt would need {wanted:,}. Lower n.")
+    return replace(plan, values=label)
 
 
 def _fact(plan: GenerationPlan) -> str:

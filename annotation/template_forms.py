@@ -7,11 +7,12 @@ from typing import Any
 from django import forms
 
 from annotation.forms import Described
-from annotation.phrasing import PARTS, Version
+from annotation.phrasing import PARTS, VALUE, Version
 from annotation.reasoning import LONGEST_TEMPLATE
 
 # What stands below each part: which places it has.
 HINTS = {
+    VALUE: "One value a line: dimension > subdimension > value: what it asks for.",
     "system": "May be empty. It has no places.",
     "user": "Places: {prompt}, {a}, {b}, {principle}. With {principle} after {a} and {b}, both candidates are read "
     "once for all principles.",
@@ -20,7 +21,7 @@ HINTS = {
     "text": "Places: {prompt}, {chosen}, {rejected}. Or, to ask without giving the verdict away: {prompt}, {a}, {b}, "
     "{mark_a}, {mark_b}. The marks are empty, or say which one is right.",
 }
-ROWS = {"system": 3, "user": 12, "system_overall": 3, "user_overall": 9, "text": 12}
+ROWS = {VALUE: 26, "system": 3, "user": 12, "system_overall": 3, "user_overall": 9, "text": 12}
 
 
 class TemplateForm(Described):
@@ -29,7 +30,7 @@ class TemplateForm(Described):
     name = forms.CharField(
         label="Name",
         max_length=40,
-        help_text="Small letters, digits and hyphens. Judges and reasons are named with it and its version.",
+        help_text="Small letters, digits and hyphens. What is made with it names it and its version.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -39,14 +40,16 @@ class TemplateForm(Described):
         if base is not None:
             del self.fields["name"]
         for part, title in PARTS[kind].items():
-            area = forms.Textarea(attrs={"rows": ROWS[part], "class": "mono", "dir": "auto", "spellcheck": "false"})
+            # A list of values has one part, as a request has, and is written in another way.
+            told = VALUE if kind == VALUE else part
+            area = forms.Textarea(attrs={"rows": ROWS[told], "class": "mono", "dir": "auto", "spellcheck": "false"})
             self.fields[part] = forms.CharField(
                 label=title,
                 required=not part.startswith("system"),
                 max_length=LONGEST_TEMPLATE,
                 strip=False,
                 widget=area,
-                help_text=HINTS[part],
+                help_text=HINTS[told],
                 initial=base.parts[part] if base else "",
             )
             self.fields[part].widget.attrs["aria-describedby"] = f"id_{part}-hint id_{part}-err"

@@ -16,13 +16,15 @@ from django.db.models import QuerySet, Sum
 
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan, Made, prompts_of, record_candidates, storable, taken_indexes
-from annotation.models import Candidate, Pair, Prompt
+from annotation.models import Candidate, Pair, Project, Prompt
 from annotation.pairing import pair_candidates
+from annotation.phrasing import hierarchy_of
 from annotation.running import Hold
 from workers.backends.primitives import Backend, CannotAnswer, Generated, Sampling
 from workers.opening import open_model
 from workers.pacing import Pace
 from workers.strategies import STRATEGIES, Asked, Request, Strategy
+from workers.strategies.janus import Janus
 from workers.strategies.requests import BETTER, WORSE
 from workers.strategies.scoring import ranks_of, scores_of
 
@@ -83,7 +85,7 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     done = here.count()
     # An attempt that died may not have told the last of them.
     run.tokens = _tokens_of(here)
-    work = _Work(hold, plan, STRATEGIES[plan.strategy], open_model)
+    work = _Work(hold, plan, _strategy(run.project, plan), open_model)
     work.pace = Pace(hold, done=done, total=len(prompts) * plan.per_prompt_count, spent=lambda: work.tokens)
     hold.say(
         f"{len(prompts):,} prompts, {plan.per_prompt_count} candidates each, strategy {plan.strategy}"
@@ -106,6 +108,13 @@ def execute(hold: Hold, *, open_model: Open = open_model) -> dict[str, Any]:
     if plan.rule != "none":
         result |= _pair(work, prompts)
     return result
+
+
+def _strategy(project: Project, plan: GenerationPlan) -> Strategy:
+    """The plan's; where it draws values, from those that the plan names."""
+    if plan.values:
+        return Janus(*hierarchy_of(project=project, reference=plan.values))
+    return STRATEGIES[plan.strategy]
 
 
 def _tokens_of(candidates: QuerySet[Candidate]) -> int:

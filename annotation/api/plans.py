@@ -62,6 +62,7 @@ class GenerationParameters(serializers.Serializer[Any]):
     near = _number("From this Jaccard similarity of word triples on, two candidates are not paired.", 0.1, 1)
     scorer = _one_of(SCORERS, "What scores, for the strategies that do.")
     scorer_model = _text("The model that scores; empty: the one that generates.")
+    values = _text("For `janus`: a list of values of the project, by its name or by name and number.")
     only_pair = _truth("Set by a retry.")
 
 

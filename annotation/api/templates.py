@@ -1,4 +1,6 @@
-"""Templates: what judges are asked and how reasons are asked for. Read every version, write the next one."""
+"""Templates: what judges are asked, how reasons are asked for, what system messages are drawn from. Read every version,
+write the next one.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class TemplateInput(Input):
     name = serializers.CharField(max_length=40)
     parts = serializers.DictField(
         child=serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=LONGEST_TEMPLATE),
-        help_text="judge: system, user, system_overall, user_overall. rationale: text.",
+        help_text="judge: system, user, system_overall, user_overall. rationale: text. value: text.",
     )
 
 

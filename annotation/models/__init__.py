@@ -17,7 +17,7 @@ from annotation.models.projects import Project, Scale
 from annotation.models.prompts import Prompt
 from annotation.models.rankings import Lineup, Ranking, Turn
 from annotation.models.runs import Run, Worker
-from annotation.models.templates import JudgeTemplate, RationaleTemplate
+from annotation.models.templates import JudgeTemplate, RationaleTemplate, ValueTemplate
 
 __all__ = [
     "Annotator",
@@ -58,6 +58,7 @@ __all__ = [
     "TakenBack",
     "Turn",
     "User",
+    "ValueTemplate",
     "Verdict",
     "Worker",
 ]

@@ -54,3 +54,26 @@ class JudgeTemplate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}-{self.version}"
+
+
+class ValueTemplate(models.Model):
+    """One version of what a project's system messages are drawn from. Never changed: a correction is a new version.
+
+    Version 1 of the built-in name stands in annotation/values.py; a project's own versions of it begin at 2.
+    """
+
+    project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="value_templates")
+    name = models.SlugField(max_length=40)
+    version = models.PositiveIntegerField()
+    text = models.TextField()
+    created_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "value_template"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name", "version"], name="one_value_template_per_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}"

@@ -1,4 +1,6 @@
-"""The templates of a project: what judges are asked and how reasons are asked for, by version; writing the next one."""
+"""The templates of a project, by version: what judges are asked, how reasons are asked for, what system messages are
+drawn from; writing the next one.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,9 @@ from annotation.template_forms import TemplateForm
 @login_required
 @require_safe
 def templates(request: HttpRequest, slug: str) -> HttpResponse:
-    """Both kinds, each template with its newest version."""
+    """Every kind, each template with its newest version."""
     project = project_for(request.user, slug, role=Role.LEAD)
-    kinds = [(kind, title, _rows(project, kind)) for kind, title in KINDS.items()]
+    kinds = [(kind, words, _rows(project, kind)) for kind, words in KINDS.items()]
     return render(request, "templates/list.html", {"project": project, "section": "runs", "kinds": kinds})
 
 
@@ -45,7 +47,7 @@ def template_new(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         done = _publish(request, project, form, name=form.cleaned_data["name"], is_new=True)
         if done:
             return done
-    context = {"project": project, "section": "runs", "kind": kind, "form": form}
+    context = {"project": project, "section": "runs", "kind": kind, "words": KINDS[kind], "form": form}
     return render(request, "templates/new.html", context, status=422 if form.is_bound else 200)
 
 
@@ -98,10 +100,11 @@ def _shown(request: HttpRequest, project: Project, kind: str, versions: list[Ver
         "project": project,
         "section": "runs",
         "kind": kind,
+        "words": KINDS[kind],
         "shown": shown,
         "newest": versions[0],
-        "versions": [(one, used.get(one.label, 0)) for one in versions],
-        "uses": used.get(shown.label, 0),
+        "versions": [(one, KINDS[kind].count(used.get(one.label, 0))) for one in versions],
+        "uses": KINDS[kind].uses(used.get(shown.label, 0)),
         "earlier": earlier,
         "changes": _changes(earlier, shown) if earlier else [],
     }

@@ -79,6 +79,16 @@ def test_all_of_a_plan_can_be_said_on_the_command_line(project, model, prompts, 
             call_command(*judged, other, "1")
 
 
+def test_generate_draws_system_messages_from_a_list(project, model, prompts, capsys):
+    asked = ("generate", "--project", "everyday", "--model", "toy", "-n", "2", "--strategy", "janus")
+    say(capsys, *asked, "--values", "janus-1")
+    assert Run.objects.get().parameters["values"] == "janus-1"
+    with pytest.raises(CommandError, match=r"There is no list of values 'house'. Known are: janus\."):
+        call_command(*asked, "--values", "house")
+    with pytest.raises(CommandError, match="The strategy Plain sampling draws no values"):
+        call_command(*asked[:-1], "plain", "--values", "janus")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -7,11 +7,13 @@ from django.db import IntegrityError, transaction
 
 from annotation.asking import JudgingPlan, ensure_judge, request_judging
 from annotation.errors import Refused
-from annotation.models import Event, JudgeTemplate, Rationale, RationaleTemplate, Run
+from annotation.models import Event, JudgeTemplate, Rationale, RationaleTemplate, Run, ValueTemplate
 from annotation.phrasing import (
     JUDGE,
     KINDS,
     RATIONALE,
+    VALUE,
+    hierarchy_of,
     judge_template,
     newest_of,
     publish,
@@ -32,6 +34,7 @@ PARTS = {
     "system_overall": "",
     "user_overall": "{prompt}\n{a}\n{b}\nBetter: A, B or NA?",
 }
+WARM = {"text": "tone > manner > warm: Be warm.\ntone > manner > dry: Be dry."}
 GIVEN = {"text": "Why is {chosen} better than {rejected} for {prompt}?"}
 OPEN = {"text": "{prompt} A{mark_a}: {a} B{mark_b}: {b} Which, and why?"}
 
@@ -68,6 +71,23 @@ def test_an_edit_is_the_next_version_and_the_one_before_stays(project, stranger,
     ]
 
 
+def test_a_projects_own_values_are_versions_of_a_list(project, stranger):
+    publish(project=project, kind=VALUE, name="janus", parts=WARM)
+    publish(project=project, kind=VALUE, name="house", parts=WARM)
+    assert hierarchy_of(project=project, reference="janus")[0] == "janus-2"
+    label, found = hierarchy_of(project=project, reference="house")
+    assert (label, [value.text for value in found["tone"]]) == ("house-1", ["Be warm.", "Be dry."])
+    assert next(iter(hierarchy_of(project=project, reference="janus-1")[1])) == "style"
+    assert hierarchy_of(project=stranger.project, reference="janus")[0] == "janus-1"
+    with pytest.raises(Refused, match=r"There is no list of values 'home'. Known are: house, janus\."):
+        hierarchy_of(project=project, reference="home")
+    for given in ({"values": "house-1"}, {"values": "house-1"}, {"values": ""}, {}):
+        told = {"models": ["m"], "strategy": "janus", **given}
+        Run.objects.create(project=project, kind="generation", code_version="t", parameters=told)
+    Run.objects.create(project=project, kind="generation", code_version="t", parameters={"strategy": "plain"})
+    assert uses_of(project=project, kind=VALUE) == {"house-1": 2, "janus-1": 2}
+
+
 @pytest.mark.parametrize(
     ("kind", "parts", "sentence"),
     [
@@ -84,15 +104,18 @@ def test_an_edit_is_the_next_version_and_the_one_before_stays(project, stranger,
         (RATIONALE, {"text": GIVEN["text"] + "{a}"}, "has a place {a} that nothing fills"),
         (RATIONALE, {"text": OPEN["text"] + "{verdict}"}, "has a place {verdict} that nothing fills"),
         (RATIONALE, {"text": " \n"}, "The template is empty."),
+        (VALUE, {"text": "tone > warm: Be warm."}, "Line 1 of the values is not written as"),
+        (VALUE, {"text": WARM["text"] + "x" * 10_000}, "The list has 10,059 characters. It may have 10,000."),
     ],
 )
 def test_what_cannot_be_filled_or_read_is_refused_with_a_sentence(project, kind, parts, sentence):
-    good = PARTS if kind == JUDGE else GIVEN
+    good = {JUDGE: PARTS, RATIONALE: GIVEN, VALUE: WARM}[kind]
     with pytest.raises(Refused) as refused:
         publish(project=project, kind=kind, name="mine", parts=good | parts)
     assert sentence in str(refused.value)
     assert not JudgeTemplate.objects.exists()
     assert not RationaleTemplate.objects.exists()
+    assert not ValueTemplate.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +153,12 @@ def test_the_database_refuses_to_change_a_version_or_to_have_it_twice(project, l
     with pytest.raises(IntegrityError, match="one_judge_template_per_version"), transaction.atomic():
         JudgeTemplate.objects.create(project=project, name="strict", version=1, **PARTS)
     JudgeTemplate.objects.filter(pk=row.pk).update(created_by=None)  # Who wrote it may leave.
+    publish(project=project, kind=VALUE, name="house", parts=WARM, actor=lead.user)
+    with pytest.raises(IntegrityError, match="value_template_is_immutable"), transaction.atomic():
+        ValueTemplate.objects.update(text="other")
+    with pytest.raises(IntegrityError, match="one_value_template_per_version"), transaction.atomic():
+        ValueTemplate.objects.create(project=project, name="house", version=1, text="other")
+    ValueTemplate.objects.update(created_by=None)
 
 
 def test_a_run_keeps_the_versions_that_were_newest_when_it_was_asked_for(project, make_pair):

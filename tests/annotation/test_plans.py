@@ -57,6 +57,7 @@ def test_a_key_that_is_missing_has_its_default():
         ({"models": ["m"], "scorer": "judge"}, "does not score"),
         ({"models": ["m"], "strategy": "best_worst_of_n"}, "There is no scorer ''. Known are: likelihood, judge"),
         ({"models": ["m"], "strategy": "best_worst_of_n", "scorer": "judge", "n": 1}, "from 2 to 64"),
+        ({"models": ["m"], "strategy": "plain", "values": "janus"}, "Plain sampling draws no values"),
     ],
 )
 def test_what_a_generation_cannot_be(given, sentence):

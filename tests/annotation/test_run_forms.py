@@ -11,7 +11,9 @@ from django.utils import timezone
 from annotation.generating import GenerationPlan
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Candidate, Event, LanguageModel, Principle, Prompt, Run, Worker
+from annotation.phrasing import VALUE, publish
 from tests.annotation.run_pages import asked, ended, five_prompts, make, page, post, sound_model
+from tests.annotation.test_phrasing import WARM
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
 
@@ -221,6 +223,22 @@ def test_a_model_that_was_withdrawn_is_not_offered_and_not_used(client, project,
     assert "No model can be used yet." in text
     assert post(client, project, promised="20").status_code == 422
     assert not Run.objects.exists()
+
+
+def test_system_messages_are_drawn_from_a_list_of_the_project(client, project, model, prompts):
+    publish(project=project, kind=VALUE, name="house", parts=WARM)
+    text = page(client, project)
+    assert "house, version 1" in text
+    assert "data-values" in text
+    assert post(client, project, promised="10", n=2, strategy="janus", values="house").status_code == 302
+    assert post(client, project, promised="10", n=2, strategy="janus").status_code == 302
+    # The field is there, hidden, and says nothing to a strategy that draws none.
+    assert post(client, project, promised="10", n=2, values="house").status_code == 302
+    kept = [run.parameters["values"] for run in Run.objects.order_by("pk")]
+    assert kept == ["house-1", "janus-1", ""]
+    refused = post(client, project, promised="15", n=3, strategy="janus", values="house")
+    assert "The values house-1 make 2 sets, and a prompt would need 3. Lower n." in refused.content.decode()
+    assert Run.objects.count() == 3
 
 
 def test_a_judge_is_started_from_the_other_form(client, project, model, make_pair, bells):

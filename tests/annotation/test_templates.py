@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.models import JudgeTemplate, RationaleTemplate
+from annotation.models import JudgeTemplate, RationaleTemplate, Run
 from annotation.phrasing import JUDGE, publish, publish_template
-from tests.annotation.test_phrasing import GIVEN, OPEN, PARTS
+from tests.annotation.test_phrasing import GIVEN, OPEN, PARTS, WARM
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +35,7 @@ def test_the_list_names_each_with_its_newest_version_and_its_use(client, project
     for name in ("oracle", "principle-last", "general", "specific", "unaided"):
         assert f"<bdi>{name}</bdi>" in text
     assert "Lena" in text
-    assert text.count("built in") == 4
+    assert text.count("built in") == 5
     assert text.count("they are read once for all principles") == 2
     assert "what needed it is marked as hinted" in text
 
@@ -97,6 +97,24 @@ def test_a_template_under_a_new_name(client, project):
     assert again.status_code == 422
     assert "There is a template think already" in again.content.decode()
     assert RationaleTemplate.objects.count() == 1
+
+
+def test_a_list_of_values_is_written_and_read(client, project):
+    text = page(client, "templates")
+    assert "1,620 sets of 4 values: style, background knowledge, informativeness, harmlessness" in text
+    assert "New list of values" in page(client, "template_new", "value")
+    url = reverse("template_new", args=[project.slug, "value"])
+    refused = client.post(url, {"name": "house", "text": "tone > warm: Be warm."})
+    assert refused.status_code == 422
+    assert "Line 1 of the values is not written as dimension &gt; subdimension &gt; value" in refused.content.decode()
+    assert client.post(url, {"name": "house", **WARM}).status_code == 302
+    Run.objects.create(
+        project=project, kind="generation", code_version="t", parameters={"strategy": "janus", "values": "house-1"}
+    )
+    shown = page(client, "template", "value", "house")
+    assert "tone &gt; manner &gt; warm: Be warm." in shown
+    assert "1 run draws from it." in shown
+    assert "2 sets of 1 values: tone" in page(client, "templates")
 
 
 def test_what_is_not_there_is_not_there(client, project, stranger):

@@ -86,6 +86,8 @@ CASES = [
     Case("template", state="phrased", arguments={**IN_A_PROJECT, "kind": "judge", "name": "oracle"}),
     Case("template", state="phrased", arguments={**IN_A_PROJECT, "kind": "rationale", "name": "unaided"}),
     Case("template_new", state="empty", arguments={**IN_A_PROJECT, "kind": "judge"}),
+    Case("template_new", state="empty", arguments={**IN_A_PROJECT, "kind": "value"}),
+    Case("template", state="phrased", arguments={**IN_A_PROJECT, "kind": "value", "name": "house"}),
     Case("models", state="working"),
     Case("models", "admin", "working"),
     Case("models", "admin", "empty"),
@@ -234,7 +236,7 @@ def working(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
 
 def phrased(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
     """Many templates with long names and words that cannot be broken, and many versions of two of them."""
-    from annotation.phrasing import JUDGE, RATIONALE, publish, publish_template
+    from annotation.phrasing import JUDGE, RATIONALE, VALUE, publish, publish_template
     from annotation.questions import TEMPLATES
     from annotation.reasoning import BUILT_IN
 
@@ -247,6 +249,8 @@ def phrased(project: Any, cast: dict[str, Any], make_pair: Any) -> None:
         publish(project=project, kind=JUDGE, name=f"{'long-' * 7}{n}x", parts=told, actor=lead)
         publish(project=project, kind=RATIONALE, name="unaided", parts={"text": f"{LONG} {n} {BUILT_IN['unaided']}"})
     publish_template(project=project, name="short", text="{prompt}{chosen}{rejected}", actor=lead)
+    lines = [f"{LONG[:40]} {n} > {'x' * 60} > {k}: {LONG}{k}" for n in range(8) for k in range(4)]
+    publish(project=project, kind=VALUE, name="house", parts={"text": "\n".join(lines)}, actor=lead)
 
 
 def measured(project: Any, cast: dict[str, Any], make_pair: Any) -> None:

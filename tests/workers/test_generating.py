@@ -10,6 +10,7 @@ from annotation import running
 from annotation.errors import Refused
 from annotation.generating import STRATEGIES, GenerationPlan
 from annotation.models import Assignment, Candidate, Pair, Run
+from annotation.phrasing import VALUE, publish
 from annotation.running import Cancelled, Superseded
 from tests.workers import holding
 from tests.workers.holding import Opener
@@ -413,6 +414,22 @@ def test_a_scorer_that_scores_nothing_fails_the_run(held, make_prompts, monkeypa
     hold = held("generation", plan(strategy="best_worst_of_n", n=2, scorer="likelihood"))
     with pytest.raises(Refused, match=r"none of 5 prompts in a row\. The last reason: stub is behind an endpoint"):
         run_it(hold, Opener(stub))
+
+
+def test_system_messages_are_drawn_from_the_projects_own_values_as_they_were(held, make_prompts, project):
+    text = "tone > manner > warm: Be warm.\ntone > manner > dry: Be dry.\nlength > size > brief: Be brief."
+    publish(project=project, kind=VALUE, name="house", parts={"text": text})
+    publish(project=project, kind=VALUE, name="house", parts={"text": text.replace("warm", "hot")})
+    make_prompts(3)
+    run_it(held("generation", plan(strategy="janus", n=2, values="house-1")), Opener(StubBackend()))
+    made = list(Candidate.objects.order_by("prompt", "index"))
+    assert {one.template_version for one in made} == {"house-1"}
+    for one, other in zip(made[::2], made[1::2], strict=True):
+        both = known(one), known(other)
+        assert {told["values"]["tone"] for told in both} == {"manner > warm", "manner > dry"}
+        assert {told["values"]["length"] for told in both} == {"size > brief"}
+        assert all("- Be brief." in told["system"] for told in both)
+        assert "Be hot." not in both[0]["system"] + both[1]["system"]
 
 
 def test_two_models_are_loaded_one_after_the_other(held, make_prompts, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from annotation.values import JANUS, read
 from workers.strategies.janus import Janus
 from workers.strategies.plain import BestWorst, Plain
 from workers.strategies.popalign import Demon, Elicitive, Prefix, Refine, TwoSided
@@ -17,7 +18,7 @@ _ALL: tuple[Strategy, ...] = (
     TwoSided("leaderboard", "leaderboard-1"),
     Refine(),
     BestWorst(),
-    Janus(),
+    Janus("janus-1", read(JANUS)),
     Urial(),
 )
 

@@ -1,55 +1,25 @@
-"""System messages drawn from a hierarchy: dimension > subdimension > value.
+"""System messages drawn from a hierarchy: dimension > subdimension > value (annotation/values.py).
 
 Source: Lee et al., Aligning to Thousands of Preferences via System Message Generalization, arXiv 2405.17977: four
-dimensions, one value of each makes a preference set, one system message per set. The values and the wording are ours;
-the message is put together by a template, not written by a model, and says so in its provenance.
+dimensions, one value of each makes a preference set, one system message per set. The message is put together by a
+template, not written by a model, and says so in its provenance.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from annotation.errors import Refused
 from annotation.generating import GenerationPlan
+from annotation.values import Hierarchy, Value, sets_of
 from workers.strategies.requests import Asked, Request, Strategy, generator_of, seed_of
 
-FILE = Path(__file__).with_name("janus.json")
 OPENING = "You are an assistant with a manner of your own. In every answer, keep to the following."
 
 
-@dataclass(frozen=True)
-class Value:
-    """One value with its way down from the top, and what it asks for."""
-
-    dimension: str
-    subdimension: str
-    name: str
-    text: str
-
-
-@cache
-def hierarchy() -> tuple[str, dict[str, tuple[Value, ...]]]:
-    """The file's version, and the values of each dimension, in the file's order."""
-    read = json.loads(FILE.read_text(encoding="utf-8"))
-    values = {
-        dimension: tuple(
-            Value(dimension, subdimension, name, text)
-            for subdimension, named in below.items()
-            for name, text in named.items()
-        )
-        for dimension, below in read["dimensions"].items()
-    }
-    return read["version"], values
-
-
-def draw_sets(dimensions: Mapping[str, tuple[Value, ...]], *, n: int, rng: np.random.Generator) -> list[list[Value]]:
+def draw_sets(dimensions: Hierarchy, *, n: int, rng: np.random.Generator) -> list[list[Value]]:
     """n preference sets, one value of each dimension, no two sets equal.
 
     Each set is equally likely; drawn without replacement from all of them.
@@ -57,8 +27,7 @@ def draw_sets(dimensions: Mapping[str, tuple[Value, ...]], *, n: int, rng: np.ra
     Raises:
         Refused: there are fewer than n sets.
     """
-    sizes = [len(values) for values in dimensions.values()]
-    possible = int(np.prod(sizes))
+    sizes, possible = [len(values) for values in dimensions.values()], sets_of(dimensions)
     if n > possible:
         raise Refused(f"The hierarchy has {possible} sets of values, and {n} were asked for. Lower n.")
     places = np.array(np.unravel_index(rng.choice(possible, size=n, replace=False), sizes)).T
@@ -71,12 +40,15 @@ def system_message(drawn: list[Value]) -> str:
 
 
 class Janus(Strategy):
+    """`version` names what it draws from."""
+
     name = "janus"
-    version = hierarchy()[0]
+
+    def __init__(self, version: str, hierarchy: Hierarchy) -> None:
+        self.version, self.hierarchy = version, hierarchy
 
     def requests(self, prompt: Asked, plan: GenerationPlan, *, seed: int) -> list[Request]:
-        _, dimensions = hierarchy()
-        sets = draw_sets(dimensions, n=plan.n * len(plan.models), rng=generator_of(seed, prompt.id))
+        sets = draw_sets(self.hierarchy, n=plan.n * len(plan.models), rng=generator_of(seed, prompt.id))
         return [
             Request(
                 place,

@@ -12,7 +12,7 @@ from annotation.starting import chosen
 
 # Options that the plan takes under the same names.
 AS_GIVEN = (
-    *("strategy", "n", "source", "limit", "scorer", "scorer_model", "pairing", "per_prompt", "near"),
+    *("strategy", "n", "source", "limit", "scorer", "scorer_model", "values", "pairing", "per_prompt", "near"),
     *("max_tokens", "temperature", "top_p", "top_k", "min_p"),
 )
 
@@ -49,6 +49,12 @@ class Command(StartCommand):
         parser.add_argument("--scorer", default="", help=f"one of {', '.join(SCORERS)}, for strategies that score")
         parser.add_argument(
             "--scorer-model", default="", metavar="NAME", help="the model that scores; default: the one that generates"
+        )
+        parser.add_argument(
+            "--values",
+            default="",
+            metavar="NAME",
+            help="for janus: a list of values of the project, with -NUMBER that version; default: janus",
         )
         parser.add_argument(
             "--pairing", default="", help=f"one of {', '.join(PAIRING_TITLES)}; default: the strategy's own"

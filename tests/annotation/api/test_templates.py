@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotation.models import JudgeTemplate
-from tests.annotation.test_phrasing import GIVEN, PARTS
+from tests.annotation.test_phrasing import GIVEN, PARTS, WARM
 
 pytestmark = pytest.mark.django_db
 
@@ -21,9 +21,10 @@ def test_every_version_can_be_read_and_the_next_one_written(lead, api):
         ("rationale", "general-1"),
         ("rationale", "specific-1"),
         ("rationale", "unaided-1"),
+        ("value", "janus-1"),
     ]
     assert all(one["is_built_in"] and one["created_at"] is None for one in listed)
-    assert [one["is_open"] for one in listed] == [False, False, False, False, True]
+    assert [one["is_open"] for one in listed] == [False, False, False, False, True, False]
     made = client.post(URL, {"kind": "judge", "name": "oracle", "parts": PARTS}, format="json")
     assert made.status_code == 201
     assert (made.json()["label"], made.json()["parts"]) == ("oracle-2", PARTS)
@@ -32,6 +33,8 @@ def test_every_version_can_be_read_and_the_next_one_written(lead, api):
     assert [one["version"] for one in found] == [2, 1]
     made = client.post(URL, {"kind": "rationale", "name": "short", "parts": GIVEN}, format="json")
     assert (made.json()["version"], made.json()["is_open"]) == (1, False)
+    made = client.post(URL, {"kind": "value", "name": "house", "parts": WARM}, format="json")
+    assert (made.status_code, made.json()["label"]) == (201, "house-1")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,7 @@ def test_every_version_can_be_read_and_the_next_one_written(lead, api):
         ({"kind": "mood", "name": "mine", "parts": PARTS}, '"mood" is not a valid choice'),
         ({"kind": "rationale", "name": "mine-2", "parts": GIVEN}, "does not end in a hyphen and a number"),
         ({"kind": "rationale", "name": "mine"}, "parts"),
+        ({"kind": "value", "name": "mine", "parts": GIVEN}, "Line 1 of the values is not written as"),
     ],
 )
 def test_what_is_refused_says_why(lead, api, given, sentence):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from annotation.errors import Refused
 from annotation.generating import STRATEGIES as FACTS
 from annotation.generating import GenerationPlan
+from annotation.values import JANUS, read
 from workers.strategies import STRATEGIES, Asked
-from workers.strategies.janus import draw_sets, hierarchy
+from workers.strategies.janus import draw_sets
 from workers.strategies.requests import BETTER, WORSE, generator_of
 
 PROMPT = Asked(7, ({"role": "user", "content": "Why is the sky blue?"},), system="Answer in English.")
@@ -129,7 +130,7 @@ def test_the_refined_answer_follows_the_plain_one_of_its_own_pair():
 
 
 def test_a_set_has_one_value_of_each_dimension():
-    _, dimensions = hierarchy()
+    dimensions = read(JANUS)
     assert list(dimensions) == ["style", "background knowledge", "informativeness", "harmlessness"]
     for drawn in draw_sets(dimensions, n=50, rng=generator_of(1, 1)):
         assert [value.dimension for value in drawn] == list(dimensions)
@@ -138,12 +139,12 @@ def test_a_set_has_one_value_of_each_dimension():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 200))
 def test_no_two_sets_of_a_prompt_are_equal(seed, n):
-    sets = draw_sets(hierarchy()[1], n=n, rng=generator_of(seed, 1))
+    sets = draw_sets(read(JANUS), n=n, rng=generator_of(seed, 1))
     assert len({tuple(value.name for value in drawn) for drawn in sets}) == n
 
 
 def test_every_value_is_drawn_about_equally_often():
-    _, dimensions = hierarchy()
+    dimensions = read(JANUS)
     drawn = [one for prompt in range(400) for one in draw_sets(dimensions, n=4, rng=generator_of(5, prompt))]
     for at, values in enumerate(dimensions.values()):
         expected = len(drawn) / len(values)
@@ -154,7 +155,7 @@ def test_every_value_is_drawn_about_equally_often():
 
 
 def test_more_sets_than_there_are_is_refused():
-    small = {"one": hierarchy()[1]["style"][:2]}
+    small = {"one": read(JANUS)["style"][:2]}
     with pytest.raises(Refused, match="has 2 sets of values, and 3 were asked for"):
         draw_sets(small, n=3, rng=generator_of(1, 1))
 
@@ -166,7 +167,7 @@ def test_a_system_message_keeps_the_prompts_own_and_says_where_it_comes_from():
         assert system.startswith("Answer in English.\n\nYou are an assistant")
         assert one.provenance["system"] in system
         assert one.provenance["written_by"] == "template"
-        assert list(one.provenance["values"]) == list(hierarchy()[1])
+        assert list(one.provenance["values"]) == list(read(JANUS))
     assert len({one.provenance["system"] for one in made}) == 3
 
 
