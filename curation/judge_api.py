@@ -15,6 +15,7 @@ from annotation.access import project_for
 from annotation.api.errors import ErrorOutput
 from annotation.models import Role
 from curation.judges import contrast_reports, judge_reports
+from curation.scenarios import WAYS
 
 
 class FigureOutput(serializers.Serializer[Any]):
@@ -23,6 +24,13 @@ class FigureOutput(serializers.Serializer[Any]):
     low = serializers.FloatField(required=False, allow_null=True, help_text="The 95 % interval.")
     high = serializers.FloatField(required=False, allow_null=True)
     n = serializers.IntegerField(help_text="What it rests on.")
+
+
+class ScenarioOutput(serializers.Serializer[Any]):
+    way = serializers.ChoiceField(choices=list(WAYS), help_text="By what the pairs were parted.")
+    name = serializers.CharField()
+    pairs = serializers.IntegerField(help_text="Judged overall.")
+    figures = serializers.DictField(child=FigureOutput(), help_text="pairwise, best_of_n, order_consistency.")
 
 
 class JudgeOutput(serializers.Serializer[Any]):
@@ -34,6 +42,7 @@ class JudgeOutput(serializers.Serializer[Any]):
     pairs = serializers.IntegerField(help_text="Judged overall.")
     declined = serializers.IntegerField()
     figures = serializers.DictField(child=FigureOutput(), help_text="By name; docs/metrics.md says what each is.")
+    scenarios = ScenarioOutput(many=True, help_text="The same of the pairs of one tag, source or language.")
 
 
 class StrategyOutput(serializers.Serializer[Any]):
@@ -54,7 +63,7 @@ class Judges(APIView):
         project = project_for(request.user, slug, role=Role.LEAD)
         return Response(
             {
-                "judges": [one.as_json() for one in judge_reports(project=project)],
+                "judges": [one.as_json() for one in judge_reports(project=project, by_scenario=True)],
                 "strategies": [one.as_json() for one in contrast_reports(project=project)],
             }
         )

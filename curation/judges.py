@@ -29,6 +29,7 @@ from curation.metrics.judges import (
     pairwise_accuracy,
 )
 from curation.metrics.labels import Floats
+from curation.scenarios import ScenarioReport, Scenarios, scenario_reports, scenarios_of
 
 # The seed of the intervals of agreement: the same answers give the same report.
 SEED = 0
@@ -98,6 +99,8 @@ class JudgeReport:
     best_of_n: Estimate
     flips: Mapping[str, Estimate] = field(default_factory=dict)
     control: Estimate | None = None
+    # Where they were asked for.
+    scenarios: tuple[ScenarioReport, ...] = ()
 
     @property
     def figures(self) -> dict[str, Estimate]:
@@ -113,6 +116,7 @@ class JudgeReport:
         return told | {
             "declined": self.declined,
             "figures": {name: estimate.as_json() for name, estimate in self.figures.items()},
+            "scenarios": [one.as_json() for one in self.scenarios],
         }
 
 
@@ -148,8 +152,11 @@ class _Pairs:
         return np.searchsorted(self.pair, pairs)
 
 
-def judge_reports(*, project: Project) -> list[JudgeReport]:
-    """A report on every judge of the project that has answered in both orders, in the order of their making."""
+def judge_reports(*, project: Project, by_scenario: bool = False) -> list[JudgeReport]:
+    """A report on every judge of the project that has answered in both orders, in the order of their making.
+
+    by_scenario: with what each does by tag, source and language.
+    """
     pairs = _pairs(project)
     found = columns(
         ANSWERS,
@@ -161,7 +168,8 @@ def judge_reports(*, project: Project) -> list[JudgeReport]:
     )
     table = np.column_stack([found[name] for name in ("a0", "b0", "na0", "a1", "b1", "na1")]).reshape(-1, 2, 3)
     judges = Annotator.objects.filter(project=project, pk__in=np.unique(found["judge"]).tolist()).order_by("pk")
-    return [_report(judge, found, table, pairs) for judge in judges]
+    scenarios = scenarios_of(project) if by_scenario and len(found["judge"]) else None
+    return [_report(judge, found, table, pairs, scenarios) for judge in judges]
 
 
 def _pairs(project: Project) -> _Pairs:
@@ -181,10 +189,16 @@ def _pairs(project: Project) -> _Pairs:
     )
 
 
-def _report(judge: Annotator, found: Mapping[str, NDArray[Any]], table: Floats, pairs: _Pairs) -> JudgeReport:
+def _report(
+    judge: Annotator,
+    found: Mapping[str, NDArray[Any]],
+    table: Floats,
+    pairs: _Pairs,
+    scenarios: Scenarios | None,
+) -> JudgeReport:
     mine = found["judge"] == judge.pk
     plain = mine & (found["injection"] == 0)
-    sided = np.where(declined(table[plain]), np.nan, signs(table[plain]))
+    sided = _sides(table[plain])
     overall = plain & (found["principle"] == 0)
     place = pairs.places(found["pair"][overall])
     preference, people, lengths = combine(table[overall]), pairs.people[place], pairs.lengths[place]
@@ -207,7 +221,24 @@ def _report(judge: Annotator, found: Mapping[str, NDArray[Any]], table: Floats, 
         best_of_n=best_of_n_accuracy(pairs.prompt[place], pairs.first[place], pairs.second[place], preference, people),
         flips=flips,
         control=control,
+        scenarios=()
+        if scenarios is None
+        else scenario_reports(
+            scenarios,
+            pair=found["pair"][overall],
+            prompt=pairs.prompt[place],
+            first=pairs.first[place],
+            second=pairs.second[place],
+            preference=preference,
+            people=people,
+            said=_sides(table[overall]),
+        ),
     )
+
+
+def _sides(table: Floats) -> Floats:
+    """Which letter each answer names, 1 for A, -1 for B, nan for neither: (n, 2, 3) -> (n, 2)."""
+    return np.where(declined(table), np.nan, signs(table))
 
 
 def _flips(

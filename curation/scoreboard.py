@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from curation.charts import Interval, interval
 from curation.judges import ContrastReport, JudgeReport
 from curation.metrics.estimates import Estimate
+from curation.scenarios import ScenarioReport
 
 # Below so many pairs a share is shown grey: its interval spans most of the scale.
 ENOUGH = 20
@@ -63,6 +64,29 @@ def _signed(value: float) -> str:
 
 
 @dataclass(frozen=True)
+class ScenarioRow:
+    """One judge in one scenario."""
+
+    name: str
+    pairs: int
+    pairwise: Cell
+    best_of_n: Cell
+    consistency: Cell
+
+
+WAYS = {"tag": "Tag", "source": "Source", "language": "Language"}
+
+
+def scenario_rows(reports: Sequence[ScenarioReport]) -> list[tuple[str, list[ScenarioRow]]]:
+    """By way, in words, its scenarios in their order; ways without any are left out."""
+    found: dict[str, list[ScenarioRow]] = {}
+    for one in reports:
+        row = ScenarioRow(one.name, one.pairs, *map(share, (one.pairwise, one.best_of_n, one.order_consistency)))
+        found.setdefault(WAYS[one.way], []).append(row)
+    return list(found.items())
+
+
+@dataclass(frozen=True)
 class JudgeRow:
     """One judge as it is shown."""
 
@@ -82,6 +106,7 @@ class JudgeRow:
     longer_people: Cell
     control: Cell | None
     flips: list[tuple[str, Cell]]
+    scenarios: list[tuple[str, list[ScenarioRow]]]
 
 
 def rows(reports: Sequence[JudgeReport]) -> list[JudgeRow]:
@@ -105,6 +130,7 @@ def rows(reports: Sequence[JudgeReport]) -> list[JudgeRow]:
             longer_people=share(one.longer_people),
             control=None if one.control is None else share(one.control),
             flips=[(INJECTION_NAMES.get(name, name), share(rate)) for name, rate in one.flips.items()],
+            scenarios=scenario_rows(one.scenarios),
         )
         for one in ordered
     ]

@@ -18,7 +18,7 @@ from curation import scoreboard
 @login_required
 def judges(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
-    reports = reading.judge_reports(project=project)
+    reports = reading.judge_reports(project=project, by_scenario=True)
     rows = scoreboard.rows(reports)
     context = {
         "project": project,
@@ -27,6 +27,7 @@ def judges(request: HttpRequest, slug: str) -> HttpResponse:
         "judges": rows,
         "warnings": scoreboard.warnings(reports),
         "finding": scoreboard.finding(rows),
+        "parted": [row for row in rows if row.scenarios],
         "injected": any(row.flips or row.control for row in rows),
         "strategies": scoreboard.strategy_rows(reading.contrast_reports(project=project)),
         "enough": scoreboard.ENOUGH,

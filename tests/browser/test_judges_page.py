@@ -37,7 +37,7 @@ def test_judges_empty_and_full(
     run = Run.objects.create(project=project, kind="judging", code_version="test")
     judges = [ensure_judge(project=project, model=name, revision="r", template="oracle") for name in ("m", LONG)]
     for n in range(4):
-        pair = make_pair()
+        pair = make_pair(tags=[LONG[:60], f"tag {n}"], source=LONG if n else "old")
         Candidate.objects.filter(pk=pair.first_id).update(strategy="prefix", polarity="better")
         Candidate.objects.filter(pk=pair.second_id).update(strategy="prefix", polarity="worse")
         for judge in judges:
@@ -49,5 +49,10 @@ def test_judges_empty_and_full(
     page.reload()
     page.get_by_role("heading", name="Under injected text").wait_for()
     expect(page.locator(".say-bad")).to_contain_text("together 10 % of its first token.")
+    scenarios = page.locator("details.scenarios")
+    expect(scenarios.first.get_by_role("rowheader", name="tag 3 1 pair")).to_be_visible()
+    # The second judge's are closed, and open by the keyboard.
+    scenarios.last.locator("summary").press("Enter")
+    expect(scenarios.last.get_by_role("rowheader", name="tag 3 1 pair")).to_be_visible()
     is_sound(page)
     assert complaints == []

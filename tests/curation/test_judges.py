@@ -7,6 +7,7 @@ import pytest
 from annotation.asking import ensure_judge
 from annotation.models import Candidate, Principle
 from annotation.questions import INJECTIONS
+from curation import scenarios
 from curation.judges import contrast_reports, judge_reports
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +91,61 @@ def test_the_best_of_a_prompt_is_found_over_its_pairs(project, make_pair, alice,
         answer(pair, "AB")
     [report] = judge_reports(project=project)
     assert (report.best_of_n.value, report.best_of_n.n) == (1, 1)
+
+
+def test_each_judge_by_scenario(project, make_pair, alice, say, answer, django_assert_num_queries):
+    from annotation.models import Prompt
+
+    pairs = [make_pair(source="a" if n < 3 else "b", tags=["code", "hard"] if n < 2 else []) for n in range(5)]
+    # Tags of the prompt count too, and one that both have counts once.
+    Prompt.objects.filter(pk=pairs[0].prompt_id).update(tags=["code"])
+    Prompt.objects.filter(pk=pairs[4].prompt_id).update(tags=["code"], language="hi")
+    for pair in pairs:
+        say(alice, pair, "first")
+    for pair, letters in zip(pairs, ("AB", "BA", "AA", "AB", "BA"), strict=True):
+        answer(pair, letters)
+    answer(pairs[0], "BB", principle=Principle.objects.create(project=project, key="k", short="K", text=".").pk)
+    answer(pairs[0], "BA", injection="override", into="second")
+    other = ensure_judge(project=project, model="m2", revision="r", template="oracle")
+    answer(pairs[3], "AB", judge=other)
+
+    with django_assert_num_queries(5):
+        report, second = judge_reports(project=project, by_scenario=True)
+    found = {(one.way, one.name): one for one in report.scenarios}
+    # Of one language alone nothing is told: the whole says it.
+    assert list(found) == [("tag", "code"), ("tag", "hard"), ("source", "a"), ("source", "b")]
+    right = {name: (one.pairwise.value, one.pairwise.n) for (_, name), one in found.items()}
+    assert right == {
+        "code": pytest.approx((1 / 3, 3)),
+        "hard": (0.5, 2),
+        "a": pytest.approx((1 / 3, 3)),
+        "b": (0.5, 2),
+    }
+    assert (found["source", "a"].order_consistency.value, found["source", "b"].pairs) == (pytest.approx(2 / 3), 2)
+    assert found["tag", "hard"].pairwise.low == pytest.approx(0.0945, abs=1e-4)
+    assert [(one.way, one.name, one.pairwise.value) for one in second.scenarios] == [("source", "b", 1)]
+    assert all(not one.scenarios for one in judge_reports(project=project))
+
+
+def test_the_best_of_n_is_told_by_scenario(project, make_pair, alice, say, answer):
+    one, other = make_pair(first="a", tags=["code"]), make_pair(first="b", tags=["code"])
+    type(other).objects.filter(pk=other.pk).update(prompt=one.prompt, first=one.first)
+    for pair in (one, other, make_pair(tags=["law"])):
+        say(alice, pair, "first")
+        answer(pair, "AB")
+    [report] = judge_reports(project=project, by_scenario=True)
+    found = {one.name: one.best_of_n for one in report.scenarios}
+    assert (found["code"].value, found["code"].n) == (1, 1)
+    assert found["law"].reason == "No prompt has a candidate that people prefer to two others."
+
+
+def test_of_many_scenarios_the_largest_are_told(project, make_pair, answer, monkeypatch):
+    monkeypatch.setattr(scenarios, "MOST_NAMES", 2)
+    for tags in (["a", "b"], ["b", "c"], ["c", "b"]):
+        answer(make_pair(tags=tags), "AB")
+    make_pair(tags=["a", "a"])  # Nobody has judged it.
+    [report] = judge_reports(project=project, by_scenario=True)
+    assert [(one.name, one.pairs) for one in report.scenarios] == [("b", 3), ("c", 2)]
 
 
 def test_contrast_accuracy_by_strategy(project, make_pair, alice, bob, say, django_assert_num_queries):

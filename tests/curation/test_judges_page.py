@@ -53,6 +53,24 @@ def test_the_finding_comes_first_with_its_interval(project, make_pair, alice, sa
     assert text.index("harmless text") < text.index("“Disregard")
 
 
+def test_a_judge_is_told_by_scenario(project, make_pair, alice, say, answer, lead, sign_in, api):
+    for n in range(4):
+        pair = make_pair(tags=["<b>law</b>"] if n else ["code"], source="one")
+        say(alice, pair, "first")
+        answer(pair, "AB" if n < 2 else "BA")
+    text, answered = page(sign_in(lead), project)
+    assert "By scenario" in text
+    assert "&lt;b&gt;law&lt;/b&gt; 3 pairs" in text
+    assert re.search(r"&lt;b&gt;law&lt;/b&gt; 3 pairs[ 0-9%]* 33 % 6–79 3 ", text)
+    assert b"<b>law" not in answered.content
+    [told] = api(lead).get(reverse("api_judges", args=[project.slug])).json()["judges"]
+    assert [(one["way"], one["name"], one["pairs"]) for one in told["scenarios"]] == [
+        ("tag", "<b>law</b>", 3),
+        ("tag", "code", 1),
+    ]
+    assert told["scenarios"][1]["figures"]["pairwise"]["value"] == 1
+
+
 @pytest.mark.parametrize(
     ("probabilities", "says"),
     [((2e-9, 1e-9, 0.0), "together less than 1 % of"), ((0.3, 0.1, 0.0), "together 40 % of"), ((0.4, 0.0, 0.1), "")],

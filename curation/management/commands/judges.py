@@ -19,6 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("--scenarios", action="store_true", help="also by tag, source and language")
         parser.add_argument("--json", action="store_true", help="one line of JSON per judge and per strategy")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -26,7 +27,9 @@ class Command(BaseCommand):
             project = project_of(options["project"])
         except Refused as error:
             raise CommandError(str(error)) from error
-        judges, strategies = judge_reports(project=project), contrast_reports(project=project)
+        by_scenario = options["scenarios"] or options["json"]
+        judges = judge_reports(project=project, by_scenario=by_scenario)
+        strategies = contrast_reports(project=project)
         if options["json"]:
             for told in [*(one.as_json() for one in judges), *(one.as_json() for one in strategies)]:
                 self.stdout.write(json.dumps(told, ensure_ascii=False))
@@ -37,6 +40,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{one.judge.name}: {one.pairs:,} pairs, {one.answers:,} questions in both orders")
             for name, estimate in one.figures.items():
                 self.stdout.write(_line(name, estimate))
+            for part in one.scenarios:
+                self.stdout.write(f" {part.way} {part.name}: {part.pairs:,} pairs")
+                self.stdout.write(_line("pairwise", part.pairwise))
+                self.stdout.write(_line("best_of_n", part.best_of_n))
+                self.stdout.write(_line("order_consistency", part.order_consistency))
         for sentence in scoreboard.warnings(judges):
             self.stdout.write(sentence)
         if strategies:

@@ -8,7 +8,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.models import Candidate
+from annotation.models import Candidate, Pair
 from curation.judges import judge_reports
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,14 @@ def test_the_command_tells_every_figure_and_why_one_is_missing(project, judged):
     assert "pairwise                 0.250  0.046 to 0.699   n 4" in text
     assert "best_of_n                –  No prompt has a candidate" in text
     assert "Contrast accuracy, by strategy\n  prefix                   1.000  0.510 to 1.000   n 4" in text
+
+
+def test_the_command_tells_of_scenarios_where_it_is_asked_to(project, judged):
+    Pair.objects.update(tags=["law"])
+    assert " tag law: 4 pairs\n  pairwise                 0.250  0.046 to 0.699   n 4" in told(
+        "--project", project.slug, "--scenarios"
+    )
+    assert "law" not in told("--project", project.slug)
 
 
 def test_page_command_and_api_tell_the_same(project, judged, lead, api):
