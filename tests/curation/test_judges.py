@@ -114,14 +114,10 @@ def test_each_judge_by_scenario(project, make_pair, alice, say, answer, django_a
     found = {(one.way, one.name): one for one in report.scenarios}
     # Of one language alone nothing is told: the whole says it.
     assert list(found) == [("tag", "code"), ("tag", "hard"), ("source", "a"), ("source", "b")]
-    right = {name: (one.pairwise.value, one.pairwise.n) for (_, name), one in found.items()}
-    assert right == {
-        "code": pytest.approx((1 / 3, 3)),
-        "hard": (0.5, 2),
-        "a": pytest.approx((1 / 3, 3)),
-        "b": (0.5, 2),
-    }
-    assert (found["source", "a"].order_consistency.value, found["source", "b"].pairs) == (pytest.approx(2 / 3), 2)
+    right = {name: (round(one.pairwise.value, 4), one.pairwise.n) for (_, name), one in found.items()}
+    assert right == {"code": (0.3333, 3), "hard": (0.5, 2), "a": (0.3333, 3), "b": (0.5, 2)}
+    assert found["source", "a"].order_consistency.value == pytest.approx(2 / 3)
+    assert found["source", "b"].pairs == 2
     assert found["tag", "hard"].pairwise.low == pytest.approx(0.0945, abs=1e-4)
     assert [(one.way, one.name, one.pairwise.value) for one in second.scenarios] == [("source", "b", 1)]
     assert all(not one.scenarios for one in judge_reports(project=project))
