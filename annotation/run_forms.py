@@ -176,6 +176,8 @@ class GenerationForm(StartForm):
         super().__init__(*args, project=project, usable=usable, **kwargs)
         counts = {"without": without_candidates(project).count(), "all": Prompt.objects.filter(project=project).count()}
         which = [(key, f"{word} ({counts[key]:,})") for key, word in WHICH_PROMPTS.items()]
+        # What the page offers unasked should be something that can be done.
+        which.sort(key=lambda choice: counts[choice[0]] == 0)
         saved = [(f"selection:{name}", f"Selection “{words}”") for name, words in prompting.listed(project)]
         self._choose_from("which", [*which, *saved, *_tags(Prompt, project)])
         names = [(model.name, model.name) for model in usable]

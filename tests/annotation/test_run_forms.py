@@ -38,6 +38,16 @@ def test_the_page_offers_a_run_before_anything_is_entered(client, project, model
     assert "5 prompts × 4 = 20 candidates, at most 10,240 tokens." in text
     assert "No measurement yet" in text
     assert "Start: 20 candidates" in text
+    # The third kind of run is started where its figures are.
+    assert f'href="{reverse("reports", args=[project.slug])}">Measure</a>' in text
+
+
+def test_where_every_prompt_has_candidates_all_of_them_are_offered(client, project, model, prompts):
+    for prompt in prompts:
+        Candidate.objects.create(prompt=prompt, messages=[], digest=b"1")
+    text = page(client, project)
+    assert "Start: 20 candidates" in text
+    assert text.index('value="all"') < text.index('value="without"')
 
 
 def test_the_button_starts_what_it_promised(client, project, lead, model, prompts, bells):
