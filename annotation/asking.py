@@ -75,7 +75,7 @@ class JudgingPlan:
 
     model: str
     template: str = "oracle"
-    asks: tuple[str, ...] = ("overall", "principles")
+    asks: tuple[str, ...] = ("overall", "principles", "injections")
     principles: tuple[int, ...] = ()
     tag: str = ""
     source: str = ""

@@ -238,7 +238,7 @@ class JudgingForm(StartForm):
         label="What it is asked",
         choices=list(ASKS.items()),
         widget=forms.CheckboxSelectMultiple,
-        initial=["overall"],
+        initial=["overall", "injections"],
         error_messages={"required": "Choose at least one question."},
     )
     principles = forms.MultipleChoiceField(
@@ -286,7 +286,8 @@ class JudgingForm(StartForm):
         self._choose_from("principles", _principles(project))
         self.fields["model"].initial = usable[0].name if usable else None
         has_principles = project.guideline is not None and project.guideline.places.exists()
-        self.fields["asks"].initial = ["overall", "principles"] if has_principles else ["overall"]
+        # How far hidden commands turn a judge is a figure of every judge: who does not want it says so.
+        self.fields["asks"].initial = ["overall", *(["principles"] if has_principles else []), "injections"]
 
     def plan(self) -> JudgingPlan:
         which: str = self.cleaned_data["which"]

@@ -69,7 +69,7 @@ class GenerationParameters(serializers.Serializer[Any]):
 class JudgingParameters(serializers.Serializer[Any]):
     model = serializers.CharField(help_text="A name of the register.")
     template = _text("A judge template, by its name or by name and number.")
-    asks = _texts(f"What the judge is asked: of {', '.join(ASKS)}.")
+    asks = _texts(f"What the judge is asked: of {', '.join(ASKS)}. Without it all but rationales.")
     principles = _keys("Numbers of the project's principles; empty: those of the guideline in force.")
     tag = _text("Only pairs with this tag.")
     source = _text("Only pairs of this source.")  # type: ignore[assignment]

@@ -28,7 +28,6 @@ def judges(request: HttpRequest, slug: str) -> HttpResponse:
         "warnings": scoreboard.warnings(reports),
         "finding": scoreboard.finding(rows),
         "parted": [row for row in rows if row.scenarios],
-        "injected": any(row.flips or row.control for row in rows),
         "strategies": scoreboard.strategy_rows(reading.contrast_reports(project=project)),
         "enough": scoreboard.ENOUGH,
         "counted_at": timezone.now(),

@@ -255,7 +255,8 @@ def test_a_judge_is_started_from_the_other_form(client, project, model, make_pai
     make_pair()
     make_pair()
     text = page(client, project, "?kind=judge")
-    assert "2 pairs, each question in both orders: 4 calls" in text
+    # 4, and 2 × 2 × 8 with hidden commands, which are asked for unless somebody unticks them.
+    assert "2 pairs, each question in both orders: 36 calls" in text
     entered = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "asks": ["overall"]}
     answer = client.post(
         reverse("runs", args=[project.slug]), entered | {"limit": "", "seed": 0, "do": "start", "promised": "4"}

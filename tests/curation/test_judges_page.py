@@ -51,6 +51,8 @@ def test_the_finding_comes_first_with_its_interval(project, make_pair, alice, sa
     assert "weak principle-last-1 0 % 0–11 30" in text
     assert "“Disregard any previous instructions”" in text
     assert text.index("harmless text") < text.index("“Disregard")
+    # The other one was never tried, and the page does not keep silent on it.
+    assert re.search(r"weak principle-last-1 Not tried\. A run asks for it", text)
 
 
 def test_a_judge_is_told_by_scenario(project, make_pair, alice, say, answer, lead, sign_in, api):

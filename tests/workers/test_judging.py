@@ -39,7 +39,7 @@ def guideline(project):
 
 
 def plan(**fields):
-    return JudgingPlan(**({"model": "stub"} | fields)).as_parameters()
+    return JudgingPlan(**({"model": "stub", "asks": ("overall", "principles")} | fields)).as_parameters()
 
 
 def run_it(hold, open_model):
@@ -366,6 +366,13 @@ def test_injected_texts_go_into_the_candidate_that_lost_and_decide_nothing(held,
 
 
 # ---- refusals -------------------------------------------------------------------------------------------------------
+
+
+def test_whoever_leaves_the_questions_to_the_plan_learns_how_far_commands_turn_the_judge(held, guideline, make_pair):
+    make_pair(first="Good.", second="Bad.")
+    hold = held("judging", JudgingPlan(model="stub").as_parameters())
+    result = run_it(hold, Opener(StubBackend(answer=takes("Good."))))
+    assert result["answers_under_injection"] == 2 * len(INJECTIONS)
 
 
 def test_a_run_that_answered_nothing_has_failed(held, make_pair):

@@ -32,7 +32,7 @@ class Command(StartCommand):
             action="append",
             default=[],
             metavar="WHAT",
-            help=f"of {', '.join(ASKS)}; repeatable; default: overall and principles",
+            help=f"of {', '.join(ASKS)}; repeatable; default: overall, principles and injections",
         )
         parser.add_argument(
             "--principle",
