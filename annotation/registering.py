@@ -167,8 +167,11 @@ def request_check(*, model: LanguageModel, actor: User | None = None) -> Run:
     return run
 
 
-def record_check(*, hold: Hold, model: LanguageModel, is_sound: bool, said: str, revision: str = "") -> None:
-    """Write down what a worker found. `revision` is what was loaded, kept where none was given.
+def record_check(
+    *, hold: Hold, model: LanguageModel, is_sound: bool, said: str, revision: str = "", digest: str = ""
+) -> None:
+    """Write down what a worker found. `revision` is what was loaded, kept where none was given; and `digest`, that of a
+    hub model's files, where none is known.
 
     Raises:
         Refused: it is another entry's model, which only its revision tells. Nothing is written.
@@ -177,10 +180,10 @@ def record_check(*, hold: Hold, model: LanguageModel, is_sound: bool, said: str,
     with hold.fenced():
         model = LanguageModel.objects.select_for_update().get(pk=model.pk)
         model.is_sound, model.check_said, model.checked_at = is_sound, said, timezone.now()
-        model.revision = model.revision or revision
+        model.revision, model.digest = model.revision or revision, model.digest or digest
         try:
             with transaction.atomic():
-                model.save(update_fields=["is_sound", "check_said", "checked_at", "revision"])
+                model.save(update_fields=["is_sound", "check_said", "checked_at", "revision", "digest"])
         except IntegrityError as error:
             same = {name: getattr(model, name) for name in ("backend", "name_there", "location", "revision")}
             twin = LanguageModel.objects.filter(**same).exclude(pk=model.pk).first()
@@ -228,6 +231,7 @@ def backend_arguments(model: LanguageModel) -> dict[str, str]:
     return {
         "name": model.name_there or model.name,
         "revision": model.revision,
+        "digest": model.digest,
         "kind": model.backend,
         "folder_or_url": str(folder_of(model.location)) if is_folder else model.location,
     }

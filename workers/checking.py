@@ -13,7 +13,7 @@ from annotation.errors import Refused
 from annotation.models import LanguageModel
 from annotation.questions import OPTIONS
 from annotation.running import Hold
-from workers.backends import Backend, CannotAnswer, CannotLoad, Sampling, load_backend, load_rewarder
+from workers.backends import Backend, CannotAnswer, CannotLoad, Rewarder, Sampling, load_backend, load_rewarder
 from workers.opening import check_toy
 
 DECLINE = [{"role": "user", "content": "Answer only with NA, and with nothing else."}]
@@ -33,16 +33,18 @@ def execute(hold: Hold) -> dict[str, Any]:
         raise Refused("The model is not registered any more.")
     hold.say(f"loading {model.name} from {model.source}")
     try:
-        revision, said = _try(hold, model)
-        registering.record_check(hold=hold, model=model, is_sound=True, said=said, revision=revision)
+        loaded, said = _try(hold, model)
+        registering.record_check(
+            hold=hold, model=model, is_sound=True, said=said, revision=loaded.revision, digest=loaded.digest
+        )
     except Refused as refusal:
         registering.record_check(hold=hold, model=model, is_sound=False, said=str(refusal))
         raise
-    return {"model": model.name, "revision": revision}
+    return {"model": model.name, "revision": loaded.revision}
 
 
-def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
-    """Load and ask once. Returns the revision that was loaded, and a sentence."""
+def _try(hold: Hold, model: LanguageModel) -> tuple[Backend | Rewarder, str]:
+    """Load and ask once. Returns what was loaded, and a sentence."""
     try:
         if model.backend == registering.REWARD:
             return _try_reward(hold, model)
@@ -52,7 +54,7 @@ def _try(hold: Hold, model: LanguageModel) -> tuple[str, str]:
         sampling = Sampling(temperature=0.0, max_tokens=4)
         for _, made in backend.generate([QUESTION], sampling=sampling, seeds=[0], beat=hold.check):
             said = f"Loaded, and answered with {made.token_count} tokens."
-            return backend.revision, " ".join(filter(None, [said, _as_a_judge(hold, backend)]))
+            return backend, " ".join(filter(None, [said, _as_a_judge(hold, backend)]))
     except (CannotLoad, CannotAnswer) as error:
         raise Refused(str(error)) from error
     raise Refused("The model was loaded and gave no answer. See the worker's log.")
@@ -75,10 +77,10 @@ def _as_a_judge(hold: Hold, backend: Backend) -> str:
     return ""
 
 
-def _try_reward(hold: Hold, model: LanguageModel) -> tuple[str, str]:
+def _try_reward(hold: Hold, model: LanguageModel) -> tuple[Rewarder, str]:
     """As `_try`, of a reward model."""
     rewarder = load_rewarder(**registering.backend_arguments(model))
     check_toy(model, rewarder)
     hold.check()
     [reward] = rewarder.rewards([[*QUESTION, ANSWER]], beat=hold.check)
-    return rewarder.revision, f"Loaded, and gave {reward:.3f} for a short answer."
+    return rewarder, f"Loaded, and gave {reward:.3f} for a short answer."

@@ -29,6 +29,7 @@ class LanguageModelOutput(serializers.ModelSerializer[LanguageModel]):
             "name_there",
             "location",
             "revision",
+            "digest",
             "is_toy",
             "registered_at",
             "allowed_at",

@@ -50,6 +50,8 @@ class LanguageModel(models.Model):
     location = models.CharField(max_length=500, blank=True, default="")
     # The commit of a hub model; the digest of a folder, where it is to be checked.
     revision = models.CharField(max_length=100, blank=True, default="")
+    # Of a hub model: the digest of its files as the first sound check found them. A folder's revision is such a digest.
+    digest = models.CharField(max_length=100, blank=True, default="", db_default="")
     is_toy = models.BooleanField(default=False)
     registered_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
     registered_at = models.DateTimeField(default=timezone.now)

@@ -51,6 +51,7 @@ def test_a_short_name_is_a_folder_of_the_first_root(roots):
     assert registering.backend_arguments(model) == {
         "name": "Toy",
         "revision": "",
+        "digest": "",
         "kind": "transformers_local",
         "folder_or_url": str(roots / "toy"),
     }

@@ -44,6 +44,7 @@ class StubBackend:
     """`answer(conversation)` gives A, B and NA; `write(conversation, seed)` gives a text. Both are recorded."""
 
     kind = "stub"
+    digest = ""
     is_toy = True
 
     def __init__(

@@ -16,7 +16,8 @@ from annotation import registering, renewing, running
 from annotation.errors import Refused
 from annotation.models import LanguageModel, Run
 from tests.workers.asking import PATIENCE
-from workers import tasks
+from tests.workers.stub import StubBackend
+from workers import checking, tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -122,6 +123,23 @@ def test_a_second_name_for_a_model_is_refused_and_says_the_first(endpoint):
         registering.usable_model(registering.allow_model(model=second).name)
     # The first name is as it was, and can be checked again.
     assert checked(again)[0].state == "done"
+
+
+def test_the_files_of_a_hub_model_are_those_that_were_found_sound_first(monkeypatch):
+    asked = []
+
+    def load(**given):
+        asked.append(given["digest"])
+        loaded = StubBackend()
+        loaded.digest, loaded.is_toy = f"sha256:{len(asked)}", False
+        return loaded
+
+    monkeypatch.setattr(checking, "load_backend", load)
+    model = registering.register_model(name="house/tiny", backend="transformers_local", revision="a" * 40)
+    run, model = checked(model)
+    assert (run.state, model.digest) == ("done", "sha256:1")
+    run, model = checked(model)
+    assert (asked, model.digest) == (["", "sha256:1"], "sha256:1")
 
 
 def test_a_folder_without_a_model_cannot_be_used(settings, tmp_path):

@@ -60,6 +60,7 @@ def load_backend(
     revision: str = "",
     kind: str,
     folder_or_url: str = "",
+    digest: str = "",
     device: str = "",
     dtype: str = "auto",
 ) -> Backend:
@@ -68,6 +69,7 @@ def load_backend(
     name: what the candidates and judgements will say made them; for a model of the hub, its name there.
     revision: the commit of a hub model (40 hexadecimal digits); the digest of a folder, checked where it is given.
     folder_or_url: a local folder, or the base address of an endpoint ("http://host:8000/v1"); empty: from the hub.
+    digest: of a hub model's files, checked where it is given.
     device: "auto", "cpu", "cuda", "cuda:1"; empty: what PLUMBLINE_DEVICE says.
     dtype: "auto" (bfloat16 on CUDA, float32 on a CPU), "float32", "bfloat16", "float16".
     Raises CannotLoad with a sentence.
@@ -76,7 +78,7 @@ def load_backend(
         _refuse_without_engine(name)
         from workers.backends.transformers_local import load
 
-        return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
+        return load(name=name, revision=revision, folder=folder_or_url, digest=digest, device=device, dtype=dtype)
     if kind == OPENAI_COMPATIBLE:
         from workers.backends.openai_compatible import connect
 
@@ -90,6 +92,7 @@ def load_rewarder(
     revision: str = "",
     kind: str = REWARD_LOCAL,
     folder_or_url: str = "",
+    digest: str = "",
     device: str = "",
     dtype: str = "auto",
 ) -> Rewarder:
@@ -102,7 +105,7 @@ def load_rewarder(
     _refuse_without_engine(name)
     from workers.backends.reward_local import load
 
-    return load(name=name, revision=revision, folder=folder_or_url, device=device, dtype=dtype)
+    return load(name=name, revision=revision, folder=folder_or_url, digest=digest, device=device, dtype=dtype)
 
 
 def _refuse_without_engine(name: str) -> None:

@@ -17,23 +17,29 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
-def home_of(*, name: str, revision: str, folder: str) -> tuple[Path, str]:
-    """The folder of a model, looked through, and its revision: the commit, or the digest of a folder.
+def home_of(*, name: str, revision: str, folder: str, digest: str = "") -> tuple[Path, str, str]:
+    """The folder of a model, looked through; its revision: the commit, or the digest of a folder; and the digest of a
+    hub model's files, empty for a folder.
 
     Raises:
         CannotLoad: it is not there, holds what is not read, or has other files than were registered.
     """
     home = Path(folder) if folder else _from_hub(name, revision)
     model_files.check(home)
-    if not folder:
-        return home, revision
     found = model_files.digest(home)
+    if not folder:
+        if digest and digest != found:
+            raise CannotLoad(
+                f"The files of {home} are not those that were checked: their digest is {found}, it was {digest}. The "
+                "files of a commit do not change: remove that folder and fetch it again."
+            )
+        return home, revision, found
     if revision and revision != found:
         raise CannotLoad(
             f"The files of {home} are not those that were registered: their digest is {found}, registered was "
             f"{revision}. Register the folder again if the change was meant."
         )
-    return home, found
+    return home, found, ""
 
 
 def numbers_of(dtype: str, device: torch.device) -> torch.dtype:

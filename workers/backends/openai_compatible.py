@@ -118,6 +118,7 @@ class Endpoint:
     """The primitives by HTTP. See `workers.backends.Backend` for the contract."""
 
     kind = KIND
+    digest = ""
     is_toy = False
 
     def __init__(self, *, name: str, revision: str, url: str, key: str = "") -> None:

@@ -160,6 +160,7 @@ class Backend(Protocol):
 
     model: str
     revision: str
+    digest: str  # Of a hub model's files; empty for others.
     kind: str  # "transformers_local" | "openai_compatible"
     is_toy: bool  # Its texts must be marked as a toy's wherever they are shown.
     # Tokens that it has read and written since it was opened; a beginning that texts share is read once.
@@ -227,6 +228,7 @@ class Rewarder(Protocol):
 
     model: str
     revision: str
+    digest: str
     kind: str  # "reward_local"
     is_toy: bool
 

@@ -24,9 +24,9 @@ from workers.backends.wording import Wording
 KIND = "reward_local"
 
 
-def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
+def load(*, name: str, revision: str, folder: str, digest: str, device: str, dtype: str) -> Local:
     """Check, then load. Raises CannotLoad with a sentence. See `workers.backends.load_rewarder`."""
-    home, revision = home_of(name=name, revision=revision, folder=folder)
+    home, revision, digest = home_of(name=name, revision=revision, folder=folder, digest=digest)
     where = device_of(device)
     number = numbers_of(dtype, where)
     be_quiet()
@@ -51,7 +51,7 @@ def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> L
     refuse_missing(name, report)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise CannotLoad(f"The tokenizer of {name} has more tokens than the model. They do not belong together.")
-    local = Local(name=name, revision=revision, model=model, tokenizer=tokenizer)
+    local = Local(name=name, revision=revision, digest=digest, model=model, tokenizer=tokenizer)
     local.check_itself()
     return local
 
@@ -69,9 +69,9 @@ class Local(Batched):
 
     kind = KIND
 
-    def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any) -> None:
+    def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any, digest: str = "") -> None:
         super().__init__(model=name, network=model)
-        self.revision = revision
+        self.revision, self.digest = revision, digest
         self.is_toy = bool(getattr(model.config, "is_toy", False))
         self.tokenizer = tokenizer
         self.wording = Wording(tokenizer) if tokenizer.chat_template else None

@@ -43,9 +43,9 @@ KIND = "transformers_local"
 WORTH_SHARING = 16
 
 
-def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> Local:
+def load(*, name: str, revision: str, folder: str, digest: str, device: str, dtype: str) -> Local:
     """Check, then load. Raises CannotLoad with a sentence. See `workers.backends.load_backend`."""
-    home, revision = home_of(name=name, revision=revision, folder=folder)
+    home, revision, digest = home_of(name=name, revision=revision, folder=folder, digest=digest)
     where = device_of(device)
     number = numbers_of(dtype, where)
     be_quiet()
@@ -69,7 +69,7 @@ def load(*, name: str, revision: str, folder: str, device: str, dtype: str) -> L
     refuse_missing(name, report)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         raise CannotLoad(f"The tokenizer of {name} has more tokens than the model. They do not belong together.")
-    local = Local(name=name, revision=revision, model=model, tokenizer=tokenizer)
+    local = Local(name=name, revision=revision, digest=digest, model=model, tokenizer=tokenizer)
     local.check_itself()
     return local
 
@@ -94,9 +94,9 @@ class Local(Batched):
 
     kind = KIND
 
-    def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any) -> None:
+    def __init__(self, *, name: str, revision: str, model: Any, tokenizer: Any, digest: str = "") -> None:
         super().__init__(model=name, network=model)
-        self.revision = revision
+        self.revision, self.digest = revision, digest
         self.wording = Wording(tokenizer)
         self.is_toy = bool(getattr(model.config, "is_toy", False))
         said = model.generation_config.eos_token_id

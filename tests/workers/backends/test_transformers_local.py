@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 from tests.workers.backends import models
 from tests.workers.backends.plainly import ANSWERS, QUESTIONS, asked, forward, load, plain_generate, rendered, texts
-from workers.backends import CannotAnswer, CannotLoad, in_both_orders, load_backend
+from workers.backends import CannotAnswer, CannotLoad, in_both_orders, load_backend, model_files
 
 pytestmark = pytest.mark.gpu_stack
 
@@ -296,6 +298,20 @@ def test_a_folder_is_known_by_the_digest_of_its_files(folders, loaded):
     assert again.revision == revision
     with pytest.raises(CannotLoad, match="not those that were registered"):
         load_backend(name="x", revision="sha256:0", kind="transformers_local", folder_or_url=folder)
+
+
+def test_a_model_of_the_hub_is_known_by_its_commit_and_the_digest_of_its_files(folders, settings, tmp_path):
+    settings.MODELS, settings.MODELS_FROM_HUB = str(tmp_path), False
+    home = tmp_path / "house--tiny" / ("a" * 40)
+    shutil.copytree(folders["llama"], home)
+    asked = {"name": "house/tiny", "revision": "a" * 40, "kind": "transformers_local", "device": "cpu"}
+    first = load_backend(**asked)
+    assert (first.revision, first.digest) == ("a" * 40, model_files.digest(home))
+    assert load_backend(**asked, digest=first.digest).digest == first.digest
+    config = home / "config.json"
+    config.write_text(config.read_text() + "\n")
+    with pytest.raises(CannotLoad, match="are not those that were checked: their digest is sha256:"):
+        load_backend(**asked, digest=first.digest)
 
 
 def test_attention_windows_are_kept_to(tmp_path):
