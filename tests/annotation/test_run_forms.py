@@ -293,6 +293,21 @@ def principles(project):
     return made
 
 
+def test_what_is_sent_twice_is_the_last_of_it_or_is_refused(client, project, model, prompts, make_pair):
+    """A browser sends each field once; a script may not. Nothing is added up, and nothing is asked twice."""
+    text = post(client, project, do="estimate", n=["4", "2"], which=["without", "all"]).content.decode()
+    assert "5 prompts × 2 = 10 candidates" in text
+    text = post(client, project, models=["House model", "House model"], promised="20").content.decode()
+    assert "A model is named twice." in text
+    make_pair()
+    judged = {"kind": "judge", "which": "all", "model": "House model", "template": "oracle", "seed": 0, "do": "start"}
+    for twice in ({"asks": ["overall", "overall"]}, {"asks": ["rationales"], "rationales": ["general", "general"]}):
+        answer = client.post(reverse("runs", args=[project.slug]), judged | twice)
+        assert answer.status_code == 422
+        assert "is named twice. Name each once." in answer.content.decode()
+    assert not Run.objects.exists()
+
+
 def test_a_judge_can_be_asked_about_some_principles(client, project, model, make_pair, principles):
     make_pair()
     make_pair(source="round 3")

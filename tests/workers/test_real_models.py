@@ -185,7 +185,8 @@ def test_the_estimate_of_a_judging_is_from_what_a_real_run_took(project, make_pa
     assert expected.time is not None
     assert expected.time.likely == pytest.approx(expected.tokens / speed.tokens + speed.loading, rel=0.01)
     assert expected.time.early < expected.time.likely < expected.time.late
-    text = client.get(page).content.decode()
+    asked = {"kind": "judge", "which": "all", "model": "llama", "template": "oracle", "asks": ["overall"], "seed": 0}
+    text = client.post(page, asked | {"do": "estimate"}).content.decode()
     assert f"about {expected.tokens:,} tokens" in text
     assert f"Measured by run {run.pk}." in text
     # Reasons are hundreds of tokens each: verdicts say nothing about them.
