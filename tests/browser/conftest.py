@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from bench.harness import CHROMIUM, NO_CHROMIUM
@@ -84,3 +87,43 @@ def enter(chromium: Browser, live_server: Any, settings: Any, sign_in: Any, comp
         context.close()
     all_answered(live_server.url)
     assert complaints == []
+
+
+@pytest.fixture
+def crowd(project: Any) -> list[Any]:
+    """Four people."""
+    from annotation.models import Annotator
+
+    return [Annotator.objects.create(project=project, name=f"Person {n}", external_id=f"a{n}") for n in range(4)]
+
+
+@pytest.fixture
+def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
+    """Thirty pairs with judgements, votes and a difficulty; their facts are gathered."""
+    from annotation.models import Assignment, Judgement, Principle, PrincipleVote, Run
+    from curation import gathering
+    from curation.models import Measurement
+
+    draw = random.Random(1)
+    pairs = [make_pair(external_id=f"p-{n}", source="s", slots=0) for n in range(30)]
+    principle = [Principle.objects.create(project=project, key=k, short=k, text=".") for k in "ab"]
+    run = Run.objects.create(
+        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
+        parameters={"measure": "difficulty", "model": "tiny"},
+    )  # fmt: skip
+    for n, pair in enumerate(pairs):
+        for who in crowd[: n % 5]:
+            seat = Assignment.objects.create(
+                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
+            )
+            strength = draw.choice([-2, -1, 1, 2, 3])
+            Judgement.objects.create(
+                assignment=seat, annotator=who, key=uuid.uuid4(), verdict="prefer", strength=strength, swapped=False
+            )
+        for each in principle:
+            vote = draw.choice(["first", "second"])
+            PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=each, vote=vote)
+        if n % 6:
+            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=n / 30)
+    gathering.gather_facts(project=project)
+    return pairs

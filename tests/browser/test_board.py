@@ -1,4 +1,4 @@
-"""The board in a real browser: a walk with hand and keyboard, the numbers against SQL, axe-core in its states."""
+"""Brushing in a real browser: a walk with hand and keyboard, by finger, by address; the numbers against SQL."""
 
 from __future__ import annotations
 
@@ -11,62 +11,14 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.models import Assignment, Judgement, Pair, Principle, PrincipleVote, Run
-from curation import browsing, gathering
-from curation.filters import parse
-from curation.models import Adjudication, FactsState, Measurement, Selection
+from annotation.models import Assignment, Judgement, Pair
+from curation import gathering
+from curation.models import Adjudication, Selection
+from tests.browser.boards import LIVE, counted, reward, shown
 from tests.browser.sitting import comes_true
 from tests.browser.test_pages import LOOKS, faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-LIVE = "#board[data-live]"
-
-
-@pytest.fixture
-def crowd(project: Any) -> list[Any]:
-    from annotation.models import Annotator
-
-    return [Annotator.objects.create(project=project, name=f"Person {n}", external_id=f"a{n}") for n in range(4)]
-
-
-@pytest.fixture
-def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
-    """Thirty pairs with judgements, votes and a difficulty; their facts are gathered."""
-    draw = random.Random(1)
-    pairs = [make_pair(external_id=f"p-{n}", source="s", slots=0) for n in range(30)]
-    principle = [Principle.objects.create(project=project, key=k, short=k, text=".") for k in "ab"]
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-        parameters={"measure": "difficulty", "model": "tiny"},
-    )  # fmt: skip
-    for n, pair in enumerate(pairs):
-        for who in crowd[: n % 5]:
-            seat = Assignment.objects.create(
-                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
-            )
-            strength = draw.choice([-2, -1, 1, 2, 3])
-            Judgement.objects.create(
-                assignment=seat, annotator=who, key=uuid.uuid4(), verdict="prefer", strength=strength, swapped=False
-            )
-        for each in principle:
-            vote = draw.choice(["first", "second"])
-            PrincipleVote.objects.create(pair=pair, annotator=crowd[0], principle=each, vote=vote)
-        if n % 6:
-            Measurement.objects.create(run=run, metric="held_out_loss", pair=pair, value=n / 30)
-    gathering.gather_facts(project=project)
-    return pairs
-
-
-def shown(page: Any) -> int:
-    page.evaluate("() => board.settled()")
-    return int(page.locator("#selected").inner_text().replace(",", ""))
-
-
-def counted(project: Any, query: str) -> int:
-    from django.http import QueryDict
-
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    return browsing.count(project=project, asked=parse(QueryDict(query).dict(), dims), dims=dims)
 
 
 def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
@@ -129,146 +81,6 @@ def test_a_walk_from_brush_to_queue(enter: Any, lead: Any, project: Any, judged:
     page.locator("#ask-go").click()
     page.get_by_text(f"{found} pairs wait for an adjudicator").wait_for()
     assert Adjudication.objects.count() == found
-
-
-def test_the_buttons_of_the_selection_work_after_a_sort_and_send_what_was_brushed(
-    enter: Any, lead: Any, project: Any, judged: list[Any]
-) -> None:
-    page = enter(lead, f"/p/{project.slug}/board")
-    page.wait_for_selector(LIVE)
-    page.locator("#table th a[data-sort]").first.click()
-    comes_true(page, "() => location.search.includes('sort=')")
-    page.locator("#d-judgements-from").fill("2")
-    page.locator("#d-judgements-from").press("Enter")
-    comes_true(page, "() => location.search.includes('judgements=2')")
-    found = counted(project, "judgements=2..8")
-    assert 0 < found < 30
-    page.locator("#table:not(.busy) .rows-head [data-do=adjudicate]").click()
-    expect(page.locator("#ask-title")).to_have_text(f"Send to adjudication: {found} pairs")
-    page.locator("#ask-go").click()
-    page.get_by_text(f"{found} pairs wait for an adjudicator").wait_for()
-    assert Adjudication.objects.count() == found
-
-
-def test_an_act_that_is_pressed_before_the_columns_are_there_waits_for_them(
-    enter: Any, lead: Any, project: Any, judged: list[Any]
-) -> None:
-    page = enter(lead)
-    held: list[Any] = []
-    page.route("**/board/columns*", lambda route: held.append(route))
-    page.goto(f"/p/{project.slug}/board?dissents=0..1")
-    page.wait_for_selector("#reading-ambiguous .only:not([disabled])")
-    comes_true(page, "() => performance.getEntriesByName('board-painted').length > 0")
-    page.locator("#reading-ambiguous [data-do=adjudicate]").click()
-    page.locator(".rows-head [data-do=ask_again]").click()
-    assert page.locator("#ask[open]").count() == 0
-    for route in held:
-        route.continue_()
-    found = counted(project, "dissents=0..1")
-    expect(page.locator("#ask-title")).to_have_text(f"Re-annotate: {found} pairs")
-
-
-def test_a_pair_beyond_the_first_page_opens_by_its_link_and_pages_lead_back(
-    enter: Any, lead: Any, project: Any, judged: list[Any], make_pair: Any
-) -> None:
-    for n in range(110):
-        make_pair(external_id=f"more-{n}", source="s", slots=0)
-    gathering.gather_facts(project=project)
-    page = enter(lead, f"/p/{project.slug}/board")
-    page.wait_for_selector(LIVE)
-    shown(page)
-    first = page.locator("tr[data-pair]").first.get_attribute("data-pair")
-    page.get_by_role("link", name="Next 50").click()
-    page.get_by_text("50 more of 140").wait_for()
-    assert page.get_by_role("link", name="Previous 50").count() == 0
-    second = page.locator("tr[data-pair]").first.get_attribute("data-pair")
-    # What only builds a cube leaves the page where it is.
-    page.locator("#d-dissents-from").focus()
-    shown(page)
-    page.get_by_role("link", name="Next 50").click()
-    page.get_by_text("40 more of 140").wait_for()
-    assert page.get_by_role("link", name="Next 50").count() == 0
-    page.locator("tr[data-pair] a").last.click()
-    page.wait_for_selector("#drawer:not([hidden])")
-    pair = page.evaluate("() => String(board.S.open)")
-    assert faults(page) == []
-    page.get_by_role("link", name="Previous 50").click()
-    expect(page.locator("tr[data-pair]").first).to_have_attribute("data-pair", second)
-    page.get_by_role("link", name="First 50").click()
-    expect(page.locator("tr[data-pair]").first).to_have_attribute("data-pair", first)
-    assert page.get_by_role("link", name="First 50").count() == 0
-    # The link alone, sent to somebody else.
-    assert f"pair={pair}" in page.evaluate("() => location.search")
-    page.goto(page.url)
-    page.wait_for_selector(LIVE)
-    assert page.locator(f'tr[data-pair="{pair}"]').count() == 0
-    page.wait_for_selector("#drawer:not([hidden])")
-    expect(page.locator("#drawer-title")).to_contain_text("more-")
-    page.keyboard.press("Escape")
-    comes_true(page, "() => document.activeElement.id === 'rows' && !location.search.includes('pair=')")
-
-
-def test_of_two_pairs_opened_quickly_the_later_stands_and_a_lost_one_is_told(
-    enter: Any, lead: Any, project: Any, judged: list[Any]
-) -> None:
-    page = enter(lead, f"/p/{project.slug}/board")
-    page.wait_for_selector(LIVE)
-    shown(page)
-    one, two = (page.locator("tr[data-pair]").nth(n).get_attribute("data-pair") for n in (0, 1))
-    held: list[Any] = []
-    page.route(f"**/board/pairs/{one}*", lambda route: held.append(route))
-    page.locator(f'tr[data-pair="{one}"] a').click()
-    page.locator(f'tr[data-pair="{two}"] a').click()
-    comes_true(page, f"() => board.S.open === {two}")
-    assert len(held) == 1
-    with page.expect_response(f"**/board/pairs/{one}*"):
-        held[0].continue_()
-    shown(page)
-    assert page.evaluate("() => String(board.S.open)") == two
-    page.unroute_all()
-    page.route(f"**/board/pairs/{one}*", lambda route: route.abort())
-    page.locator("#drawer").get_by_role("button", name="Previous").click()
-    page.get_by_role("alert").get_by_text(f"Pair {one} could not be loaded: the server does not answer.").wait_for()
-
-
-def test_one_pair_is_excluded_from_its_drawer_and_put_back(
-    enter: Any, lead: Any, project: Any, judged: list[Any]
-) -> None:
-    page = enter(lead, f"/p/{project.slug}/board?dissents=0..1")
-    page.wait_for_selector(LIVE)
-    before = shown(page)
-    page.locator("tr[data-pair] a").first.click()
-    page.wait_for_selector("#drawer:not([hidden])")
-    pair = page.evaluate("() => board.S.open")
-    page.locator("#drawer").get_by_role("button", name="Exclude").click()
-    expect(page.locator("#ask-title")).to_have_text("Exclude: 1 pair")
-    page.get_by_label("Why").fill("It stands in a test set.")
-    assert faults(page) == []
-    page.locator("#ask-go").click()
-    page.get_by_text("1 pair is out of play").wait_for()
-    page.wait_for_selector(LIVE)
-    assert shown(page) == before - 1
-    assert "dissents=0..1" in page.url
-    assert {one.pk for one in project.pairs.exclude(excluded_at=None)} == {pair}
-    page.locator("#drawer").get_by_text("It stands in a test set.").first.wait_for()
-    page.keyboard.press("Escape")
-    page.locator("summary").get_by_text("Out of play").click()
-    assert faults(page) == []
-    page.get_by_role("button", name="Put back 1 pair: It stands in a test set.").click()
-    page.get_by_text("1 pair is in play again.").wait_for()
-    assert not project.pairs.exclude(excluded_at=None).exists()
-
-
-def reward(project: Any, pairs: list[Any]) -> None:
-    """A reward model measures most of the pairs, and the facts are gathered again."""
-    run = Run.objects.create(
-        project=project, kind="measurement", state="done", finished_at=timezone.now(), code_version="t",
-        parameters={"measure": "rewards", "model": "a reward model"},
-    )  # fmt: skip
-    for n, pair in enumerate(pairs):
-        if n % 7:
-            Measurement.objects.create(run=run, metric="reward_margin", pair=pair, value=n - 15)
-    gathering.gather_facts(project=project)
 
 
 @pytest.mark.parametrize("is_rewarded", [False, True], ids=["sixteen", "with-rewards"])
@@ -421,30 +233,6 @@ def test_the_columns_are_on_their_way_before_the_board_listens(
     page.get_by_role("alert").get_by_text("The pairs could not be loaded (500). Reload the page.").wait_for()
 
 
-@pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("query", ["", "?reading=ambiguous&colour=discretion", "?difficulty=unknown"])
-def test_the_board_is_sound_in_its_states(
-    enter: Any, lead: Any, project: Any, judged: list[Any], look: str, query: str
-) -> None:
-    page = enter(lead, f"/p/{project.slug}/board{query}", **LOOKS[look])
-    page.wait_for_selector(LIVE)
-    page.locator("#numbers summary").click()
-    page.wait_for_selector("#numbers-body table")
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    assert faults(page) == []
-
-
-def test_forced_colours_and_doubled_text_hide_nothing(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
-    page = enter(lead, f"/p/{project.slug}/board?dissents=1..2", forced_colors="active")
-    page.wait_for_selector(LIVE)
-    page.evaluate("() => { document.documentElement.style.fontSize = '200%'; dispatchEvent(new Event('resize')); }")
-    page.wait_for_timeout(100)
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    page.locator("#d-difficulty-from").fill("0.2")
-    page.locator("#d-difficulty-from").press("Enter")
-    comes_true(page, "() => location.search.includes('difficulty=0.2..1')")
-
-
 def test_a_finger_brushes_the_vertical_margin(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
     page = enter(lead, f"/p/{project.slug}/board", has_touch=True, viewport={"width": 390, "height": 844})
     page.wait_for_selector(LIVE)
@@ -487,57 +275,3 @@ def test_the_groups_of_what_is_brushed_are_one_link_away(
     page.locator("tbody a").first.click()
     page.wait_for_selector(LIVE)
     assert shown(page) == rows[0]
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_an_empty_board_says_what_to_do(enter: Any, lead: Any, project: Any, make_pair: Any, look: str) -> None:
-    page = enter(lead, f"/p/{project.slug}/board", **LOOKS[look])
-    assert faults(page) == []
-    make_pair()
-    page.reload()
-    page.get_by_role("button", name="Gather now").click()
-    page.wait_for_selector(LIVE)
-    assert shown(page) == 1
-    assert faults(page) == []
-
-
-EVERYTHING = (
-    "difficulty=0.1..0.9&agreement=0.3..0.9&strength=0.5..2&length=-1000..1000&margin=known&reward=-5..5"
-    "&judgements=1..3&dissents=0..2&arbitrary=0..2&discretion=consensus,conflict"
-)
-OVERLAPS = """() => [...document.querySelectorAll('.dim-head')].flatMap(head => {
-    const seen = node => node && node.getClientRects().length && getComputedStyle(node).visibility !== 'hidden';
-    const title = head.querySelector('h3'), buttons = [...head.querySelectorAll('.x, input')].filter(seen);
-    // What is cut off is not drawn: the text ends where its box does.
-    const text = document.createRange();
-    text.selectNodeContents(title);
-    const box = title.getBoundingClientRect(), cut = getComputedStyle(title).overflowX !== 'visible';
-    return [...text.getClientRects()].flatMap(line => buttons.filter(button => {
-        const at = button.getBoundingClientRect(), end = cut ? Math.min(line.right, box.right) : line.right;
-        return at.left < end && line.left < at.right && at.top < line.bottom && line.top < at.bottom;
-    }).map(button => `${title.textContent}: ${button.getAttribute('aria-label')}`));
-})"""
-
-
-def test_nothing_lies_over_the_titles_of_filtered_charts(
-    enter: Any, lead: Any, project: Any, judged: list[Any]
-) -> None:
-    reward(project, judged)
-    page = enter(lead, f"/p/{project.slug}/board?{EVERYTHING}")
-    page.wait_for_selector(LIVE)
-    for width in (320, 390, 600, 768, 900, 1024, 1279, 1280, 1440):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.evaluate("() => board.settled()")
-        assert page.locator(".range.on .x").count() >= 8
-        assert page.evaluate(OVERLAPS) == [], width
-        # Whoever filters loses no word of a title: what gives way is the unit.
-        short = "() => [...document.querySelectorAll('.range.on')].map(one => one.parentNode.querySelector('h3'))"
-        cut = f"({short})().filter(one => !one.firstChild || one.scrollWidth > one.clientWidth + 1"
-        names = page.evaluate(
-            f"""() => {{ const text = document.createRange();
-            return {cut}).filter(one => {{ text.selectNodeContents(one.firstChild);
-            return text.getBoundingClientRect().right > one.getBoundingClientRect().right + 1; }})
-            .map(one => one.textContent) }}"""
-        )
-        assert names == [], width
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width

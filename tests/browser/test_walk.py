@@ -16,16 +16,14 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from annotation.models import Annotator, LanguageModel, Pair, PrincipleVote, Project
-from curation import browsing
-from curation.filters import parse
 from curation.measuring import whole_runs
-from curation.models import FactsState, Release, Selection
+from curation.models import Release, Selection
+from tests.browser.boards import LIVE, counted, shown
 from tests.browser.sitting import comes_true
 from tests.browser.test_pages import faults
 from tests.workers import preferences
 
 pytestmark = [pytest.mark.browser, pytest.mark.gpu_stack, pytest.mark.django_db(transaction=True)]
-LIVE = "#board[data-live]"
 LOAD = """
 import json, sys
 from datasets import load_dataset
@@ -86,18 +84,6 @@ def mtbench(lead: Any, shared_data: Path, tmp_path: Path, settings: Any) -> Proj
     project = make_mtbench(shared_data, tmp_path)
     Annotator.objects.create(project=project, user=lead.user, role="lead", name="Lena")
     return project
-
-
-def counted(project: Project, query: str) -> int:
-    from django.http import QueryDict
-
-    dims = browsing.dims_of(FactsState.objects.get(project=project))
-    return browsing.count(project=project, asked=parse(QueryDict(query).dict(), dims), dims=dims)
-
-
-def shown(page: Any) -> int:
-    page.evaluate("() => board.settled()")
-    return int(page.locator("#selected").inner_text().replace(",", ""))
 
 
 def query_of(page: Any) -> str:
