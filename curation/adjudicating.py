@@ -37,7 +37,7 @@ def send_to_adjudication(
             f"""INSERT INTO adjudication (project_id, pair_id, because, asked_by_id, asked_at, outcome)
             SELECT %s, each.pair_id, %s, %s, now(), '' FROM ({pairs}) each ORDER BY each.pair_id
             ON CONFLICT (pair_id) WHERE outcome = '' DO NOTHING""",
-            [project.pk, because[:2000], actor.pk, *params],
+            [project.pk, because, actor.pk, *params],
         )
         sent = int(cursor.rowcount)
     record(
@@ -45,7 +45,7 @@ def send_to_adjudication(
         subject=f"{sent} pairs",
         actor=actor,
         project=project,
-        after={"filter": because[:2000], "found": expected, "sent": sent},
+        after={"filter": because, "found": expected, "sent": sent},
     )
     return sent
 
@@ -78,7 +78,7 @@ def ask_again(
         subject=f"{len(found)} pairs",
         actor=actor,
         project=project,
-        after={"filter": because[:2000], "found": expected, "more": more, "opened": opened},
+        after={"filter": because, "found": expected, "more": more, "opened": opened},
     )
     return opened
 

@@ -22,6 +22,8 @@ from curation.models import FactsState, Selection
 NO_FACTS = "The facts have not been gathered yet: open the board and press the button, or run manage.py gather_facts."
 # Of a filter. There are not as many dimensions.
 MOST_FILTERS = 60
+# Between a name and its version. Names from before it was refused in them go on, and are read as they stand.
+VERSION_MARK = "@"
 # Of the names that a refusal lists.
 MOST_NAMED = 20
 
@@ -30,14 +32,21 @@ def query_of(text: str) -> QueryDict:
     """A filter as a form or a program hands it over, as the board's address has it.
 
     Raises:
-        Refused: it is too long. What is cut off would be a wider filter.
+        Refused: it is too long, as it comes or as an address has it. What is cut off would be a wider filter.
     """
-    if len(text) > LONGEST or text.count("&") > MOST_FILTERS:
-        raise Refused(
-            f"The filter is too long: at most {LONGEST:,} characters and {MOST_FILTERS} parts are taken. "
-            "Choose fewer values, or all but some."
-        )
-    return QueryDict(text.removeprefix("?"))
+    if len(text) <= LONGEST and text.count("&") <= MOST_FILTERS:
+        query = QueryDict(text.removeprefix("?"))
+        if len(address_text(query)) <= LONGEST:
+            return query
+    raise Refused(
+        f"The filter is too long: at most {LONGEST:,} characters, as an address has them, and {MOST_FILTERS} parts are "
+        "taken. Choose fewer values, or all but some."
+    )
+
+
+def address_text(query: QueryDict) -> str:
+    """A filter as an address has it, and as it is kept."""
+    return query.urlencode(safe=",")
 
 
 def filter_of(state: FactsState | None, query: QueryDict) -> Filter:
@@ -67,7 +76,7 @@ def save_selection(
     """Save a filter under a name; the same name again is its next version, unless nothing has changed.
 
     Raises:
-        Refused: the name is empty or too long, or a value of the filter cannot be a criterion.
+        Refused: the name is empty, too long or a new one with @, or a value of the filter cannot be a criterion.
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= 120 or "\0" in name:
@@ -75,6 +84,11 @@ def save_selection(
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     named = Selection.objects.filter(project=project, name=name)
     latest = named.order_by("-version").first()
+    if VERSION_MARK in name and latest is None:
+        raise Refused(
+            f"A name of a selection holds no {VERSION_MARK}: behind it stands which version is meant, as in "
+            f"hard{VERSION_MARK}2. Choose another name."
+        )
     read = criteria_of(asked, dims)
     criteria = [one.as_json() for one in read]
     from_json(criteria)
@@ -104,7 +118,7 @@ def saved_as(*, project: Project, name: str) -> Selection:
         Refused: there is none, with the names that there are.
     """
     found = Selection.objects.filter(project=project).order_by("-version")
-    before, _, version = name.rpartition("@")
+    before, _, version = name.rpartition(VERSION_MARK)
     one = found.filter(name=name).first()
     if one is None and version.isdecimal() and len(version) <= 9:
         one = found.filter(name=before, version=int(version)).first()
@@ -148,7 +162,15 @@ def address_of(saved: Selection, dims: Sequence[Dimension]) -> str:
     """The filter of a saved selection as today's board has it, for the same pairs as its criteria.
 
     Which values are `other` changes with the most frequent ones; what was `other` when it was saved does not.
+
+    Raises:
+        Refused: it has criteria and no filter, which would be all pairs.
     """
+    if not saved.is_of_the_board:
+        raise Refused(
+            f"{saved} was stored by a release that was asked for in criteria, which the board cannot show as a filter. "
+            "Choose a selection that was saved on the board."
+        )
     query = QueryDict(saved.query, mutable=True)
     without = {one["field"]: {*str(one["value"]).split("|")} for one in saved.criteria if one["operator"] == NONE_OF}
     for one in dims:
@@ -158,7 +180,7 @@ def address_of(saved: Selection, dims: Sequence[Dimension]) -> str:
             query[one.key] = ",".join(name.replace(",", "%2C") for name in names if name not in without[field])
     if MARKED.key in query and any(one["field"] == MARKED.key for one in saved.criteria):
         query[MARKED.key] = ",".join(_first_marked(str(query[MARKED.key]).split(",")))
-    return query.urlencode(safe=",")
+    return address_text(query)
 
 
 def _first_marked(names: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -27,7 +28,9 @@ FILTER = "The filter as the board's address has it, without order: difficulty=0.
 
 
 class SelectionOutput(serializers.ModelSerializer[Selection]):
-    filter = serializers.CharField(source="query", help_text=FILTER)
+    filter = serializers.CharField(
+        source="query", help_text=f"{FILTER} Empty where a release was asked for in criteria: then `where` says it."
+    )
     where = serializers.SerializerMethodField(help_text="The same as criteria, as a release takes them.")
     measures = serializers.DictField(
         help_text="For which model, by which run, what it reads was measured: difficulty, margin, reward."
@@ -128,7 +131,7 @@ class Selections(APIView):
             name=given.validated_data["name"],
             asked=keeping.filter_of(state, query),
             dims=browsing.dims_of(state) if state else (),
-            query=query.urlencode(safe=","),
+            query=keeping.address_text(query),
             actor=access.account_of(request),
         )
         return Response(SelectionOutput(saved).data, status=status.HTTP_201_CREATED)
@@ -163,10 +166,11 @@ class CompareSelections(APIView):
 
 
 def _side(project: Project, state: FactsState, asked: dict[str, Any], side: str) -> Filter:
-    text = asked.get("filter", "") if side == "first" else ""
     if number := asked.get(side):
-        text = keeping.address_of(get_object_or_404(Selection, pk=number, project=project), browsing.dims_of(state))
-    return keeping.filter_of(state, keeping.query_of(text))
+        saved = get_object_or_404(Selection, pk=number, project=project)
+        # Longer than what may be sent, where `other` is said by all its names.
+        return keeping.filter_of(state, QueryDict(keeping.address_of(saved, browsing.dims_of(state))))
+    return keeping.filter_of(state, keeping.query_of(asked.get("filter", "") if side == "first" else ""))
 
 
 urlpatterns = [

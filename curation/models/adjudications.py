@@ -27,7 +27,7 @@ class Adjudication(models.Model):
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="adjudications")
     pair = models.ForeignKey("annotation.Pair", on_delete=models.CASCADE, related_name="adjudications")
     # Why: the filter of the board, as its address has it.
-    because = models.CharField(max_length=2000, blank=True, default="")
+    because = models.CharField(max_length=4000, blank=True, default="")
     asked_by = models.ForeignKey("annotation.User", on_delete=models.SET_NULL, null=True, related_name="+")
     asked_at = models.DateTimeField(default=timezone.now)
     adjudicator = models.ForeignKey(

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -100,7 +101,12 @@ def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
     kept = query.copy()
     for key in without:
         kept.pop(key, None)
-    return kept.urlencode(safe=",")
+    return keeping.address_text(kept)
+
+
+def _saved(project: Project) -> QuerySet[Selection]:
+    """What was saved on the board. What a release was asked for in criteria is no filter of it."""
+    return Selection.objects.of_the_board().filter(project=project).select_related("owner")
 
 
 def _trust(state: FactsState | None) -> float | None:
@@ -147,7 +153,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "state": state,
         "pairs": 0 if state else project.pairs.in_play().count(),
         "waiting": project.runs.unfinished().filter(kind="facts").first(),
-        "selections": Selection.objects.filter(project=project).select_related("owner").order_by("-created_at")[:100],
+        "selections": _saved(project).order_by("-created_at")[:100],
     }
     if state is not None:
         query, context["problem"] = _understood(state, request.GET)
@@ -301,7 +307,7 @@ def send(request: HttpRequest, slug: str) -> HttpResponse:
     if not all(value.isdecimal() and len(value) <= 9 for value in numbers.values() if value):
         raise Refused("The form lacks the number of pairs. Go back to the board and confirm again.")
     expected, more = int(numbers["expected"] or 0), int(numbers["more"] or 2)
-    act, dims, because = request.POST.get("do", ""), browsing.dims_of(state), query.urlencode(safe=",")
+    act, dims, because = request.POST.get("do", ""), browsing.dims_of(state), keeping.address_text(query)
     try:
         if act == "adjudicate":
             sent = adjudicating.send_to_adjudication(
@@ -375,13 +381,13 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
             name=request.POST.get("name", ""),
             asked=asked,
             dims=browsing.dims_of(state) if state else (),
-            query=query.urlencode(safe=","),
+            query=keeping.address_text(query),
             actor=access.account_of(request),
         )
         messages.success(request, f"Saved as {saved}.")
     except Refused as refusal:
         messages.error(request, str(refusal))
-    return _back(slug, query.urlencode(safe=","))
+    return _back(slug, keeping.address_text(query))
 
 
 @require_safe
@@ -408,8 +414,8 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     """Two selections by number; 0 is all pairs. `filter` stands for the first where the board sends its own."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
-    saved = Selection.objects.filter(project=project).order_by("name", "-version")
-    context: dict[str, Any] = {"project": project, "section": "board", "state": state, "selections": saved[:200]}
+    saved = _saved(project).order_by("name", "-version")[:200]
+    context: dict[str, Any] = {"project": project, "section": "board", "state": state, "selections": saved}
     if state is not None:
         chosen = [_side(request, project, state, side) for side in ("first", "second")]
         context |= {"chosen": chosen, "filter": request.GET.get("filter", "")}
@@ -436,7 +442,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "by": by,
         "allowed": grouping.groupable(dims),
         "groups": grouping.groups(state=state, asked=asked, dims=dims, by=by, query=query),
-        "filter": query.urlencode(safe=","),
+        "filter": keeping.address_text(query),
         "said": [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing],
     }
     return TemplateResponse(request, "board/groups.html", context)

@@ -85,10 +85,12 @@ export function words(d, f) {
   return b - a === 1 ? end : `${d.lo + a} to ${end}`;
 }
 
+/* What encodeURIComponent leaves as it is and the server does not: the two must count the same characters. */
+const escaped = text => encodeURIComponent(text).replace(/[!'()*]/g, sign => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 const short = v => String(+v.toFixed(4));
 function valueOf(d, f) {
   if (!isRange(d)) {
-    return named(d, f, b => (b < d.bins ? d.values[b].replaceAll(',', '%2C') : 'unknown')).map(encodeURIComponent).join(',');
+    return named(d, f, b => (b < d.bins ? d.values[b].replaceAll(',', '%2C') : 'unknown')).map(escaped).join(',');
   }
   if (isUnknownOnly(d, f)) return 'unknown';
   const [a, b] = brushOf(d, f);

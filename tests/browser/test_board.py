@@ -167,7 +167,7 @@ def test_a_filter_that_is_too_long_is_told_at_once_and_goes_nowhere(
 ) -> None:
     """Names in scripts of three bytes a letter: each letter is nine characters of an address."""
     for n, pair in enumerate(judged):
-        Pair.objects.filter(pk=pair.pk).update(source=f"{n % 6} {'質' * 60}")
+        Pair.objects.filter(pk=pair.pk).update(source=f"{n % 6} {'質' * 115}")
     gathering.gather_facts(project=project)
     page = enter(lead, f"/p/{project.slug}/board?judgements=1..8")
     page.wait_for_selector(LIVE)
@@ -180,7 +180,7 @@ def test_a_filter_that_is_too_long_is_told_at_once_and_goes_nowhere(
     expect(problem).to_be_hidden()
     before = page.evaluate("() => location.search")
     bars.nth(3).click()
-    expect(problem).to_contain_text("at most 2,000 are taken by an address, a saved selection and the buttons")
+    expect(problem).to_contain_text("at most 4,000 are taken by an address, a saved selection and the buttons")
     expect(problem).to_contain_text("Most of it is Source: choose fewer of its values.")
     assert page.evaluate("() => location.search") == before
     page.locator("#save").click()

@@ -16,7 +16,7 @@ from django.utils.html import escape
 
 from annotation.models import Annotator, Judgement, Pair, Principle, Project, Run
 from curation import browsing, gathering, settling
-from curation.filters import Order, parse
+from curation.filters import LONGEST, Order, parse
 from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, PairFact, Selection
 from tests.curation.conftest import random_filter
@@ -145,9 +145,9 @@ def test_bad_input_is_answered_with_a_sentence(project: Any, lead: Any, sign_in:
 
 def test_a_filter_that_is_too_long_is_refused_and_never_cut(project: Any, lead: Any, sign_in: Any, many: Any) -> None:
     client, home = sign_in(lead), f"/p/{project.slug}/board"
-    # Cut at 2,000 characters it would be a filter that is known, and wider.
-    long = f"dissents=0..1{'&'.join([''] + ['agreement=known'] * 1)}&discretion={','.join(['conflict'] * 220)},unknown"
-    assert len(long) > 2000
+    # Cut, it would be a filter that is known, and wider.
+    long = f"dissents=0..1{'&'.join([''] + ['agreement=known'] * 1)}&discretion={','.join(['conflict'] * 450)},unknown"
+    assert len(long) > LONGEST
     answers = [
         client.post(f"{home}/save", {"name": "x", "filter": long}),
         client.post(f"{home}/send", {"do": "adjudicate", "filter": long, "expected": "1"}),
@@ -157,7 +157,7 @@ def test_a_filter_that_is_too_long_is_refused_and_never_cut(project: Any, lead: 
     ]
     for answer in answers:
         assert answer.status_code == 400
-        assert answer.content.decode().startswith("The filter is too long: at most 2,000 characters")
+        assert answer.content.decode().startswith("The filter is too long: at most 4,000 characters")
     assert not Selection.objects.exists()
     assert not Adjudication.objects.exists()
 

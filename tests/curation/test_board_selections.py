@@ -11,8 +11,10 @@ import pytest
 from django.db import connection
 from django.http import QueryDict
 
+from annotation.models import Pair
 from curation import browsing
-from curation.filters import Filter, parse
+from curation.filters import LONGEST, Filter, parse
+from curation.gathering import gather_facts
 from curation.models import FactsState, Selection
 from tests.curation.conftest import random_filter
 
@@ -32,6 +34,24 @@ def test_a_selection_is_saved_with_owner_and_version(project: Any, lead: Any, si
     client.post(address, {"name": " ", "filter": ""})
     assert Selection.objects.count() == 2
     assert "Hard ones, version 2" in client.get(f"/p/{project.slug}/board").content.decode()
+
+
+def test_a_filter_that_is_longer_as_it_is_kept_is_kept_whole_or_refused(
+    project: Any, lead: Any, sign_in: Any, many: Any
+) -> None:
+    """Browsers send a parenthesis as it is; an address of ours has three characters for it."""
+    names = [f"{n}{'(' * 190}" for n in range(8)]
+    for place, pair in enumerate(many):
+        Pair.objects.filter(pk=pair.pk).update(source=names[place % 8])
+    gather_facts(project=project)
+    client, address = sign_in(lead), f"/p/{project.slug}/board/save"
+    assert client.post(address, {"name": "Some", "filter": f"source={','.join(names[:4])}"}).status_code == 302
+    saved = Selection.objects.get()
+    assert 2000 < len(saved.query) < LONGEST
+    assert {*QueryDict(saved.query)["source"].split(",")} == {*names[:4]}
+    refused = client.post(address, {"name": "More", "filter": f"source={','.join(names[:7])}"})
+    assert (refused.status_code, refused.content.decode()[:22]) == (400, "The filter is too long")
+    assert Selection.objects.count() == 1
 
 
 def test_the_criteria_of_a_selection_find_the_boards_pairs(project: Any, many: Any) -> None:
@@ -106,3 +126,25 @@ def test_two_selections_are_compared_with_intervals(project: Any, lead: Any, sig
     assert "points" in page
     assert client.get(f"/p/{project.slug}/board/compare?first=x").status_code == 400
     assert client.get(f"/p/{project.slug}/board/compare?first=999").status_code == 404
+
+
+def test_what_a_release_was_asked_for_in_criteria_is_no_filter_of_the_board(
+    project: Any, lead: Any, sign_in: Any, many: Any, same_connection: None, tmp_path: Any
+) -> None:
+    """Shown as one, it would be a link to all pairs, and compared as all pairs under its name."""
+    from curation.criteria import parse_all
+    from curation.releasing import release
+
+    made = release(project=project, version="v1", where=parse_all(["judgements>=2"]), out=tmp_path / "v1").release
+    client, home = sign_in(lead), f"/p/{project.slug}/board"
+    client.post(f"{home}/save", {"name": "Judged", "filter": "judgements=2..3"})
+    client.post(f"{home}/save", {"name": "Everything", "filter": ""})
+    for page in (home, f"{home}/compare"):
+        text = client.get(page).content.decode()
+        assert "Judged, version 1" in text
+        assert "Everything, version 1" in text
+        assert "v1, version 1" not in text
+    answer = client.get(f"{home}/compare?first={made.selection_id}&second=0")
+    assert (answer.status_code, answer.content.decode()[:41]) == (400, "v1, version 1 was stored by a release tha")
+    # The draft of a release goes by criteria: there it is offered.
+    assert "v1, version 1" in client.get(f"/p/{project.slug}/releases/new").content.decode()

@@ -6,7 +6,7 @@ import pytest
 
 from annotation.errors import Refused
 from curation import dimensions as d
-from curation.filters import Filter, Order, parse, parse_order, words
+from curation.filters import LONGEST, Filter, Order, parse, parse_order, words
 
 DIMS = d.dimensions({"language": ["en", "de"], "tag": ["a,b"], "source": [], "split": []})
 
@@ -35,7 +35,7 @@ def test_an_address_is_read_as_it_is_written() -> None:
         ({"difficulty": "1..2; DROP TABLE pair"}, "is a range"),
         ({"judgements": "unknown"}, "is a range such as 1..3"),
         ({"discretion": "chaos"}, "has no value 'chaos'. Known are consensus, conflict, indifference, unknown"),
-        ({"language": "en" * 2000}, "too long"),
+        ({"language": "en" * LONGEST}, "too long"),
         ({"discretion": ""}, "has no value ''"),
     ],
 )

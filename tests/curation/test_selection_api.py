@@ -8,12 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotation.models import Event, Project
+from annotation.models import Event, Pair, Project
 from curation import browsing
 from curation.comparing import compare
 from curation.criteria import parse_all
-from curation.filters import Filter
-from curation.keeping import filter_of, query_of
+from curation.filters import LONGEST, Filter
+from curation.gathering import gather_facts
+from curation.keeping import address_of, filter_of, query_of, saved_as
 from curation.models import FactsState, Selection
 from curation.releasing import release
 
@@ -92,7 +93,9 @@ def test_its_criteria_are_what_a_release_takes(project: Any, lead: Any, many: An
         ("conflict=1-999999999", "This project has no principles"),
         ("tag=%00", "has no value"),
         ("&" * 1999, "The filter is too long"),
-        ("x" * 2001, "no more than 2000 characters"),
+        ("x" * (LONGEST + 1), f"no more than {LONGEST} characters"),
+        # Short as it is sent, and nine times as long as an address has it.
+        (f"source={'質' * 1000}", "The filter is too long"),
     ],
 )
 def test_what_the_board_does_not_know_is_400_with_a_sentence(
@@ -115,6 +118,13 @@ def test_names_and_parameters_that_cannot_be_are_400_with_a_sentence(
         answer = client.post(BASE, given, format="json")
         assert answer.status_code == 400, given
         assert answer.json()["detail"].endswith((".", '"'))
+    # Behind an @ stands a version; a name that was saved with one goes on.
+    refused = client.post(BASE, {"name": "hard@2", "filter": "dissents=0..1"}, format="json")
+    assert (refused.status_code, refused.json()["detail"][:36]) == (400, "A name of a selection holds no @: be")
+    Selection.objects.create(project=project, name="hard@2")
+    again = client.post(BASE, {"name": "hard@2", "filter": "dissents=0..1"}, format="json")
+    assert (again.status_code, again.json()["version"]) == (201, 2)
+    assert saved_as(project=project, name="hard@2").version == 2
     for query in ("owner=1", "limit=0", "order=name"):
         assert client.get(f"{BASE}?{query}").status_code == 400
     for query in ("first=x", "first=-1", "second=now", "first=1&filter=dissents%3D0..1", "third=1"):
@@ -154,6 +164,40 @@ def test_two_selections_are_compared_as_on_the_page(project: Any, lead: Any, man
     assert client.get(f"{BASE}/compare?filter=judgements%3D2..3").json() == found
     turned = client.get(f"{BASE}/compare?second={one['id']}").json()
     assert (turned["n_first"], turned["n_second"]) == (40, 20)
+
+
+@pytest.mark.usefixtures("same_connection")
+def test_what_a_release_was_asked_for_in_criteria_is_not_compared_as_all_pairs(
+    project: Any, lead: Any, many: Any, api: Any, tmp_path: Any
+) -> None:
+    release(project=project, version="v1", where=parse_all(["judgements>=2"]), out=tmp_path / "v1")
+    client = api(lead)
+    (one,) = client.get(BASE).json()["results"]
+    assert (one["filter"], one["where"]) == ("", ["judgements>=2"])
+    for side in ("first", "second"):
+        answer = client.get(f"{BASE}/compare?{side}={one['id']}")
+        assert answer.status_code == 400
+        assert "which the board cannot show as a filter" in answer.json()["detail"]
+
+
+def test_a_selection_is_compared_however_many_names_its_other_has_by_now(
+    project: Any, lead: Any, many: Any, api: Any
+) -> None:
+    """Its filter of today is longer than what anybody may send."""
+    for place, pair in enumerate(many):
+        Pair.objects.filter(pk=pair.pk).update(source=f"{place % 20} {'質' * 60}")
+    gather_facts(project=project)
+    client = api(lead)
+    one = client.post(BASE, {"name": "rare", "filter": "source=other"}, format="json").json()
+    found = client.get(f"{BASE}/compare?first={one['id']}")
+    assert (found.status_code, found.json()["n_first"]) == (200, 20)
+    # What was other then is named now.
+    Pair.objects.filter(source__startswith="1").update(source="a new one")
+    gather_facts(project=project)
+    state = FactsState.objects.get()
+    address = address_of(Selection.objects.get(), browsing.dims_of(state))
+    assert len(address) > LONGEST
+    assert client.get(f"{BASE}/compare?first={one['id']}").status_code == 200
 
 
 def test_leads_of_the_project_alone_may(
