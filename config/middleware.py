@@ -45,7 +45,7 @@ class RequestLog:
 
 
 class SecurityHeaders:
-    """Permissions-Policy, and no caching of pages: they hold what one annotator may see."""
+    """Permissions-Policy, no caching of pages: they hold what one annotator may see; and files are no pages."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
@@ -55,4 +55,7 @@ class SecurityHeaders:
         answer.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()")
         answer.headers.setdefault("X-Frame-Options", "DENY")
         answer.headers.setdefault("Cache-Control", "no-store")
+        if answer.headers.get("Content-Disposition", "").startswith("attachment"):
+            # Whatever is in a file, and however a browser comes to open it: nothing of it runs here.
+            answer._csp_update = {"sandbox": True}  # type: ignore[attr-defined]
         return answer

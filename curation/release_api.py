@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from annotation.access import project_for
 from annotation.api.errors import ErrorOutput
+from annotation.api.negotiating import AnyAccepted
 from annotation.api.paging import refuse_unknown
 from annotation.errors import Refused
 from annotation.models import Role
@@ -47,7 +48,10 @@ class MovedOutput(serializers.Serializer[Any]):
 
 
 class ChangeOutput(serializers.Serializer[Any]):
-    change = serializers.CharField(help_text="What the pairs are: new, gone, otherwise, the same.")
+    kind = serializers.ChoiceField(choices=reviewing.KINDS, help_text="What became of the pairs, for programs.")
+    change = serializers.CharField(
+        source="says", help_text="The same in words, which go by the number: pair is new, pairs are gone, the same."
+    )
     pairs = serializers.IntegerField()
     reasons = MovedOutput(many=True)
 
@@ -77,6 +81,8 @@ class ReleaseFiles(APIView):
 
 
 class ReleaseFile(APIView):
+    content_negotiation_class = AnyAccepted
+
     @extend_schema(
         operation_id="releases_file",
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 404: ErrorOutput},
@@ -90,6 +96,8 @@ class ReleaseFile(APIView):
 
 
 class ReleaseArchive(APIView):
+    content_negotiation_class = AnyAccepted
+
     @extend_schema(
         operation_id="releases_archive", responses={(200, "application/zip"): OpenApiTypes.BINARY, 404: ErrorOutput}
     )
@@ -120,10 +128,7 @@ class DiffReleases(APIView):
             raise Refused("Say against which release: ?against=VERSION.")
         old = _release(request, slug, against)
         changes, refused = reviewing.changes(old, new)
-        told = [
-            {"change": title, "pairs": count, "reasons": [{"reason": why, "pairs": n} for why, n in reasons]}
-            for title, count, reasons in changes
-        ]
+        told = [one._asdict() | {"reasons": [{"reason": why, "pairs": n} for why, n in one.reasons]} for one in changes]
         return Response(DiffOutput({"results": told, "refused": refused}).data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from annotation.errors import Refused
 from curation.diffing import diff
@@ -55,7 +55,16 @@ def _figure(name: str, old: float | None, new: float | None, *, form: str) -> Fi
     return Figure(name=name, before=left, after=right, change=change)
 
 
-Change = tuple[str, int, list[tuple[str, int]]]
+class Change(NamedTuple):
+    """Pairs to which the same happened: `kind` is a name for programs, `says` is for people and goes by the number."""
+
+    kind: str
+    says: str
+    pairs: int
+    reasons: list[tuple[str, int]]
+
+
+KINDS = ("came", "went", "changed", "same")
 
 
 def changes(old: Release, new: Release) -> tuple[list[Change], str]:
@@ -66,11 +75,17 @@ def changes(old: Release, new: Release) -> tuple[list[Change], str]:
         found = diff(Path(old.folder), Path(new.folder))
     except Refused as refusal:
         return [], str(refusal)
-    parts = (("new", found.came), ("gone", found.went), ("otherwise", found.changed))
-    told = [(f"{'pair is' if len(pairs) == 1 else 'pairs are'} {what}", pairs) for what, pairs in parts]
-    return [(title, len(pairs), Counter(pairs.values()).most_common()) for title, pairs in told] + [
-        ("the same", found.same, [])
-    ], ""
+    parts = (("came", "new", found.came), ("went", "gone", found.went), ("changed", "otherwise", found.changed))
+    told = [
+        Change(
+            kind,
+            f"{'pair is' if len(pairs) == 1 else 'pairs are'} {what}",
+            len(pairs),
+            Counter(pairs.values()).most_common(),
+        )
+        for kind, what, pairs in parts
+    ]
+    return [*told, Change("same", "the same", found.same, [])], ""
 
 
 def verified(release: Release) -> list[str]:

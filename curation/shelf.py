@@ -58,6 +58,16 @@ def _inside(release: Release, name: str) -> Path | None:
     return path if path.is_relative_to(folder) and path.is_file() else None
 
 
+def splits_of(release: Release) -> list[tuple[str, int]]:
+    """The splits of the default config that have rows, each with how many: what can be loaded by its name."""
+    told = release.manifest.get("splits", {})
+    of_layout = f"{release.layout}/"
+    found = [(within.removeprefix(of_layout), rows) for within, rows in told.items() if within.startswith(of_layout)]
+    # The database keeps the manifest's names in an order of its own.
+    found.sort(key=lambda one: one[0] != "train")
+    return [one for one in found if one[1]] or found[:1] or [("train", release.rows)]
+
+
 def card_of(release: Release) -> str:
     """The text of the card without its header of metadata; empty where there is none."""
     path = path_of(release, CARD)
@@ -73,6 +83,10 @@ def facts_of(release: Release) -> list[tuple[str, str]]:
     """Where it comes from, in words; what the manifest does not say is left out."""
     manifest = release.manifest
     facts = [("Rule", str(release.rule)), ("Layout", str(release.layout))]
+    used = release.selection
+    # One that the release stored itself says no more than its criteria.
+    if used and (used.is_of_the_board or used.name != release.version):
+        facts.insert(0, ("Selection", str(used)))
     if "criteria" in manifest:
         facts.append(("Criteria", ", ".join(manifest["criteria"]) or "every pair in play"))
     if told := manifest.get("facts"):

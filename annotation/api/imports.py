@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import Http404, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +14,7 @@ from rest_framework.views import APIView
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
+from annotation.api.negotiating import AnyAccepted
 from annotation.api.runs import RunOutput
 from annotation.importing import checking, receiving, sending, undoing, uploads
 from annotation.importing.mapping import parse_mapping
@@ -58,16 +56,6 @@ class ImportInput(Input):
         choices=["stop", "skip"], default="stop", help_text="What bad rows do: nothing comes in, or the others do."
     )
     only_check = serializers.BooleanField(default=False, help_text="Check every row, and keep nothing.")
-
-
-class AnyAccepted(BaseContentNegotiation):
-    """A file is sent as it is, whatever the client says that it reads; errors are JSON."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
 
 
 class Imports(APIView):

@@ -53,6 +53,7 @@ def release(request: HttpRequest, slug: str, version: str) -> HttpResponse:
         "section": "releases",
         "release": found,
         "files": shelf.files_of(found),
+        "splits": shelf.splits_of(found),
         "is_whole": shelf.all_of(found) is not None,
         "card": render_text(card) if card else "",
         "facts": shelf.facts_of(found),

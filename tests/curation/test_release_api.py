@@ -39,6 +39,23 @@ def test_every_file_is_listed_and_fetched_byte_for_byte(two: Any, lead: Any, api
     assert {one["name"] for one in listed if not one["sha256"]} == {files.MANIFEST, files.SUMS}
 
 
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/octet-stream", "application/zip", "text/markdown", "application/json", "nonsense"]
+)
+def test_a_file_is_sent_as_it_is_whatever_is_asked_for(
+    two: Any, lead: Any, api: Any, accept: str, tmp_path: Any
+) -> None:
+    client = api(lead)
+    for way in ("files/README.md", "archive"):
+        answer = client.get(f"{BASE}/v1/{way}", HTTP_ACCEPT=accept)
+        assert answer.status_code == 200, way
+        body = b"".join(answer.streaming_content)
+        assert way == "archive" or body == (tmp_path / "v1" / "README.md").read_bytes()
+    # What is wrong is said as everywhere.
+    missing = client.get(f"{BASE}/v1/files/nothing.parquet", HTTP_ACCEPT=accept)
+    assert (missing.status_code, missing.json()) == (404, {"detail": "Not found."})
+
+
 @pytest.mark.parametrize("name", ["../v2/manifest.json", "nothing.parquet", "trl_dpo", "manifest.json%00", "%2e%2e/x"])
 def test_nothing_else_of_the_machine_is_reached(two: Any, lead: Any, api: Any, name: str) -> None:
     assert api(lead).get(f"{BASE}/v1/files/{name}").status_code == 404
@@ -63,12 +80,12 @@ def test_two_are_compared(two: Any, lead: Any, api: Any) -> None:
     client = api(lead)
     found = client.get(f"{BASE}/v2/diff?against=v1").json()
     assert found["refused"] == ""
-    assert {one["change"]: one["pairs"] for one in found["results"]} == {
-        "pairs are new": 0,
-        "pairs are gone": 0,
-        "pair is otherwise": 1,
-        "the same": 1,
-    }
+    assert [(one["kind"], one["change"], one["pairs"]) for one in found["results"]] == [
+        ("came", "pairs are new", 0),
+        ("went", "pairs are gone", 0),
+        ("changed", "pair is otherwise", 1),
+        ("same", "the same", 1),
+    ]
     assert found["results"][2]["reasons"] == [{"reason": "other judgements", "pairs": 1}]
     assert client.get(f"{BASE}/v2/diff?against=v9").status_code == 404
     assert client.get(f"{BASE}/v2/diff").status_code == 400

@@ -83,12 +83,33 @@ def test_the_page_shows_card_files_steps_and_origin(project, lead, released, sig
     assert "secret.txt" not in text
 
 
+@pytest.mark.parametrize(
+    ("splits", "says"),
+    [
+        ({"trl_dpo/train": 3, "trl_dpo/test": 1, "trl_dpo-easiest-50/train": 2}, ("train", "# 3 rows; test has 1<")),
+        # A split without a row is not told to `datasets`, and cannot be loaded.
+        ({"trl_dpo/train": 0, "trl_dpo/test": 4}, ("test", "# 4 rows<")),
+        ({}, ("train", "# 4 rows<")),
+    ],
+)
+def test_the_line_that_loads_it_names_a_split_that_is_there(project, lead, released, sign_in, splits, says):
+    released.manifest["splits"] = splits
+    released.save()
+    text = sign_in(lead).get(reverse("release", args=[project.slug, "v1"])).content.decode()
+    assert f'split=<span class="s">"{says[0]}"</span>' in text
+    assert says[1] in text
+
+
 def test_files_come_as_downloads(project, lead, released, sign_in):
     answer = fetch(sign_in(lead), project, "trl_dpo/train.parquet")
     assert answer.status_code == 200
     assert b"".join(answer.streaming_content) == b"PAR1 rows"
     assert answer["Content-Disposition"] == 'attachment; filename="train.parquet"'
     assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in [part.strip() for part in answer["Content-Security-Policy"].split(";")]
+    # A page is none: its forms and scripts would be dead.
+    page = sign_in(lead).get(reverse("release", args=[project.slug, "v1"]))
+    assert "sandbox" not in page["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(
