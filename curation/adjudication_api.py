@@ -21,7 +21,7 @@ from annotation.api.prompts import MessageOutput
 from annotation.errors import Refused
 from annotation.models import Annotator, Cause, Role
 from curation import docket, settling
-from curation.adjudicating import waiting_for
+from curation.adjudicating import MOST_AT_ONCE, waiting_for
 from curation.models import Adjudication, Ruling
 
 
@@ -75,6 +75,57 @@ class RulingOutput(serializers.ModelSerializer[Ruling]):
         fields = ["adjudication", "pair", "revision", "outcome", "reason", "note", "cause", "created_at"]
 
 
+class DividedInput(Input):
+    n = serializers.IntegerField(min_value=1, max_value=MOST_AT_ONCE, help_text="At most so many pairs.")
+
+
+class SendInput(DividedInput):
+    expected = serializers.IntegerField(
+        min_value=1,
+        max_value=MOST_AT_ONCE,
+        help_text="How many there are, as you were told. With another number nothing is done.",
+    )
+
+
+class DividedOutput(serializers.Serializer[Any]):
+    pairs = serializers.ListField(child=serializers.IntegerField(), help_text="Their numbers, most disagreement first.")
+    highest = serializers.FloatField(allow_null=True, help_text="Entropy of the verdicts of the first, in nats.")
+    lowest = serializers.FloatField(allow_null=True, help_text="Of the last.")
+
+
+class SentOutput(serializers.Serializer[Any]):
+    sent = serializers.IntegerField(help_text="Pairs that wait from now on.")
+
+
+class MostDivided(APIView):
+    @extend_schema(
+        operation_id="adjudications_divided",
+        parameters=[DividedInput],
+        responses={200: DividedOutput, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """The pairs on which judgements disagree most and that nobody has sent to adjudication yet."""
+        project = access.project_for(request.user, slug, role=Role.LEAD)
+        refuse_unknown(request, known={"n"})
+        given = DividedInput(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        return Response(DividedOutput(settling.most_divided(project=project, **given.validated_data)).data)
+
+    @extend_schema(
+        operation_id="adjudications_send",
+        request=SendInput,
+        responses={200: SentOutput, 400: ErrorOutput, 404: ErrorOutput},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Let these pairs wait for an adjudicator."""
+        project = access.project_for(request.user, slug, role=Role.LEAD)
+        given = SendInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        actor = access.account_of(request)
+        sent = settling.send_most_divided(project=project, actor=actor, **given.validated_data)
+        return Response(SentOutput({"sent": sent}).data)
+
+
 # The first of the queue, each with its texts: nobody settles more at a time.
 LISTED = 20
 
@@ -124,6 +175,7 @@ def _asked(request: Request, slug: str, adjudication_id: int) -> tuple[Annotator
 
 
 urlpatterns = [
+    path("projects/<slug:slug>/adjudications/most-divided", MostDivided.as_view(), name="api_adjudications_divided"),
     path("projects/<slug:slug>/adjudications", Adjudications.as_view(), name="api_adjudications"),
     path(
         "projects/<slug:slug>/adjudications/<key:adjudication_id>/ruling", OneRuling.as_view(), name="api_adjudication"

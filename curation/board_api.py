@@ -7,7 +7,7 @@ from typing import Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,9 +16,10 @@ from annotation import access, excluding
 from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
 from annotation.api.paging import LARGEST_KEY, refuse_unknown
+from annotation.api.runs import RunOutput
 from annotation.errors import Refused
 from annotation.models import Project, Role
-from curation import adjudicating, browsing, grouping, keeping
+from curation import adjudicating, browsing, gathering, grouping, keeping
 from curation.dimensions import Dimension
 from curation.filters import LONGEST, Filter, parse_order
 from curation.models import FactsState
@@ -38,6 +39,16 @@ class RowsInput(FilterInput):
     )
     after = serializers.CharField(
         required=False, default="", max_length=200, help_text="next of the page before; absent: from the start."
+    )
+
+
+class GatherInput(Input):
+    model = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=300,
+        help_text="Whose difficulty the board shows from then on. By default the one that was measured last.",
     )
 
 
@@ -181,8 +192,8 @@ class Count(APIView):
         refuse_unknown(request, known={"filter"})
         given = FilterInput(data=request.query_params)
         given.is_valid(raise_exception=True)
-        project, state, dims, asked = _asked(request, slug, given.validated_data["filter"])
-        found = browsing.count(project=project, asked=asked, dims=dims)
+        _, state, dims, asked = _asked(request, slug, given.validated_data["filter"])
+        found = browsing.found(state=state, asked=asked, dims=dims)
         told = {"pairs": found, "version": state.version, "gathered_at": state.gathered_at}
         return Response(CountOutput(told).data)
 
@@ -214,6 +225,16 @@ class Groups(APIView):
         by, query = grouping.parse_by(said["by"], dims), keeping.query_of(said["filter"])
         found = grouping.groups(state=state, asked=asked, dims=dims, by=by, query=query)
         return Response(GroupsOutput({"results": found}).data)
+
+
+class Gather(APIView):
+    @extend_schema(operation_id="board_gather", request=GatherInput, responses={202: RunOutput, **ANSWERS})
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask a worker to gather the facts of all pairs anew. Read the run to learn when they are there."""
+        said = _given(GatherInput, request, slug)
+        project = access.project_for(request.user, slug, role=Role.LEAD)
+        run = gathering.ask_for_facts(project=project, model=said["model"], actor=access.account_of(request))
+        return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
 
 
 class _Act(APIView):
@@ -303,6 +324,7 @@ urlpatterns = [
     path("projects/<slug:slug>/board/count", Count.as_view(), name="api_board_count"),
     path("projects/<slug:slug>/board/rows", Rows.as_view(), name="api_board_rows"),
     path("projects/<slug:slug>/board/groups", Groups.as_view(), name="api_board_groups"),
+    path("projects/<slug:slug>/board/gather", Gather.as_view(), name="api_board_gather"),
     path("projects/<slug:slug>/board/adjudicate", SendToAdjudication.as_view(), name="api_board_adjudicate"),
     path("projects/<slug:slug>/board/ask-again", AskAgain.as_view(), name="api_board_ask_again"),
     path("projects/<slug:slug>/board/excluded", Excluded.as_view(), name="api_board_excluded"),

@@ -64,6 +64,14 @@ def count(*, project: Project, asked: Filter, dims: Sequence[Dimension]) -> int:
         return int(cursor.fetchone()[0])
 
 
+def found(*, state: FactsState, asked: Filter, dims: Sequence[Dimension]) -> int:
+    """The same by the columns in memory, where they know it: at a million pairs a millisecond, whatever is asked."""
+    held = None if asked.scope else columns.of(state)
+    if held is None:
+        return count(project=state.project, asked=asked, dims=dims)
+    return int(np.count_nonzero(held.passing(asked)))
+
+
 # A list of more is no list to choose from; an address reaches the others.
 MOST_LISTED = 300
 

@@ -185,6 +185,31 @@ def test_a_lead_sends_the_most_divided_with_a_number_to_confirm(
     assert sign_in(adjudicator).post(f"{ADDRESS}/send", {"n": 5, "expected": 0}).status_code == 404
 
 
+def test_a_program_sends_the_most_divided_with_the_number_that_it_was_told(
+    project: Any, lead: Any, adjudicator: Any, alice: Any, crowd: Any, make_pair: Any, say: Any, api: Any
+) -> None:
+    pairs = [make_pair() for _ in range(4)]
+    for n, pair in enumerate(pairs):
+        for place, who in enumerate(crowd):
+            say(who, pair, "second" if place < n else "first")
+    gathering.gather_facts(project=project)
+    client, address = api(lead), "/api/v1/projects/everyday/adjudications/most-divided"
+    told = client.get(f"{address}?n=5").json()
+    assert {*told["pairs"]} == {one.pk for one in pairs[1:3]}
+    assert told["highest"] >= told["lowest"] > 0
+    assert client.get(f"{address}?n=1").json()["pairs"] == told["pairs"][:1]
+    assert client.post(address, {"n": 5, "expected": 5}, format="json").status_code == 400
+    assert not Adjudication.objects.exists()
+    assert client.post(address, {"n": 5, "expected": 2}, format="json").json() == {"sent": 2}
+    assert [one.pair_id for one in Adjudication.objects.order_by("pk")] == told["pairs"]
+    assert client.get(f"{address}?n=5").json() == {"pairs": [], "highest": None, "lowest": None}
+    for wrong in ("", "n=0", "n=x", "n=5&more=1"):
+        assert client.get(f"{address}?{wrong}").status_code == 400
+    for who in (adjudicator, alice):
+        assert api(who).get(f"{address}?n=5").status_code == 404
+        assert api(who).post(address, {"n": 5, "expected": 2}, format="json").status_code == 404
+
+
 def test_what_is_unclear_reaches_the_lead(
     project: Any, lead: Any, adjudicator: Any, waiting: Any, sign_in: Any
 ) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Assignment, Event, Pair
+from annotation.running import claim
 from curation import browsing, gathering
+from curation.filters import parse
 from curation.keeping import NO_FACTS
 from curation.models import Adjudication, FactsState
 
@@ -47,6 +52,19 @@ def test_the_count_and_the_rows_of_a_filter_are_those_of_the_page(
     assert [row["judgements"] for row in rows] == sorted((row["judgements"] for row in rows), reverse=True)
     shown = sign_in(lead).get(f"/p/{project.slug}/board/rows?sort=-judgements").context["page"].rows
     assert [row["pair"] for row in rows[: browsing.PAGE]] == [row["pair_id"] for row in shown]
+
+
+def test_pairs_are_counted_in_memory_and_within_a_scope_by_the_table(
+    project: Any, lead: Any, api: Any, many: Any, crowd: Any
+) -> None:
+    """An index serves only the filters that it begins with."""
+    client, dims = api(lead), browsing.dims_of(FactsState.objects.get(project=project))
+    for query, is_scoped in ((SOME, False), ("source=s1,s2&strength=1..2", False), (f"annotator={crowd[0].pk}", True)):
+        with CaptureQueriesContext(connection) as seen:
+            told = client.get(f"{BASE}/count", {"filter": query}).json()["pairs"]
+        asked = parse(QueryDict(query).dict(), dims)
+        assert told == browsing.count(project=project, asked=asked, dims=dims) > 0
+        assert any("pair_facts" in one["sql"] for one in seen) == is_scoped, query
 
 
 def test_pairs_are_sent_to_adjudication_and_asked_again(project: Any, lead: Any, api: Any, found: int) -> None:
@@ -121,9 +139,29 @@ def test_without_facts_it_says_how_to_have_some(project: Any, lead: Any, api: An
     assert (answer.status_code, answer.json()["detail"]) == (400, NO_FACTS)
 
 
+def test_facts_are_gathered_by_a_worker_for_a_model_that_was_measured(
+    project: Any, lead: Any, api: Any, many: Any
+) -> None:
+    client, before = api(lead), FactsState.objects.get(project=project)
+    asked = client.post(f"{BASE}/gather", {"model": "tiny"}, format="json")
+    assert asked.status_code == 202
+    run = project.runs.get(pk=asked.json()["id"])
+    assert (run.kind, run.state, run.parameters) == ("facts", "waiting", {"model": "tiny", "whole": True})
+    # One that has not begun is enough.
+    assert client.post(f"{BASE}/gather", {"model": "tiny"}, format="json").json()["id"] == run.pk
+    refused = client.post(f"{BASE}/gather", {"model": "large"}, format="json")
+    assert (refused.status_code, "It was for tiny." in refused.json()["detail"]) == (400, True)
+    assert client.post(f"{BASE}/gather", {"modell": "tiny"}, format="json").status_code == 400
+    hold = claim(run_id=run.pk, worker="here")
+    assert hold is not None
+    hold.finish(result=gathering.execute(hold))
+    told = client.get(f"{BASE}/count").json()
+    assert told["version"] == before.version + 1
+
+
 def test_only_leads_reach_it(project: Any, alice: Any, stranger: Any, api: Any, many: Any) -> None:
     for client in (api(alice), api(stranger)):
         for name in ("count", "rows", "excluded"):
             assert client.get(f"{BASE}/{name}").status_code == 404
-        for name in ("adjudicate", "ask-again", "excluded", "put-back"):
+        for name in ("gather", "adjudicate", "ask-again", "excluded", "put-back"):
             assert client.post(f"{BASE}/{name}", {}, format="json").status_code == 404
