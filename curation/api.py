@@ -15,16 +15,17 @@ from rest_framework.views import APIView
 from annotation.access import account_of, project_for, run_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
-from annotation.api.paging import PAGE_PARAMETERS, paged
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
 from annotation.api.runs import RunOutput
 from annotation.errors import Refused
-from annotation.models import Role
+from annotation.models import Project, Role
 from curation.criteria import LONGEST_LIST, LONGEST_VALUE, parse_all
 from curation.cutting import cut_of
 from curation.deciding import TIES
 from curation.export.layouts import LAYOUTS
+from curation.keeping import criteria_in
 from curation.measuring import AgreementRequest, request_measurement
-from curation.models import Measurement, Release
+from curation.models import Measurement, Release, Selection
 from curation.planning import DIFFICULTY, HARDER, MOST_HARMFUL
 from curation.releasing import ANNOTATORS, RULES, request_release
 from curation.subsetting import NGRAMS
@@ -56,10 +57,13 @@ class MeasurementPage(serializers.Serializer[Any]):
 
 class ReleaseOutput(serializers.ModelSerializer[Release]):
     manifest = serializers.DictField()
+    selection = serializers.IntegerField(
+        source="selection_id", allow_null=True, help_text="The saved selection that it used, in that version."
+    )
 
     class Meta:
         model = Release
-        fields = ["id", "version", "rule", "layout", "rows", "digest", "manifest", "run", "created_at"]
+        fields = ["id", "version", "selection", "rule", "layout", "rows", "digest", "manifest", "run", "created_at"]
 
 
 class ReleasePage(serializers.Serializer[Any]):
@@ -92,6 +96,12 @@ class CutInput(serializers.Field[Any, Any, Any, Any]):
 
 class ReleaseInput(Input):
     version = serializers.CharField(max_length=60, help_text="The release's name.")
+    selection = serializers.IntegerField(
+        min_value=1,
+        max_value=LARGEST_KEY,
+        required=False,
+        help_text="The number of a saved selection, whose criteria stand before those of `where`.",
+    )
     where = serializers.ListField(
         child=serializers.CharField(max_length=LONGEST_LIST + LONGEST_VALUE),
         required=False,
@@ -200,9 +210,19 @@ class Releases(APIView):
         given = ReleaseInput(data=request.data)
         given.is_valid(raise_exception=True)
         asked = dict(given.validated_data)
-        where = parse_all(asked.pop("where", []))
-        run = request_release(project=project, actor=account_of(request), where=where, **asked)
+        saved = _selection(project, asked.pop("selection", None))
+        where = [*(criteria_in(saved) if saved else []), *parse_all(asked.pop("where", []))]
+        run = request_release(project=project, actor=account_of(request), where=where, selection=saved, **asked)
         return Response(RunOutput(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _selection(project: Project, number: int | None) -> Selection | None:
+    if number is None:
+        return None
+    saved = Selection.objects.filter(project=project, pk=number).first()
+    if saved is None:
+        raise Refused(f"This project has no saved selection {number}.")
+    return saved
 
 
 class OneRelease(APIView):

@@ -79,6 +79,7 @@ def release(
     difficulty_model: str = "",
     most_harmful: float = MOST_HARMFUL,
     sign_off: str = "",
+    selection: Selection | None = None,
     workers: int = 1,
     actor: User | None = None,
     command: str = "",
@@ -113,6 +114,7 @@ def release(
             measured it; of any model where none is named. A cut that names its model goes by that.
         most_harmful: the share of the pairs, 0 to 1, from which on those that are flagged as harmful need a reason.
         sign_off: that reason.
+        selection: the saved one whose criteria lead `where`: the release says that it used it, in this version.
         workers: how many processes write; the bytes are the same with any number.
         actor, command: who releases: an account, or the command's name.
         progress: called with rows written and rows in all.
@@ -171,6 +173,7 @@ def release(
         "most_harmful": asked.most_harmful,
         "sign_off": sign_off,
         "folder": os.fspath(folder),
+        **_naming(selection),
     }
     done: list[Released] = []
 
@@ -234,13 +237,14 @@ def request_release(
     actor: User,
     version: str,
     where: Sequence[Criterion] = (),
+    selection: Selection | None = None,
     promised: int | None = None,
     **options: Any,
 ) -> Run:
     """Ask a worker for a release into the server's folder of releases.
 
     Args:
-        project, version, where: as `release`.
+        project, version, where, selection: as `release`.
         actor: who asks.
         promised: how many pairs whoever asks was told; with another number nothing is released.
         options: what else `plan` takes.
@@ -250,10 +254,15 @@ def request_release(
     """
     asked = plan(project=project, version=version, where=where, **options)
     _check_place(usual_folder(asked), asked)
-    parameters = {**options, "release": version, "where": [one.as_json() for one in where]}
+    parameters = {**options, "release": version, "where": [one.as_json() for one in where], **_naming(selection)}
     if promised is not None:
         parameters["promised"] = promised
     return request_run(project=project, kind=Run.Kind.RELEASE, parameters=parameters, actor=actor)
+
+
+def _naming(selection: Selection | None) -> dict[str, int]:
+    """What a run's parameters say of the saved selection. It decides no byte: its criteria are in `where`."""
+    return {"selection": selection.pk} if selection else {}
 
 
 def usual_folder(asked: Plan) -> Path:
@@ -367,7 +376,7 @@ def _publish(
             there = Release.objects.create(
                 project=project,
                 version=asked.version,
-                selection=_selection(asked, actor=actor),
+                selection=_selection(asked, hold.run, actor=actor),
                 run=hold.run,
                 rule=asked.rule,
                 layout=asked.layout.name,
@@ -428,8 +437,12 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     return "the texts, the guideline or the card's words differ"
 
 
-def _selection(asked: Plan, *, actor: User | None) -> Selection:
-    """The saved selection with these criteria, of this name; a new version of it when the criteria are new."""
+def _selection(asked: Plan, run: Run, *, actor: User | None) -> Selection:
+    """The saved selection that the run names. Where it names none, one with these criteria and the release's name: a
+    new version of it when the criteria are new.
+    """
+    if named := Selection.objects.filter(project=asked.project, pk=run.parameters.get("selection")).first():
+        return named
     criteria = [one.as_json() for one in asked.where]
     same_name = Selection.objects.filter(project=asked.project, name=asked.version).order_by("-version")
     for one in same_name:

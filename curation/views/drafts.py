@@ -96,7 +96,13 @@ def _release(request: HttpRequest, project: Project, form: DraftForm, counted: d
         return _page(request, project, form, counted, status=422)
     promised = counted.chosen if counted and counted.is_exact else None
     try:
-        run = request_release(project=project, actor=access.account_of(request), promised=promised, **form.asked())
+        run = request_release(
+            project=project,
+            actor=access.account_of(request),
+            selection=form.cleaned_data["selection"],
+            promised=promised,
+            **form.asked(),
+        )
     except Refused as refusal:
         form.add_error(refusal.option if isinstance(refusal, Impossible) else None, str(refusal))
         return _page(request, project, form, counted, status=422)

@@ -13,7 +13,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from annotation import running
-from annotation.models import Run
+from annotation.models import Project, Run
 from curation import drafting
 from curation.arrays import store_pair_values
 from curation.criteria import parse_all
@@ -248,6 +248,40 @@ def test_the_button_makes_the_release_that_was_counted(
     client = sign_in(lead)
     assert client.get(answer.url).url == reverse("release", args=[project.slug, "v1"])
     assert client.get(answer.url, headers={"HX-Request": "true"})["HX-Redirect"].endswith("/releases/v1")
+
+
+def test_a_release_names_the_saved_selection_that_it_used_and_its_version(
+    project, lead, pairs, press, send, sign_in, django_capture_on_commit_callbacks
+):
+    saved = [
+        Selection.objects.create(
+            project=project, name="Code", version=version, criteria=[one.as_json() for one in parse_all([text])]
+        )
+        for version, text in ((1, "tag=code"), (2, "tag!=code"))
+    ]
+    with django_capture_on_commit_callbacks(execute=True):
+        press(selection=str(saved[0].pk), where="pair>0", agreement="0.1", version="v1")
+        answer = send({"version": "v2", "selection": saved[1].pk, "where": ["pair>0"]})
+    assert answer.status_code == 202
+    one, two = Release.objects.order_by("version")
+    assert [one.selection, two.selection, *Selection.objects.order_by("pk")] == [*saved, *saved]
+    assert one.manifest["criteria"] == ["tag=code", "pair>0", "agreement>=0.1"]
+    assert two.manifest["criteria"] == ["tag!=code", "pair>0"]
+    text = sign_in(lead).get(reverse("release", args=[project.slug, "v2"])).content.decode()
+    assert "<dt>Selection</dt><dd>Code, version 2</dd>" in text
+    # Without one it stores its criteria under its own name, and does not speak of it.
+    with django_capture_on_commit_callbacks(execute=True):
+        send({"version": "v3", "where": ["tag=code"]})
+    assert str(Release.objects.get(version="v3").selection) == "v3, version 1"
+    text = sign_in(lead).get(reverse("release", args=[project.slug, "v3"])).content.decode()
+    assert "<dt>Selection</dt>" not in text
+    elsewhere = Project.objects.create(slug="other", name="Other")
+    theirs = Selection.objects.create(project=elsewhere, name="theirs")
+    refused = send({"version": "v4", "selection": theirs.pk})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        f"This project has no saved selection {theirs.pk}.",
+    )
 
 
 def test_settings_that_changed_after_the_count_release_nothing(pairs, press):

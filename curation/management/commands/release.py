@@ -155,6 +155,7 @@ class Command(BaseCommand):
                 difficulty_model=options["difficulty_model"],
                 most_harmful=options["most_harmful"],
                 sign_off=options["sign_off"],
+                selection=chosen,
                 out=options["out"],
                 workers=options["workers"],
                 command="release",

@@ -39,9 +39,12 @@ def test_a_saved_selection_is_released_by_its_name(project, judged, tmp_path, ca
     ):
         out = str(tmp_path / name)
         call_command("release", name, "--project", "everyday", "--out", out, "--selection", chosen, *beside)
-        assert Release.objects.get(version=name).manifest["criteria"] == told
+        made = Release.objects.get(version=name)
+        assert made.manifest["criteria"] == told
+        # It names the version that it used, whatever stands beside it, and stores none of its own.
+        assert str(made.selection) == f"hard, version {1 if '@' in chosen else 2}"
     capsys.readouterr()
-    with pytest.raises(CommandError, match=r"no saved selection 'hard@3'\. There are hard, v1, v2\."):
+    with pytest.raises(CommandError, match=r"no saved selection 'hard@3'\. There are hard\."):
         call_command("release", "v3", "--project", "everyday", "--out", str(tmp_path / "c"), "--selection", "hard@3")
 
 
