@@ -112,6 +112,8 @@ _NUMBERS = {
     "arbitrary": ("arbitrary", "how many judgements go against principles that agree"),
     "length_difference": ("length_difference", "characters of the preferred candidate minus those of the other"),
 }
+# In which column of the facts the numbers lie that criteria read.
+COLUMN_OF = {name: column for name, (column, _) in _NUMBERS.items()}
 _CHOICES = {
     "discretion": (
         "discretion",

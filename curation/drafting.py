@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pyarrow as pa
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from annotation.errors import Refused
 from annotation.models import Pair
 from curation import shelf
 from curation.advising import Advice, advised
+from curation.arrays import columns, places_in
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
-from curation.criteria import Criterion, in_play
+from curation.criteria import COLUMN_OF, Criterion, in_play
 from curation.planning import HARDER, Plan
 from curation.previewing import Written, written
 from curation.reading import snapshot
@@ -195,7 +197,7 @@ def count(
         n_after = len(asked.quotas)
         if is_exact:
             n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
-        line, histogram = _line(asked, chosen, n_selection, least, using=reader)
+        line, histogram = _line(asked, chosen, in_play(selection), least, using=reader)
         drawn = _drawn(asked, chosen)
         drawn_by = _drawn_by(chosen)
         trust = drawn_by[1]["trust"] if drawn_by else None
@@ -263,9 +265,16 @@ def _drawn(asked: Plan, chosen: Chosen) -> NDArray[np.int64]:
 
 
 def _line(
-    asked: Plan, chosen: Chosen, n_selection: int, least: Sequence[Criterion], *, using: BaseDatabaseWrapper
+    asked: Plan,
+    chosen: Chosen,
+    selection: Sequence[Criterion],
+    least: Sequence[Criterion],
+    *,
+    using: BaseDatabaseWrapper,
 ) -> tuple[Line | None, Histogram | None]:
-    """The line that the largest cut draws; without a cut, that of the last minimum."""
+    """The line that the largest cut draws; without a cut, that of the last minimum; without one, of the last bound of
+    the selection, as a brush over difficulty is one. The first criteria are `selection`, then `least`.
+    """
     facts = chosen.facts
     if drawn_by := _drawn_by(chosen):
         config, cut = drawn_by
@@ -282,14 +291,20 @@ def _line(
         )
         beside = {name: one for name, one in chosen.cuts.items() if one["run"] == cut["run"]}
         return line, _histogram(values, beside, inside)
-    for place, criterion in reversed(list(enumerate(least))):
-        values = _VALUES[criterion.field](chosen)
-        step = n_selection + place
+    for step, criterion in reversed(list(enumerate([*selection, *least]))):
+        bounded = _values_of(asked, chosen, criterion, using=using)
+        if bounded is None:
+            continue
         inside = _mask(len(facts), chosen.pairs)
-        values = np.where(inside | (chosen.sieve.gone_at == step), values, np.nan)
-        at = float(criterion.value)
         return _nearest(
-            asked, chosen, values, inside, name=criterion.text, measure=criterion.field, at=at, keeps_low=False
+            asked,
+            chosen,
+            np.where(inside | (chosen.sieve.gone_at == step), bounded, np.nan),
+            inside,
+            name=criterion.text,
+            measure=criterion.field.replace("_", " "),
+            at=float(criterion.value),
+            keeps_low=criterion.operator in ("<", "<="),
         ), None
     return None, None
 
@@ -321,6 +336,30 @@ _VALUES = {
     "agreement": _agreement,
     "strength": _strength,
 }
+
+
+def _values_of(
+    asked: Plan, chosen: Chosen, criterion: Criterion, *, using: BaseDatabaseWrapper
+) -> NDArray[np.float64] | None:
+    """What a bound goes by, of every pair, nan where it is not known, shape (n_pairs,); None: it bounds no number."""
+    if criterion.operator not in (">=", ">", "<", "<="):
+        return None
+    if criterion.field in _VALUES:
+        known: NDArray[np.float64] = _VALUES[criterion.field](chosen)
+        return known
+    if criterion.field not in COLUMN_OF:
+        return None
+    column = COLUMN_OF[criterion.field]
+    found = columns(
+        f"SELECT f.pair_id, f.{column}::float8 FROM pair_facts f WHERE f.project_id = %s AND f.{column} IS NOT NULL",
+        [asked.project.pk],
+        {"pair": pa.int64(), "value": pa.float64()},
+        using=using,
+    )
+    values = np.full(len(chosen.facts), np.nan)
+    here = np.isin(found["pair"], chosen.facts.pair)
+    values[places_in(chosen.facts.pair, found["pair"][here])] = found["value"][here]
+    return values
 
 
 def _nearest(
