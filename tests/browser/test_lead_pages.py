@@ -251,7 +251,7 @@ def test_a_release_is_sound(
     manifest = {
         "pairs": 5,
         "criteria": [LONG],
-        "steps": [{"name": "tie", "removed": 1, "left": 4}],
+        "steps": [{"name": f"source={LONG}", "removed": 0, "left": 5}, {"name": "tie", "removed": 1, "left": 4}],
         "files": [{"path": "README.md", "bytes": 1, "sha256": "ab" * 32}],
     }
     Release.objects.create(
