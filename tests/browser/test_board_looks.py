@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from curation import gathering
 from tests.browser.boards import LIVE, reward, shown
 from tests.browser.sitting import comes_true
 from tests.browser.test_pages import LOOKS, faults
@@ -35,6 +36,22 @@ def test_forced_colours_and_doubled_text_hide_nothing(enter: Any, lead: Any, pro
     page.locator("#d-difficulty-from").fill("0.2")
     page.locator("#d-difficulty-from").press("Enter")
     comes_true(page, "() => location.search.includes('difficulty=0.2..1')")
+
+
+def test_long_names_of_people_and_models_fit_a_phone(
+    enter: Any, lead: Any, project: Any, judged: list[Any], crowd: list[Any]
+) -> None:
+    crowd[0].name = "Annemarie-Hildegard " * 9
+    crowd[0].save()
+    project.runs.filter(kind="measurement").update(parameters={"measure": "difficulty", "model": "a-model/" * 37})
+    gathering.gather_facts(project=project)
+    page = enter(lead, f"/p/{project.slug}/board", viewport={"width": 320, "height": 800})
+    page.wait_for_selector(LIVE)
+    for width in (320, 768, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        shown(page)
+        assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0, width
+    assert faults(page) == []
 
 
 def test_the_plane_stays_under_the_hand_while_filters_come_and_go(
