@@ -350,6 +350,9 @@ SPECTACULAR_SETTINGS = {
         "VerdictEnum": "annotation.models.judgements.Verdict",
         "ControlEnum": "annotation.answering.CONTROLS",
         "TemplateKindEnum": "annotation.phrasing.KINDS",
+        "AnnotatorKindEnum": "annotation.models.people.Annotator.Kind",
+        "RoleEnum": "annotation.models.people.Role",
+        "ProjectStateEnum": "annotation.models.projects.Project.State",
     },
 }
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 class Counter:
     """Each word of the answer is worth one; the word REFUSE cannot be read."""
 
-    model, revision, kind, is_toy = "counter", "r1", "stub", True
+    model, revision, digest, kind, is_toy = "counter", "r1", "", "stub", True
 
     def __init__(self):
         self.read = []
