@@ -15,6 +15,9 @@ class PairQuerySet(models.QuerySet["Pair"]):
 class Pair(models.Model):
     """Two candidates of one prompt; first.id < second.id, so that a pair exists once.
 
+    The database refuses candidates of another prompt, or a prompt of another project (trigger `pair_is_of_one_prompt`),
+    and none of them is changed afterwards.
+
     `label` is what the source of an imported pair said of it. It is not a judgement and is never shown to annotators.
     """
 

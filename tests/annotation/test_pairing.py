@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -248,3 +248,40 @@ def test_what_says_the_same_as_a_pair_that_is_there_asks_nothing_again(project: 
     assert pair_candidates(**asked) == (1, {})  # type: ignore[arg-type]
     Candidate.objects.create(**held_back)
     assert pair_candidates(**asked) == (0, {"identical": 1, "repeated": 1})  # type: ignore[arg-type]
+
+
+# ---- what the database refuses ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_the_table_refuses_a_pair_whose_candidates_answer_another_prompt(project, make_pairs) -> None:
+    one, other = make_pairs([{"prompt": "One?"}, {"prompt": "Other?"}])
+    elsewhere = Project.objects.create(slug="elsewhere", name="Elsewhere")
+    rank = next_rank(project=project)
+    first, second = sorted([one.first_id, other.first_id])
+    for home, prompt, a, b in (
+        (project, one.prompt_id, first, second),
+        (project, other.prompt_id, *sorted([one.first_id, one.second_id])),
+        (elsewhere, one.prompt_id, *sorted([one.first_id, one.second_id])),
+    ):
+        Pair.objects.filter(first=a, second=b).delete()
+        with pytest.raises(IntegrityError, match="pair_is_of_one_prompt"), transaction.atomic():
+            Pair.objects.create(project=home, prompt_id=prompt, first_id=a, second_id=b, rank=rank)
+
+
+@pytest.mark.django_db
+def test_what_a_pair_is_made_of_stays(make_pairs) -> None:
+    one, other = make_pairs([{"prompt": "One?"}, {"prompt": "Other?"}])
+    elsewhere = Project.objects.create(slug="elsewhere", name="Elsewhere")
+    for rows, fields, name in (
+        (Pair.objects.filter(pk=one.pk), {"prompt": other.prompt}, "pair_stays_of_one_prompt"),
+        (Pair.objects.filter(pk=one.pk), {"project": elsewhere}, "pair_stays_of_one_prompt"),
+        (Candidate.objects.filter(pk=one.first_id), {"prompt": other.prompt}, "candidate_stays_with_its_prompt"),
+        (Prompt.objects.filter(pk=one.prompt_id), {"project": elsewhere}, "prompt_stays_in_its_project"),
+    ):
+        with pytest.raises(IntegrityError, match=name), transaction.atomic():
+            rows.update(**fields)
+    # A save of every column that changes none of these is no change.
+    one.save()
+    one.first.save()
+    one.prompt.save()

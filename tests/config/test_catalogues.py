@@ -83,7 +83,7 @@ ENGLISH = {
         "phrasing",
         "plans",
     ),
-    *("reasoning", "recusing", "registering", "running", "starting"),
+    *("reasoning", "recusing", "registering", "running", "starting", "values"),
     *(
         "access.model_of",
         "access.project_of",

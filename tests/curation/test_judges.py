@@ -82,11 +82,15 @@ def test_pairs_out_of_play_and_other_projects_do_not_count(project, make_pair, a
     assert judge_reports(project=project) == []
 
 
+def two_of_one_prompt(make_pair, **fields):
+    """Two pairs with the same first candidate."""
+    one, other = (make_pair(prompt="Same?", first=text, **fields) for text in "ab")
+    again = {"project": one.project, "prompt": one.prompt, "first": one.first, "second": other.second}
+    return one, type(one).objects.create(rank=99, **again, **fields)
+
+
 def test_the_best_of_a_prompt_is_found_over_its_pairs(project, make_pair, alice, say, answer):
-    one, other = make_pair(first="a"), make_pair(first="b")
-    # The same best candidate in both pairs of one prompt.
-    type(other).objects.filter(pk=other.pk).update(prompt=one.prompt, first=one.first)
-    for pair in (one, other):
+    for pair in two_of_one_prompt(make_pair):
         say(alice, pair, "first")
         answer(pair, "AB")
     [report] = judge_reports(project=project)
@@ -124,9 +128,7 @@ def test_each_judge_by_scenario(project, make_pair, alice, say, answer, django_a
 
 
 def test_the_best_of_n_is_told_by_scenario(project, make_pair, alice, say, answer):
-    one, other = make_pair(first="a", tags=["code"]), make_pair(first="b", tags=["code"])
-    type(other).objects.filter(pk=other.pk).update(prompt=one.prompt, first=one.first)
-    for pair in (one, other, make_pair(tags=["law"])):
+    for pair in (*two_of_one_prompt(make_pair, tags=["code"]), make_pair(tags=["law"])):
         say(alice, pair, "first")
         answer(pair, "AB")
     [report] = judge_reports(project=project, by_scenario=True)
