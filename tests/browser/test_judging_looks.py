@@ -274,7 +274,8 @@ def test_who_judges_differently_than_usual_is_told_once(
     hint = page.locator("[data-echo-text]", has_text="You judge differently from how you usually do.")
     for told in (True, False):
         with page.expect_response("**/judge/beat") as beat:
-            for _ in range(7):
+            # The last one beats. One more would hide what its reply says, or give the reply up.
+            for _ in range(5):
                 page.clock.fast_forward(59_000)
                 page.keyboard.press("Shift")
         assert beat.value.status == 200
