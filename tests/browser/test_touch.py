@@ -161,8 +161,10 @@ def test_what_the_handles_select_after_a_scroll_can_be_highlighted(touching: Any
     """A finger that scrolls is taken over by the browser, and no pointerup comes; nor does one of the handles."""
     pairs_of(make_pair, first="One sentence. " * 200, second="One sentence. " * 180)
     page, finger = touching(JUDGE, PHONE)
+    # While the page still glides, the bar goes away with every step of it, and comes again at rest.
+    page.evaluate("addEventListener('scrollend', () => window.rested = true)")
     finger.stroke((200, 500), (200, 200))
-    comes_true(page, "() => scrollY > 100")
+    comes_true(page, "() => window.rested && scrollY > 100")
     page.locator("#body-a p").first.evaluate(SELECT, [0, 13])
     expect(page.locator("[data-pop]")).to_be_visible()
     page.keyboard.press("+")
