@@ -119,7 +119,9 @@ def load_demo(*, now: datetime | None = None) -> Demo:
     project.is_demo, project.seed = True, SEED
     # A larger control than usual, so that so few judgements say something.
     project.machine_reasons, project.control_share = Project.MachineReasons.ONE, 0.35
-    project.save(update_fields=["is_demo", "seed", "machine_reasons", "control_share"])
+    # One pair in five is asked principle by principle, as whoever tries the page should see.
+    project.votes_policy = Project.VotesPolicy.SAMPLE
+    project.save(update_fields=["is_demo", "seed", "machine_reasons", "control_share", "votes_policy"])
     annotator = _account(ANNOTATOR, "Demo Annotator")
     Annotator.objects.create(project=project, user=annotator, role=Role.ANNOTATOR, name=str(annotator))
 

@@ -7,7 +7,7 @@ import './overlays.js';
 import { echo, get, post, quietly, refused } from './server.js';
 
 let busy = false;
-function arrived() { const t = phrase('pair_arrived'), out = $('[data-ready-said]'); if (out) { out.textContent = t; say(t); } }
+function arrived() { const t = phrase('pair_arrived'), out = $('[data-ready-said]'); if (out) { out.textContent = t; out.classList.remove('quiet'); say(t); } }
 /* Answers that waited in this browser: whatever page opens next sends them, or says that they wait. */
 let sending = null;
 const send = () => sending ||= sendQuietly((one, status, data) => data.item && arrived()).finally(() => { sending = null; });

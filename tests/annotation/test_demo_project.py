@@ -34,6 +34,7 @@ from annotation.models import (
     Run,
     User,
 )
+from annotation.ordering import is_asked
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,14 @@ def test_every_judgement_is_simulated_and_says_so(demo):
     # No person wrote these reasons for these judgements.
     assert set(Rationale.objects.values_list("source", flat=True)) == {"imported", "machine", "edited"}
     assert not Rationale.objects.exclude(annotator__is_simulated=True).exists()
+
+
+def test_one_pair_in_five_is_asked_principle_by_principle(demo):
+    project, pairs = demo.project, list(Pair.objects.values_list("pk", flat=True))
+    asked = sum(is_asked(policy=project.votes_policy, seed=project.seed, pair_id=pair) for pair in pairs)
+    # Drawn by numbers that differ between runs: one in five, give or take five standard errors.
+    assert asked > 0
+    assert abs(asked / len(pairs) - 0.2) < 5 * math.sqrt(0.2 * 0.8 / len(pairs))
 
 
 def test_its_machine_reasons_are_simulated_and_a_newcomer_is_offered_one(demo):
