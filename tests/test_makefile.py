@@ -257,7 +257,7 @@ def test_the_demo_comes_up_lets_people_in_stops_without_a_trace_and_says_who_die
         links = re.findall(r"http://localhost:\d+(/enter/\S+)", said)
         assert len(links) == len(set(links)) == 2
         for path in ("/health", *links):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
                 assert answer.status == 200
         before = judged(state)
         assert before[0] > 150

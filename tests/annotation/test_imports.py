@@ -450,11 +450,11 @@ def test_progress_is_seen_from_outside_and_a_cancel_keeps_nothing(project, lead,
     def slow(self: uploads._Telling, rows: int) -> None:
         """The first call waits until the progress was told, then somebody cancels, and until that was heard."""
         self.rows = rows
-        assert told.wait(10)
+        assert told.wait(60)
         somebody = threading.Thread(target=cancel)
         somebody.start()
-        somebody.join(10)
-        self._thread.join(10)
+        somebody.join(60)
+        self._thread.join(60)
         call(self, rows)
 
     def cancel() -> None:

@@ -173,7 +173,7 @@ def test_of_two_gatherings_at_once_one_waits_for_the_other(
     def held(**given: Any) -> Any:
         # The first has written its facts and not committed; it goes on when the second has come.
         packs.set()
-        looked.wait(20)
+        looked.wait(120)
         return usual(**given)
 
     def seen(seconds: float) -> None:

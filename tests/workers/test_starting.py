@@ -130,7 +130,7 @@ def test_a_pulse_that_was_lost_comes_back(monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         monkeypatch.undo()
         pulse.ended.set()
-        pulse.join(timeout=10)
+        pulse.join(timeout=60)
     assert not pulse.is_alive()
 
 

@@ -346,7 +346,7 @@ def test_the_pulse_tells_of_a_living_worker_survives_trouble_and_says_goodbye(mo
     pulse.start()
     wait_for(lambda: Worker.objects.filter(name="cpu@here", queues=[CPU]).exists())
     pulse.ended.set()
-    pulse.join(timeout=10)
+    pulse.join(timeout=60)
     assert not pulse.is_alive()
     assert not Worker.objects.exists()
 

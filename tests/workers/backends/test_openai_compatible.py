@@ -326,7 +326,7 @@ def test_giving_up_stops_what_is_on_its_way(endpoint, server):
     assert len(server.asked) <= 16
     for thread in threading.enumerate():
         if thread.name.startswith("endpoint"):
-            thread.join(5)
+            thread.join(60)
             assert not thread.is_alive()
 
 
