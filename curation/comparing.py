@@ -165,51 +165,95 @@ class Compared:
     lines: list[Difference]
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """Of some pairs: how many; by `_SHARES` how many count, and among how many; by `_MEANS` a sample of the values."""
+
+    n: int
+    shares: list[tuple[int, int]]
+    means: list[Sample]
+
+
 def compare(*, project: Project, first: Filter, second: Filter, dims: Sequence[Dimension]) -> Compared:
     """What sets the pairs of two filters apart."""
-    one, other, shared = (
-        _numbers(project=project, filters=filters, dims=dims) for filters in ([first], [second], [first, second])
-    )
+    only_first, only_second, shared = _numbers(project=project, first=first, second=second, dims=dims)
+    one, other = _together(only_first, shared), _together(only_second, shared)
     lines = []
     for place, (name, _, _) in enumerate(_SHARES):
-        (k1, n1), (k2, n2) = one["shares"][place], other["shares"][place]
-        k, n = shared["shares"][place]
+        (k1, n1), (k2, n2) = one.shares[place], other.shares[place]
+        k, n = shared.shares[place]
         enough = min(n1, n2) >= FEWEST
         low, high = newcombe(k1, n1, k2, n2, k_both=k, n_both=n) if enough else (math.nan, math.nan)
         lines.append(
             Difference(name, "share", k1 / n1 if n1 else None, n1, k2 / n2 if n2 else None, n2, _no(low), _no(high))
         )
     for place, (name, _, places) in enumerate(_MEANS):
-        (m1, s1, n1), (m2, s2, n2) = one["means"][place], other["means"][place]
-        mean, sd, n = shared["means"][place]
-        both = Sample(n, mean or 0.0, (sd or 0.0) ** 2)
-        enough = min(n1, n2) >= FEWEST
-        low, high = welch(m1, s1, n1, m2, s2, n2, both=both) if enough else (math.nan, math.nan)
-        lines.append(Difference(name, "mean", m1, n1, m2, n2, _no(low), _no(high), places))
-    return Compared(n_first=one["n"], n_second=other["n"], both=shared["n"], lines=lines)
+        x, y, both = one.means[place], other.means[place], shared.means[place]
+        enough = min(x.n, y.n) >= FEWEST
+        low, high = (
+            welch(x.mean, math.sqrt(x.variance), x.n, y.mean, math.sqrt(y.variance), y.n, both=both)
+            if enough
+            else (math.nan, math.nan)
+        )
+        known = (x.mean if x.n else None, x.n, y.mean if y.n else None, y.n)
+        lines.append(Difference(name, "mean", *known, _no(low), _no(high), places))
+    return Compared(n_first=one.n, n_second=other.n, both=shared.n, lines=lines)
 
 
-def _numbers(*, project: Project, filters: Sequence[Filter], dims: Sequence[Dimension]) -> dict[str, Any]:
-    """Of the pairs that pass all of the filters."""
-    told = [asked.sql(dims) for asked in filters]
-    condition, params = " AND ".join(sql for sql, _ in told), [value for _, values in told for value in values]
+def _numbers(
+    *, project: Project, first: Filter, second: Filter, dims: Sequence[Dimension]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Of the pairs that pass the first filter only, the second only, and both.
+
+    In one statement: each pair is looked at once, and no facts that are gathered meanwhile come between two of them.
+    """
+    (passes_first, first_params), (passes_second, second_params) = first.sql(dims), second.sql(dims)
     shares = [
         f"count(*) FILTER (WHERE {among} AND {what}), count(*) FILTER (WHERE {among})" for _, what, among in _SHARES
     ]
-    means = [f"avg({name})::float8, stddev_samp({name})::float8, count({name})" for _, name, _ in _MEANS]
+    means = [f"count({name}), avg({name})::float8, var_samp({name})::float8" for _, name, _ in _MEANS]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*), {', '.join([*shares, *means])} FROM pair_facts f"
-            f" WHERE f.project_id = %s AND NOT f.is_excluded AND {condition}",
-            [project.pk, *params],
+            f"""SELECT is_first, is_second, count(*), {", ".join([*shares, *means])}
+            FROM (SELECT f.*, {passes_first} AS is_first, {passes_second} AS is_second FROM pair_facts f
+                  WHERE f.project_id = %s AND NOT f.is_excluded) f
+            WHERE is_first OR is_second GROUP BY is_first, is_second""",
+            [*first_params, *second_params, project.pk],
         )
-        n, *rest = cursor.fetchone()
+        found = {(is_first, is_second): _read(rest) for is_first, is_second, *rest in cursor.fetchall()}
+    none = Numbers(0, [(0, 0)] * len(_SHARES), [NOTHING] * len(_MEANS))
+    return found.get((True, False), none), found.get((False, True), none), found.get((True, True), none)
+
+
+def _read(row: Sequence[Any]) -> Numbers:
+    n, *rest = row
     split = 2 * len(_SHARES)
-    return {
-        "n": n,
-        "shares": [tuple(rest[place : place + 2]) for place in range(0, split, 2)],
-        "means": [tuple(rest[place : place + 3]) for place in range(split, len(rest), 3)],
-    }
+    return Numbers(
+        n,
+        [(rest[place], rest[place + 1]) for place in range(0, split, 2)],
+        [Sample(rest[place], rest[place + 1] or 0.0, rest[place + 2] or 0.0) for place in range(split, len(rest), 3)],
+    )
+
+
+def _together(one: Numbers, other: Numbers) -> Numbers:
+    """Of pairs that have none in common."""
+    return Numbers(
+        one.n + other.n,
+        [(k1 + k2, n1 + n2) for (k1, n1), (k2, n2) in zip(one.shares, other.shares, strict=True)],
+        [pooled(x, y) for x, y in zip(one.means, other.means, strict=True)],
+    )
+
+
+def pooled(one: Sample, other: Sample) -> Sample:
+    """Both samples as one; each variance is that of a sample, by n - 1.
+
+    Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979.
+    """
+    if not one.n or not other.n:
+        return one if one.n else other
+    n, apart = one.n + other.n, other.mean - one.mean
+    squares = (one.n - 1) * one.variance + (other.n - 1) * other.variance + apart * apart * one.n * other.n / n
+    return Sample(n, one.mean + apart * other.n / n, squares / (n - 1))
 
 
 def _no(value: float) -> float | None:

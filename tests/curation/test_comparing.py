@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import random
+from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 
-from curation.comparing import Difference, Sample, newcombe, welch
+from curation import browsing
+from curation.comparing import Difference, Sample, compare, newcombe, pooled, welch
+from curation.filters import Filter
+from curation.models import FactsState, PairFact
+from tests.curation.conftest import random_filter
 
 
 def test_newcombe_gives_the_papers_examples() -> None:
@@ -69,3 +76,73 @@ def test_too_little_has_no_interval() -> None:
     assert line.why_not == "Not enough data: at least 10 pairs on each side."
     assert line.said["difference"] == "+25.0 points"
     assert not line.is_clear
+
+
+def test_two_samples_are_one() -> None:
+    """The same numbers as of all values at once; and values that are all the same stay so to the last digit."""
+    draw = np.random.default_rng(3)
+    for n, m in ((1, 1), (1, 40), (7, 300), (0, 5), (5, 0)):
+        one, other = draw.normal(3, 2, n), draw.normal(-1, 5, m)
+        whole = np.concatenate([one, other])
+        told = pooled(_sample(one), _sample(other))
+        assert told.n == n + m
+        assert (told.mean, told.variance) == pytest.approx((whole.mean(), whole.var(ddof=1)))
+    same = pooled(Sample(3, 0.7, 0.0), Sample(11, 0.7, 0.0))
+    assert same == Sample(14, 0.7, 0.0)
+    assert pooled(Sample(0, 0.0, 0.0), Sample(0, 0.0, 0.0)).n == 0
+
+
+def _sample(values: np.ndarray) -> Sample:
+    if not len(values):
+        return Sample(0, 0.0, 0.0)
+    return Sample(len(values), float(values.mean()), float(values.var(ddof=1)) if len(values) > 1 else 0.0)
+
+
+@pytest.mark.django_db
+def test_every_line_is_that_of_the_pairs_themselves(project: Any, many: Any, django_assert_num_queries: Any) -> None:
+    """Random filters: apart, within one another, crossing, empty. One statement counts both sides and both."""
+    dims = browsing.dims_of(FactsState.objects.get(project=project))
+    facts = {one.pair_id: one for one in PairFact.objects.filter(project=project)}
+    draw, crossing = random.Random(11), 0
+
+    def one_dimension() -> Filter:
+        wide = [one for one in dims if one.key in ("difficulty", "agreement", "judgements", "discretion", "source")]
+        return Filter(dict([*random_filter(draw, wide).passing.items()][:1]))
+
+    for turn in range(60):
+        first = one_dimension()
+        second = (Filter(), first, one_dimension())[turn % 3]
+        with django_assert_num_queries(1):
+            told = compare(project=project, first=first, second=second, dims=dims)
+        one, other = _passing(project, first, dims), _passing(project, second, dims)
+        assert (told.n_first, told.n_second, told.both) == (len(one), len(other), len(one & other))
+        crossing += bool(one & other and one - other and other - one)
+        lines = {line.name: line for line in told.lines}
+        for name, column in (
+            ("Agreement, weighted", "agreement"),
+            ("Length difference, characters", "length_difference"),
+        ):
+            x, y, both = (_sample(_known(facts, pairs, column)) for pairs in (one, other, one & other))
+            line = lines[name]
+            assert (line.n_first, line.n_second) == (x.n, y.n)
+            assert line.first == (pytest.approx(x.mean) if x.n else None)
+            if min(x.n, y.n) >= 10:
+                low, high = welch(x.mean, x.variance**0.5, x.n, y.mean, y.variance**0.5, y.n, both=both)
+                assert [line.low, line.high] == pytest.approx([low, high])
+        line = lines["Without a majority"]
+        for pairs, share, n in ((one, line.first, line.n_first), (other, line.second, line.n_second)):
+            judged = [facts[pair] for pair in pairs if facts[pair].judgements > 0]
+            assert n == len(judged)
+            assert share == (sum(each.majority == "" for each in judged) / n if n else None)
+    assert crossing > 2
+
+
+def _passing(project: Any, asked: Filter, dims: Any) -> set[int]:
+    sql, params = browsing.pairs_sql(project=project, asked=asked, dims=dims)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return {pair for (pair,) in cursor.fetchall()}
+
+
+def _known(facts: dict[int, PairFact], pairs: set[int], column: str) -> np.ndarray:
+    return np.array([value for pair in pairs if (value := getattr(facts[pair], column)) is not None], dtype=float)
