@@ -116,9 +116,11 @@ class Difference:
     def _shown(self, value: float | None, sign: str) -> str:
         if value is None:
             return "unknown"
-        if self.kind == "share":
-            return f"{100 * value:{sign}.1f} {'points' if sign else '%'}".replace("-", "−")
-        return f"{value:{sign},.{self.places}f}".replace("-", "−")
+        is_share = self.kind == "share"
+        shown, places = (100 * value, 1) if is_share else (value, self.places)
+        # What rounds to zero has no sign: a share that is the same on both sides did not rise.
+        text = f"{shown:{sign},.{places}f}" if round(shown, places) else f"{0:.{places}f}"
+        return text.replace("-", "−") + (f" {'points' if sign else '%'}" if is_share else "")
 
     @property
     def why_not(self) -> str:

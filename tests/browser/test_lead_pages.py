@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.models import Pair, Principle, Prompt, Run, Worker
+from annotation.models import Pair, Principle, Prompt, Run, User, Worker
 from curation.models import Release
 from tests.browser.test_pages import AXE, LONG, LOOKS, SIZES, cut_off, unsound, working
 
@@ -363,3 +363,26 @@ def test_the_buttons_of_a_run_are_called_what_they_show(enter: Any, lead: Any, p
     rule = "{ runOnly: { type: 'rule', values: ['label-content-name-mismatch'] } }"
     found = page.evaluate(f"axe.run(document, {rule}).then(result => result.violations.flatMap(one => one.nodes))")
     assert [node["target"] for node in found] == []
+
+
+# What is seen of the parts of the hour in the bar: each whole, or not at all.
+HOUR = """() => {
+  const bar = document.querySelector('.asof'), box = bar.getBoundingClientRect(), word = document.createRange();
+  word.selectNodeContents([...bar.childNodes].find(node => node.nodeType === 3 && node.data.trim()));
+  return [word, bar.querySelector('span')].map(part => {
+    const at = part.getBoundingClientRect();
+    if (at.top >= box.bottom - 1) return 'not seen';
+    return at.left >= box.left - 1 && at.right <= box.right + 1 ? 'whole' : 'cut';
+  });
+}"""
+
+
+def test_the_hour_in_the_bar_is_seen_whole_or_not_at_all(enter: Any, lead: Any) -> None:
+    """Beside all sections there is room for all of it, for the hour alone or for nothing."""
+    User.objects.filter(pk=lead.user_id).update(name="Maximiliane von Hohenheim")
+    page = enter(lead, reverse("overview", args=["everyday"]))
+    seen = set()
+    for width in range(1280, 1700, 10):
+        page.set_viewport_size({"width": width, "height": 900})
+        seen.add(tuple(page.evaluate(HOUR)))
+    assert seen == {("not seen", "not seen"), ("not seen", "whole"), ("whole", "whole")}

@@ -78,6 +78,26 @@ def test_too_little_has_no_interval() -> None:
     assert not line.is_clear
 
 
+@pytest.mark.parametrize(
+    ("kind", "places", "second", "said"),
+    [
+        ("share", 2, 0.5, "0.0 points"),
+        ("share", 2, 0.5004, "0.0 points"),
+        ("share", 2, 0.4996, "0.0 points"),
+        ("share", 2, 0.501, "−0.1 points"),
+        ("share", 2, 0.499, "+0.1 points"),
+        ("mean", 3, 0.5, "0.000"),
+        ("mean", 3, 0.5004, "0.000"),
+        ("mean", 3, 0.501, "−0.001"),
+        ("mean", 0, -1699.5, "+1,700"),
+        ("mean", 0, 1700.5, "−1,700"),
+    ],
+)
+def test_no_difference_has_no_sign(kind: Any, places: int, second: float, said: str) -> None:
+    line = Difference("x", kind, 0.5, 40, second, 40, None, None, places)
+    assert line.said["difference"] == said
+
+
 def test_two_samples_are_one() -> None:
     """The same numbers as of all values at once; and values that are all the same stay so to the last digit."""
     draw = np.random.default_rng(3)

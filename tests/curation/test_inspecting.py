@@ -9,6 +9,8 @@ import pytest
 
 from annotation.models import Principle, PrincipleVote, Rationale, Span
 from curation import gathering, inspecting
+from curation.models import Measurement, PairFact
+from tests.curation.finished import finished
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +86,15 @@ def test_a_pair_of_which_nobody_said_anything_aside_has_no_such_table(
     page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
     assert "Said without a judgement" not in page
     assert "Be kind: first" in page
+
+
+def test_numbers_below_zero_have_a_minus_and_no_hyphen(project: Any, lead: Any, sign_in: Any, make_pair: Any) -> None:
+    """As in the table above the drawer."""
+    pair = make_pair(slots=0)
+    gathering.gather_facts(project=project)
+    PairFact.objects.update(margin=-0.593, reward_margin=-1.25)
+    run = finished(project, parameters={"measure": "difficulty", "model": "tiny"})
+    Measurement.objects.create(run=run, metric="log_likelihood_margin", pair=pair, value=-0.0625)
+    page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    facts = page[page.index('<dl class="facts">') : page.index("</dl>", page.index('<dl class="facts">'))]
+    assert re.findall(r"[-−]\d+\.\d+", facts) == ["−0.593", "−1.250", "−0.0625"]
