@@ -71,7 +71,8 @@ export function legend() {
   const strip = el('canvas', { width: 256, height: 1 }), pen = strip.getContext('2d'), image = pen.createImageData(256, 1);
   for (let i = 0; i < 256; i++) { for (let j = 0; j < 3; j++) image.data[i * 4 + j] = ramp[i * 3 + j]; image.data[i * 4 + 3] = 255; }
   pen.putImageData(image, 0, 0);
-  const ends = ['1', fmt(Math.round(P.cap / 4)), `${fmt(P.cap)} +`].map(textContent => el('span', { textContent }));
+  // Where few pairs lie in each cell, a quarter of the most is one as well.
+  const ends = [...new Set(['1', fmt(Math.round(P.cap / 4)), `${fmt(P.cap)} +`])].map(textContent => el('span', { textContent }));
   box.append('Pairs per cell', el('span', { className: 'ramp' }, strip, el('span', { className: 'ends' }, ...ends)));
 }
 

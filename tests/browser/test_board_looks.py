@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from curation import gathering
 from tests.browser.boards import LIVE, reward, shown
@@ -25,6 +26,13 @@ def test_the_board_is_sound_in_its_states(
     page.wait_for_selector("#numbers-body table")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     assert faults(page) == []
+
+
+def test_the_legend_names_each_density_once(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:
+    """Thirty pairs: the middle of the ramp would be one pair in a cell again."""
+    page = enter(lead, f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    expect(page.locator("#legend .ends span")).to_have_text(["1", "4 +"])
 
 
 def test_forced_colours_and_doubled_text_hide_nothing(enter: Any, lead: Any, project: Any, judged: list[Any]) -> None:

@@ -92,6 +92,23 @@ def test_the_rail_the_waterfall_and_the_button_say_the_same(pairs, look):
     assert button == ("release", "Release 10 pairs")
 
 
+def test_the_last_line_of_the_waterfall_says_what_all_steps_removed(pairs, look):
+    for query in ({"where": "pair>0", "agreement": "0.9"}, {}):
+        text = look(**query).content.decode()
+        waterfall = text[text.index('class="plain wf"') :]
+        waterfall = waterfall[: waterfall.index("</table>")]
+        removed = re.findall(r'<td class="num">(?:−([\d,]+)|(0))</td>', waterfall)
+        *each, whole = [int((some or none).replace(",", "")) for some, none in removed]
+        assert whole == sum(each) > 0
+        assert f'In the release</th>\n      <td class="num">−{whole}</td>' in waterfall
+
+
+def test_the_rail_says_how_many_cuts_there_are_and_never_nought_pairs(difficult, look):
+    said = re.compile(r"<span>Difficulty cuts</span><span>([^<]*)</span>")
+    for cuts, count in (("", "none"), ("25", "1 cut"), ("25, 50", "2 cuts")):
+        assert said.findall(look(cuts=cuts).content.decode()) == [count]
+
+
 def test_an_empty_project_has_nothing_to_release(project, look):
     text = look().content.decode()
     assert numbers(text)[2] == ("count", "Nothing to release: count again")
