@@ -246,7 +246,10 @@ def test_a_release_is_sound(
 ) -> None:
     folder = tmp_path / "v1"
     folder.mkdir()
-    (folder / "README.md").write_text(f"# {LONG}\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | {LONG} |\n")
+    guideline = "````markdown\n# How to judge\n" + "Read both answers to their end. " * 20 + f"{LONG}\n````\n"
+    (folder / "README.md").write_text(
+        f"# {LONG}\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | {LONG} |\n\n{guideline}"
+    )
     (folder / "manifest.json").write_text("{}")
     manifest = {
         "pairs": 5,
@@ -264,8 +267,11 @@ def test_a_release_is_sound(
         rows=4,
         folder=str(folder),
     )
-    for url in (reverse("release", args=["everyday", "v1"]), reverse("releases", args=["everyday"])):
-        is_sound(enter(lead, url, **LOOKS[look]))
+    page = enter(lead, reverse("release", args=["everyday", "v1"]), **LOOKS[look])
+    # The guideline in the card is prose: nobody reads it by scrolling each line.
+    assert page.locator(".card pre").evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    is_sound(page)
+    is_sound(enter(lead, reverse("releases", args=["everyday"]), **LOOKS[look]))
     assert complaints == []
 
 
