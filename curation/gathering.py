@@ -23,7 +23,7 @@ from annotation.errors import Refused
 from annotation.models import Assignment, Event, Judgement, Pair, Project, Run, User
 from annotation.running import Hold, request_run
 from config import processes
-from curation import packing
+from curation import packing, percentiles
 from curation.categories import values_of
 from curation.criteria import MEASURES
 from curation.dimensions import REWARD, dimensions
@@ -242,16 +242,18 @@ def _gather(hold: Hold, project: Project, *, workers: int | None) -> dict[str, A
     runs = {key: (shown[key]["run"], shown[key]["metric"]) if key in shown else None for key in MEASURES}
     told = {"weights": weights, "values": values}
     told |= {"loss": runs["difficulty"], "margin": runs["margin"], "reward": runs["reward"]}
+    version = (state.version if state else 0) + 1
     spans = [] if is_part or workers == 1 else _spans(project)
     if len(spans) > 1:
         _let_planner_know()
-        tasks = [{**told, "span": span} for span in spans]
+        if loss := runs["difficulty"]:
+            percentiles.keep(project=project, loss=loss, version=version)
+        tasks = [{**told, "span": span, "version": version} for span in spans]
         do_together(hold, tasks, do=execute_part, is_local=workers is not None)
     with hold.fenced():
         if len(spans) < 2:
             _prepare(nested=is_part)
             tabulate(project=project, which=touched if is_part else None, **_as_read(told))
-        version = (state.version if state else 0) + 1
         packed = packing.pack(project=project, dims=dims, version=version)
         FactsState.objects.update_or_create(
             project=project,
@@ -290,7 +292,11 @@ def execute_part(part: PartHold) -> dict[str, Any]:
     low, high = task["span"]
     with part.fenced():
         _prepare(nested=True)
-        tabulate(project=project, which=(low, high), **_as_read(task))
+        read, ranked = _as_read(task), None
+        # Parts that an earlier version made do not say for which version of the facts they are.
+        if read["loss"] and "version" in task:
+            ranked = percentiles.within((low, high), project=project, loss=read["loss"], version=task["version"])
+        tabulate(project=project, which=(low, high), ranked=ranked, **read)
     return {"span": task["span"]}
 
 

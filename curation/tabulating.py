@@ -55,26 +55,32 @@ def tabulate(
     loss: tuple[int, str] | None,
     margin: tuple[int, str] | None,
     reward: tuple[int, str] | None,
+    ranked: list[tuple[int, float, float]] | None = None,
 ) -> None:
-    """Replace the facts of all pairs, of these, or of those in a range of numbers (a tuple)."""
+    """Replace the facts of all pairs, of these, or of those in a range of numbers (a tuple).
+
+    `ranked`: pair, loss and percentile of each measured one of these pairs, where all losses were ranked already.
+    """
     some, chosen = _condition(which)
     tallies, tally_params = tallies_sql(project=project.pk, voices=WHOSE)
     whose, whose_params = WHOSE.sql()
     tallies = tallies.replace("GROUP BY", f"{some.format('a.pair_id')} GROUP BY")
     tally_params = [*tally_params, *chosen]
     kept = _remove(project=project, which=some.format("pair_id"), chosen=chosen)
-    if not isinstance(which, list):
+    # Percentiles of single pairs are those of the last whole gathering.
+    ranked = kept if isinstance(which, list) else ranked
+    if ranked is None:
+        # As floats throughout, so that curation/percentiles.py comes to the same to the last digit.
         losses = """
             SELECT m.pair_id, m.value AS loss,
-                   (rank() OVER by_loss + (count(*) OVER (PARTITION BY m.value) - 1) / 2.0 - 0.5)
+                   (rank() OVER by_loss - 1 + count(*) OVER (PARTITION BY m.value) / 2.0::float8)
                      / count(*) OVER () AS difficulty
             FROM measurement m JOIN pair p ON p.id = m.pair_id AND p.excluded_at IS NULL
             WHERE m.run_id = %s AND m.metric = %s AND m.value IS NOT NULL WINDOW by_loss AS (ORDER BY m.value)"""
         loss_params: list[Any] = list(loss or (0, ""))
     else:
-        # Percentiles are those of the last whole gathering.
         losses = "SELECT * FROM unnest(%s::bigint[], %s::float8[], %s::float8[]) AS k (pair_id, loss, difficulty)"
-        loss_params = [list(column) for column in zip(*kept, strict=True)] or [[], [], []]
+        loss_params = [_array(column) for column in zip(*ranked, strict=True)] or ["{}", "{}", "{}"]
     bins = [(one.bin_column, *one.sql()) for one in dims if one.column]
     votes = _VOTES.format(neither=_NEITHER, which=some.format("x.pair_id"))
     # Pairs of the same prompts, whether they are asked for or not: among them are the duplicates.
@@ -163,6 +169,11 @@ def tabulate(
     params += [value for _, _, values in bins for value in values]
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
+
+
+def _array(column: Sequence[float | None]) -> str:
+    """As the database writes an array: the driver would take four times as long, number by number."""
+    return "{" + ",".join("NULL" if one is None else repr(one) for one in column) + "}"
 
 
 def _condition(which: list[int] | tuple[int, int] | None) -> tuple[str, list[Any]]:
