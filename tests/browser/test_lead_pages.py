@@ -391,4 +391,6 @@ def test_the_hour_in_the_bar_is_seen_whole_or_not_at_all(enter: Any, lead: Any) 
     for width in range(1280, 1700, 10):
         page.set_viewport_size({"width": width, "height": 900})
         seen.add(tuple(page.evaluate(HOUR)))
-    assert seen == {("not seen", "not seen"), ("not seen", "whole"), ("whole", "whole")}
+    # How wide that is hangs on the fonts of the machine.
+    assert ("whole", "whole") in seen
+    assert seen <= {("not seen", "not seen"), ("not seen", "whole"), ("whole", "whole")}
