@@ -212,53 +212,41 @@ def _done_and_taken_back(hold: Hold, telling: Progress) -> Report:
     return report
 
 
-def _import_judgements(hold: Hold, telling: Progress, *, on_error: str) -> Report:
+def _import_pairs(hold: Hold, telling: Progress, *, on_error: str) -> Report:
     at = hold.run.parameters
-    assert hold.run.project is not None
-    return judgements.import_judgements(
-        project=hold.run.project,
-        path=receiving.path_of(at["upload"]),
+    return storing.import_pairs(
         layout=at["layout"],
-        on_error=on_error,
-        judges=frozenset(at["judges"]),
-        actor=hold.run.started_by,
-        run=hold.run,
-        progress=telling,
-        name=at["file"],
+        mapping=at["mapping"] or None,
+        allow=frozenset(at["allow"]),
+        source=at.get("source", ""),
+        **_of_any(hold, telling, on_error),
     )
 
 
-def _import_pairs(hold: Hold, telling: Progress, *, on_error: str) -> Report:
+def _import_judgements(hold: Hold, telling: Progress, *, on_error: str) -> Report:
     at = hold.run.parameters
-    assert hold.run.project is not None
-    return storing.import_pairs(
-        project=hold.run.project,
-        path=receiving.path_of(at["upload"]),
-        layout=at["layout"],
-        mapping=at["mapping"] or None,
-        on_error=on_error,
-        allow=frozenset(at["allow"]),
-        actor=hold.run.started_by,
-        run=hold.run,
-        progress=telling,
-        source=at.get("source", ""),
-        name=at["file"],
+    return judgements.import_judgements(
+        layout=at["layout"], judges=frozenset(at["judges"]), **_of_any(hold, telling, on_error)
     )
 
 
 def _import_prompts(hold: Hold, telling: Progress, *, on_error: str) -> Report:
+    return prompts.import_prompts(mapping=hold.run.parameters["mapping"], **_of_any(hold, telling, on_error))
+
+
+def _of_any(hold: Hold, telling: Progress, on_error: str) -> dict[str, Any]:
+    """What every import is told, whatever the file holds."""
     at = hold.run.parameters
     assert hold.run.project is not None
-    return prompts.import_prompts(
-        project=hold.run.project,
-        path=receiving.path_of(at["upload"]),
-        mapping=at["mapping"],
-        on_error=on_error,
-        actor=hold.run.started_by,
-        run=hold.run,
-        progress=telling,
-        name=at["file"],
-    )
+    return {
+        "project": hold.run.project,
+        "path": receiving.path_of(at["upload"]),
+        "on_error": on_error,
+        "actor": hold.run.started_by,
+        "run": hold.run,
+        "progress": telling,
+        "name": at["file"],
+    }
 
 
 TAKE_IN = {"pairs": _import_pairs, "judgements": _import_judgements, "prompts": _import_prompts}
