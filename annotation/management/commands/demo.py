@@ -91,10 +91,11 @@ class Command(BaseCommand):
         children.append(Child("worker", _worker(CPU, port), log_folder / "worker.log"))
         here = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         self._wait_until_up(f"http://{_reachable(host)}:{port}/health", children)
+        seconds = _age()
         # After the others: the pages need not wait for it.
         children.append(Child("model worker", _worker(GPU, port), log_folder / "model-worker.log"))
         with address.served_at(here, state=settings.VAR):
-            self._welcome(here)
+            self._welcome(here, seconds)
             while True:
                 _complain_of_the_dead(children)
                 time.sleep(0.3)
@@ -151,7 +152,7 @@ class Command(BaseCommand):
             raise CommandError(f"The web server did not answer within {UP_WITHIN:.0f} s.\n{children[0].tail()}")
         self.stderr.write(f"Something is not well. {health} says: {said}")
 
-    def _welcome(self, here: str) -> None:
+    def _welcome(self, here: str, seconds: float) -> None:
         demo = load_demo()
         lead = make_sign_in_link(user=demo.lead, next_path=f"/p/{demo.project.slug}/", minutes=LINK_MINUTES)
         annotator = make_sign_in_link(
@@ -159,7 +160,7 @@ class Command(BaseCommand):
         )
         connection.close()
         self._say(
-            f"\nPlumbline is up: {here}/\n\n"
+            f"\nPlumbline is up after {seconds:.1f} s: {here}/\n\n"
             f"  As the lead:      {here}{reverse('enter', args=[lead])}\n"
             f"  As an annotator:  {here}{reverse('enter', args=[annotator])}\n\n"
             f"Each link signs in once, within {LINK_MINUTES // 60} hours. Two at once need two browsers.\n"
@@ -265,6 +266,12 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def _age() -> float:
+    """Seconds since this process began: the database is started before the command, and that is waited for too."""
+    began = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
 
 
 def _reachable(host: str) -> str:
