@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,16 @@ def throw_away_database(*, template: str = "") -> Iterator[str]:
     connections.close_all()
     with psycopg.connect(**reach, dbname="postgres", autocommit=True) as server:
         _create(server, name, template)
-        connection.settings_dict["NAME"] = name
-        try:
-            if not template:
-                call_command("migrate", verbosity=0)
-            yield name
-        finally:
-            connections.close_all()
-            connection.settings_dict["NAME"] = usual
+    connection.settings_dict["NAME"] = name
+    try:
+        if not template:
+            call_command("migrate", verbosity=0)
+        yield name
+    finally:
+        connections.close_all()
+        connection.settings_dict["NAME"] = usual
+        # Another connection: a benchmark that kills processes of the database ends those that were there.
+        with psycopg.connect(**reach, dbname="postgres", autocommit=True) as server:
             server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
@@ -106,11 +108,12 @@ def busy_seconds() -> float:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """A process and its descendants, as far as they live while they are asked."""
     found = [pid]
     for one in found:
         for task in Path(f"/proc/{one}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
+            with suppress(OSError):
+                found += [int(child) for child in task.read_text().split()]
     return found
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import busy_seconds, cpu_seconds, family, percentiles, report, set_up, throw_away_database
-from bench.serving import web_server
+from bench.serving import session_of, web_server
 
 SLUG = "bench"
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,13 +79,11 @@ ORDER BY k
 
 def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
     """Returns (account number, session key) of each annotator."""
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.db import connection
 
     from annotation import opening
     from annotation.models import Annotator, Project, User
     from annotation.rendering import RENDERER
-    from config.sessions import SessionStore
 
     project = Project.objects.create(slug=SLUG, name="Benchmark", overlap=3, seed=1)
     # Shared candidates need neighbours beyond the last one.
@@ -113,11 +111,7 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
     for n in range(people):
         user = User.objects.create_user(f"annotator{n}@example.org", None, name=f"Annotator {n}")
         Annotator.objects.create(project=project, user=user, name=user.name)
-        session = SessionStore()
-        session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(user.pk), "annotation.signing_in.Backend"
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.save()
-        entered.append((user.pk, session.session_key or ""))
+        entered.append((user.pk, session_of(user)))
     print(f"{made} pairs, {people} annotators.", file=sys.stderr)
     return entered
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from django.db import connection
 
+from bench.exactness import Plan, without_locks_and_constraints
 from bench.harness import throw_away_database
-from bench.overlap import Plan, play, without_locks_and_constraints
+from bench.overlap import play
 from tests.databases import leave_alone
+
+# It also tells pytest-django to make the database, where nothing else asks for it.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _alone(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def _alone() -> None:
     """The test database is only copied, and nobody may be connected to it: not even a live server's thread."""
-    with django_db_blocker.unblock():
-        leave_alone(connection.settings_dict["NAME"])
-        yield
-        connection.close()
+    leave_alone(connection.settings_dict["NAME"])
 
 
 def test_the_overlap_is_exact_whatever_happens() -> None:
