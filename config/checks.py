@@ -6,25 +6,43 @@ database that is no PostgreSQL are refused earlier, in config/settings.py.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 # An acknowledged judgement is on disk. A server that trades this for speed is refused.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 OLDEST_POSTGRESQL = 150_000
+# What PostgreSQL says while it starts or recovers; the driver keeps no code of what refuses a connection.
+IS_STARTING = "the database system is"
+# Seconds: how long that is waited for, and between two tries.
+PATIENCE, PAUSE = 30.0, 0.2
 
 
 def refuse_unsound_start() -> None:
-    """Do nothing when everything is sound.
+    """Do nothing when everything is sound. A database that is starting, or goes away while it is asked, is waited for,
+    half a minute at most.
 
     Raises:
         ImproperlyConfigured: one line for each thing that is wrong.
+        OperationalError: the database cannot be reached, or does not come up.
     """
-    wrong = list(refusals())
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            wrong = list(refusals())
+            break
+        except OperationalError as error:
+            # A process of the web server that ends as it starts takes the whole server with it.
+            was_connected = connection.connection is not None
+            if not (was_connected or IS_STARTING in str(error)) or time.monotonic() > deadline:
+                raise
+            connection.close()
+            time.sleep(PAUSE)
     if wrong:
         raise ImproperlyConfigured("Plumbline does not start:\n" + "\n".join(f"- {line}" for line in wrong))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import OperationalError, connection
 
 from config import checks
 from config.checks import refusals, refuse_unsound_start
@@ -96,3 +97,47 @@ def test_no_key_lies_in_the_project():
     for path in ROOT.glob("*"):
         if path.is_file():
             assert settings.SECRET_KEY not in path.read_text(errors="replace")
+
+
+def saying(*words: str) -> Callable[[], Iterator[str]]:
+    """Refusals of a database that says these words, one after the other, and then is well."""
+    left = list(words)
+
+    def refusals() -> Iterator[str]:
+        if left:
+            raise OperationalError(left.pop(0))
+        yield from ()
+
+    return refusals
+
+
+def test_a_database_that_recovers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that starts meanwhile and ended at once would end the web server: granian takes it for a crash loop."""
+    starting, recovering = (
+        "FATAL:  the database system is starting up",
+        "FATAL:  the database system is in recovery mode",
+    )
+    monkeypatch.setattr(checks, "PAUSE", 0)
+    monkeypatch.setattr(checks, "refusals", saying(recovering, starting))
+    refuse_unsound_start()
+    monkeypatch.setattr(checks, "refusals", saying(recovering, starting))
+    monkeypatch.setattr(checks, "PATIENCE", -1)
+    with pytest.raises(OperationalError, match="recovery"):
+        refuse_unsound_start()
+
+
+def test_a_database_that_is_not_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    monkeypatch.setattr(checks, "refusals", saying("connection refused"))
+    with pytest.raises(OperationalError, match="refused"):
+        refuse_unsound_start()
+
+
+def test_a_database_that_goes_away_while_it_is_asked_is_asked_again(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "PAUSE", 0)
+    monkeypatch.setattr(checks, "refusals", saying("server closed the connection unexpectedly"))
+    closed = []
+    monkeypatch.setattr(connection, "close", lambda: closed.append(1))
+    connection.ensure_connection()
+    refuse_unsound_start()
+    assert closed == [1]
