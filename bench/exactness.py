@@ -203,15 +203,17 @@ class Sweeper(threading.Thread):
         self.log.swept += opening.sweep()
 
 
-def wait_until_judged(plan: Plan, clients: Sequence[threading.Thread]) -> None:
-    """Until every slot is judged, every client has ended, or the round's deadline has come.
+def wait_until_judged(
+    plan: Plan, clients: Sequence[threading.Thread], *, is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Until every slot is judged, every client has ended, it is over, or the round's deadline has come.
 
     The connection that looks may be killed like any other.
     """
     from django.db import InterfaceError, OperationalError, connection
 
     deadline = time.monotonic() + plan.deadline
-    while time.monotonic() < deadline and any(client.is_alive() for client in clients):
+    while time.monotonic() < deadline and any(client.is_alive() for client in clients) and not is_over():
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM judgement WHERE is_current")

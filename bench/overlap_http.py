@@ -275,6 +275,11 @@ class Reaper:
         finally:
             self.one_at_a_time.release()
 
+    def has_no_server(self) -> bool:
+        """Whether it ended, and not because a client killed it and starts it again."""
+        with self.one_at_a_time:
+            return bool(self.server.ended_by_itself())
+
     def _is_due(self) -> bool:
         return bool(self.due) and len(self.log.acknowledged) >= self.due[0][0]
 
@@ -349,7 +354,7 @@ def play(plan: Plan, *, database: str, log_file: Path, control: bool = False) ->
         start = time.monotonic()
         for thread in (landlord, *clients):
             thread.start()
-        wait_until_judged(plan, clients)
+        wait_until_judged(plan, clients, is_over=reaper.has_no_server)
         seconds = time.monotonic() - start
         stop.set()
         for thread in (landlord, *clients):
