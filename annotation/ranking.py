@@ -55,6 +55,15 @@ class Ranked:
     guideline: int | None = None
     active_ms: int | None = None
     client: str = ""
+    beyond: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a submit: the stored ranking and, if any, the draft that it took the place of, unseen."""
+
+    ranking: Ranking
+    unseen: dict[str, Any] | None = None
 
 
 # ---- handing out ----------------------------------------------------------------------------------------------------
@@ -145,8 +154,11 @@ def sweep(*, project: Project) -> int:
 
 
 @transaction.atomic
-def submit(*, annotator: Annotator, turn_id: int, ranked: Ranked) -> Ranking:
+def submit(*, annotator: Annotator, turn_id: int, ranked: Ranked) -> Outcome:
     """Store a ranking of a leased turn, and what it implies of pairs. Sending the same key again stores nothing twice.
+
+    The turn's draft goes. One whose version is not among `ranked.beyond` was written on another device and not seen by
+    whoever ranked: it is read under the lock that stores the ranking, and handed back.
 
     Raises:
         Unfit: the ranking cannot be stored as it is.
@@ -155,16 +167,17 @@ def submit(*, annotator: Annotator, turn_id: int, ranked: Ranked) -> Ranking:
     """
     me = judging.lock(annotator)
     if (stored := _repeated(me, turn_id, ranked)) is not None:
-        return stored
+        return Outcome(stored)
     if not is_open(me.project):
         raise Refused(_("This project takes no rankings now. Yours was not stored; it is kept on this page."))
     turn = _turns().select_for_update(of=("self",)).filter(pk=turn_id, annotator=me, lease_until__isnull=False).first()
     if turn is None:
-        raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))
+        raise _lost()
     made = _append(me, turn, ranked)
+    unseen = turn.draft if ranked.beyond is not None and turn.draft_version not in ranked.beyond else None
     turn.done_at, turn.lease_until, turn.draft = made.created_at, None, None
     turn.save(update_fields=["done_at", "lease_until", "draft"])
-    return made
+    return Outcome(made, unseen)
 
 
 @transaction.atomic
@@ -217,6 +230,10 @@ def undo(*, annotator: Annotator) -> Turn:
     turn.save(update_fields=["done_at", "lease_until", "draft", "draft_version"])
     _record("ranking.undo", me, turn, before=latest, after=None)
     return turn
+
+
+def _lost() -> judging.LeaseLost:
+    return judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))
 
 
 def _repeated(me: Annotator, turn_id: int, ranked: Ranked) -> Ranking | None:
@@ -424,13 +441,6 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
 # ---- drafts ---------------------------------------------------------------------------------------------------------
 
 
-def draft_unseen(*, annotator: Annotator, turn_id: int, beyond: Sequence[int] | None) -> dict[str, Any] | None:
-    """The draft of a turn that I hold, where its version is not among those that my page has seen (None: not said)."""
-    found = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False, draft__isnull=False)
-    version, draft = found.values_list("draft_version", "draft").first() or (None, None)
-    return draft if beyond is not None and version not in beyond else None
-
-
 def save_draft(
     *,
     annotator: Annotator,
@@ -449,7 +459,7 @@ def save_draft(
     text = drafting.readable_draft(body)
     turn = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False).first()
     if turn is None or claim_of(turn) != claim:
-        raise judging.LeaseLost(_("This lineup is not open with you any more. What you wrote is kept on this page."))
+        raise _lost()
     array = statements.in_array(beyond)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -461,5 +471,8 @@ def save_draft(
         )
         if cursor.rowcount:
             return drafting.Stands(version)
-    found = Turn.objects.values_list("draft_version", "draft").get(pk=turn_id)
+    still = Turn.objects.filter(pk=turn_id, annotator=annotator, lease_until__isnull=False)
+    found = still.values_list("draft_version", "draft").first()
+    if found is None:
+        raise _lost()
     return drafting.what_stands(version=version, text=text, found=found)

@@ -51,11 +51,13 @@ def rank(who: Annotator, *ranks: int | None, **more: Any) -> Ranking:
     """`who` ranks the lineup that is handed to them, in the order of the screen."""
     turn = ranking.hand_out(annotator=who)
     assert turn is not None
-    return ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, *ranks, **more))
+    return ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, *ranks, **more)).ranking
 
 
 def rank_candidates(who: Annotator, *ranks: int | None) -> Ranking:
     """`who` ranks the lineup that is handed to them, in the order of the candidates' numbers."""
     turn = ranking.hand_out(annotator=who)
     assert turn is not None
-    return ranking.submit(annotator=who, turn_id=turn.pk, ranked=ranked(turn, places=by_candidate(turn, *ranks)))
+    return ranking.submit(
+        annotator=who, turn_id=turn.pk, ranked=ranked(turn, places=by_candidate(turn, *ranks))
+    ).ranking

@@ -180,10 +180,10 @@ class Rankings(APIView):
         me = membership_for(request.user, slug)
         given = SubmitRankingInput(data=request.data)
         given.is_valid(raise_exception=True)
-        made = ranking.submit(
+        outcome = ranking.submit(
             annotator=me, turn_id=given.validated_data["turn"], ranked=_ranked(given.validated_data, me)
         )
-        return Response(StoredRankingOutput(_stored(made)).data, status=status.HTTP_201_CREATED)
+        return Response(StoredRankingOutput(_stored(outcome.ranking)).data, status=status.HTTP_201_CREATED)
 
 
 class MyRankings(APIView):

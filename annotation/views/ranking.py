@@ -53,11 +53,10 @@ def rank(request: HttpRequest, slug: str) -> HttpResponse:
         turn_id = whole(request, "turn")
         if not is_fetch(request):
             guiding.remind(me, reminded="reminded" in request.POST)
-        unseen = ranking.draft_unseen(annotator=me, turn_id=turn_id, beyond=beyond_sent(request))
-        made = ranking.submit(annotator=me, turn_id=turn_id, ranked=_sent(request))
+        outcome = ranking.submit(annotator=me, turn_id=turn_id, ranked=_sent(request))
     except Refused as error:
         return _refused(request, me, error, ranking.hand_out(annotator=me))
-    return _saved(request, made, "rank", slug, **({"unseen": unseen} if unseen else {}))
+    return _saved(request, outcome.ranking, "rank", slug, **({"unseen": outcome.unseen} if outcome.unseen else {}))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -166,6 +165,7 @@ def _sent(request: HttpRequest) -> Ranked:
         guideline=whole(request, "guideline") if request.POST.get("guideline") else None,
         active_ms=int(time) if time.isascii() and time.isdigit() and len(time) < 12 else None,
         client=request.POST.get("client", ""),
+        beyond=beyond_sent(request),
     )
 
 

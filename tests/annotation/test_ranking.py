@@ -21,6 +21,7 @@ from annotation.founding import change_settings
 from annotation.models import Annotator, Judgement, Pair, Project, Ranking, Turn
 from annotation.ranking import claim_of
 from tests.lineups import answers, rank, ranked
+from tests.locks import until_somebody_waits
 
 MakePair = Callable[..., Pair]
 
@@ -275,7 +276,7 @@ def test_undo_reopens_the_latest_with_it_as_a_draft_before_what_waits(
         "flag": ["other"],
         "note": "So.",
     }
-    better = ranking.submit(annotator=alice, turn_id=again.pk, ranked=ranked(again, 1, 2, 3))
+    better = ranking.submit(annotator=alice, turn_id=again.pk, ranked=ranked(again, 1, 2, 3)).ranking
     assert better.revision == 2
     assert len(says(alice)) == 3
     following = ranking.hand_out(annotator=alice)
@@ -429,3 +430,53 @@ def test_a_ranking_that_is_taken_back_or_changed_goes_on_from_the_time_before(
         ranking.submit(annotator=alice, turn_id=turn.pk, ranked=second)
         ranking.revise(annotator=alice, turn_id=turn.pk, ranked=third, expected_revision=2)
         assert list(turn.rankings.order_by("revision").values_list("active_ms", flat=True)) == told
+
+
+# ---- drafts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("beyond", "handed_back"),
+    [((0,), True), ((0, 7), True), ((0, 5), False), ((5,), False), (None, False)],
+    ids=["nothing", "another", "that one", "it alone", "not said"],
+)
+def test_a_ranking_hands_back_the_draft_that_its_page_had_not_seen(
+    ranking_project: Project, alice: Annotator, beyond: tuple[int, ...] | None, handed_back: bool
+) -> None:
+    answers(ranking_project, 3)
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    claimed: dict[str, Any] = {"annotator": alice, "turn_id": turn.pk, "claim": claim_of(turn)}
+    ranking.save_draft(**claimed, body='{"note": "elsewhere"}', version=5, beyond=(0,))
+    outcome = ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked(turn, 1, 2, 3, beyond=beyond))
+    assert outcome.unseen == ({"note": "elsewhere"} if handed_back else None)
+    turn.refresh_from_db()
+    assert turn.draft is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_waited_for_the_ranking_hears_that_it_is_too_late(
+    ranking_project: Project, alice: Annotator
+) -> None:
+    answers(ranking_project, 3)
+    turn = ranking.hand_out(annotator=alice)
+    assert turn is not None
+    heard: list[Any] = []
+
+    def write() -> None:
+        claimed: dict[str, Any] = {"annotator": alice, "turn_id": turn.pk, "claim": claim_of(turn)}
+        try:
+            heard.append(ranking.save_draft(**claimed, body='{"note": "late"}', version=5, beyond=(0,)))
+        except judging.LeaseLost as error:
+            heard.append(str(error))
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        ranking.submit(annotator=alice, turn_id=turn.pk, ranked=ranked(turn, 1, 2, 3, beyond=(0,)))
+        other = threading.Thread(target=write)
+        other.start()
+        until_somebody_waits()
+    other.join()
+    assert heard == ["This lineup is not open with you any more. What you wrote is kept on this page."]

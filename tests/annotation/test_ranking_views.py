@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import uuid
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
-from annotation import guiding
+from annotation import guiding, judging, ranking
 from annotation.models import Annotator, Candidate, Project, Ranking, Turn
 from tests.lineups import answers, rank
+from tests.locks import until_somebody_waits
 
 RANK = "/p/everyday/rank"
 FETCH = {"X-Plumbline": "1"}
@@ -39,6 +41,34 @@ def test_the_page_ranks_without_the_script(ranking_project: Project, desk: Clien
     made = Ranking.objects.get()
     assert (made.ranks, made.note) == ([2, 1, 2, None], "So.")
     assert "B &gt; A = C, D not ranked" in desk.get(RANK).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_of_another_device_that_comes_just_before_the_ranking_is_handed_back(
+    ranking_project: Project, alice: Annotator, desk: Client
+) -> None:
+    """The ranking was sent before the draft was stored, and is stored after it."""
+    answers(ranking_project, 3)
+    form = form_of(desk)
+    told: list[Any] = []
+
+    def send() -> None:
+        fields = {**form, "place-a": "1", "place-b": "2", "place-c": "3", "beyond": ["0"]}
+        told.append(desk.post(RANK, fields, headers=FETCH).json())
+        connection.close()
+
+    with transaction.atomic():
+        judging.lock(alice)
+        page = threading.Thread(target=send)
+        page.start()
+        until_somebody_waits()
+        ranking.save_draft(
+            annotator=alice, turn_id=form["turn"], claim=form["claim"], body='{"note": "elsewhere"}', version=5,
+            beyond=(0,),
+        )  # fmt: skip
+    page.join()
+    assert told[0]["unseen"] == {"note": "elsewhere"}
+    assert Turn.objects.get(pk=form["turn"]).draft is None
 
 
 @pytest.mark.django_db
