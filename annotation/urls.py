@@ -57,6 +57,7 @@ judging_urls: list[URLPattern] = [
     path("p/<slug:slug>/judge", judging.judge, name="judge"),
     path("p/<slug:slug>/judge/draft", judging.draft, name="draft"),
     path("p/<slug:slug>/judge/undo", judging.undo, name="undo"),
+    path("p/<slug:slug>/judge/forget", judging.forget, name="forget"),
     path("p/<slug:slug>/judge/beat", judging.beat, name="beat"),
     path("p/<slug:slug>/judge/ready", judging.ready, name="ready"),
     path("p/<slug:slug>/judge/guideline", judging.judge_guideline, name="judge_guideline"),

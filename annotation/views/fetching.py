@@ -88,6 +88,11 @@ def beyond_sent(request: HttpRequest) -> tuple[int, ...] | None:
     return tuple(number for number in sent if number is not None) if sent else None
 
 
+def draft_seen(request: HttpRequest) -> int:
+    """The version of the draft that a posted form was made from; 0 for none."""
+    return (beyond_sent(request) or (0,))[0]
+
+
 def draft_answer(stands: Stands) -> HttpResponse:
     """204: the draft is stored as sent. 409 with the stored `version` and `draft` where another window or device wrote
     what this page has not seen: the page offers it. Nothing else may be called saved.

@@ -18,7 +18,7 @@ from annotation import judging, ordering, wording
 from annotation.answering import CONTROLS, Marked, Shown, Terms, Unfit, sides
 from annotation.assigning import Handed
 from annotation.models import Annotator, Assignment, Flag, Guideline, Project, SkipReason
-from annotation.views.fetching import beyond_sent, number_in, whole
+from annotation.views.fetching import beyond_sent, draft_seen, number_in, whole
 
 Item = dict[str, Any]
 
@@ -236,6 +236,7 @@ def entered(request: HttpRequest) -> Item:
         "vote": {name.removeprefix("vote-"): vote for name, vote in sent.items() if name.startswith("vote-")},
         "deciding": sent.get("deciding", ""),
         "edit": {side: sent[f"edit_{side}"] for side in ("a", "b") if f"edit_{side}" in sent},
+        "version": draft_seen(request),
     }
     return {"draft": filled, "assignment": number_in(sent.get("assignment", "")) or 0}
 

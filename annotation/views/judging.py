@@ -42,7 +42,7 @@ from annotation.views.items import (
     principles_of,
     raw_sides,
 )
-from annotation.views.keeping import kept_page
+from annotation.views.keeping import forget_unseen, keep_unseen, kept_page, unseen_kept
 from annotation.wording import NOTHING_TO_JUDGE
 
 # ---- the page and its one question ----------------------------------------------------------------------------------
@@ -93,6 +93,7 @@ def _page(request: HttpRequest, slug: str, *, refused: Item | None = None, **ext
         "waiting": offering.draw(annotator=me),
         "held": [one.assignment_id for one in handed] if open_here else assigning.in_hand(annotator_id=me.pk),
         "editing": False,
+        "unseen": unseen_kept(request, me.project),
         **raw_sides(me, items[0] if items else None),
         **extra,
     }
@@ -153,6 +154,7 @@ def _submit_plainly(request: HttpRequest, slug: str) -> HttpResponse:
         return _page(request, slug, refused=entered(request), **about)
     except Refused as error:
         return kept_page(request, me, error, back="judge")
+    keep_unseen(request, me.project, outcome.unseen)
     messages.success(request, _("Saved: %(answer)s") % {"answer": outcome.echo})
     return redirect_after_post("judge", slug)
 
@@ -237,6 +239,15 @@ def undo(request: HttpRequest, slug: str) -> HttpResponse:
         if one.assignment_id == reopened.pk
     )
     return as_json({"item": item, "counts": counts_shown(today=at.today, done=at.done)})
+
+
+@require_POST
+@signed_in
+def forget(request: HttpRequest, slug: str) -> HttpResponse:
+    """Words of another device that the page showed, and that are not needed any more."""
+    membership_for(request.user, slug)
+    forget_unseen(request, request.POST.getlist("unseen"))
+    return redirect_after_post("judge", slug)
 
 
 @require_safe

@@ -25,6 +25,7 @@ from annotation.views.fetching import (
     as_json,
     beyond_sent,
     draft_answer,
+    draft_seen,
     field_of,
     is_fetch,
     redirect_after_post,
@@ -33,7 +34,7 @@ from annotation.views.fetching import (
     status_of,
     whole,
 )
-from annotation.views.keeping import kept_page
+from annotation.views.keeping import keep_unseen, kept_page, unseen_kept
 
 PER_PAGE = 50
 # The beginning of a text, beside its letter.
@@ -56,6 +57,8 @@ def rank(request: HttpRequest, slug: str) -> HttpResponse:
         outcome = ranking.submit(annotator=me, turn_id=turn_id, ranked=_sent(request))
     except Refused as error:
         return _refused(request, me, error, ranking.hand_out(annotator=me))
+    if not is_fetch(request):
+        keep_unseen(request, me.project, outcome.unseen)
     return _saved(request, outcome.ranking, "rank", slug, **({"unseen": outcome.unseen} if outcome.unseen else {}))
 
 
@@ -94,6 +97,7 @@ def _refused(request: HttpRequest, me: Annotator, error: Refused, turn: Turn | N
     field = field_of(error)
     shown = {**extra, "filled": _entered(request), "error": str(error), "error_field": field}
     shown["reminded"] = field == "guideline"
+    shown["seen"] = draft_seen(request)
     return _page(request, me, turn, status=status_of(error, otherwise=otherwise), **shown)
 
 
@@ -107,6 +111,7 @@ def _page(request: HttpRequest, me: Annotator, turn: Turn | None, *, status: int
         "counts": {"done": mine.count(), "done_today": mine.filter(created_at__gte=midnight).count()},
         "turn": turn,
         "editing": False,
+        "unseen": unseen_kept(request, me.project),
         "unread": guiding.is_news_to(me),
         "skip_reasons": SkipReason.choices,
         "flags": Flag.choices,
@@ -144,6 +149,7 @@ def _shown(turn: Turn, filled: dict[str, Any] | None) -> dict[str, Any]:
         "key": uuid.uuid4(),
         "filled": filled,
         "draft": saved,
+        "seen": saved["version"] if saved else 0,
     }
 
 

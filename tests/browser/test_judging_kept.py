@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from annotation import opening
-from annotation.models import Assignment, Draft, Judgement, Project, Rationale
+from annotation import drafting, opening
+from annotation.models import Annotator, Assignment, Draft, Judgement, Project, Rationale
 from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
@@ -19,6 +19,7 @@ from tests.browser.sitting import (
     stored,
     text_kept,
 )
+from tests.browser.test_pages import unsound
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -437,3 +438,60 @@ def test_an_unsaved_change_is_never_laid_over_a_newer_answer(enter: Any, alice: 
     page.reload()
     expect(page.locator("[data-echo]")).to_be_hidden()
     assert page.locator("#note").input_value() == "Said on the other"
+
+
+# ---- without the script ----------------------------------------------------------------------------------------------
+
+
+def written_elsewhere(page: Any, words: str) -> None:
+    """Another device stores a draft of the pair on the screen, which is answered here then."""
+    drafting.save_draft(
+        annotator=Annotator.objects.get(name="Alice"),
+        assignment_id=shown(page),
+        body=f'{{"note": "{words}"}}',
+        version=5,
+    )
+    page.locator("[name=verdict][value=b2]").check(force=True)
+    page.locator(".send button").click()
+    expect(page.locator("[data-echo-text]")).to_contain_text("Saved: B better")
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (768, 1024), (1440, 900)])
+def test_words_of_another_device_stand_above_the_next_pair_without_the_script(
+    enter: Any, alice: Any, make_pair: Any, width: int, height: int
+) -> None:
+    for _ in range(2):
+        make_pair()
+    page = enter(alice, JUDGE, java_script_enabled=False, viewport={"width": width, "height": height})
+    words = "Written elsewhere. " * 40
+    written_elsewhere(page, words)
+    expect(page.get_by_label("Your reason", exact=True)).to_have_value(words)
+    # The pair has its place below them.
+    page.locator("#body-b").scroll_into_view_if_needed()
+    assert page.locator("#body-b").bounding_box()["height"] > 40
+    page.get_by_role("button", name="Delete these texts").click()
+    expect(page.get_by_role("heading", name="Words from another device")).to_have_count(0)
+
+
+def test_the_page_with_words_of_another_device_is_sound(enter: Any, alice: Any, make_pair: Any) -> None:
+    """As a browser without JavaScript shows it: axe-core itself needs one with it."""
+    for _ in range(2):
+        make_pair()
+
+    def plain(route: Route) -> None:
+        if route.request.method == "POST":
+            route.continue_()
+        else:
+            answer = route.fetch()
+            route.fulfill(response=answer, body=answer.text().replace("<noscript>", "").replace("</noscript>", ""))
+
+    page = enter(alice, reduced_motion="reduce")
+    page.route("**/*.js", lambda route: route.abort())
+    page.route(f"**{JUDGE}", plain)
+    page.goto(JUDGE)
+    written_elsewhere(page, "Written elsewhere. " * 40)
+    page.goto(JUDGE)
+    expect(page.get_by_role("heading", name="Words from another device")).to_be_visible()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert unsound(page) == []
