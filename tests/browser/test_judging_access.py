@@ -15,6 +15,8 @@ from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
 from annotation.models import Guideline, Pair
 from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on
+from tests.browser.test_judging_paper import OVER_EACH_OTHER, long_pair
+from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -353,6 +355,30 @@ def test_spaced_out_text_is_cut_nowhere(enter: Any, alice: Any, make_pair: Any) 
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate(cut) == [], width
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# Words of an answer or of a button over a candidate that do not stay within it.
+RUNS_OUT = """() => [['.seg__t', '.seg'], ['.looks .fold', '.cand']].flatMap(([words, home]) =>
+  [...document.querySelectorAll(words)].filter(e => e.checkVisibility()).filter(e => {
+    const range = document.createRange(), box = e.closest(home).getBoundingClientRect(); range.selectNodeContents(e);
+    return [...range.getClientRects()].some(r => r.width > 1 && (r.left < box.left - 1 || r.right > box.right + 1));
+  }).map(e => e.textContent.trim()))"""
+
+
+def test_a_style_sheet_that_doubles_text_leaves_the_parts_of_a_wide_window_apart(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    """The layout is that of the window: it knows of the browser's own setting, and not of such larger text."""
+    long_pair(make_pair)
+    page = enter(alice, JUDGE, reduced_motion="reduce")
+    page.evaluate("""() => { const s = new CSSStyleSheet(); s.replaceSync('html { font-size: 32px !important; }');
+      document.adoptedStyleSheets = [s]; }""")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    assert page.evaluate(RUNS_OUT) == []
+    parts = [".prompt", ".cand--a", ".cand--b", ".why", ".verdict__side", ".scale", ".seg--bad", ".send"]
+    assert page.evaluate(OVER_EACH_OTHER, parts) == []
+    assert page.locator("#body-b").bounding_box()["width"] > 400
+    assert faults(page) == []
 
 
 def test_forced_colours_tell_what_is_chosen(enter: Any, alice: Any, make_pair: Any) -> None:

@@ -30,7 +30,9 @@ OTHER = [*itertools.product(["line-strong", "focus", "a", "b", "good", "bad", "w
 
 
 def themes() -> dict[str, dict[str, str]]:
-    light, dark = re.split(r"@media \(prefers-color-scheme: dark\)", SHEET.split("@media (prefers-contrast")[0])
+    light, dark = re.split(
+        r"@media screen and \(prefers-color-scheme: dark\)", SHEET.split("@media (prefers-contrast")[0]
+    )
 
     def colours(text: str) -> dict[str, str]:
         return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", text))
