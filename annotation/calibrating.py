@@ -220,13 +220,16 @@ def _explained(pair: Pair, *, swapped: bool) -> dict[str, Any]:
 
 # A slot of this annotator's own, behind those that the pair has. Which pair: drawn by the project's seed and the
 # annotator, so that two of them do not meet the checks in one order. Which candidate stands as A is a fixed draw too,
-# as for every pair (assigning.NEXT): one that came back the other way round would be known for a check. The guards are
-# those of every claim.
+# as for every pair (assigning.NEXT): one that came back the other way round would be known for a check. So would one
+# that came back under another number, without the draft that the browser keeps of it. The guards are those of every
+# claim.
 CLAIM = f"""
 WITH {assigning.ME},
 next AS (
-  INSERT INTO assignment (project_id, pair_id, slot, priority, annotator_id, swapped, lease_until, is_extra)
-  SELECT me.project_id, p.id, 1 + coalesce((SELECT max(a.slot) FROM assignment a WHERE a.pair_id = p.id), 0),
+  INSERT INTO assignment (id, project_id, pair_id, slot, priority, annotator_id, swapped, lease_until, is_extra)
+  SELECT coalesce((SELECT c.assignment_number FROM check_seat c WHERE c.pair_id = p.id AND c.annotator_id = me.id),
+      nextval(pg_get_serial_sequence('assignment', 'id'))),
+    me.project_id, p.id, 1 + coalesce((SELECT max(a.slot) FROM assignment a WHERE a.pair_id = p.id), 0),
     me.cursor, me.id, hashint8extended(-p.id, project.seed # me.id) & 1 = 1, now() + me.lease, true
   FROM me JOIN pair p ON p.project_id = me.project_id JOIN project ON project.id = me.project_id
   WHERE p.gold_use = 'check' AND p.excluded_at IS NULL AND NOT 'toy' = ANY(p.marks) AND me.state = 'judging'

@@ -129,6 +129,7 @@ def sweep(*, project: Project | None = None, project_id: int | None = None) -> i
 
     They go in front of every annotator's cursor, one behind the other, so that nobody has to start from the head to
     find them. Their drafts go too: the next annotator must not see them, and the page that wrote them has its own copy.
+    The slot of a check goes; its number is kept for whoever had it.
 
     Within a transaction, whoever found nothing is told to look again once it has committed.
     """
@@ -143,7 +144,7 @@ def sweep(*, project: Project | None = None, project_id: int | None = None) -> i
 
 SWEEP = f"""
 WITH due AS MATERIALIZED (
-  SELECT a.id, a.project_id, a.lease_until, {SURPLUS} AS surplus FROM assignment a
+  SELECT a.id, a.project_id, a.pair_id, a.annotator_id, a.lease_until, {SURPLUS} AS surplus FROM assignment a
   WHERE a.lease_until < now() AND (%(project)s::bigint IS NULL OR a.project_id = %(project)s::bigint)
   ORDER BY a.lease_until LIMIT {SWEEP_AT_MOST} FOR UPDATE OF a SKIP LOCKED),
 drafts AS (DELETE FROM draft USING due WHERE draft.assignment_id = due.id),
@@ -158,6 +159,9 @@ placed AS (SELECT due.id,
   FROM due JOIN front USING (project_id) WHERE NOT due.surplus),
 back AS (UPDATE assignment a SET annotator_id = NULL, lease_until = NULL, priority = greatest(placed.priority, 0)
   FROM placed WHERE a.id = placed.id),
+numbers AS (INSERT INTO check_seat (pair_id, annotator_id, assignment_number)
+  SELECT due.pair_id, due.annotator_id, due.id FROM due JOIN pair ON pair.id = due.pair_id
+  WHERE due.surplus AND pair.gold_use = 'check' ON CONFLICT (pair_id, annotator_id) DO NOTHING),
 removed AS (DELETE FROM assignment a USING due WHERE a.id = due.id AND due.surplus)
 SELECT count(*), coalesce(array_agg(DISTINCT project_id), '{{}}') FROM due
 """

@@ -1,7 +1,7 @@
 """The data of annotation, one module per kind of thing, in the order in which data moves."""
 
 from annotation.models.answers import JudgeAnswer
-from annotation.models.assignments import Assignment, Draft
+from annotation.models.assignments import Assignment, CheckSeat, Draft
 from annotation.models.candidates import Candidate
 from annotation.models.disagreements import Cause, Disagreement
 from annotation.models.edits import Edit
@@ -24,6 +24,7 @@ __all__ = [
     "Assignment",
     "Candidate",
     "Cause",
+    "CheckSeat",
     "Disagreement",
     "Draft",
     "Edit",

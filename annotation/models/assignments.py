@@ -89,6 +89,30 @@ class Assignment(models.Model):
         return f"Slot {self.slot} of pair {self.pair_id}"
 
 
+class CheckSeat(models.Model):
+    """The number of an assignment that a check's lease ran out on: if the check comes again, it comes under this one.
+
+    A pair of the queue keeps its slot, and a browser what it holds of it by the slot's number, a draft above all. A
+    check has no slot that waits. Without its number its draft would not come back with it: that would tell it apart.
+    """
+
+    # As of the project of an assignment: rows of what is gone do no harm, and nobody waits for their removal.
+    pair = models.ForeignKey(
+        "annotation.Pair", on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    annotator = models.ForeignKey(
+        "annotation.Annotator", on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    assignment_number = models.BigIntegerField()
+
+    class Meta:
+        db_table = "check_seat"
+        constraints = [models.UniqueConstraint(fields=["pair", "annotator"], name="one_number_per_check")]
+
+    def __str__(self) -> str:
+        return f"Number {self.assignment_number} of pair {self.pair_id}"
+
+
 class Draft(models.Model):
     """What an annotator has entered for a leased assignment and not submitted yet."""
 

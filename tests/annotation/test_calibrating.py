@@ -326,6 +326,23 @@ def test_a_check_that_comes_again_stands_as_it_did(alice: Annotator, project: Pr
     assert 5 < sum(sides().values()) < 35, "Either side is as likely."
 
 
+def test_a_check_that_comes_again_has_its_number_by_which_the_browser_keeps_its_draft(
+    alice: Annotator, bob: Annotator, project: Project, gold: list[Pair]
+) -> None:
+    """As a pair of the queue has: under another number its draft would be a kept text, and not in the form."""
+    mine, theirs = held(alice), held(bob)
+    assert len({*mine, *theirs}) == 6
+    for _ in range(2):
+        Assignment.objects.leased().update(lease_until="2020-01-01T00:00Z")
+        assert opening.sweep(project=project) == 6
+        assert not Assignment.objects.filter(pair__gold_use="check").exists(), "Nobody else is handed them."
+        assert held(bob) == theirs
+        assert held(alice) == mine
+    fresh = answer(alice, mine[0])
+    assert fresh.next is not None
+    assert fresh.next.assignment_id > max(*mine, *theirs), "A check that is new to her has a new number."
+
+
 # ---- nobody can tell -------------------------------------------------------------------------------------------------
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from django.contrib.sessions.models import Session
+from django.utils import timezone
 from playwright.sync_api import Route, expect
 
-from annotation.models import Assignment, Draft, Judgement, Rationale
+from annotation import opening
+from annotation.calibrating import Gold, mark_gold
+from annotation.models import Assignment, Draft, Judgement, Project, Rationale
 from bench import drafts
 from tests.browser.sitting import (
     JUDGE,
@@ -21,6 +25,7 @@ from tests.browser.sitting import (
     soon,
     stored,
     text_kept,
+    written,
 )
 from tests.conftest import PASSWORD
 
@@ -332,3 +337,22 @@ def test_two_tabs_show_the_newest_of_one_draft(enter: Any, alice: Any, make_pair
     one.keyboard.press("Control+Enter")
     expect(one.locator("[data-alert]")).to_contain_text("another window")
     assert Judgement.objects.count() == 1
+
+
+@pytest.mark.parametrize("is_check", [False, True], ids=["a pair of the queue", "a check"])
+def test_what_comes_back_after_its_lease_has_its_draft_in_the_form(
+    enter: Any, alice: Any, project: Any, make_pair: Any, is_check: bool
+) -> None:
+    """A check as everything else: nobody can tell it by what becomes of a draft."""
+    pair = make_pair()
+    if is_check:
+        mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk)])
+        Project.objects.update(gold_round=1, gold_pass=0)
+    page = written(enter(alice, JUDGE), "half a thought")
+    page.goto("about:blank")
+    Assignment.objects.leased().update(lease_until=timezone.now() - timedelta(minutes=1))
+    assert opening.sweep() == 1
+    assert not Draft.objects.exists(), "What comes back comes from this browser."
+    page.goto(JUDGE)
+    expect(page.locator("#note")).to_have_value("half a thought")
+    expect(page.locator("[data-echo-kept]")).to_be_hidden()
