@@ -52,10 +52,10 @@ def test_board_drawer_and_draft_say_it(project, measured, lead, sign_in):
         answer = client.get(reverse(name, args=[project.slug, *args]) + query)
         return re.sub(r"\s+", " ", unescape(answer.content.decode()))
 
-    assert "Its trust: <b>-1.00</b>" in shown("board")
-    assert "trust in this order -1.00" in shown("board_pair", project.pairs.first().pk)
+    assert "Its trust: <b>−1.00</b>" in shown("board")
+    assert "trust in this order −1.00" in shown("board_pair", project.pairs.first().pk)
     draft = shown("release_new", query="?rule=label&cuts=50")
-    assert "Trust -1.00." in draft
+    assert "Trust −1.00." in draft
     assert "The seeds hardly agree: do not go by this order." in draft
 
 
