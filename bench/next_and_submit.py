@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import random
 import selectors
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRF = "b" * 32
 WARM = 5
 WORDS = 144
-# More rows would measure the disc: beyond this, candidates are shared between pairs.
+# More rows would measure the disc: beyond this, a prompt has more than two candidates, and each is in several pairs.
 MOST_CANDIDATES = 200_000
 
 # ---- the project -----------------------------------------------------------------------------------------------------
@@ -54,27 +55,38 @@ INSERT INTO candidate (prompt_id, messages, digest, index, model, revision, stra
 SELECT numbered.id, jsonb_build_array(jsonb_build_object('role', 'assistant', 'content', t.body)),
   sha256(c::text::bytea), 0, 'model', '', '', '', '', 'en', '<p>' || t.body || '</p>', %(renderer)s, length(t.body),
   now()
-FROM generate_series(0, %(candidates)s::int - 1) AS c JOIN numbered ON numbered.n = c / 2 CROSS JOIN words
+FROM generate_series(0, %(candidates)s::int - 1) AS c JOIN numbered ON numbered.n = c / %(each)s::int CROSS JOIN words
 CROSS JOIN LATERAL (
   SELECT string_agg(words.w[1 + (c * 7 + i * i * 31) %% 997], ' ') AS body
   FROM generate_series(1, %(words)s::int) AS i) AS t
 """
 
-# As an import leaves them: numbered as they came, in a drawn order. Candidates number 2n and 2n + 1 answer one prompt;
-# where pairs outnumber them, partners from farther away are taken.
+# As an import leaves them: numbered as they came, in a drawn order; those of one prompt are far apart.
 PAIR = """
 WITH numbered AS MATERIALIZED (
   SELECT c.id, c.prompt_id, row_number() OVER (ORDER BY c.id) - 1 AS n
-  FROM candidate c JOIN prompt p ON p.id = c.prompt_id WHERE p.project_id = %(project)s::bigint)
+  FROM candidate c JOIN prompt p ON p.id = c.prompt_id WHERE p.project_id = %(project)s::bigint),
+two AS MATERIALIZED (
+  SELECT i, j, row_number() OVER (ORDER BY j - i, i) - 1 AS n
+  FROM generate_series(0, %(each)s::int - 1) AS i CROSS JOIN generate_series(0, %(each)s::int - 1) AS j WHERE i < j)
 INSERT INTO pair (project_id, prompt_id, first_id, second_id, rank, source, external_id, tags, marks, label, label_kind,
   meta, is_gold, split, created_at)
 SELECT %(project)s::bigint, f.prompt_id, f.id, s.id, drawn, '', '', '{}', '{}', '', '', '{}', false, '', now()
 FROM (SELECT k, row_number() OVER (ORDER BY md5(k::text)) - 1 AS drawn
       FROM generate_series(0, %(pairs)s::int - 1) AS k ORDER BY k) AS placed
-JOIN numbered f ON f.n = 2 * (k %% (%(candidates)s::int / 2))
-JOIN numbered s ON s.n = f.n + 1 + 2 * (k / (%(candidates)s::int / 2))
+JOIN two ON two.n = k / %(prompts)s::int
+JOIN numbered f ON f.n = %(each)s::int * (k %% %(prompts)s::int) + two.i
+JOIN numbered s ON s.n = %(each)s::int * (k %% %(prompts)s::int) + two.j
 ORDER BY k
 """
+
+
+def shape(pairs: int) -> tuple[int, int]:
+    """How many prompts, and how many candidates of each, as few as will do for so many different pairs."""
+    each = 2
+    while min(pairs, MOST_CANDIDATES // each) * math.comb(each, 2) < pairs:
+        each += 1
+    return min(pairs, MOST_CANDIDATES // each), each
 
 
 def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
@@ -86,12 +98,12 @@ def fill(*, pairs: int, people: int) -> list[tuple[int, str]]:
     from annotation.rendering import RENDERER
 
     project = Project.objects.create(slug=SLUG, name="Benchmark", overlap=3, seed=1)
-    # Shared candidates need neighbours beyond the last one.
-    candidates = 2 * min(pairs, MOST_CANDIDATES // 2)
+    prompts, each = shape(pairs)
     values = {
         "project": project.pk,
-        "prompts": candidates // 2,
-        "candidates": candidates,
+        "prompts": prompts,
+        "each": each,
+        "candidates": prompts * each,
         "words": WORDS,
         "renderer": RENDERER,
         "pairs": pairs,
