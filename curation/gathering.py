@@ -35,6 +35,9 @@ from curation.tabulating import CODE, WHOSE, tabulate
 # An annotator's reliability counts like this many meetings with the others at the project's mean.
 PRIOR_MEETINGS = 20
 LIGHTEST, HEAVIEST = 0.5, 1.5
+# Weights are whole multiples of it. Sums of them are exact, so that facts are the same to the last digit in whatever
+# order the database reads the judgements: all at once, in parts, or those of a few pairs.
+GRAIN = 2.0**-40
 
 # Not oftener than this, and never more than a twentieth of the time.
 REST = timedelta(seconds=60)
@@ -394,4 +397,4 @@ def _reliabilities(project: Project) -> dict[str, float]:
     if not mean:
         return {}
     raw = {who: (same + PRIOR_MEETINGS * mean) / (others + PRIOR_MEETINGS) for who, same, others, _ in found}
-    return {str(who): min(max(value / mean, LIGHTEST), HEAVIEST) for who, value in raw.items()}
+    return {str(who): round(min(max(value / mean, LIGHTEST), HEAVIEST) / GRAIN) * GRAIN for who, value in raw.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -59,6 +61,18 @@ def test_a_reliable_annotator_weighs_more_and_small_numbers_are_shrunk(
     w = state.weights
     expected = (w[str(good.pk)] + 0.25) / (w[str(good.pk)] + w[str(odd.pk)] + 0.5)
     assert found.agreement == pytest.approx(expected)
+
+
+def test_weights_have_exact_sums_so_that_no_order_matters(project: Any, make_pair: Any, say: Any, crowd: Any) -> None:
+    """The database adds them up as it reads them, and parts of a gathering read otherwise than all at once."""
+    for n in range(31):
+        pair = make_pair()
+        for place, one in enumerate(crowd):
+            say(one, pair, "second" if n % (2 + place) == 0 else "first")
+    weights = gather(project).weights.values()
+    assert len(set(weights)) == 3
+    assert all((weight / gathering.GRAIN).is_integer() for weight in weights)
+    assert all(math.fsum(each) == sum(each) for each in permutations([*weights, *weights]))
 
 
 @pytest.mark.parametrize(
