@@ -18,10 +18,17 @@
   // Drawer: CSS :target opens it; here focus goes in, Escape closes, focus returns: to the link that was pressed, or, where
   // that brought a new page, to the one like it there, which #log-of-7 is for #log-7.
   let opener = null, shown = '';
+  // What is not the target yet is hidden and takes no focus: it is asked again with the next frames.
+  const enter = (hash, frames = 120) => {
+    const head = $(`${hash} h2`);
+    if (!head || location.hash !== hash) return;
+    head.focus();
+    if (document.activeElement !== head && frames) requestAnimationFrame(() => enter(hash, frames - 1));
+  };
   addEventListener('click', event => { const link = event.target.closest('a[href^="#log-"]'); if (link) opener = link; });
   const atHash = () => {
     const drawer = location.hash.startsWith('#log-') && $(location.hash);
-    if (drawer) { shown = location.hash; $('h2', drawer).focus(); return; }
+    if (drawer) { shown = location.hash; enter(shown); return; }
     const from = opener || (shown && $(shown.replace('#log-', '#log-of-')));
     if (from) from.focus({ preventScroll: true });
     opener = null; shown = '';
