@@ -129,7 +129,8 @@ def sweep(*, project: Project | None = None, project_id: int | None = None) -> i
 
     They go in front of every annotator's cursor, one behind the other, so that nobody has to start from the head to
     find them. Their drafts go too: the next annotator must not see them, and the page that wrote them has its own copy.
-    The slot of a check goes; its number is kept for whoever had it.
+    The slot of a check goes; its number is kept for whoever had it. One that was answered, and the answer taken back,
+    stays with its annotator.
 
     Within a transaction, whoever found nothing is told to look again once it has committed.
     """
@@ -142,10 +143,15 @@ def sweep(*, project: Project | None = None, project_id: int | None = None) -> i
     return int(swept)
 
 
+# A check whose answer was taken back stays with whoever took it back, however long they are away: nobody else waits for
+# it, and an answer to it that came from another hand would count in no round.
+OWN = """(EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id AND pair.gold_use = 'check')
+  AND EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id))"""
+
 SWEEP = f"""
 WITH due AS MATERIALIZED (
   SELECT a.id, a.project_id, a.pair_id, a.annotator_id, a.lease_until, {SURPLUS} AS surplus FROM assignment a
-  WHERE a.lease_until < now() AND (%(project)s::bigint IS NULL OR a.project_id = %(project)s::bigint)
+  WHERE a.lease_until < now() AND (%(project)s::bigint IS NULL OR a.project_id = %(project)s::bigint) AND NOT {OWN}
   ORDER BY a.lease_until LIMIT {SWEEP_AT_MOST} FOR UPDATE OF a SKIP LOCKED),
 drafts AS (DELETE FROM draft USING due WHERE draft.assignment_id = due.id),
 furthest AS (SELECT project_id, max(cursor) AS cursor FROM annotator

@@ -326,6 +326,30 @@ def test_a_check_that_comes_again_stands_as_it_did(alice: Annotator, project: Pr
     assert 5 < sum(sides().values()) < 35, "Either side is as likely."
 
 
+def test_a_check_that_was_taken_back_stays_with_its_annotator(
+    alice: Annotator, bob: Annotator, project: Project, gold: list[Pair]
+) -> None:
+    """In the queue it would be an ordinary pair of somebody else's, whose answer counts in no round."""
+    first, *_ = held(alice)
+    # Its number is remembered, so that a second slot of hers could not have it.
+    Assignment.objects.leased().update(lease_until="2020-01-01T00:00Z")
+    assert opening.sweep(project=project) == 3
+    assert held(alice)[0] == first
+    answer(alice, first, right=False)
+    revising.undo(annotator=alice)
+    others = held(bob)
+    Assignment.objects.leased().update(lease_until="2020-01-01T00:00Z")
+    opening.sweep(project=project)
+    kept = Assignment.objects.get(pk=first)
+    assert (kept.annotator, kept.done_at) == (alice, None)
+    assert held(bob) == others
+    # It comes first, with what she had said in the form; her first answer is the one that counts.
+    assert held(alice)[0] == first
+    answer(alice, first)
+    assert Judgement.objects.current().get(assignment=first).strength == 2
+    assert (calibrating.standing_of(alice).done, calibrating.standing_of(alice).right) == (1, 0)
+
+
 def test_a_check_that_comes_again_has_its_number_by_which_the_browser_keeps_its_draft(
     alice: Annotator, bob: Annotator, project: Project, gold: list[Pair]
 ) -> None:

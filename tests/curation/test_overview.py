@@ -12,6 +12,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation import calibrating
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation import weekly
 from curation.measuring import measure_agreement
@@ -98,6 +99,17 @@ def test_what_holds_it_up(project, lead, alice, make_pair, sign_in):
         code_version="t",
     )
     assert "The disk is full." in page(client, project)
+
+
+def test_a_check_that_its_annotator_still_has_holds_nothing_up(project, lead, alice, bob, make_pair, sign_in):
+    make_pair()
+    check = make_pair(slots=0)
+    calibrating.mark_gold(project=project, gold=[calibrating.Gold(verdict="first", pair=check.pk)])
+    long_ago = timezone.now() - timedelta(hours=1)
+    Assignment.objects.create(
+        project=project, pair=check, annotator=alice, slot=1, priority=0, is_extra=True, lease_until=long_ago
+    )
+    assert "left open by somebody" not in page(sign_in(lead), project)
 
 
 def test_pairs_skipped_by_everybody_are_counted_and_others_not(
