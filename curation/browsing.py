@@ -301,7 +301,9 @@ def _with_prompts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     texts = {
         pair.pk: (str(pair), pair.prompt) for pair in pairs.only("external_id", "prompt__messages", "prompt__language")
     }
-    for row in rows:
+    # A pair may have gone since, when an import was undone.
+    there = [row for row in rows if row["pair_id"] in texts]
+    for row in there:
         name, prompt = texts[row["pair_id"]]
         row |= {"name": name, "prompt": prompt.last[:200], "prompt_language": prompt.language}
-    return rows
+    return there
