@@ -21,13 +21,14 @@ from curation.advising import Advice, advised
 from curation.arrays import columns, places_in
 from curation.choosing import Chosen, choose, is_too_harmful, uniform
 from curation.criteria import COLUMN_OF, Criterion, in_play
+from curation.cut_chart import Histogram, histogram
 from curation.planning import HARDER, Plan
 from curation.previewing import Written, written
 from curation.reading import snapshot
 from curation.shelf import Step
 from curation.subsetting import NGRAMS
 from curation.thinning import measured
-from curation.trust import in_words
+from curation.trust import in_words, trust_in
 
 # Rows that are shown.
 SHOWN = 20
@@ -35,10 +36,6 @@ SHOWN = 20
 MOST_COMPARED = 5_000
 # And so many seconds the database may take for each of its few answers.
 PATIENCE = 8.0
-BINS = 48
-CHART_HEIGHT = 146.0
-# Above the highest bar the lines have their names.
-TALLEST = 112.0
 LONGEST_TEXT = 160
 
 
@@ -46,7 +43,7 @@ LONGEST_TEXT = 160
 class Shown:
     """One pair of the preview. `value` is what the line is drawn by; `is_first_past` is just beyond the line.
 
-    `answer` is the chosen one and `other` the rejected; where the layout chooses none, the first and the second.
+    `answer` is the chosen one and `other` the rejected; where none is chosen, the first and the second.
     """
 
     pair: int
@@ -72,21 +69,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Bar:
-    x: str
-    y: str
-    height: str
-    is_kept: bool
+class Removed:
+    """Pairs that one step removes, the same ones each time. `step` is its place among the steps."""
 
-
-@dataclass(frozen=True)
-class Histogram:
-    """How difficult the pairs are, with the line of the largest cut. Shapes in percent across and px down."""
-
-    bars: list[Bar]
-    cuts: list[tuple[str, str]]
-    labels: list[tuple[str, str, str]]
+    step: int
     name: str
+    pairs: int
+    rows: list[Shown]
 
 
 @dataclass(frozen=True)
@@ -129,6 +118,8 @@ class Counted:
     # The first rows of the preview as the layout writes them.
     written: Written = field(default_factory=Written)
     line: Line | None = None
+    # What the step removes that was asked for.
+    removed: Removed | None = None
     histogram: Histogram | None = None
     # What the cuts go by, in words, and for which model it was measured that the line is drawn by.
     measured_by: str = ""
@@ -170,6 +161,7 @@ def count(
     selection: Sequence[Criterion],
     least: Sequence[Criterion],
     scores: Mapping[int, float] | None = None,
+    step: int | None = None,
 ) -> Counted:
     """Count what the plan would release, and draw the rows to look at.
 
@@ -178,6 +170,7 @@ def count(
         selection: which pairs are meant.
         least: what is asked of their judgements; lines may be drawn by them.
         scores: what models trained on so many pairs reached, for the advice on a subset.
+        step: the place of a step whose removed pairs are to be shown; None, or of no step that removes any: none are.
 
     Raises:
         Refused: what the run would refuse.
@@ -197,10 +190,9 @@ def count(
         n_after = len(asked.quotas)
         if is_exact:
             n_after += bool(asked.near_duplicates) + bool(asked.subset) * (1 if asked.embedding == NGRAMS else 2)
-        line, histogram = _line(asked, chosen, in_play(selection), least, using=reader)
+        ordered = _ordered(asked, chosen, using=reader)
+        line = _line(asked, chosen, in_play(selection), least, ordered, using=reader)
         drawn = _drawn(asked, chosen)
-        drawn_by = _drawn_by(chosen)
-        trust = drawn_by[1]["trust"] if drawn_by else None
         return Counted(
             pairs=len(chosen.facts),
             selected=steps[n_selection - 1].left if n_selection else len(chosen.facts),
@@ -228,15 +220,16 @@ def count(
             harmful=chosen.harmful,
             is_too_harmful=is_too_harmful(asked, chosen),
             is_exact=is_exact,
-            preview=_shown(asked, chosen, drawn),
+            preview=_shown(chosen, drawn, chooses=asked.layout.chooses),
             written=written(asked, chosen, drawn, using=reader),
             chooses=asked.layout.chooses,
             line=line,
-            histogram=histogram,
-            measured_by=HARDER[asked.difficulty] if chosen.cuts else "",
-            measured_for=drawn_by[1]["model"] if drawn_by else "",
-            trust=trust,
-            trust_says=in_words(trust),
+            removed=_removed(asked, chosen, step),
+            histogram=ordered.chart if ordered else None,
+            measured_by=HARDER[asked.difficulty] if ordered else "",
+            measured_for=ordered.model if ordered else "",
+            trust=ordered.trust if ordered else None,
+            trust_says=in_words(ordered.trust) if ordered else "",
             advice=advised(chosen.subset, budget=asked.subset, seed=asked.seed, measured=scores or {})
             if chosen.subset
             else None,
@@ -257,11 +250,63 @@ def _rows(asked: Plan, chosen: Chosen) -> int:
 
 def _drawn(asked: Plan, chosen: Chosen) -> NDArray[np.int64]:
     """Places of the rows to look at, always the same ones."""
-    pairs = chosen.pairs
-    return np.sort(pairs[np.argsort(uniform(chosen.facts.pair[pairs], seed=asked.seed), kind="stable")[:SHOWN]])
+    return _some(chosen.pairs, chosen, seed=asked.seed)
+
+
+def _some(places: NDArray[np.int64], chosen: Chosen, *, seed: int) -> NDArray[np.int64]:
+    """At most SHOWN of these places, drawn by the seed."""
+    return np.sort(places[np.argsort(uniform(chosen.facts.pair[places], seed=seed), kind="stable")[:SHOWN]])
+
+
+def _removed(asked: Plan, chosen: Chosen, step: int | None) -> Removed | None:
+    if step is None or not 0 <= step < len(chosen.sieve.steps):
+        return None
+    gone = np.nonzero(chosen.sieve.gone_at == step)[0]
+    if not len(gone):
+        return None
+    # Most went before an answer was chosen: they are shown as first and second.
+    rows = _shown(chosen, _some(gone, chosen, seed=asked.seed), chooses=False)
+    return Removed(step, chosen.sieve.steps[step].name, len(gone), rows)
 
 
 # ---- the line ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """How difficult the pairs are by which the largest cut is drawn; without a cut, those that one would part.
+
+    `values` is nan for the others, `inside` says which the cut keeps; both have the shape (n_pairs,).
+    """
+
+    model: str
+    trust: float | None
+    values: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+    chart: Histogram | None
+    cut: dict[str, Any] | None
+
+
+def _ordered(asked: Plan, chosen: Chosen, *, using: BaseDatabaseWrapper) -> _Ordered | None:
+    """None: nothing is cut, and nothing was measured that one could cut by."""
+    facts = chosen.facts
+    config, cut = max(chosen.cuts.items(), key=lambda one: one[1]["share"], default=("", None))
+    model, run = ("", cut["run"]) if cut else (asked.difficulty_model, None)
+    try:
+        found = measured(
+            project=asked.project, metric=asked.difficulty, model=model, pairs=facts.pair, run=run, using=using
+        )
+    except Refused:
+        return None
+    meant = _mask(len(facts), chosen.pairs)
+    values = np.where(meant, found.values, np.nan)
+    if cut is None:
+        trust = trust_in(found.run, using=using)
+        return _Ordered(found.model, trust, values, meant, histogram(values, {}, meant), None)
+    easy = [places for split, places in chosen.splits.items() if split.startswith(f"{config}/")]
+    inside = _mask(len(facts), chosen.rows[np.concatenate(easy)])
+    beside = {name: one for name, one in chosen.cuts.items() if one["run"] == cut["run"]}
+    return _Ordered(found.model, cut["trust"], values, inside, histogram(values, beside, inside), cut)
 
 
 def _line(
@@ -269,33 +314,30 @@ def _line(
     chosen: Chosen,
     selection: Sequence[Criterion],
     least: Sequence[Criterion],
+    ordered: _Ordered | None,
     *,
     using: BaseDatabaseWrapper,
-) -> tuple[Line | None, Histogram | None]:
+) -> Line | None:
     """The line that the largest cut draws; without a cut, that of the last minimum; without one, of the last bound of
     the selection, as a brush over difficulty is one. The first criteria are `selection`, then `least`.
     """
-    facts = chosen.facts
-    if drawn_by := _drawn_by(chosen):
-        config, cut = drawn_by
-        found = measured(
-            project=asked.project, metric=cut["metric"], model="", pairs=facts.pair, run=cut["run"], using=using
+    if ordered and ordered.cut:
+        cut = ordered.cut
+        return _nearest(
+            asked,
+            chosen,
+            ordered.values,
+            ordered.inside,
+            name=f"the cut {cut['name'] + ' ' if cut['name'] else ''}at {cut['share'] * 100:g} %",
+            measure=HARDER[cut["metric"]],
+            at=cut["hardest"],
+            keeps_low=True,
         )
-        easy = [places for split, places in chosen.splits.items() if split.startswith(f"{config}/")]
-        inside = _mask(len(facts), chosen.rows[np.concatenate(easy)])
-        values = np.where(_mask(len(facts), chosen.pairs), found.values, np.nan)
-        name = f"the cut {cut['name'] + ' ' if cut['name'] else ''}at {cut['share'] * 100:g} %"
-        hardest = cut["hardest"]
-        line = _nearest(
-            asked, chosen, values, inside, name=name, measure=HARDER[cut["metric"]], at=hardest, keeps_low=True
-        )
-        beside = {name: one for name, one in chosen.cuts.items() if one["run"] == cut["run"]}
-        return line, _histogram(values, beside, inside)
     for step, criterion in reversed(list(enumerate([*selection, *least]))):
         bounded = _values_of(asked, chosen, criterion, using=using)
         if bounded is None:
             continue
-        inside = _mask(len(facts), chosen.pairs)
+        inside = _mask(len(chosen.facts), chosen.pairs)
         return _nearest(
             asked,
             chosen,
@@ -305,13 +347,8 @@ def _line(
             measure=criterion.field.replace("_", " "),
             at=float(criterion.value),
             keeps_low=criterion.operator in ("<", "<="),
-        ), None
-    return None, None
-
-
-def _drawn_by(chosen: Chosen) -> tuple[str, dict[str, Any]] | None:
-    """The largest cut, whose line and whose model's difficulty are drawn."""
-    return max(chosen.cuts.items(), key=lambda one: one[1]["share"], default=None)
+        )
+    return None
 
 
 def _mask(size: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -381,7 +418,7 @@ def _nearest(
     kept, gone = np.nonzero(known & inside)[0], np.nonzero(known & ~inside)[0]
     kept = kept[np.argsort(toward * values[kept], kind="stable")][-SHOWN // 2 :]
     gone = gone[np.argsort(toward * values[gone], kind="stable")][: SHOWN // 2]
-    rows = _shown(asked, chosen, np.concatenate([kept, gone]))
+    rows = _shown(chosen, np.concatenate([kept, gone]), chooses=asked.layout.chooses)
     placed = [
         replace(row, value=float(values[place]), is_kept=bool(inside[place]), is_first_past=n == len(kept) > 0)
         for n, (row, place) in enumerate(zip(rows, [*kept.tolist(), *gone.tolist()], strict=True))
@@ -389,47 +426,10 @@ def _nearest(
     return Line(name=name, measure=measure, at=at, rows=placed)
 
 
-def _histogram(
-    values: NDArray[np.float64], cuts: dict[str, dict[str, Any]], inside: NDArray[np.bool_]
-) -> Histogram | None:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return None
-    low, high = float(known.min()), float(known.max())
-    # What rounding alone keeps apart is one value: no bars fit between.
-    span = high - low if high - low > 1e-9 * max(1.0, abs(low)) else 1.0
-    counts, edges = np.histogram(known, bins=BINS, range=(low, low + span))
-    line = max((cut["hardest"] for cut in cuts.values() if cut["hardest"] is not None), default=high)
-    tallest = counts.max()
-    bars = [
-        Bar(
-            x=f"{100 * n / BINS:.2f}",
-            y=f"{CHART_HEIGHT - TALLEST * size / tallest:.1f}",
-            height=f"{TALLEST * size / tallest:.1f}",
-            is_kept=bool(edges[n] <= line),
-        )
-        for n, size in enumerate(counts.tolist())
-    ]
-    at = [
-        (f"{100 * (cut['hardest'] - low) / span:.2f}", f"{cut['share'] * 100:g} %: {cut['hardest']:.3g}")
-        for cut in cuts.values()
-        if cut["hardest"] is not None
-    ]
-    labels = [
-        (f"{25 * n}", f"{low + span * n / 4:.3g}", ("start", "middle", "middle", "middle", "end")[n]) for n in range(5)
-    ]
-    removed = int((~np.isnan(values) & ~inside).sum())
-    name = (
-        f"Histogram of the difficulty of {len(known):,} pairs. The cut at {line:.3g} keeps {len(known) - removed:,} "
-        f"and leaves {removed:,} out of its config."
-    )
-    return Histogram(bars=bars, cuts=at, labels=labels, name=name)
-
-
 # ---- pairs to look at ----------------------------------------------------------------------------------------------
 
 
-def _shown(asked: Plan, chosen: Chosen, places: NDArray[np.int64]) -> list[Shown]:
+def _shown(chosen: Chosen, places: NDArray[np.int64], *, chooses: bool) -> list[Shown]:
     """The pairs at these places, with the beginnings of their texts. One query."""
     facts = chosen.facts
     numbers = facts.pair[places].tolist()
@@ -439,7 +439,7 @@ def _shown(asked: Plan, chosen: Chosen, places: NDArray[np.int64]) -> list[Shown
     for place, number in zip(places.tolist(), numbers, strict=True):
         pair = found[number]
         wins = bool(chosen.decision.first_wins[place])
-        first_is_shown = wins or not asked.layout.chooses
+        first_is_shown = wins or not chooses
         said, counts = int(facts.judgements[place]), facts.counts[place]
         mean = float(strength[place])
         shown.append(

@@ -30,6 +30,23 @@ UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """How large a share of the easiest pairs did best for models of a size, in percent."""
+
+    title: str
+    percent: int
+    sub: str
+
+
+# Selective DPO (Gao et al. 2025): the best share grows with the model.
+CAPACITIES = (
+    Capacity("About 3B", 64, "keep the easier 64 %"),
+    Capacity("About 7B", 73, "keep 73 %, between the two published"),
+    Capacity("About 14B", 81, "keep 81 %"),
+)
+
+
+@dataclass(frozen=True)
 class Explained:
     """A choice, and what it means."""
 
@@ -61,6 +78,7 @@ def _choices(names: Sequence[str], titles: Mapping[str, Any]) -> list[tuple[str,
 class DraftForm(Described):
     """A release that is being thought of. Every field has a value to begin with, so that an address may name a few."""
 
+    capacities = CAPACITIES
     # Why what it asks for was not counted; empty where it was, or where something is wrong with it.
     too_long = ""
     saved_criteria: Sequence[Criterion] = ()

@@ -28,7 +28,7 @@ from curation.releasing import request_release
 def draft(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     form = DraftForm(request.POST if request.method == "POST" else request.GET, project=project)
-    counted = _counted(form, project)
+    counted = _counted(form, project, step=_step(request.GET.get("show", "")))
     if request.method != "POST":
         return _page(request, project, form, counted)
     if request.POST.get("do") != "release" or not (counted or form.too_long):
@@ -40,13 +40,19 @@ def draft(request: HttpRequest, slug: str) -> HttpResponse:
     return _release(request, project, form, counted)
 
 
-def _counted(form: DraftForm, project: Project) -> drafting.Counted | None:
+def _step(text: str) -> int | None:
+    """The place of the step whose removed pairs are to be shown. Steps come and go: what is none shows nothing."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else None
+
+
+def _counted(form: DraftForm, project: Project, *, step: int | None) -> drafting.Counted | None:
     """What the draft would release; None where it says why it cannot be counted."""
     if not form.is_valid():
         return None
     try:
         asked = plan(project=project, **form.asked())
-        return drafting.count(asked, selection=form.selected, least=form.least, scores=form.cleaned_data["scores"])
+        scores = form.cleaned_data["scores"]
+        return drafting.count(asked, selection=form.selected, least=form.least, scores=scores, step=step)
     except drafting.TooLong as refusal:
         form.too_long = str(refusal)
         return None

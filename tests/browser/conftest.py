@@ -98,6 +98,24 @@ def crowd(project: Any) -> list[Any]:
 
 
 @pytest.fixture
+def thirty(project: Any, alice: Any, bob: Any, adjudicator: Any, make_pair: Any) -> list[Any]:
+    """Thirty pairs that three people judged, ten of them with one dissent."""
+    from annotation.models import Assignment, Judgement
+
+    pairs = [make_pair(slots=0, external_id=f"p{n}") for n in range(30)]
+    for n, pair in enumerate(pairs):
+        for place, who in enumerate((alice, bob, adjudicator)):
+            seat = Assignment.objects.create(
+                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
+            )
+            strength = -2 if n < 10 and place == 2 else 2
+            Judgement.objects.create(
+                assignment=seat, annotator=who, key=uuid.uuid4(), verdict="prefer", strength=strength, swapped=False
+            )
+    return pairs
+
+
+@pytest.fixture
 def judged(project: Any, make_pair: Any, crowd: list[Any]) -> list[Any]:
     """Thirty pairs with judgements, votes and a difficulty; their facts are gathered."""
     from annotation.models import Assignment, Judgement, Principle, PrincipleVote, Run

@@ -275,29 +275,9 @@ def test_a_release_is_sound(
     assert complaints == []
 
 
-@pytest.fixture
-def judged(project: Any, alice: Any, bob: Any, adjudicator: Any, make_pair: Any) -> list[Any]:
-    """Thirty pairs that three people judged, ten of them with one dissent."""
-    import uuid
-
-    from annotation.models import Assignment, Judgement
-
-    pairs = [make_pair(slots=0, external_id=f"p{n}") for n in range(30)]
-    for n, pair in enumerate(pairs):
-        for place, who in enumerate((alice, bob, adjudicator)):
-            seat = Assignment.objects.create(
-                project=project, pair=pair, annotator=who, priority=0, done_at=timezone.now()
-            )
-            strength = -2 if n < 10 and place == 2 else 2
-            Judgement.objects.create(
-                assignment=seat, annotator=who, key=uuid.uuid4(), verdict="prefer", strength=strength, swapped=False
-            )
-    return pairs
-
-
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_draft_becomes_a_release(
-    enter: Any, lead: Any, judged: list[Any], settings: Any, complaints: list[str], look: str
+    enter: Any, lead: Any, thirty: list[Any], settings: Any, complaints: list[str], look: str
 ) -> None:
     """Choose, see the counts come by themselves, release, verify: with the buttons. Tasks run at once in tests."""
     page = enter(lead, reverse("releases", args=["everyday"]), **LOOKS[look])
@@ -329,7 +309,7 @@ def test_a_draft_becomes_a_release(
     assert complaints == []
 
 
-def test_without_scripts_the_same_is_done_with_the_buttons(enter: Any, lead: Any, judged: list[Any]) -> None:
+def test_without_scripts_the_same_is_done_with_the_buttons(enter: Any, lead: Any, thirty: list[Any]) -> None:
     page = enter(lead, reverse("release_new", args=["everyday"]), java_script_enabled=False)
     page.get_by_label("Agreement at least").fill("0.9")
     page.get_by_role("button", name="Count again").click()

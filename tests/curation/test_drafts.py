@@ -24,6 +24,9 @@ from tests.curation.finished import finished
 
 pytestmark = pytest.mark.usefixtures("same_connection")
 
+# A link of the waterfall: where it leads, and of which step.
+SHOW = re.compile(r'<a href="([^"]*)"\s+aria-label="Show pairs removed: ([^"]*)"')
+
 
 @pytest.fixture
 def pairs(make_pairs, say_all, alice, bob, adjudicator):
@@ -191,6 +194,54 @@ def test_a_row_has_what_is_rejected_beside_what_is_chosen(pairs, look):
     # A layout that chooses none has a first and a second.
     votes = look(layout="votes", rule="votes").content.decode()
     assert set(re.findall(r'class="o2">(\w+)<', votes)) == {"First", "Second"}
+
+
+def test_each_step_shows_what_it_removes(pairs, look):
+    """A link beside each count leads to at most twenty of the pairs behind it, and each of these to everything said."""
+    text = look(where="pair>0", agreement="0.9").content.decode()
+    links = [(unescape(address), unescape(name)) for address, name in SHOW.findall(text)]
+    assert [name for _, name in links] == ["agreement>=0.9", "tie"]
+    address, name = links[0]
+    query = {key: values[0] for key, values in parse_qs(urlparse(address).query).items()}
+    assert urlparse(address).fragment == "removed"
+    assert (query["where"], query["agreement"]) == ("pair>0", "0.9")
+    shown = look(**query)
+    removed = shown.context["counted"].removed
+    assert (removed.name, removed.pairs) == (name, 15)
+    # Those without judgements and those with a dissent: their agreement is unknown, or lower.
+    assert {row.name for row in removed.rows} == {f"p{n}" for n in [*range(5), *range(10, 20)]}
+    text = shown.content.decode()
+    assert "The 15 pairs that “agreement&gt;=0.9” removes" in text
+    assert reverse("board_pair", args=["everyday", pairs[0].pk]) in text
+    # Of more than twenty some are drawn, the same ones each time; nothing was chosen of them.
+    many = look(agreement="1", judgements="100", show="1")
+    removed = many.context["counted"].removed
+    assert (removed.pairs, len(removed.rows)) == (30, 20)
+    assert removed == look(agreement="1", judgements="100", show="1").context["counted"].removed
+    assert "20 of the 30 pairs that “judgements&gt;=100” removes" in many.content.decode()
+    table = many.content.decode().partition('id="removed"')[2].partition("</table>")[0]
+    assert set(re.findall(r'class="o2">(\w+)<', table)) == {"First", "Second"}
+
+
+@pytest.mark.parametrize("show", ["", "0", "99", "-1", "one", "²", "0" * 400])
+def test_a_step_that_is_none_shows_nothing(pairs, look, show):
+    answer = look(agreement="0.9", show=show)
+    assert answer.status_code == 200
+    assert answer.context["counted"].removed is None
+
+
+def test_before_anything_is_cut_the_chart_shows_how_difficult_the_pairs_are(difficult, look):
+    page = look()
+    counted = page.context["counted"]
+    assert (counted.histogram.kept, counted.histogram.removed, counted.histogram.cuts) == (20, 0, [])
+    assert (counted.measured_by, counted.line) == ("Difficulty: held-out DPO loss", None)
+    assert "Without a cut every chosen pair is in the one config." in page.content.decode()
+
+
+def test_without_a_measured_difficulty_there_is_no_chart(pairs, look):
+    page = look()
+    assert page.context["counted"].histogram is None
+    assert "Without a cut every chosen pair is in the one config." in page.content.decode()
 
 
 def test_a_saved_selection_and_criteria_beside_it_count_together(project, lead, pairs, look, press):
