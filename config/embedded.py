@@ -178,6 +178,48 @@ class Cluster:
         )
         return True
 
+    def stop_if_unused(self) -> int:
+        """Stop the server unless somebody uses it. Returns how many do: 0 when it is stopped, or did not run.
+
+        Raises:
+            EmbeddedError: as `stop`.
+        """
+        others = self.others_connected() if self.answers() else 0
+        if others:
+            return others
+        with self._users(fcntl.LOCK_EX | fcntl.LOCK_NB) as is_alone:
+            # Somebody found it running and has not connected yet. Who comes later waits until it is down.
+            if not is_alone:
+                return 1
+            self.stop()
+        return 0
+
+    def join(self) -> contextlib.ExitStack:
+        """Be counted as a user of the server until what is returned is closed, or the process ends."""
+        kept = contextlib.ExitStack()
+        # In a folder where nothing can be written nobody is counted before they connect.
+        with contextlib.suppress(OSError):
+            self._make_home()
+            kept.enter_context(self._users(fcntl.LOCK_SH))
+        return kept
+
+    @contextlib.contextmanager
+    def _users(self, kind: int) -> Iterator[bool]:
+        """Hold the lock that all users share and that who stops the server has alone; False where it is not to be had.
+
+        Read only: a lock needs no more, and root may have made the file in an ordinary user's folder.
+        """
+        handle = os.open(self.var / "postgres.users", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, kind)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(handle)
+
     def others_connected(self, *, settle: float = 2.0) -> int:
         """How many clients other than this call are connected. Those that are leaving get `settle` seconds for it."""
         import psycopg
@@ -407,13 +449,30 @@ def cluster() -> Cluster:
 
 
 _started_here = False
+_joined: contextlib.ExitStack | None = None
 
 
 def ensure_running() -> None:
-    """Start the embedded database when `DATABASE_URL` is not set. Does nothing when it is."""
-    global _started_here
+    """Start the embedded database when `DATABASE_URL` is not set, and keep others from stopping it while this process
+    lives. Does nothing when it is set.
+    """
+    global _joined, _started_here
     if not os.environ.get("DATABASE_URL"):
-        _started_here = cluster().ensure_running() or _started_here
+        mine = cluster()
+        if _joined is None:
+            _joined = mine.join()
+        _started_here = mine.ensure_running() or _started_here
+
+
+def leave() -> int:
+    """Stop the embedded database if this process started it and nobody else uses it. Returns how many others do."""
+    global _joined
+    if not started_here():
+        return 0
+    if _joined is not None:
+        _joined.close()
+        _joined = None
+    return cluster().stop_if_unused()
 
 
 def started_here() -> bool:
@@ -439,14 +498,11 @@ def _obey(word: str, cluster: Cluster) -> int:
     elif word == "stop":
         print("Stopped." if cluster.stop() else "It was not running.")
     elif word == "stop-if-unused":
-        others = cluster.others_connected() if cluster.answers() else 0
-        print(
-            f"It has {others} other clients and stays."
-            if others
-            else "Stopped."
-            if cluster.stop()
-            else "It was not running."
-        )
+        was_running = cluster.answers()
+        if others := cluster.stop_if_unused():
+            print(f"It has {others} other client{'s' if others > 1 else ''} and stays.")
+        else:
+            print("Stopped." if was_running else "It was not running.")
     else:
         answers = cluster.answers()
         print("It answers." if answers else "It does not answer.")

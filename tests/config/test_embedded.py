@@ -220,6 +220,49 @@ def test_others_connected_counts_clients(make_cluster):
         assert cluster.others_connected() == 1
 
 
+def test_who_found_it_running_keeps_it_running(make_cluster):
+    """Between finding it and connecting nobody sees a client: a demo that ended took it from one that began."""
+    cluster = make_cluster()
+    cluster.ensure_running()
+    with cluster.join():
+        assert cluster.stop_if_unused() == 1
+        assert cluster.answers()
+    assert cluster.stop_if_unused() == 0
+    assert not cluster.answers()
+    assert cluster.stop_if_unused() == 0
+
+
+def test_who_comes_while_it_is_stopped_waits_and_starts_it(make_cluster, monkeypatch):
+    cluster = make_cluster()
+    cluster.ensure_running()
+    came, stop = [], Cluster.stop
+
+    def slowly(self):
+        came.append(others.submit(lambda: (cluster.join(), cluster.ensure_running())[1]))
+        time.sleep(0.3)
+        assert not came[0].done()
+        return stop(self)
+
+    monkeypatch.setattr(Cluster, "stop", slowly)
+    with ThreadPoolExecutor() as others:
+        assert cluster.stop_if_unused() == 0
+    assert came[0].result() is True, "It was down by then."
+    assert cluster.answers()
+
+
+def test_a_process_that_started_it_leaves_it_to_others(make_cluster, monkeypatch):
+    cluster = make_cluster()
+    monkeypatch.setenv("PLUMBLINE_VAR", str(cluster.var))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for name, value in (("_started_here", False), ("_joined", None)):
+        monkeypatch.setattr(embedded, name, value)
+    embedded.ensure_running()
+    with cluster.join():
+        assert embedded.leave() == 1
+    assert embedded.leave() == 0
+    assert not cluster.answers()
+
+
 def run_module(*words, var, **more):
     return subprocess.run(
         [sys.executable, "-m", "config.embedded", *words],

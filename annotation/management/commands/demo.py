@@ -178,14 +178,8 @@ class Command(BaseCommand):
         for child in children:
             child.end()
         connection.close()
-        if not embedded.started_here():
-            return
-        cluster = embedded.cluster()
-        others = cluster.others_connected()
-        if others:
-            self._say(f"The embedded database has {others} other clients and stays up.")
-        else:
-            cluster.stop()
+        if others := embedded.leave():
+            self._say(f"The embedded database has {others} other client{'s' if others > 1 else ''} and stays up.")
 
 
 class Child:
