@@ -69,10 +69,12 @@ class Outcome:
 # ---- handing out ----------------------------------------------------------------------------------------------------
 
 # The next open turn of a lineup that I have not ranked, in the drawn order; nobody waits for a colleague's claim. The
-# order on the screen is drawn here and stays the turn's.
+# order on the screen is drawn by the project's seed, the turn and the annotator: whoever is given a turn again finds it
+# as before, and what their browser kept of it still means the same.
 _CLAIM = """
 UPDATE turn SET annotator_id = %(me)s, lease_until = %(until)s, done_at = NULL, draft = NULL, draft_version = 0,
-  shown = (SELECT array_agg(c ORDER BY random()) FROM lineup l, unnest(l.candidates) AS c WHERE l.id = turn.lineup_id)
+  shown = (SELECT array_agg(c ORDER BY hashint8extended(c, hashint8extended(turn.id, p.seed # %(me)s::bigint)))
+    FROM lineup l JOIN project p ON p.id = l.project_id, unnest(l.candidates) AS c WHERE l.id = turn.lineup_id)
 WHERE id = (
   SELECT t.id FROM turn t JOIN lineup l ON l.id = t.lineup_id JOIN project p ON p.id = l.project_id
   WHERE l.project_id = %(project)s AND t.annotator_id IS NULL AND t.slot <= p.overlap

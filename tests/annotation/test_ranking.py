@@ -120,18 +120,41 @@ def test_an_expired_turn_goes_to_somebody_else_and_the_late_answer_changes_nothi
 
 
 @pytest.mark.django_db
+def test_a_turn_that_comes_again_stands_as_it_did_and_otherwise_for_somebody_else(
+    ranking_project: Project, alice: Annotator, bob: Annotator
+) -> None:
+    """What the browser kept of it, places of letters among it, still means the same."""
+    ranking_project.overlap = 1
+    ranking_project.save()
+    answers(ranking_project, 8)
+
+    def again(who: Annotator) -> Turn:
+        Turn.objects.filter(annotator__isnull=False).update(lease_until=timezone.now() - timedelta(seconds=1))
+        ranking.sweep(project=ranking_project)
+        turn = ranking.hand_out(annotator=who)
+        assert turn is not None
+        return turn
+
+    first, theirs, second = again(alice), again(bob), again(alice)
+    assert first.pk == theirs.pk == second.pk
+    assert (second.shown, claim_of(second)) == (first.shown, claim_of(first))
+    assert theirs.shown != first.shown
+    made = ranking.submit(annotator=alice, turn_id=second.pk, ranked=ranked(first, *range(1, 9))).ranking
+    assert made.shown == first.shown
+
+
+@pytest.mark.django_db
 def test_letters_of_an_earlier_claim_are_never_taken_for_those_of_a_later_one(
     ranking_project: Project, alice: Annotator
 ) -> None:
+    """As claims of a version of this program were that drew a turn anew each time."""
     answers(ranking_project, 8)
     old = ranking.hand_out(annotator=alice)
     assert old is not None
-    Turn.objects.filter(annotator__isnull=False).update(lease_until=timezone.now() - timedelta(seconds=1))
-    ranking.sweep(project=ranking_project)
+    Turn.objects.filter(pk=old.pk).update(shown=old.shown[::-1])
     new = ranking.hand_out(annotator=alice)
     assert new is not None
     assert new.pk == old.pk
-    assert new.shown != old.shown
     with pytest.raises(judging.LeaseLost, match="in another order"):
         ranking.submit(annotator=alice, turn_id=new.pk, ranked=ranked(old, *range(1, 9)))
     with pytest.raises(judging.LeaseLost):
