@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.errors import Mendable, Refused
-from annotation.importing import checking, layouts, resolving
+from annotation.importing import checking, layouts, placing, resolving
 from annotation.importing.reading import Row
 from annotation.importing.reasons import Bad, refusal
 from annotation.importing.reporting import Progress, Report, record_import
@@ -247,6 +247,7 @@ def import_judgements(
     began = time.monotonic()
     values = {"project": str(project.pk), "run": run.pk if run else None, "now": timezone.now()}
     with transaction.atomic(), connection.cursor() as cursor:
+        placing.one_at_a_time(cursor, project.pk)
         resolving.make_table(cursor, "said", SAID)
         resolving.make_items(cursor, project)
 

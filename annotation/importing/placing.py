@@ -157,11 +157,17 @@ def one_at_a_time(cursor: Any, project: int) -> None:
     cursor.execute("SELECT pg_advisory_xact_lock(%s::int, (%s::bigint %% 2147483647)::int)", [IMPORT_LOCK, project])
 
 
-def begin(raw: Connection, values: dict[str, Any], *, is_full: bool) -> bool:
+def begin(raw: Connection, values: dict[str, Any]) -> bool:
     """Take the lock, make the temporary tables. True: there are pairs to compare with."""
     with raw.cursor() as cursor:
+        is_full = False
         if values["project"] > 0:
             one_at_a_time(cursor, values["project"])
+            # Asked behind the lock: what an import that was under way has brought is here by now.
+            found = cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM pair WHERE project_id = %(project)s)", values
+            ).fetchone()
+            is_full = bool(found and found[0])
         # Keys are checked batch by batch: a queue of all of them would grow with the file. The statistics are those of
         # the tables as they were: without this the planner would read a table that it takes for empty, once per row.
         for setting in ("CONSTRAINTS ALL IMMEDIATE", "LOCAL enable_seqscan = off", "LOCAL work_mem = '64MB'"):

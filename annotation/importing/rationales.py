@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from annotation.errors import Refused
-from annotation.importing import checking, resolving
+from annotation.importing import checking, placing, resolving
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, Refusal, refusal
 from annotation.importing.reporting import Progress, Report, record_import
@@ -191,6 +191,7 @@ def import_rationales(
     seen: set[str] = set()
     with transaction.atomic():
         with connection.cursor() as cursor:
+            placing.one_at_a_time(cursor, project.pk)
             resolving.make_items(cursor, project)
 
         def read(row: Row) -> list[Reasoned]:

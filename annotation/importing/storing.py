@@ -256,7 +256,7 @@ def _run(job: _Job, *, store: bool, stop: bool, progress: Progress | None, run: 
     values: dict[str, Any] = {"project": job.project.pk if job.project else -1, "run": run.pk if run else None}
     values["now"] = timezone.now()
     with connection.wrap_database_errors, _short_turns(), ThreadPoolExecutor(1, "import") as database:
-        has_pairs = placing.begin(raw, values, is_full=bool(job.project and job.project.pairs.exists()))
+        has_pairs = placing.begin(raw, values)
         waiting: Future[placing.Outcome] | None = None
 
         def settle() -> None:

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.errors import Refused
+from annotation.importing import placing
 from annotation.models import Pair, Prompt, Run, User
 from annotation.recording import record
 
@@ -82,6 +83,10 @@ def undo_import(*, run: Run, actor: User) -> int:
     """
     run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
     at = run.parameters
+    if run.project_id is not None:
+        # An import under way may speak of these pairs, which it has found already.
+        with connection.cursor() as cursor:
+            placing.one_at_a_time(cursor, run.project_id)
     if not _is_kind(run):
         raise Refused("Only a finished import of pairs or prompts can be undone.")
     if run.result.get("undone"):

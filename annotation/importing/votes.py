@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.errors import Refused
-from annotation.importing import checking, resolving
+from annotation.importing import checking, placing, resolving
 from annotation.importing.reading import Row, rows
 from annotation.importing.reasons import Bad, refusal
 from annotation.importing.reporting import Progress, Report, record_import
@@ -108,6 +108,7 @@ def import_principle_votes(
     began = time.monotonic()
     values = {"project": str(project.pk), "run": run.pk if run else None, "now": timezone.now()}
     with transaction.atomic(), connection.cursor() as cursor:
+        placing.one_at_a_time(cursor, project.pk)
         resolving.make_table(cursor, "voted", VOTED)
         resolving.make_table(cursor, "order_of_principles", "list text, place int, key text")
         resolving.make_items(cursor, project)
