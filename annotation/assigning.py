@@ -364,9 +364,10 @@ SELECT
        AND NOT EXISTS (SELECT 1 FROM assignment m WHERE m.pair_id = s.pair_id AND m.annotator_id = me.id OFFSET 0)
        AND NOT EXISTS (SELECT 1 FROM pair o WHERE o.id = s.pair_id AND o.excluded_at IS NOT NULL OFFSET 0)
      LIMIT {COUNT_AT_MOST}) AS open) AS open,
-  (SELECT count(DISTINCT l.pair_id) FROM assignment l
-     WHERE l.project_id = p.id AND l.lease_until IS NOT NULL AND l.annotator_id <> me.id
-       AND NOT EXISTS (SELECT 1 FROM assignment m WHERE m.pair_id = l.pair_id AND m.annotator_id = me.id OFFSET 0)
+  (SELECT count(DISTINCT a.pair_id) FROM assignment a
+     WHERE a.project_id = p.id AND a.lease_until IS NOT NULL AND a.annotator_id <> me.id
+       AND NOT EXISTS (SELECT 1 FROM assignment m WHERE m.pair_id = a.pair_id AND m.annotator_id = me.id OFFSET 0)
+       AND NOT {opening.OUT_OF_PLAY}
   ) AS elsewhere,
   (SELECT count(*) FROM (
      SELECT 1 FROM pair WHERE project_id = p.id AND excluded_at IS NULL LIMIT {COUNT_AT_MOST}) AS few) AS pairs,

@@ -108,11 +108,14 @@ WHERE project.id = %(project)s::bigint AND project.task = 'pairs' AND p.excluded
 ORDER BY 4
 """
 
-# A slot that carries a judgement which was taken back stays; the claim passes it over.
-SURPLUS = """((SELECT task FROM project WHERE id = a.project_id) <> 'pairs'
+# Slots that nobody is given once they are let go: above the overlap, of pairs out of play, of gold.
+OUT_OF_PLAY = """((SELECT task FROM project WHERE id = a.project_id) <> 'pairs'
   OR NOT a.is_extra AND a.slot > (SELECT overlap FROM project WHERE id = a.project_id)
   OR EXISTS (SELECT 1 FROM pair WHERE pair.id = a.pair_id
-    AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks) OR pair.gold_use <> '')))
+    AND (pair.excluded_at IS NOT NULL OR 'toy' = ANY(pair.marks) OR pair.gold_use <> '')))"""
+
+# A slot that carries a judgement which was taken back stays; the claim passes it over.
+SURPLUS = f"""{OUT_OF_PLAY}
   AND NOT EXISTS (SELECT 1 FROM judgement j WHERE j.assignment_id = a.id)"""
 
 REMOVE = f"""

@@ -14,7 +14,7 @@ from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import calibrating, judging, opening, revising
+from annotation import assigning, calibrating, judging, opening, revising
 from annotation.answering import Shown
 from annotation.calibrating import Gold, is_drawn, is_right, standing
 from annotation.errors import Refused
@@ -343,6 +343,8 @@ def test_a_check_that_was_taken_back_stays_with_its_annotator(
     kept = Assignment.objects.get(pk=first)
     assert (kept.annotator, kept.done_at) == (alice, None)
     assert held(bob) == others
+    # Nobody else waits for it, and nobody is told to.
+    assert assigning.counts_of(annotator_id=bob.pk).elsewhere == 0
     # It comes first, with what she had said in the form; her first answer is the one that counts.
     assert held(alice)[0] == first
     answer(alice, first)
