@@ -2,6 +2,7 @@
    the way: who does not open them judges on. The server draws which answers get one, and sends nothing before. */
 import { $, $$, ACTS, cfg, say, store } from './kit.js';
 import { actOf, bringKey, keyOf, showKeys } from './keys.js';
+import { first } from './leaving.js';
 import { mathIn } from './math.js';
 import { clock } from './pace.js';
 import { get, later, locked, post, quietly } from './server.js';
@@ -124,4 +125,5 @@ ACTS.reasons = open;
 bringKey('o', 'reasons');
 addEventListener('judged', drawSoon);
 addEventListener('online', () => { flush(); drawSoon(); });
+first.push(flush);
 if (kept().length) flush();

@@ -181,6 +181,64 @@ def test_several_are_ticked_by_keyboard(enter: Any, alice: Any, project: Any, ma
     assert [said[one] for one in offer.rationales] == ["ticked", "left", "ticked"]
 
 
+def kept_words(page: Any, words: str) -> bool:
+    found: bool = page.evaluate("words => Object.values(localStorage).some(text => text.includes(words))", words)
+    return found
+
+
+def sign_out(page: Any) -> None:
+    page.locator("[popovertarget=menu-account]").click()
+    page.locator("[data-sign-out] button").click()
+
+
+def half_an_edit(page: Any) -> None:
+    """A reason stands open, and words are in its field that nobody was sent."""
+    answer(page)
+    waits(page, 1)
+    page.keyboard.press("o")
+    expect(page.locator("#after blockquote")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.locator("#after textarea")).to_be_focused()
+    page.keyboard.type(" Half an edit.")
+
+
+def test_an_edit_that_was_not_sent_is_told_of_and_does_not_outlive_the_sign_out(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    turn_on(project)
+    with_reasons(make_pair)
+    page = enter(alice, JUDGE)
+    half_an_edit(page)
+    page.keyboard.press("Escape")
+    assert kept_words(page, "Half an edit.")
+    sign_out(page)
+    told = "1 draft is not saved and goes when you sign out. Sign out again to leave anyway."
+    expect(page.locator("[data-echo-text]")).to_have_text(told)
+    sign_out(page)
+    page.wait_for_url("**/accounts/login/")
+    assert not kept_words(page, "Half an edit.")
+
+
+def test_what_was_made_of_a_reason_is_sent_before_one_is_signed_out(
+    enter: Any, alice: Any, project: Any, make_pair: Any
+) -> None:
+    turn_on(project)
+    with_reasons(make_pair)
+    page = enter(alice, JUDGE)
+    half_an_edit(page)
+    page.route("**/judge/reasons", lambda route: route.fulfill(status=503, body=""))
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#after")).to_be_hidden()
+    sign_out(page)
+    told = "1 answer is not sent yet. Sign out again to leave anyway."
+    expect(page.locator("[data-echo-text]")).to_have_text(told)
+    page.unroute("**/judge/reasons")
+    sign_out(page)
+    page.wait_for_url("**/accounts/login/")
+    assert Rationale.objects.get(source="edited").text.endswith("Half an edit.")
+    assert not kept_words(page, "Half an edit.")
+
+
 def test_who_does_not_look_judges_on_and_finds_them_later(enter: Any, alice: Any, project: Any, make_pair: Any) -> None:
     turn_on(project)
     pairs = with_reasons(make_pair, 3)
