@@ -185,11 +185,11 @@ def page(
         if pairs is not None:
             there = {row[0]: row for row in _fetch("f.pair_id = ANY(%s)", [state.project_id, pairs], f"f.{one.column}")}
             # A pair may have gone since.
-            found = [there[pair] for pair in pairs if pair in there]
-            return _page(found, state=state, one=one, dims=dims, size=size, count=int(np.count_nonzero(passing)))
+            found, more = [there[pair] for pair in pairs[:size] if pair in there], len(pairs) > size
+            return _page(found, state=state, one=one, dims=dims, more=more, count=int(np.count_nonzero(passing)))
     found = page_of_the_database(state=state, asked=asked, order=order, dims=dims, mark=mark, size=size + 1)
     counted = count(project=state.project, asked=asked, dims=dims) if asked else state.pairs
-    return _page(found, state=state, one=one, dims=dims, size=size, count=counted)
+    return _page(found[:size], state=state, one=one, dims=dims, more=len(found) > size, count=counted)
 
 
 def _page(
@@ -198,11 +198,11 @@ def _page(
     state: FactsState,
     one: Dimension,
     dims: Sequence[Dimension],
-    size: int,
+    more: bool,
     count: int,
 ) -> Page:
-    rows = [_row(dict(zip((*_ROW, "value"), each, strict=True)), dims) for each in found[:size]]
-    last = found[size - 1] if len(found) > size else None
+    rows = [_row(dict(zip((*_ROW, "value"), each, strict=True)), dims) for each in found]
+    last = found[-1] if more and found else None
     return Page(
         rows=_with_prompts(rows),
         after=Mark(None if last[-1] is None else float(last[-1]), last[0], state.version).text if last else "",

@@ -212,6 +212,39 @@ def test_later_pages_lead_back_to_the_first(project: Any, lead: Any, sign_in: An
     assert "First 50</a>" in later
 
 
+@pytest.mark.parametrize(
+    ("query", "before"),
+    [
+        ("", 'FROM "pair" INNER JOIN "prompt"'),
+        ("judgements=0..0", 'FROM "pair" INNER JOIN "prompt"'),
+        ("judgements=0..0", "FROM pair_facts f"),
+    ],
+)
+def test_a_pair_that_goes_while_the_table_is_read_is_passed_over(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, query: str, before: str
+) -> None:
+    """An import is undone between two statements of one page. The rest of the page stands, and the next one follows."""
+    for n in range(browsing.PAGE + 5):
+        make_pair(slots=0, external_id=f"p-{n}")
+    gathering.gather_facts(project=project)
+    client, rows = sign_in(lead), f"/p/{project.slug}/board/rows"
+    gone = client.get(f"{rows}?{query}").context["page"].rows[7]["pair_id"]
+
+    undone: list[str] = []
+
+    def undo_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if before in sql and not undone:
+            undone.append(sql)
+            Pair.objects.filter(pk=gone).delete()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(undo_first):
+        page = client.get(f"{rows}?{query}")
+    assert not Pair.objects.filter(pk=gone).exists()
+    assert len(page.context["page"].rows) == browsing.PAGE - 1
+    assert "Next 50" in page.content.decode()
+
+
 def test_the_timeline_keeps_what_was_changed_or_taken_back(
     project: Any, lead: Any, sign_in: Any, make_pair: Any, say: Any, alice: Any
 ) -> None:
