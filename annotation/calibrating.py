@@ -11,27 +11,23 @@ given. The first, because what is explained after a round must not be made right
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import assigning, opening, ordering, statements
+from annotation import assigning, ordering, statements
 from annotation.answering import sides, verdict_in_words
-from annotation.errors import Refused
-from annotation.models import Annotator, Judgement, Pair, Project, User, Verdict
-from annotation.recording import record
+from annotation.models import Annotator, Judgement, Pair, Project, Verdict
 
 # The first round and one more, with other pairs.
 ROUNDS = 2
 # Checks in between are told of when there are as many: later, and never of a single pair that it was one.
 TOLD_AT_ONCE = 10
-LONGEST_WHY = 5000
 
 # ---- how it went: pure ----------------------------------------------------------------------------------------------
 
@@ -111,20 +107,32 @@ def standing_of(annotator: Annotator) -> Standing:
     return standing(results, size=project.gold_round, needed=project.gold_pass)
 
 
-def failed_in(project: Project) -> list[Annotator]:
-    """Who judges here and has not passed any round: they are handed nothing until a lead decides. By name."""
+def standings_in(project: Project) -> dict[int, Standing]:
+    """Where everybody stands who has answered a check of the project, by the annotator's number; empty: no rounds."""
     if not project.gold_round:
-        return []
+        return {}
     results: dict[int, list[bool]] = {}
     firsts = _firsts().filter(assignment__project=project)
     for annotator_id, *one in firsts.values_list("annotator", *_RESULT):
         results.setdefault(annotator_id, []).append(_went(*one))
-    failed = [
-        annotator
-        for annotator, went in results.items()
-        if standing(went, size=project.gold_round, needed=project.gold_pass).state == "failed"
-    ]
+    size, needed = project.gold_round, project.gold_pass
+    return {annotator: standing(went, size=size, needed=needed) for annotator, went in results.items()}
+
+
+def failed_in(project: Project) -> list[Annotator]:
+    """Who judges here and has not passed any round: they are handed nothing until a lead decides. By name."""
+    failed = [annotator for annotator, now in standings_in(project).items() if now.state == "failed"]
     return list(Annotator.objects.people().active().filter(pk__in=failed, user__is_active=True).order_by("name"))
+
+
+def checks_missing(project: Project) -> int:
+    """How many checks more it takes for the first round, or the second where somebody is in it. Without them people
+    come to the end of their round before it is over, and are handed nothing.
+    """
+    is_second = any(now.state == "open" and now.round > 1 for now in standings_in(project).values())
+    checks = Pair.objects.in_play().filter(project=project, gold_use=Pair.GoldUse.CHECK)
+    there = checks.exclude(marks__contains=["toy"]).count()
+    return max(0, project.gold_round * (ROUNDS if is_second else 1) - there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,116 +321,3 @@ def _check(where: dict[str, Any]) -> assigning.Handed | None:
             return cursor.fetchone()  # type: ignore[no-any-return]
 
     return assigning.Handed.of(statements.without_races(claim))
-
-
-# ---- naming gold ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Gold:
-    """One line of a gold file: a pair, by its identifier in the file it came with or by its number here.
-
-    `verdict` is first, second or tie. Of a pair named by its identifier, first is the first of that file; of a pair
-    named by its number, the first that the board shows.
-    """
-
-    verdict: str
-    use: str = Pair.GoldUse.CHECK
-    why: str = ""
-    external_id: str = ""
-    pair: int | None = None
-
-    def __post_init__(self) -> None:
-        if bool(self.external_id) == (self.pair is not None):
-            raise Refused("Name the pair once: by id (of its file) or by pair (its number here).")
-
-    @classmethod
-    def read(cls, text: str) -> Gold:
-        """From a JSON object with `verdict` and `id` or `pair`, and `use` and `why`; raises Refused."""
-        try:
-            sent = json.loads(text)
-        except (ValueError, RecursionError):
-            raise Refused("This is not JSON.") from None
-        if not isinstance(sent, dict):
-            raise Refused("This is not a JSON object.")
-        if unknown := set(sent) - {"verdict", "use", "why", "id", "pair"}:
-            raise Refused(f"Unknown: {', '.join(sorted(unknown))}. Known are verdict, use, why, id, pair.")
-        verdict, use, why, external = (sent.get(name, "") for name in ("verdict", "use", "why", "id"))
-        number = sent.get("pair")
-        if not all(isinstance(one, str) for one in (verdict, use, why, external)):
-            raise Refused("verdict, use, why and id are texts.")
-        if type(number) not in (int, type(None)):
-            raise Refused("pair is a whole number.")
-        return cls(verdict=verdict, use=use or Pair.GoldUse.CHECK, why=why, external_id=external, pair=number)
-
-
-def read_gold(lines: Iterable[str]) -> list[Gold]:
-    """The lines of a gold file, empty ones left out; raises Refused with the number of the line."""
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found.append(Gold.read(line))
-        except Refused as error:
-            raise Refused(f"Line {number}: {error}") from None
-    return found
-
-
-@transaction.atomic
-def mark_gold(*, project: Project, gold: Iterable[Gold], actor: User | None = None, command: str = "") -> int:
-    """Say of pairs what is right, and what they are used for. Returns how many there were; all or none.
-
-    Their open slots are removed: gold is handed out by itself. Marking twice changes nothing.
-
-    Raises:
-        Refused: with the number of the line, what is wrong with it, and what would be right.
-    """
-    marked: dict[int, Gold] = {}
-    for number, one in enumerate(gold, start=1):
-        pair = _pair_of(project, one, number)
-        if one.verdict not in ("first", "second", "tie"):
-            raise Refused(f"Line {number}: the verdict is {one.verdict[:60]!r}. It is first, second or tie.")
-        if one.use not in (Pair.GoldUse.EXAMPLE, Pair.GoldUse.CHECK):
-            raise Refused(f"Line {number}: the use is {one.use[:60]!r}. It is example or check.")
-        if one.use == Pair.GoldUse.EXAMPLE and not one.why.strip():
-            raise Refused(f"Line {number}: an example is explained. Say why in “why”.")
-        if "\0" in one.why or len(one.why) > LONGEST_WHY:
-            raise Refused(f"Line {number}: “why” is longer than {LONGEST_WHY:,} characters or holds a NUL character.")
-        if pair.pk in marked:
-            raise Refused(f"Line {number}: pair {pair.pk} is named a second time. Name each once.")
-        Pair.objects.filter(pk=pair.pk).update(
-            is_gold=True, gold_use=one.use, gold_verdict=_as_stored(one, pair), gold_why=one.why.strip()
-        )
-        marked[pair.pk] = one
-    if marked:
-        opening.open_slots(project=project, pairs=marked)
-        record(
-            act="pairs.gold",
-            subject=project.slug,
-            actor=actor,
-            command=command,
-            project=project,
-            after={"pairs": len(marked), "checks": sum(one.use == Pair.GoldUse.CHECK for one in marked.values())},
-        )
-    return len(marked)
-
-
-def _as_stored(one: Gold, pair: Pair) -> str:
-    """The verdict for the pair's first candidate, which may be the second of the file that it came with."""
-    imported = pair.meta.get("imported") or {}
-    is_turned = one.pair is None and imported.get("a") == "second"
-    return ordering.turned(one.verdict, swapped=is_turned) if one.verdict != "tie" else "tie"
-
-
-def _pair_of(project: Project, one: Gold, number: int) -> Pair:
-    named = {"pk": one.pair} if one.pair is not None else {"external_id": one.external_id}
-    found = list(Pair.objects.filter(project=project, **named)[:2])
-    if len(found) != 1:
-        name = one.pair if one.pair is not None else one.external_id[:60]
-        raise Refused(
-            f"Line {number}: there is no pair {name!r} in this project."
-            if not found
-            else f"Line {number}: several pairs have the id {name!r}. Name it by “pair”, its number here."
-        )
-    return found[0]

@@ -105,7 +105,7 @@ def ask_all(me: int) -> dict[str, str]:
 
     Returns the votes that go with an answer. `me` is the account whose page is measured: it knows the guideline.
     """
-    from annotation import calibrating, guiding
+    from annotation import guiding, marking_gold
     from annotation.models import Annotator, Pair, Principle, Project
 
     project = Project.objects.get(slug=SLUG)
@@ -113,8 +113,8 @@ def ask_all(me: int) -> dict[str, str]:
     guideline = guiding.publish_guideline(project=project, text="Which is better?", principles=entries)
     # The last ones: nobody has them in hand.
     last = Pair.objects.filter(project=project).order_by("-rank")[: max(10, Pair.objects.count() // 20)]
-    gold = [calibrating.Gold(verdict="first", pair=pair.pk) for pair in last]
-    calibrating.mark_gold(project=project, gold=gold)
+    gold = [marking_gold.Gold(verdict="first", pair=pair.pk) for pair in last]
+    marking_gold.mark_gold(project=project, gold=gold)
     Project.objects.filter(pk=project.pk).update(votes_policy=Project.VotesPolicy.ALL, gold_rate=GOLD_RATE)
     guiding.acknowledge(annotator=Annotator.objects.get(project=project, user=me), guideline=guideline)
     return {f"vote-{principle.pk}": "a" for principle in Principle.objects.filter(project=project)}

@@ -108,7 +108,28 @@ def _people(project: Project, counts: Counts, people: int, impossible: int) -> l
 
 
 def _gold_round(project: Project, counts: Counts) -> list[HoldUp]:
-    failed = calibrating.failed_in(project) if counts.left else []
+    """Who is stopped by the rounds of checks before judging begins, and rounds that nobody can finish."""
+    if not counts.left or not project.gold_round or project.task != Project.Task.PAIRS:
+        return []
+    return [*_checks_missing(project), *_failed_rounds(project)]
+
+
+def _checks_missing(project: Project) -> list[HoldUp]:
+    missing = calibrating.checks_missing(project)
+    if not missing:
+        return []
+    return [
+        HoldUp(
+            f"The gold round lacks {_n(missing, 'check')}",
+            f"A round has {_n(project.gold_round, 'check')}, and the second has others. "
+            "Who has judged all there are is handed nothing more.",
+            (Remedy("Make pairs gold on the board", "board"), Remedy("Change the rounds", "settings")),
+        )
+    ]
+
+
+def _failed_rounds(project: Project) -> list[HoldUp]:
+    failed = calibrating.failed_in(project)
     if not failed:
         return []
     names = ", ".join(one.name for one in failed[:3]) + (f" and {len(failed) - 3} more" if len(failed) > 3 else "")

@@ -17,6 +17,7 @@ from curation import haste
 from curation.dimensions import READINGS, Dimension
 from curation.filters import Filter, shown, words
 from curation.metrics import METRICS
+from curation.metrics.discretion import CATEGORIES
 from curation.models import Adjudication, Measurement, PairFact, Ruling
 
 # Of one pair; more than that nobody reads there.
@@ -79,8 +80,8 @@ class Opened:
     asides: list[Aside]
     # What machines wrote of themselves, or of what people preferred.
     reasons: list[Rationale]
-    # Each with what the metric is called.
-    measurements: list[tuple[str, Measurement]]
+    # Each with what the metric is called; the value in words, where a number would be a code.
+    measurements: list[tuple[str, Measurement, str]]
     timeline: list[tuple[Any, str]]
     adjudications: list[Adjudication]
     # Why and by whom it was taken out of play, where it is out.
@@ -235,8 +236,31 @@ def _said(one: Judgement) -> str:
     return one.get_verdict_display().lower()
 
 
-def _latest_of_each(found: list[Measurement]) -> list[tuple[str, Measurement]]:
+def _latest_of_each(found: list[Measurement]) -> list[tuple[str, Measurement, str]]:
     latest: dict[tuple[str, str], Measurement] = {}
     for one in found:
         latest.setdefault((one.metric, str(one.run.parameters.get("model", ""))), one)
-    return [(METRICS[one.metric].title if one.metric in METRICS else one.metric, one) for one in latest.values()]
+    return [(_called(one.metric), one, _in_words(one)) for one in latest.values()]
+
+
+# What a measure says of a pair beside its metric.
+CALLED = {
+    "n_relevant_principles": "Relevant principles",
+    "consensus_direction": "Principles agree on",
+    "arbitrary_judgements": "Arbitrary judgements",
+}
+
+
+def _called(metric: str) -> str:
+    return METRICS[metric].title if metric in METRICS else CALLED.get(metric, metric)
+
+
+def _in_words(one: Measurement) -> str:
+    """What the value means, where it is a code or a count; empty: it is the number that it is."""
+    if one.value is None:
+        return ""
+    if one.metric == "discretion_category":
+        return CATEGORIES[int(one.value)]
+    if one.metric == "consensus_direction":
+        return "the first" if one.value > 0 else "the second"
+    return f"{one.value:.0f}" if one.metric in CALLED else ""

@@ -40,6 +40,7 @@ board_urls: list[URLPattern] = [
     path("p/<slug:slug>/board/gather", board.gather, name="board_gather"),
     path("p/<slug:slug>/board/send", board.send, name="board_send"),
     path("p/<slug:slug>/board/put-back", board.put_back, name="board_put_back"),
+    path("p/<slug:slug>/board/gold", board.gold, name="board_gold"),
     path("p/<slug:slug>/board/save", board.save, name="board_save"),
     path("p/<slug:slug>/board/compare", board.compare, name="board_compare"),
     path("p/<slug:slug>/board/groups", board.groups, name="board_groups"),

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import calibrating
+from annotation import marking_gold
 from annotation.access import account_of, project_for
 from annotation.api.errors import ErrorOutput
 from annotation.api.inputs import Input
@@ -28,16 +28,19 @@ class GoldInput(Input):
         max_length=200, default="", allow_blank=True, help_text="Or by its identifier in the file that it came with."
     )
     verdict = serializers.ChoiceField(
-        choices=["first", "second", "tie"],
-        help_text="Of a pair named by its identifier, first is the first of that file; else the first that you read.",
+        choices=list(marking_gold.VERDICTS),
+        required=False,
+        help_text="Of gold. Of a pair named by its identifier, first is the first of that file; else the first that "
+        "you read.",
     )
     use = serializers.ChoiceField(
-        choices=[str(Pair.GoldUse.CHECK), str(Pair.GoldUse.EXAMPLE)],
+        choices=list(marking_gold.USES),
         default=str(Pair.GoldUse.CHECK),
-        help_text="Examples are explained and never handed out; checks are handed out like any other pair.",
+        help_text="Examples are explained and never handed out; checks are handed out like any other pair; none: the "
+        "pair is gold no longer.",
     )
     why = serializers.CharField(
-        max_length=calibrating.LONGEST_WHY, default="", allow_blank=True, help_text="Why; an example needs it."
+        max_length=marking_gold.LONGEST_WHY, default="", allow_blank=True, help_text="Why; an example needs it."
     )
 
 
@@ -46,7 +49,7 @@ class MarkGoldInput(Input):
 
 
 class MarkedGoldOutput(serializers.Serializer[Any]):
-    pairs = serializers.IntegerField(help_text="How many pairs were marked: all of them.")
+    pairs = serializers.IntegerField(help_text="How many pairs were named: all of them.")
 
 
 class MarkGold(APIView):
@@ -60,6 +63,6 @@ class MarkGold(APIView):
         project = project_for(request.user, slug, role=Role.LEAD)
         given = MarkGoldInput(data=request.data)
         given.is_valid(raise_exception=True)
-        gold = [calibrating.Gold(**one) for one in given.validated_data["gold"]]
-        marked = calibrating.mark_gold(project=project, gold=gold, actor=account_of(request))
+        gold = [marking_gold.Gold(**one) for one in given.validated_data["gold"]]
+        marked = marking_gold.mark_gold(project=project, gold=gold, actor=account_of(request))
         return Response(MarkedGoldOutput({"pairs": marked}).data)

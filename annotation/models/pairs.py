@@ -54,7 +54,7 @@ class Pair(models.Model):
     meta = models.JSONField(default=dict, blank=True)
     is_gold = models.BooleanField(default=False)
     # Gold whose answer is known: an example is explained before judging begins; a check is handed out among the others
-    # and looks like them. Neither has slots of its own. Written by calibrating.py, never shown while it is judged.
+    # and looks like them. Neither has slots of its own. Written by marking_gold.py, never shown while it is judged.
     gold_use = models.CharField(max_length=8, choices=GoldUse, blank=True, default="", db_default="")
     gold_verdict = models.CharField(max_length=6, choices=Label, blank=True, default="", db_default="")
     gold_why = models.TextField(blank=True, default="", db_default="")

@@ -17,6 +17,6 @@ LABELS = {label.value: code for code, label in enumerate(Pair.Label)}
 # then a published figure is found again.
 TURNED = "coalesce(p.meta #>> '{imported,a}' = 'second', false)"
 
-# What is right of a gold pair, for its first candidate as it is stored: what the lead said (annotation/calibrating.py),
-# or, of pairs that came as gold, the label of their source.
+# What is right of a gold pair, for its first candidate as it is stored: what the lead said
+# (annotation/marking_gold.py) or, of pairs that came as gold, the label of their source.
 GOLD = "coalesce(nullif(p.gold_verdict, ''), p.label)"

@@ -191,7 +191,7 @@ function close() {
   keep();
 }
 addEventListener('keydown', event => {
-  if (event.key === 'Escape' && !$('drawer').hidden && !document.querySelector('dialog[open]') && !event.target.matches('input')) close();
+  if (event.key === 'Escape' && !$('drawer').hidden && !document.querySelector('dialog[open]') && !event.target.matches('input:not([type=radio]), textarea')) close();
 });
 
 /* ---------- readings and their queues ---------- */

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import IntegrityError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import assigning, calibrating, judging, opening, revising
+from annotation import assigning, calibrating, judging, marking_gold, opening, revising
 from annotation.answering import Shown
-from annotation.calibrating import Gold, is_drawn, is_right, standing
+from annotation.calibrating import is_drawn, is_right, standing
 from annotation.errors import Refused
 from annotation.founding import change_settings
-from annotation.models import Annotator, Assignment, Event, Judgement, Pair, Project
+from annotation.marking_gold import Gold
+from annotation.models import Annotator, Assignment, Judgement, Pair, Project
 
 MakePair = Callable[..., Pair]
 
@@ -78,96 +76,6 @@ def test_checks_are_drawn_at_the_rate(rate: float) -> None:
     assert abs(drawn - rate * n) <= 4 * (rate * (1 - rate) * n) ** 0.5
 
 
-# ---- naming gold -----------------------------------------------------------------------------------------------------
-
-
-def test_gold_has_no_slots_that_wait(project: Project, make_pair: MakePair, lead: Annotator) -> None:
-    pair, other = make_pair(external_id="one"), make_pair()
-    given = [Gold(verdict="first", external_id="one", why="It is right.")]
-    for _ in range(2):
-        assert calibrating.mark_gold(project=project, gold=given, actor=lead.user) == 1
-    pair.refresh_from_db()
-    assert (pair.is_gold, pair.gold_use, pair.gold_verdict, pair.gold_why) == (True, "check", "first", "It is right.")
-    opening.open_slots(project=project)
-    opening.open_extra_slots(project=project, pairs=[pair.pk], more=2)
-    assert not pair.assignments.exists()
-    assert other.assignments.count() == project.overlap
-    assert Event.objects.filter(act="pairs.gold").count() == 2
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("[]", "not a JSON object"),
-        ("{", "not JSON"),
-        ('{"id": "one", "verdict": "a"}', "first, second or tie"),
-        ('{"id": "one", "verdict": "first", "use": "exam"}', "example or check"),
-        ('{"id": "one", "verdict": "first", "use": "example"}', "explained"),
-        ('{"id": "two", "verdict": "first"}', "no pair"),
-        ('{"id": "one", "pair": 1, "verdict": "first"}', "Name the pair once"),
-        ('{"verdict": "first"}', "Name the pair once"),
-        ('{"id": "one", "verdict": "first", "reason": "x"}', "Unknown: reason"),
-        ('{"id": "one", "verdict": 1}', "are texts"),
-        ('{"id": "one", "verdict": "first"}', "a second time"),
-    ],
-)
-def test_a_bad_line_is_named_and_nothing_is_marked(
-    project: Project, make_pair: MakePair, tmp_path: Any, line: str, told: str
-) -> None:
-    make_pair(external_id="one")
-    file = tmp_path / "gold.jsonl"
-    file.write_text(json.dumps({"id": "one", "verdict": "tie"}) + "\n" + line + "\n")
-    with pytest.raises(CommandError, match=told) as refused:
-        call_command("mark_gold", file, project="everyday")
-    assert "Line 2" in str(refused.value)
-    assert not Pair.objects.exclude(gold_use="").exists()
-
-
-@pytest.mark.parametrize(("a", "stored"), [("first", "first"), ("second", "second")])
-def test_first_is_the_first_of_the_file_where_the_file_names_the_pair(
-    project: Project, make_pair: MakePair, a: str, stored: str
-) -> None:
-    pair = make_pair(external_id="one", meta={"imported": {"a": a}})
-    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", external_id="one")])
-    pair.refresh_from_db()
-    assert pair.gold_verdict == stored
-    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk)])
-    pair.refresh_from_db()
-    assert pair.gold_verdict == "first"
-
-
-def test_the_command_marks_a_file(project: Project, make_pair: MakePair, tmp_path: Any, capsys: Any) -> None:
-    pair = make_pair(external_id="one")
-    other = make_pair()
-    lines = [
-        {"id": "one", "verdict": "second", "use": "example", "why": "B counts right."},
-        {"pair": other.pk, "verdict": "tie"},
-    ]
-    file = tmp_path / "gold.jsonl"
-    file.write_text("\n".join(map(json.dumps, lines)))
-    call_command("mark_gold", file, project="everyday")
-    assert capsys.readouterr().out == "2 pairs are gold.\n"
-    assert dict(Pair.objects.values_list("pk", "gold_use")) == {pair.pk: "example", other.pk: "check"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "name"),
-    [
-        ({"gold_use": "check", "gold_verdict": "first"}, "gold_in_use_has_its_answer"),
-        ({"gold_use": "check", "is_gold": True}, "gold_in_use_has_its_answer"),
-        ({"gold_use": "example", "is_gold": True, "gold_verdict": "tie"}, "an_example_is_explained"),
-    ],
-)
-def test_the_database_refuses_gold_without_an_answer(make_pair: MakePair, fields: dict[str, Any], name: str) -> None:
-    with pytest.raises(IntegrityError, match=name):
-        make_pair(**fields)
-
-
-def test_the_database_refuses_a_round_that_nobody_can_pass(project: Project) -> None:
-    with pytest.raises(IntegrityError, match="project_gold_pass_within_round"):
-        Project.objects.update(gold_round=3, gold_pass=4)
-
-
 # ---- handing out -----------------------------------------------------------------------------------------------------
 
 
@@ -175,7 +83,7 @@ def test_the_database_refuses_a_round_that_nobody_can_pass(project: Project) -> 
 def gold(project: Project, make_pair: MakePair) -> list[Pair]:
     """Ten checks (the first candidate is right), in a project whose round has four pairs, three to pass."""
     pairs = [make_pair(first=f"right {n}", second=f"wrong {n}") for n in range(10)]
-    calibrating.mark_gold(
+    marking_gold.mark_gold(
         project=project, gold=[Gold(verdict="first", pair=pair.pk, why=f"Because {pair.pk}.") for pair in pairs]
     )
     for n in range(20):
@@ -309,7 +217,7 @@ def test_a_check_whose_lease_runs_out_is_gone_and_the_round_goes_on(alice: Annot
 def test_a_check_that_comes_again_stands_as_it_did(alice: Annotator, project: Project, make_pair: MakePair) -> None:
     """As a pair of the queue does: one that came back the other way round would be known for a check."""
     pairs = [make_pair() for _ in range(40)]
-    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk) for pair in pairs])
+    marking_gold.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk) for pair in pairs])
     Project.objects.update(gold_round=40, gold_pass=0)
 
     def sides() -> dict[int, bool]:
@@ -408,7 +316,7 @@ def test_who_begins_is_led_to_the_examples_once(
         make_pair()
     experienced, desk = sign_in(bob), sign_in(alice)
     judge(bob, True)
-    calibrating.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=example.pk)])
+    marking_gold.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=example.pk)])
     led = desk.get("/p/everyday/judge")
     assert (led.status_code, led["Location"]) == (302, "/p/everyday/training")
     assert not Assignment.objects.filter(annotator=alice).exists(), "Nothing is leased while somebody reads."
@@ -429,7 +337,7 @@ def test_training_is_linked_where_there_is_something_to_read(
     pair = make_pair()
     judge(alice, True)
     if has_examples:
-        calibrating.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=pair.pk)])
+        marking_gold.mark_gold(project=project, gold=[Gold(verdict="second", use="example", why="So.", pair=pair.pk)])
     Project.objects.update(gold_round=int(has_round))
     desk, link = sign_in(alice), 'href="/p/everyday/training"'
     end = desk.get("/p/everyday/judge")
@@ -447,7 +355,9 @@ def test_examples_are_explained_and_results_shown_where_the_project_allows(
 ) -> None:
     example = make_pair(prompt="How many?", first="Three.", second="Four <b>of</b> them.")
     why = "There are four. <script>alert(1)</script>"
-    calibrating.mark_gold(project=alice.project, gold=[Gold(verdict="second", use="example", why=why, pair=example.pk)])
+    marking_gold.mark_gold(
+        project=alice.project, gold=[Gold(verdict="second", use="example", why=why, pair=example.pk)]
+    )
     desk = sign_in(alice)
     page = desk.get("/p/everyday/training").content.decode()
     assert 'data-example="second"' in page
@@ -468,7 +378,7 @@ def test_checks_in_between_are_told_of_later_and_by_the_ten(
     monkeypatch.setattr(calibrating, "is_drawn", lambda **_: True)
     pairs = [make_pair() for _ in range(16)]
     given = [Gold(verdict="first", pair=pair.pk, why=f"Because {pair.pk}.") for pair in pairs]
-    calibrating.mark_gold(project=project, gold=given)
+    marking_gold.mark_gold(project=project, gold=given)
     Project.objects.update(gold_round=2, gold_pass=1, gold_rate=0.5, shows_results=True)
     alice.project.refresh_from_db()
     desk = sign_in(alice)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from annotation import calibrating, resting
-from annotation.calibrating import Gold
+from annotation import marking_gold, resting
+from annotation.marking_gold import Gold
 from annotation.models import Annotator, Judgement, Pair, Project
 from annotation.resting import Given, fewer_right, has_drifted, pace_changed, sitting_begins
 from tests.verdicts import judge
@@ -122,7 +122,7 @@ def tired(project: Project, make_pair: MakePair, alice: Annotator) -> Annotator:
                 at = START + timedelta(days=day) + n * MINUTE
                 judge(alice, pair, 2 if right else -2, at=at, active_ms=40_000)
                 if kind == "check":
-                    calibrating.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk)])
+                    marking_gold.mark_gold(project=project, gold=[Gold(verdict="first", pair=pair.pk)])
     return alice
 
 

@@ -142,3 +142,36 @@ def test_one_pair_is_excluded_from_its_drawer_and_put_back(
     page.get_by_role("button", name="Put back 1 pair: It stands in a test set.").click()
     page.get_by_text("1 pair is in play again.").wait_for()
     assert not project.pairs.exclude(excluded_at=None).exists()
+
+
+def test_a_pair_is_made_gold_from_its_drawer_by_keyboard(
+    enter: Any, lead: Any, project: Any, judged: list[Any]
+) -> None:
+    page = enter(lead, f"/p/{project.slug}/board")
+    page.wait_for_selector(LIVE)
+    page.locator("tr[data-pair] a").first.click()
+    page.wait_for_selector("#drawer:not([hidden])")
+    pair = page.evaluate("() => board.S.open")
+    drawer = page.locator("#drawer")
+    drawer.locator("#gold summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    expect(drawer.get_by_label("About the same")).to_be_checked()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Both say it.")
+    # Words are not lost to a key that closes the drawer elsewhere.
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_visible()
+    assert faults(page) == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("is gold.").wait_for()
+    assert project.pairs.filter(pk=pair, gold_use="example", gold_verdict="tie", gold_why="Both say it.").exists()
+    page.locator("summary").get_by_text("Gold: explained example, about the same").click()
+    assert faults(page) == []
+    page.get_by_role("button", name="No longer gold").click()
+    page.get_by_text("is gold no longer.").wait_for()
+    assert not project.pairs.filter(is_gold=True).exists()

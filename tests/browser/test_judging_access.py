@@ -11,8 +11,8 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from annotation import rendering
-from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
+from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Guideline, Pair
 from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on
 from tests.browser.test_judging_paper import OVER_EACH_OTHER, long_pair

@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Route, expect
 
 from annotation import opening
-from annotation.calibrating import Gold, mark_gold
+from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Assignment, Draft, Judgement, Project, Rationale
 from bench import drafts
 from tests.browser.sitting import (

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation import guiding, rendering
-from annotation.calibrating import Gold, mark_gold
+from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Assignment, Guideline, Judgement, Project, Rationale
 from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon, stored
 from tests.browser.test_pages import faults

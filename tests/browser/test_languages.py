@@ -10,8 +10,8 @@ from django.conf import settings
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from annotation.calibrating import Gold, mark_gold
 from annotation.guiding import Entry, publish_guideline
+from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Judgement, Pair, User
 from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on, soon
 from tests.browser.test_pages import faults

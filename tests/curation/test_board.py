@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import struct
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
 from annotation.models import Annotator, Judgement, Pair, Principle, Project, Run
-from curation import browsing, gathering, settling
+from curation import browsing, gathering, measuring, settling
 from curation.filters import LONGEST, Order, parse
 from curation.metrics import METRICS
 from curation.models import Adjudication, FactsState, PairFact, Selection
@@ -422,3 +423,19 @@ def test_the_drawer_says_how_and_when_a_pair_was_settled(
     page = client.get(address).content.decode()
     assert "Adjudicated:" not in page
     assert "The decision was taken back" in page
+
+
+def test_the_drawer_says_in_words_what_was_measured_in_codes(
+    project: Any, lead: Any, sign_in: Any, make_pair: Any, vote: Any, alice: Any
+) -> None:
+    """Category, direction and counts of discretion are stored as numbers."""
+    pair = make_pair()
+    vote(alice, pair, "first", "same")
+    measuring.measure(project=project, asked=measuring.MEASURES["discretion"].request())
+    gathering.gather_facts(project=project)
+    page = sign_in(lead).get(f"/p/{project.slug}/board/pairs/{pair.pk}").content.decode()
+    facts = " ".join(page[page.index("<h3>Facts</h3>") : page.index("<h3>Gold</h3>")].split())
+    assert "<dt>Category of discretion</dt><dd>consensus" in facts
+    assert "<dt>Principles agree on</dt><dd>the first" in facts
+    assert "<dt>Relevant principles</dt><dd>1 " in facts
+    assert "_" not in re.sub(r"<[^>]*>", "", facts)

@@ -13,7 +13,7 @@ from annotation.errors import Refused
 from annotation.models import Assignment, Event, Pair, Project
 from curation import adjudicating, browsing, gathering
 from curation.filters import Filter, parse
-from curation.models import Adjudication, FactsState
+from curation.models import Adjudication, FactsState, PairFact
 
 pytestmark = pytest.mark.django_db
 
@@ -151,3 +151,51 @@ def test_asking_again_opens_slots_for_people_who_have_not_judged(
     assert handed is not None
     assert Assignment.objects.get(pk=handed.assignment_id).pair == done
     assert claim(user_id=alice.user_id, slug=project.slug) is None, "Nobody gets a pair twice."
+
+
+# ---- gold ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lead_makes_a_pair_gold_on_its_page_and_takes_it_back(
+    project: Project, lead: Any, sign_in: Any, many: Any
+) -> None:
+    client, pair = sign_in(lead), many[0]
+    home = f"/p/{project.slug}/board"
+    given = {"pair": pair.pk, "verdict": "second", "use": "example", "why": "B <counts> right."}
+    answer = client.post(f"{home}/gold", given, follow=True)
+    assert answer.redirect_chain == [(f"{home}/pairs/{pair.pk}", 302)]
+    told = answer.content.decode()
+    assert "is gold." in told
+    assert "Gold: explained example, second is better" in " ".join(told.split())
+    assert "B &lt;counts&gt; right." in told
+    pair.refresh_from_db()
+    assert (pair.gold_use, pair.gold_verdict, pair.gold_why) == ("example", "second", "B <counts> right.")
+    assert PairFact.objects.get(pair=pair).is_gold, "The board is told at once."
+    answer = client.post(f"{home}/gold", {**given, "not_gold": "1"}, follow=True)
+    assert "is gold no longer." in answer.content.decode()
+    pair.refresh_from_db()
+    assert (pair.is_gold, pair.gold_use, pair.gold_verdict, pair.gold_why) == (False, "", "", "")
+    assert not PairFact.objects.get(pair=pair).is_gold
+
+
+def test_what_was_written_of_gold_stays_where_it_is_refused(
+    project: Project, lead: Any, sign_in: Any, many: Any
+) -> None:
+    client, pair = sign_in(lead), many[0]
+    gold = f"/p/{project.slug}/board/gold"
+    answer = client.post(gold, {"pair": pair.pk, "verdict": "tie", "use": "example", "why": " "})
+    page = answer.content.decode()
+    assert (answer.status_code, "An example is explained: say why." in page) == (422, True)
+    answer = client.post(gold, {"pair": pair.pk, "use": "check", "why": "Half a thought."})
+    page = answer.content.decode()
+    assert (answer.status_code, "It is first, second or tie." in page, "Half a thought." in page) == (422, True, True)
+    for number in ("", "x", "9" * 19):
+        assert client.post(gold, {"pair": number, "verdict": "tie", "use": "check"}).status_code == 400
+    assert not Pair.objects.exclude(gold_use="").exists()
+
+
+def test_only_leads_make_pairs_gold(project: Project, alice: Any, stranger: Any, sign_in: Any, many: Any) -> None:
+    given = {"pair": many[0].pk, "verdict": "tie", "use": "check"}
+    for who in (alice, stranger):
+        assert sign_in(who).post(f"/p/{project.slug}/board/gold", given).status_code == 404
+    assert not Pair.objects.exclude(gold_use="").exists()

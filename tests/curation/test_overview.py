@@ -12,7 +12,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation import calibrating
+from annotation import marking_gold
 from annotation.models import Annotator, Assignment, Guideline, Judgement, Pair, Project, Run, Turn, Worker
 from curation import weekly
 from curation.measuring import measure_agreement
@@ -104,7 +104,7 @@ def test_what_holds_it_up(project, lead, alice, make_pair, sign_in):
 def test_a_check_that_its_annotator_still_has_holds_nothing_up(project, lead, alice, bob, make_pair, sign_in):
     make_pair()
     check = make_pair(slots=0)
-    calibrating.mark_gold(project=project, gold=[calibrating.Gold(verdict="first", pair=check.pk)])
+    marking_gold.mark_gold(project=project, gold=[marking_gold.Gold(verdict="first", pair=check.pk)])
     long_ago = timezone.now() - timedelta(hours=1)
     Assignment.objects.create(
         project=project, pair=check, annotator=alice, slot=1, priority=0, is_extra=True, lease_until=long_ago
@@ -369,6 +369,30 @@ def test_who_failed_every_gold_round_is_named_with_what_to_do(project, lead, ali
     assert "1 person is stopped by the gold rounds" in page
     assert "Alice did not pass 2 rounds of 2 checks, of which 2 must be right." in page
     assert "0</b> of 3 judgements" in page, "Checks count towards nothing."
+
+
+def test_a_round_that_nobody_can_finish_is_told_before_people_are_stopped(project, lead, alice, make_pair, sign_in):
+    Project.objects.filter(pk=project.pk).update(gold_round=3, gold_pass=2)
+    make_pair()
+    for _ in range(2):
+        make_pair(slots=0, is_gold=True, gold_use="check", gold_verdict="first")
+    for out in ({"excluded_at": timezone.now()}, {"marks": ["toy"]}, {"gold_use": "example", "gold_why": "So."}):
+        make_pair(slots=0, **{"is_gold": True, "gold_use": "check", "gold_verdict": "first"} | out)
+    client = sign_in(lead)
+    assert "The gold round lacks 1 check" in page(client, project)
+    third = make_pair(slots=0, is_gold=True, gold_use="check", gold_verdict="first")
+    assert "The gold round lacks" not in page(client, project)
+    # Somebody is in the second round, which has others.
+    for place, pair in enumerate(Pair.objects.in_play().filter(gold_use="check").exclude(marks=["toy"])):
+        seat = Assignment.objects.create(
+            project=project, pair=pair, slot=1, priority=place, annotator=alice, done_at=timezone.now(), is_extra=True
+        )
+        said = {"verdict": "prefer", "strength": -1}
+        Judgement.objects.create(assignment=seat, annotator=alice, key=uuid4(), swapped=False, **said)
+    assert third.assignments.exists()
+    text = page(client, project)
+    assert "The gold round lacks 3 checks" in text
+    assert "Make pairs gold on the board" in text
 
 
 # ---- a project that ranks --------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_a_lead_marks_checks_and_examples(api, lead, make_pair):
     ("wrong", "told"),
     [
         ({"verdict": "first"}, "Name the pair once"),
-        ({"verdict": "first", "external_id": "no such"}, "there is no pair"),
+        ({"verdict": "first", "external_id": "no such"}, "There is no pair"),
         ({"verdict": "first", "external_id": "q17", "use": "example"}, "explained"),
         ({"verdict": "better", "external_id": "q17"}, "better"),
         ({"verdict": "first", "external_id": "q17", "why": "x" * 5001}, "5000"),
@@ -40,6 +40,18 @@ def test_a_bad_one_is_named_and_nothing_is_marked(api, lead, make_pair, wrong, t
     answer = api(lead).post(GOLD, {"gold": gold}, format="json")
     assert (answer.status_code, told in answer.content.decode()) == (400, True), answer.content
     assert not Pair.objects.filter(is_gold=True).exists()
+
+
+def test_a_pair_is_gold_no_longer(api, lead, make_pair):
+    pair = make_pair()
+    for one in ({"verdict": "first"}, {"use": "none"}):
+        answer = api(lead).post(GOLD, {"gold": [{"pair": pair.pk, **one}]}, format="json")
+        assert (answer.status_code, answer.json()) == (200, {"pairs": 1})
+    pair.refresh_from_db()
+    assert (pair.is_gold, pair.gold_use) == (False, "")
+    # Without a verdict and without saying so it is a slip.
+    slip = api(lead).post(GOLD, {"gold": [{"pair": pair.pk}]}, format="json")
+    assert (slip.status_code, "first, second or tie" in slip.json()["detail"]) == (400, True)
 
 
 def test_only_leads_mark_and_only_in_their_projects(api, alice, stranger, make_pair):
