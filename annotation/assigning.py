@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import ngettext
 
 from annotation import opening, rendering, statements, typesetting
 from annotation.answering import Said
@@ -418,7 +418,12 @@ def why_empty(*, project: Project, annotator: Annotator) -> dict[str, Any]:
         )
         facts.append((c.elsewhere, sentence))
     if c.skipped:
-        facts.append((c.skipped, gettext("of your answers are skips. You can change them in My answers.")))
+        sentence = ngettext(
+            "of your answers is a skip. You can change it in My answers.",
+            "of your answers are skips. You can change them in My answers.",
+            c.skipped,
+        )
+        facts.append((c.skipped, sentence))
     numbers = {"done": c.done, "skipped": c.skipped, "elsewhere": c.elsewhere, "open": c.open, "pairs": c.pairs}
     return {"reason": reason, "title": str(title), "text": str(text), "counts": numbers, "facts": facts}
 

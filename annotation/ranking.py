@@ -18,6 +18,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation import drafting, judging, lining_up, opening, orders, statements
 from annotation.answering import LONGEST_MS, LONGEST_TEXT, Unfit, milliseconds
@@ -436,7 +437,7 @@ def why_nothing(*, annotator: Annotator) -> dict[str, Any]:
     else:
         title = _("That was the last lineup for you.")
         text = _("Every other one has all the rankings that it needs, or is open with somebody else.")
-    facts = [(done, _("rankings are yours, and saved."))]
+    facts = [(done, ngettext("ranking is yours, and saved.", "rankings are yours, and saved.", done))]
     return {"reason": project.state, "title": title, "text": text, "facts": facts}
 
 

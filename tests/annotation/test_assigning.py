@@ -33,14 +33,13 @@ def account(who: Annotator) -> int:
     return who.user_id
 
 
-def finish(assignment_id: int) -> None:
+def finish(assignment_id: int, **said: Any) -> None:
     """Mark as judged, with the judgement that belongs to it."""
     row = Assignment.objects.get(pk=assignment_id)
     assert row.annotator_id is not None
     Assignment.objects.filter(pk=assignment_id).update(done_at=timezone.now(), lease_until=None)
-    Judgement.objects.create(
-        assignment=row, annotator_id=row.annotator_id, key=_key(), verdict="tie", strength=0, swapped=row.swapped
-    )
+    said = {"verdict": "tie", "strength": 0} | said
+    Judgement.objects.create(assignment=row, annotator_id=row.annotator_id, key=_key(), swapped=row.swapped, **said)
 
 
 def _key() -> Any:
@@ -245,6 +244,18 @@ def test_the_end_of_the_queue_says_why(make_pair: MakePair, project: Project, al
     finish(more)
     assert why(alice)["reason"] == "yours_done"
     assert why(alice)["counts"]["done"] == 2
+
+
+def test_skips_are_counted_and_can_be_changed(make_pair: MakePair, project: Project, alice: Annotator) -> None:
+    told = []
+    for _ in range(2):
+        make_pair(slots=1)
+        finish(claim(alice), verdict="skip", strength=None, skip_reason="broken")
+        told.append(why(alice)["facts"][-1])
+    assert told == [
+        (1, "of your answers is a skip. You can change it in My answers."),
+        (2, "of your answers are skips. You can change them in My answers."),
+    ]
 
 
 def test_whoever_has_judged_every_pair_is_answered_at_once(
