@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import assigning, ordering, statements
+from annotation import assigning, ordering, statements, typesetting
 from annotation.answering import sides, verdict_in_words
 from annotation.models import Annotator, Judgement, Pair, Project, Verdict
 
@@ -166,7 +166,9 @@ def missed(annotator: Annotator) -> list[Judgement]:
     """What was not right, as far as it is told: the first answers, with their pairs."""
     pair = "assignment__pair"
     shown = ("assignment__project", f"{pair}__prompt", f"{pair}__first", f"{pair}__second")
-    return list(_firsts().filter(pk__in=told(annotator).missed).select_related(*shown))
+    wrong = _firsts().filter(pk__in=told(annotator).missed)
+    typesetting.typeset_pairs(pairs=wrong.values_list("assignment__pair", flat=True))
+    return list(wrong.select_related(*shown))
 
 
 # ---- what is explained ----------------------------------------------------------------------------------------------
@@ -181,13 +183,11 @@ RIGHT = {
 
 def examples(*, project: Project) -> list[dict[str, Any]]:
     """The explained examples of a project, in its order, the first candidate as A."""
-    found = (
-        Pair.objects.in_play()
-        .filter(project=project, gold_use=Pair.GoldUse.EXAMPLE)
-        .select_related("prompt", "first", "second")
-        .order_by("rank")[:MOST_EXAMPLES]
-    )
-    return [_explained(pair, swapped=False) for pair in found]
+    found = Pair.objects.in_play().filter(project=project, gold_use=Pair.GoldUse.EXAMPLE).order_by("rank")
+    # Of a big import a worker sets most texts later, along the queue.
+    typesetting.typeset_pairs(pairs=found.values_list("pk", flat=True)[:MOST_EXAMPLES])
+    shown = found.select_related("prompt", "first", "second")[:MOST_EXAMPLES]
+    return [_explained(pair, swapped=False) for pair in shown]
 
 
 def has_begun(annotator: Annotator) -> bool:

@@ -17,7 +17,7 @@ from annotation.calibrating import is_drawn, is_right, standing
 from annotation.errors import Refused
 from annotation.founding import change_settings
 from annotation.marking_gold import Gold
-from annotation.models import Annotator, Assignment, Judgement, Pair, Project
+from annotation.models import Annotator, Assignment, Candidate, Judgement, Pair, Project, Prompt
 
 MakePair = Callable[..., Pair]
 
@@ -399,6 +399,25 @@ def test_checks_in_between_are_told_of_later_and_by_the_ten(
     assert (calibrating.told(alice).since, calibrating.told(alice).right) == (11, 7)
     Project.objects.update(shows_results=False)
     assert b"Because" not in desk.get("/p/everyday/training").content
+
+
+def test_texts_of_training_are_set_where_an_import_left_them(
+    alice: Annotator, project: Project, make_pair: MakePair, gold: list[Pair], sign_in: Any
+) -> None:
+    """The rest of a big import is set by a worker, later, along the queue."""
+    example = make_pair(prompt="Which of them?", first="The **one**.", second="The *other*.")
+    marking_gold.mark_gold(project=project, gold=[Gold(verdict="tie", use="example", why="So.", pair=example.pk)])
+    judge(alice, *[False] * 4)
+    Project.objects.update(shows_results=True)
+    Prompt.objects.update(html="", renderer=0)
+    Candidate.objects.update(html="", renderer=0)
+    page = sign_in(alice).get("/p/everyday/training").content.decode()
+    assert "<strong>one</strong>" in page
+    assert "<em>other</em>" in page
+    missed = calibrating.missed(alice)
+    assert len(missed) == 4
+    for one in missed:
+        assert one.assignment.pair.first.html in page
 
 
 def test_settings_of_the_round_are_checked(lead: Annotator, sign_in: Any, project: Project) -> None:

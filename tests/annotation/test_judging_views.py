@@ -438,3 +438,20 @@ def test_the_number_of_an_assignment_does_not_tell_the_side(make_pair: MakePair,
         make_pair()
     assert not Assignment.objects.open().filter(swapped=True).exists()
     assert not Draft.objects.exists()
+
+
+def test_the_list_of_keys_has_those_that_do_something_in_this_project(
+    desk: Client, project: Any, make_pair: Any
+) -> None:
+    make_pair()
+
+    def listed() -> set[str]:
+        page = desk.get(JUDGE).content.decode()
+        shown = page[page.index('<dialog class="overlay" id="shortcuts"') :]
+        keys = ("tags", "note", "highlight", "principles", "edit", "reasons")
+        return {key for key in keys if f'<kbd data-key-of="{key}"' in shown[: shown.index("</dialog>")]}
+
+    Project.objects.update(rationale_policy="off", votes_policy="off")
+    assert listed() == set()
+    Project.objects.update(rationale_policy="optional", votes_policy="all", allow_edits=True, machine_reasons="one")
+    assert listed() == {"tags", "note", "highlight", "principles", "edit", "reasons"}
