@@ -293,6 +293,17 @@ def hand_out(*, user_id: int, slug: str) -> list[assigning.Handed]:
     return handed
 
 
+def is_something_due(annotator: Annotator, *, open_pairs: int) -> bool:
+    """Whether there is something to lease: in a round a check that was not given before, else a pair of the queue,
+    which has `open_pairs` for this annotator.
+    """
+    state = standing_of(annotator).state
+    if state != "open":
+        return state != "failed" and open_pairs > 0
+    checks = Pair.objects.in_play().filter(project=annotator.project, gold_use=Pair.GoldUse.CHECK)
+    return checks.exclude(marks__contains=["toy"]).exclude(assignments__annotator=annotator).exists()
+
+
 def why_nothing(annotator: Annotator) -> dict[str, Any] | None:
     """Why a round of checks leaves nothing to judge, in the shape of `assigning.why_empty`; None: it is not that."""
     project = annotator.project

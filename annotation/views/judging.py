@@ -256,7 +256,7 @@ def ready(request: HttpRequest, slug: str) -> HttpResponse:
     """Whether there is something to judge, for the page that waits: it leases nothing."""
     me = membership_for(request.user, slug)
     at = assigning.counts_of(annotator_id=me.pk)
-    some = at.mine > 0 or (at.open > 0 and calibrating.why_nothing(me) is None)
+    some = at.mine > 0 or calibrating.is_something_due(me, open_pairs=at.open)
     return as_json({"ready": at.state == Project.State.JUDGING and some})
 
 

@@ -305,6 +305,32 @@ def test_a_check_is_served_like_any_other_pair(
         assert secret not in seen, secret
 
 
+def test_who_waits_for_more_checks_hears_of_them(
+    alice: Annotator, project: Project, make_pair: MakePair, gold: list[Pair], sign_in: Any
+) -> None:
+    """The page at the end of the queue asks by itself; in an open round only a check ends the wait."""
+    marking_gold.mark_gold(project=project, gold=[Gold(use="none", pair=pair.pk) for pair in gold[2:]])
+    desk = sign_in(alice)
+
+    def is_ready() -> bool:
+        told: bool = desk.get("/p/everyday/judge/ready").json()["ready"]
+        return told
+
+    assert is_ready()
+    judge(alice, True, True)
+    assert held(alice) == []
+    assert "add some before you can go on" in desk.get("/p/everyday/judge").content.decode()
+    assert not is_ready()
+    marking_gold.mark_gold(project=project, gold=[Gold(verdict="first", pair=gold[5].pk)])
+    assert is_ready()
+    Pair.objects.filter(pk=gold[5].pk).update(excluded_at="2026-01-01T00:00Z")
+    assert not is_ready()
+    Project.objects.update(gold_round=1, gold_pass=1)
+    assert is_ready(), "The round is passed, and the queue is open."
+    Project.objects.update(state="paused")
+    assert not is_ready()
+
+
 # ---- training --------------------------------------------------------------------------------------------------------
 
 
