@@ -437,7 +437,10 @@ def _shown(chosen: Chosen, places: NDArray[np.int64], *, chooses: bool) -> list[
     strength = np.where(facts.n_strength > 0, facts.strength_sum / np.maximum(facts.n_strength, 1), np.nan)
     shown = []
     for place, number in zip(places.tolist(), numbers, strict=True):
-        pair = found[number]
+        pair = found.get(number)
+        if pair is None:
+            # Gone since it was counted: an import was undone.
+            continue
         wins = bool(chosen.decision.first_wins[place])
         first_is_shown = wins or not chooses
         said, counts = int(facts.judgements[place]), facts.counts[place]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -184,6 +184,23 @@ def test_the_rows_at_random_are_the_same_each_time_and_of_what_is_chosen(pairs, 
     assert one == other
     assert {row.name for row in one} == {f"p{n}" for n in range(10, 30)}
     assert {row.votes for row in one} == {"2 of 3", "3 of 3"}
+
+
+def test_a_pair_that_goes_before_its_row_is_read_is_passed_over(pairs, look):
+    """An import is undone while the page is made."""
+    before = [row.pair for row in look().context["counted"].preview]
+    asked = []
+
+    def without_the_first(execute, sql, params, many, context):
+        if 'FROM "pair" INNER JOIN "prompt"' in sql:
+            asked.append(sql)
+            params = [-1 if one == before[0] else one for one in params]
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(without_the_first):
+        page = look()
+    assert asked
+    assert [row.pair for row in page.context["counted"].preview] == before[1:]
 
 
 def test_a_row_has_what_is_rejected_beside_what_is_chosen(pairs, look):
