@@ -17,11 +17,11 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
-from annotation import access, excluding, marking_gold
+from annotation import access, excluding
 from annotation.errors import Refused
-from annotation.models import Pair, Project, Role
-from curation import adjudicating, browsing, comparing, gathering, grouping, inspecting, keeping, packing
-from curation.dimensions import READINGS, REWARD
+from annotation.models import Project, Role
+from curation import adjudicating, browsing, comparing, gathering, grouping, keeping, packing
+from curation.dimensions import READINGS
 from curation.filters import (
     BESIDES,
     LONGEST,
@@ -35,7 +35,7 @@ from curation.filters import (
     parse_scope,
     words,
 )
-from curation.models import FactsState, PairFact, Selection
+from curation.models import FactsState, Selection
 from curation.trust import in_words, trust_in
 
 # So many pairs are gathered while one waits; more are a worker's.
@@ -47,7 +47,7 @@ A_YEAR = "private, max-age=31536000, immutable"
 View = Callable[..., HttpResponse]
 
 
-def _refusals_are_400(view: View) -> View:
+def refusals_are_400(view: View) -> View:
     """What an address asks for and the board does not know is answered with a sentence."""
 
     @wraps(view)
@@ -60,7 +60,7 @@ def _refusals_are_400(view: View) -> View:
     return answered
 
 
-def _asked(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
+def asked_in(state: FactsState | None, query: QueryDict) -> tuple[Filter, Order]:
     """The filter and the order of an address. Without facts there is nothing to filter by."""
     if any(len(query.getlist(key)) > 1 for key in query):
         raise Refused("Each filter stands in the address once.")
@@ -80,7 +80,7 @@ def _understood(state: FactsState, query: QueryDict) -> tuple[QueryDict, str]:
         alone = QueryDict(mutable=True)
         alone.setlist(key, query.getlist(key))
         try:
-            _asked(state, alone)
+            asked_in(state, alone)
             browsing.Mark.read(alone.get("after", ""))
         except Refused as refusal:
             del known[key]
@@ -97,7 +97,7 @@ def _within(project: Project, state: FactsState, scope: Scope) -> dict[str, Any]
     return {"of": found, "scope": scope.query, "scope_says": said}
 
 
-def _bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
+def bare(query: QueryDict, *, without: tuple[str, ...]) -> str:
     kept = query.copy()
     for key in without:
         kept.pop(key, None)
@@ -109,16 +109,16 @@ def _saved(project: Project) -> QuerySet[Selection]:
     return Selection.objects.of_the_board().filter(project=project).select_related("owner")
 
 
-def _trust(state: FactsState | None) -> float | None:
+def trust_of(state: FactsState | None) -> float | None:
     """How far the trainings agree on the order of difficulty that the board shows."""
     return trust_in(state.measures.get("difficulty", {}).get("run")) if state else None
 
 
 def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, Any]:
-    asked, order = _asked(state, query)
+    asked, order = asked_in(state, query)
     dims = browsing.dims_of(state)
     page = browsing.page(state=state, asked=asked, order=order, dims=dims, after=query.get("after", ""))
-    rest = _bare(query, without=("sort", "after", "pair"))
+    rest = bare(query, without=("sort", "after", "pair"))
     heads = {
         key: {"query": f"{rest}&sort={'' if order == Order(key, True) else '-'}{key}".lstrip("&"), "key": key}
         for key in orders_of(dims)
@@ -130,10 +130,10 @@ def _table(project: Project, state: FactsState, query: QueryDict) -> dict[str, A
         "found": page.found,
         "order": order,
         "heads": heads,
-        "filter": _bare(query, without=("after", "pair")),
-        "next": f"{_bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
+        "filter": bare(query, without=("after", "pair")),
+        "next": f"{bare(query, without=('after', 'pair', 'v'))}&after={page.after}".lstrip("&") if page.after else "",
         "is_first": not query.get("after"),
-        "first": _bare(query, without=("after", "pair")),
+        "first": bare(query, without=("after", "pair")),
         "size": browsing.PAGE,
         "version": state.version,
         "model": state.model,
@@ -157,15 +157,15 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if state is not None:
         query, context["problem"] = _understood(state, request.GET)
-        asked, _ = _asked(state, query)
+        asked, _ = asked_in(state, query)
         dims = browsing.dims_of(state)
         context |= _within(project, state, asked.scope) | _table(project, state, query)
-        context["unscoped"] = _bare(query, without=("after", "pair", *SCOPES))
+        context["unscoped"] = bare(query, without=("after", "pair", *SCOPES))
         context["asked"], context["annotators"] = asked, browsing.annotators_of(project)
         context["is_stale"] = gathering.is_stale(state)
         context["said"] = [(one, words(one, asked.passing[one.key])) for one in dims if one.key in asked.passing]
         context["batches"] = excluding.batches(project)
-        context["trust"] = _trust(state)
+        context["trust"] = trust_of(state)
         context["trust_says"] = in_words(context["trust"])
         context["selections"] = [(one, keeping.address_of(one, dims)) for one in context["selections"]]
     return TemplateResponse(request, "board/page.html", context, status=400 if context.get("problem") else 200)
@@ -205,61 +205,27 @@ def _body(project: Project, state: FactsState, part: str, scope: Scope) -> bytes
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def summary(request: HttpRequest, slug: str) -> HttpResponse:
     return _packed(request, slug, "summary", "application/json")
 
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def columns(request: HttpRequest, slug: str) -> HttpResponse:
     return _packed(request, slug, "columns", "application/octet-stream")
 
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def rows(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
     if state is None:
         return HttpResponse("The facts have not been gathered yet.", status=409, content_type="text/plain")
     return TemplateResponse(request, "board/_rows.html", _table(project, state, request.GET))
-
-
-@require_safe
-@login_required
-@_refusals_are_400
-def pair(request: HttpRequest, slug: str, pair_id: int) -> HttpResponse:
-    return _pair_page(request, access.pair_for(request.user, slug, pair_id))
-
-
-def _pair_page(request: HttpRequest, found: Pair, *, status: int = 200, **extra: Any) -> HttpResponse:
-    """Everything about one pair: for the board's script the part that goes into its drawer, else a page of its own."""
-    project = found.project
-    state = browsing.state_of(project)
-    fact = PairFact.objects.filter(pair=found).first()
-    asked, _ = _asked(state, request.GET)
-    dims = browsing.dims_of(state) if state else ()
-    context = {
-        "project": project,
-        "section": "board",
-        "scope_says": browsing.scope_in_words(project, asked.scope),
-        "opened": inspecting.opened(pair=found, fact=fact, asked=asked, dims=dims),
-        "filter": _bare(request.GET, without=("after", "pair")),
-        "model": state.model if state else "",
-        "measures": state.measures if state else {},
-        "trust": _trust(state),
-        "rewarder": next(iter(state.values.get(REWARD.key, [])), "") if state else "",
-        "more": range(1, 6),
-        "gold": {"verdict": found.gold_verdict, "use": found.gold_use, "why": found.gold_why},
-        "longest_why": marking_gold.LONGEST_WHY,
-        **extra,
-    }
-    is_fragment = request.headers.get("X-Fragment") or request.headers.get("HX-Request")
-    template = "board/_pair.html" if is_fragment else "board/pair.html"
-    return TemplateResponse(request, template, context, status=status)
 
 
 # ---- acts ------------------------------------------------------------------------------------------------------------
@@ -278,7 +244,7 @@ def _posted(request: HttpRequest) -> QueryDict:
     return keeping.query_of(request.POST.get("filter", ""))
 
 
-def _gather(request: HttpRequest, project: Project, *, model: str) -> None:
+def gather_now(request: HttpRequest, project: Project, *, model: str) -> None:
     """The facts of few pairs at once, of many by a worker."""
     actor = access.account_of(request)
     if project.pairs.count() <= AT_ONCE:
@@ -291,26 +257,26 @@ def _gather(request: HttpRequest, project: Project, *, model: str) -> None:
 
 @require_POST
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def gather(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     model, query = request.POST.get("model", ""), _posted(request)
     if len(model) > 300 or "\0" in model:
         raise Refused("No model has such a name. Go back to the board and choose one from the list.")
-    _gather(request, project, model=model)
-    return _back(slug, _bare(query, without=("after",)))
+    gather_now(request, project, model=model)
+    return _back(slug, bare(query, without=("after",)))
 
 
 @require_POST
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def send(request: HttpRequest, slug: str) -> HttpResponse:
     """Pairs to adjudication, to annotators again or out of play: the number that was confirmed is what goes."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state, query, actor = browsing.state_of(project), _posted(request), access.account_of(request)
     if state is None:
         raise Refused("The facts have not been gathered yet.")
-    asked, _ = _asked(state, query)
+    asked, _ = asked_in(state, query)
     numbers = {name: request.POST.get(name, "") for name in ("expected", "more")}
     if not all(value.isdecimal() and len(value) <= 9 for value in numbers.values() if value):
         raise Refused("The form lacks the number of pairs. Go back to the board and confirm again.")
@@ -342,7 +308,7 @@ def send(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(
                 request, f"{gone:,} pair{' is' if gone == 1 else 's are'} out of play{_already(expected - gone)}."
             )
-            _gather(request, project, model=state.model)
+            gather_now(request, project, model=state.model)
         else:
             raise Refused("The board has no such button. Go back and reload it.")
     except Refused as refusal:
@@ -356,58 +322,12 @@ def _already(n: int) -> str:
 
 @require_POST
 @login_required
-@_refusals_are_400
-def put_back(request: HttpRequest, slug: str) -> HttpResponse:
-    """Pairs that were taken out of play together, or one of them, back into it."""
-    project = access.project_for(request.user, slug, role=Role.LEAD)
-    actor, number = access.account_of(request), request.POST.get("pair", "")
-    if number:
-        which: dict[str, Any] = {"pairs": [_pair_posted(request, slug).pk]}
-    else:
-        which = {"batch": excluding.read_moment(request.POST.get("batch", ""))}
-    came = excluding.put_back(project=project, actor=actor, **which)
-    messages.success(request, f"{came:,} pair{' is' if came == 1 else 's are'} in play again.")
-    state = browsing.state_of(project)
-    _gather(request, project, model=state.model if state else "")
-    return redirect("board_pair", slug, number) if number else redirect("board", slug)
-
-
-@require_POST
-@login_required
-@_refusals_are_400
-def gold(request: HttpRequest, slug: str) -> HttpResponse:
-    """What is right of one pair, and what it is used for; or that it is gold no longer."""
-    found = _pair_posted(request, slug)
-    is_ended = "not_gold" in request.POST
-    said = {name: "" if is_ended else request.POST.get(name, "") for name in ("verdict", "use", "why")}
-    use = marking_gold.NOT_GOLD if is_ended else said["use"]
-    try:
-        one = marking_gold.Gold(pair=found.pk, verdict=said["verdict"], use=use, why=said["why"])
-        marking_gold.mark_gold(project=found.project, gold=[one], actor=access.account_of(request))
-    except Refused as refusal:
-        return _pair_page(request, found, status=422, gold=said, gold_error=str(refusal))
-    messages.success(request, f"{found} is {'gold no longer' if is_ended else 'gold'}.")
-    state = browsing.state_of(found.project)
-    if state is not None:
-        _gather(request, found.project, model=state.model)
-    return redirect("board_pair", slug, found.pk)
-
-
-def _pair_posted(request: HttpRequest, slug: str) -> Pair:
-    number = request.POST.get("pair", "")
-    if not (number.isascii() and number.isdecimal() and len(number) <= 18):
-        raise Refused("The form names no pair. Go back to the board and try again.")
-    return access.pair_for(request.user, slug, int(number))
-
-
-@require_POST
-@login_required
-@_refusals_are_400
+@refusals_are_400
 def save(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state, query = browsing.state_of(project), _posted(request)
     for key in BESIDES:
-        query = QueryDict(_bare(query, without=(key,)))
+        query = QueryDict(bare(query, without=(key,)))
     asked = keeping.filter_of(state, query)
     try:
         saved = keeping.save_selection(
@@ -426,12 +346,12 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def release(request: HttpRequest, slug: str) -> HttpResponse:
     """To the draft of a release of the pairs that the board shows."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
     state = browsing.state_of(project)
-    asked, _ = _asked(state, keeping.query_of(request.GET.get("filter", "")))
+    asked, _ = asked_in(state, keeping.query_of(request.GET.get("filter", "")))
     lines = [one.text for one in keeping.criteria_of(asked, browsing.dims_of(state))] if state else []
     if any(len(one.splitlines()) > 1 for one in lines):
         raise Refused("A value of this filter has a line break. Save the selection, and choose it in a new release.")
@@ -443,7 +363,7 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def compare(request: HttpRequest, slug: str) -> HttpResponse:
     """Two selections by number; 0 is all pairs. `filter` stands for the first where the board sends its own."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
@@ -461,7 +381,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 @login_required
-@_refusals_are_400
+@refusals_are_400
 def groups(request: HttpRequest, slug: str) -> HttpResponse:
     """The pairs of the board's filter by the values of one dimension."""
     project = access.project_for(request.user, slug, role=Role.LEAD)
@@ -492,7 +412,7 @@ def _side(request: HttpRequest, project: Project, state: FactsState, side: str) 
             raise Refused("Choose two selections from the lists.")
         one = get_object_or_404(Selection, pk=int(number), project=project)
         query, name = QueryDict(keeping.address_of(one, browsing.dims_of(state))), str(one)
-    asked, _ = _asked(state, query)
+    asked, _ = asked_in(state, query)
     said = [
         f"{d.label.lower()} {words(d, asked.passing[d.key])}" for d in browsing.dims_of(state) if d.key in asked.passing
     ]
