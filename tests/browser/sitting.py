@@ -110,3 +110,14 @@ def as_read(pair: Pair) -> Pair:
 
 def stored(assignment: int) -> Judgement:
     return Judgement.objects.current().get(assignment=assignment)
+
+
+def sign_out(page: Any) -> None:
+    page.locator("[popovertarget=menu-account]").click()
+    page.locator("[data-sign-out] button").click()
+
+
+def kept_words(page: Any, words: str) -> bool:
+    """Whether this browser keeps them, under whatever name."""
+    found: bool = page.evaluate("words => Object.values(localStorage).some(text => text.includes(words))", words)
+    return found

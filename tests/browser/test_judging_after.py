@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from annotation import offering
 from annotation.models import Judgement, Offer, Rationale, Reaction
-from tests.browser.sitting import JUDGE, as_read, comes_true, press_and_go_on, shown, soon
+from tests.browser.sitting import JUDGE, as_read, comes_true, kept_words, press_and_go_on, shown, sign_out, soon
 from tests.browser.test_pages import faults
 from tests.machines import explain, turn_on
 
@@ -179,16 +179,6 @@ def test_several_are_ticked_by_keyboard(enter: Any, alice: Any, project: Any, ma
     offer = Offer.objects.get()
     said = dict(Reaction.objects.values_list("rationale_id", "choice"))
     assert [said[one] for one in offer.rationales] == ["ticked", "left", "ticked"]
-
-
-def kept_words(page: Any, words: str) -> bool:
-    found: bool = page.evaluate("words => Object.values(localStorage).some(text => text.includes(words))", words)
-    return found
-
-
-def sign_out(page: Any) -> None:
-    page.locator("[popovertarget=menu-account]").click()
-    page.locator("[data-sign-out] button").click()
 
 
 def half_an_edit(page: Any) -> None:

@@ -13,8 +13,10 @@ from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
     answer_and_go_on,
+    kept_words,
     press_and_go_on,
     shown,
+    sign_out,
     soon,
     stored,
     text_kept,
@@ -298,16 +300,6 @@ def test_the_list_of_projects_says_where_answers_wait(enter: Any, alice: Any, ma
 
 
 # ---- signing out -----------------------------------------------------------------------------------------------------
-
-
-def sign_out(page: Any) -> None:
-    page.locator("[popovertarget=menu-account]").click()
-    page.locator("[data-sign-out] button").click()
-
-
-def kept_words(page: Any, words: str) -> bool:
-    found: bool = page.evaluate("words => Object.values(localStorage).some(text => text.includes(words))", words)
-    return found
 
 
 def test_a_draft_is_sent_before_one_is_signed_out(enter: Any, alice: Any, make_pair: Any) -> None:
