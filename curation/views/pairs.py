@@ -77,6 +77,7 @@ def put_back(request: HttpRequest, slug: str) -> HttpResponse:
 @refusals_are_400
 def gold(request: HttpRequest, slug: str) -> HttpResponse:
     """What is right of one pair, and what it is used for; or that it is gold no longer."""
+    access.project_for(request.user, slug, role=Role.LEAD)
     found = _pair_posted(request, slug)
     is_ended = "not_gold" in request.POST
     said = {name: "" if is_ended else request.POST.get(name, "") for name in ("verdict", "use", "why")}
