@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.sitting import JUDGE, as_read
+from tests.lineups import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -82,4 +83,42 @@ def test_paper_is_dark_on_white_whatever_the_screen_is(judging: Page) -> None:
 
 def test_a_long_pair_fills_more_than_one_sheet(judging: Page) -> None:
     sheets = re.findall(rb"/Type\s*/Page\b", judging.pdf(format="A3", landscape=True))
+    assert len(sheets) >= 3
+
+
+# ---- the ranking page ------------------------------------------------------------------------------------------------
+
+CLIPPED_HERE = """() => [...document.querySelectorAll('main, main *')].filter(e => {
+    const over = getComputedStyle(e).overflowY, inner = e.matches('textarea, .place__words') || e.closest('.vh');
+    return e.checkVisibility() && !inner && e.scrollHeight > e.clientHeight + 1 && over !== 'visible';
+  }).map(e => e.className || e.localName)"""
+
+
+@pytest.fixture
+def ranking(enter: Any, alice: Any, ranking_project: Any) -> Page:
+    """A lineup of long texts, one letter ranked, and words."""
+    more = f"\n\n{CODE}\n\n" + f"{LONG}\n\n" * 4 + "END OF ANSWER"
+    answers(ranking_project, 3, more=more)
+    page: Page = enter(alice, "/p/everyday/rank", color_scheme="dark", reduced_motion="reduce")
+    page.wait_for_selector("[data-ranked]:not([hidden])")
+    page.locator("[data-letter=b] [data-grab]").focus()
+    page.keyboard.press("1")
+    page.locator("#note").fill("My words.")
+    return page
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1123, 794), (794, 1123)], ids=str)
+def test_paper_shows_every_candidate_of_a_lineup_whole(ranking: Page, size: tuple[int, int]) -> None:
+    ranking.set_viewport_size({"width": size[0], "height": size[1]})
+    ranking.emulate_media(media="print")
+    assert ranking.evaluate(CLIPPED_HERE) == []
+    assert ranking.evaluate(OVER_EACH_OTHER, [".prompt", ".cand", ".order", ".topbar"]) == []
+    assert ranking.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    ends = ranking.locator(".cand__body").get_by_text("END OF ANSWER")
+    assert ends.count() == 3
+    assert all(end.bounding_box() for end in ends.all())
+    # What is pressed or dragged is no use on paper; what was said is.
+    assert not ranking.get_by_role("button", name="Submit").is_visible()
+    assert ranking.locator("#note").is_visible()
+    sheets = re.findall(rb"/Type\s*/Page\b", ranking.pdf(format="A4", landscape=size[0] > size[1]))
     assert len(sheets) >= 3
