@@ -12,6 +12,7 @@ import psycopg
 from django.db import OperationalError, connection, transaction
 
 from annotation.models import Project
+from curation.arrays import TURNED
 from curation.metrics.agreement import krippendorff_alpha_of_counts
 from curation.metrics.estimates import Estimate
 
@@ -22,12 +23,14 @@ PATIENCE = 8.0
 
 # A pair counts in the week in which it got its last judgement under a guideline version, with all it got under it. The
 # database counts how many pairs of a week got the same verdicts: alpha needs no more, and few rows cross however many
-# judgements there are.
-_TALLIES = """
+# judgements there are. Labels follow the file that a pair came with, as those of every measure do: the weeks and the
+# whole are one alpha.
+_IS_FIRST = f"(j.strength > 0) <> {TURNED}"
+_TALLIES = f"""
 WITH said AS (
     SELECT j.guideline_id, max(date_trunc('week', j.created_at, 'UTC')::date - DATE '2000-01-03') AS week,
-           count(*) FILTER (WHERE j.verdict = 'prefer' AND j.strength > 0) AS n_first,
-           count(*) FILTER (WHERE j.verdict = 'prefer' AND j.strength < 0) AS n_second,
+           count(*) FILTER (WHERE j.verdict = 'prefer' AND {_IS_FIRST}) AS n_first,
+           count(*) FILTER (WHERE j.verdict = 'prefer' AND NOT ({_IS_FIRST})) AS n_second,
            count(*) FILTER (WHERE j.verdict = 'tie') AS n_tie,
            count(*) FILTER (WHERE j.verdict = 'both_bad') AS n_both_bad
     FROM judgement j

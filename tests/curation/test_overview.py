@@ -271,6 +271,19 @@ def test_the_weeks_are_what_every_single_judgement_gives(project, crowd, make_pa
         assert (week.alpha.low or 1) < (week.alpha.value or 0) < (week.alpha.high or 0)
 
 
+def test_a_week_with_everything_in_it_is_the_alpha_that_is_measured(project, crowd, make_pair):
+    """Which candidate is called first moves alpha a little; here as there it is the one that the file called so."""
+    rng, now = np.random.default_rng(7), timezone.now()
+    for place in range(40):
+        pair = make_pair(meta={"imported": {"a": ("first", "second")[place % 2]}})
+        for who in crowd[:3]:
+            judge(who, pair, strength=int(rng.choice([-2, 2], p=[0.3, 0.7])), at=now)
+    run = measure_agreement(project=project)
+    whole = run.measurements.get(metric="alpha_nominal", annotator=None, pair=None)
+    (week,) = agreement_by_week(project)
+    assert week.alpha.value == pytest.approx(whole.value, abs=1e-12)
+
+
 def test_few_rows_cross_however_many_pairs_there_are(project, alice, bob, make_pair):
     for n in range(30):
         pair = make_pair()
