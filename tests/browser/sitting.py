@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from annotation import guiding, rendering
 from annotation.models import Annotator, Draft, Judgement, Pair, Project
@@ -31,6 +31,18 @@ def soon(what: Callable[[], Any]) -> Any:
 def comes_true(page: Page, script: str, *args: object) -> None:
     """Wait for a page's own condition. Asked from outside: the content policy lets no page evaluate a text itself."""
     soon(lambda: page.evaluate(script, *args))
+
+
+def intercept(page: Page, pattern: str, answer: Callable[[Route], Any], **more: Any) -> None:
+    """Route what an open page asks for at `pattern`, from its very next request on.
+
+    Chromium says that it intercepts a moment before the page hears of it, and on a busy machine a request slips past in
+    between: so the page asks for something that only a route answers, until that is what it gets.
+    """
+    page.route("**/is-it-routed", lambda route: route.fulfill(status=204))
+    page.route(pattern, answer, **more)
+    comes_true(page, "fetch('/is-it-routed').then(reply => reply.status === 204)")
+    page.unroute("**/is-it-routed")
 
 
 def answering() -> list[threading.Thread]:

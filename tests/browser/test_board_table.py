@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from curation import gathering
 from curation.models import Adjudication
 from tests.browser.boards import LIVE, counted, shown
-from tests.browser.sitting import comes_true
+from tests.browser.sitting import comes_true, intercept
 from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -101,7 +101,7 @@ def test_of_two_pairs_opened_quickly_the_later_stands_and_a_lost_one_is_told(
     shown(page)
     one, two = (page.locator("tr[data-pair]").nth(n).get_attribute("data-pair") for n in (0, 1))
     held: list[Any] = []
-    page.route(f"**/board/pairs/{one}*", lambda route: held.append(route))
+    intercept(page, f"**/board/pairs/{one}*", lambda route: held.append(route))
     page.locator(f'tr[data-pair="{one}"] a').click()
     page.locator(f'tr[data-pair="{two}"] a').click()
     comes_true(page, f"() => board.S.open === {two}")
@@ -111,7 +111,7 @@ def test_of_two_pairs_opened_quickly_the_later_stands_and_a_lost_one_is_told(
     shown(page)
     assert page.evaluate("() => String(board.S.open)") == two
     page.unroute_all()
-    page.route(f"**/board/pairs/{one}*", lambda route: route.abort())
+    intercept(page, f"**/board/pairs/{one}*", lambda route: route.abort())
     page.locator("#drawer").get_by_role("button", name="Previous").click()
     page.get_by_role("alert").get_by_text(f"Pair {one} could not be loaded: the server does not answer.").wait_for()
 

@@ -14,7 +14,7 @@ from annotation import rendering
 from annotation.guiding import Entry, publish_guideline
 from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Guideline, Pair
-from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on
+from tests.browser.sitting import JUDGE, as_read, has_read, intercept, press_and_go_on
 from tests.browser.test_judging_paper import OVER_EACH_OTHER, long_pair
 from tests.browser.test_pages import faults
 
@@ -132,7 +132,7 @@ def every_kind(enter: Any, alice: Any, project: Any, make_pair: Any) -> Callable
             page.locator("[data-act=pause]").click()
             expect(page.locator("#paused")).to_be_visible()
         if kind == "offline":
-            page.route("**/judge", lambda route: route.abort())
+            intercept(page, "**/judge", lambda route: route.abort())
             for _ in range(2):
                 press_and_go_on(page, "t", "Space", "2", "Enter")
             expect(page.locator("#judging")).not_to_have_attribute("aria-busy", "true")

@@ -11,7 +11,17 @@ from playwright.sync_api import expect
 
 from annotation import offering
 from annotation.models import Judgement, Offer, Rationale, Reaction
-from tests.browser.sitting import JUDGE, as_read, comes_true, kept_words, press_and_go_on, shown, sign_out, soon
+from tests.browser.sitting import (
+    JUDGE,
+    as_read,
+    comes_true,
+    intercept,
+    kept_words,
+    press_and_go_on,
+    shown,
+    sign_out,
+    soon,
+)
 from tests.browser.test_pages import faults
 from tests.machines import explain, turn_on
 
@@ -216,7 +226,7 @@ def test_what_was_made_of_a_reason_is_sent_before_one_is_signed_out(
     with_reasons(make_pair)
     page = enter(alice, JUDGE)
     half_an_edit(page)
-    page.route("**/judge/reasons", lambda route: route.fulfill(status=503, body=""))
+    intercept(page, "**/judge/reasons", lambda route: route.fulfill(status=503, body=""))
     page.keyboard.press("Control+Enter")
     expect(page.locator("#after")).to_be_hidden()
     sign_out(page)

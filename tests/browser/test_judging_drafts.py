@@ -20,6 +20,7 @@ from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
     answer_and_go_on,
+    intercept,
     press_and_go_on,
     shown,
     soon,
@@ -53,7 +54,7 @@ def test_a_draft_is_on_the_server_and_survives_a_reload(enter: Any, alice: Any, 
 def test_a_draft_that_never_reached_the_server_survives_a_crash(enter: Any, alice: Any, make_pair: Any) -> None:
     make_pair()
     page = enter(alice, JUDGE)
-    page.route("**/judge/draft", lambda route: route.abort())
+    intercept(page, "**/judge/draft", lambda route: route.abort())
     page.keyboard.press("r")
     page.keyboard.type("Only in this browser")
     again = page.context.new_page()
@@ -117,7 +118,7 @@ def test_a_changed_mind_is_never_taken_for_the_first_answer(enter: Any, alice: A
         route.fetch()
         route.abort()
 
-    page.route(f"**{JUDGE}", store_and_lose, times=1)
+    intercept(page, f"**{JUDGE}", store_and_lose, times=1)
     answer_and_go_on(page)
     press_and_go_on(page, "u")
     page.keyboard.press("7")
@@ -141,7 +142,7 @@ def test_an_answer_whose_reply_was_lost_is_stored_once(enter: Any, alice: Any, m
         else:
             route.continue_()
 
-    page.route(f"**{JUDGE}", lose_the_first_reply)
+    intercept(page, f"**{JUDGE}", lose_the_first_reply)
     answer_and_go_on(page)
     expect(page.locator("[data-echo-text]")).to_contain_text("Sent: 1 answer that waited here")
     assert len(tries) == 2
@@ -152,7 +153,7 @@ def test_a_server_in_trouble_keeps_the_answer_waiting(enter: Any, alice: Any, ma
     for _ in range(4):
         make_pair()
     page = enter(alice, JUDGE)
-    page.route(f"**{JUDGE}", lambda route: route.fulfill(status=503, body="starting"))
+    intercept(page, f"**{JUDGE}", lambda route: route.fulfill(status=503, body="starting"))
     answer_and_go_on(page)
     assert page.locator("[data-echo-text]").inner_text().startswith("Kept here")
     page.unroute(f"**{JUDGE}")

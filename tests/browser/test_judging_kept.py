@@ -13,6 +13,7 @@ from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
     answer_and_go_on,
+    intercept,
     kept_words,
     press_and_go_on,
     shown,
@@ -38,7 +39,7 @@ def take_no_answers(page: Any) -> None:
         else:
             route.continue_()
 
-    page.route(f"**{JUDGE}", refuse)
+    intercept(page, f"**{JUDGE}", refuse)
 
 
 def enter_keeping_nothing(enter: Any, who: Any) -> Any:
@@ -190,7 +191,7 @@ def test_words_about_pairs_in_hand_are_drafts_and_nothing_else(
     for _ in range(5):
         make_pair()
     page = enter(alice, JUDGE)
-    page.route("**/judge/draft", lambda route: route.abort())
+    intercept(page, "**/judge/draft", lambda route: route.abort())
     page.keyboard.press("r")
     page.keyboard.type("Still mine")
     page.goto("/p/everyday/answers")
@@ -314,7 +315,7 @@ def test_a_draft_is_sent_before_one_is_signed_out(enter: Any, alice: Any, make_p
         else:
             route.continue_()
 
-    page.route("**/judge/draft", fail_first)
+    intercept(page, "**/judge/draft", fail_first)
     page.locator("#note").fill("Not there yet")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
     sign_out(page)
@@ -326,7 +327,7 @@ def test_a_draft_is_sent_before_one_is_signed_out(enter: Any, alice: Any, make_p
 def test_words_that_cannot_be_sent_are_told_of_once_before_they_go(enter: Any, alice: Any, make_pair: Any) -> None:
     make_pair()
     page = enter(alice, JUDGE)
-    page.route("**/judge/draft", lambda route: route.abort())
+    intercept(page, "**/judge/draft", lambda route: route.abort())
     page.locator("#note").fill("Never reached the server")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
     sign_out(page)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from annotation.models import Draft, Judgement, Rationale
-from tests.browser.sitting import JUDGE, press_and_go_on, shown, soon, stored, tab_to, text_kept, written
+from tests.browser.sitting import JUDGE, intercept, press_and_go_on, shown, soon, stored, tab_to, text_kept, written
 from tests.browser.test_pages import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -143,7 +143,7 @@ def test_an_answer_from_a_device_that_saw_no_draft_offers_its_words(enter: Any, 
     one, two = enter(alice, JUDGE), enter(alice, JUDGE)
     written(one, "From the first")
     answered = shown(two)
-    two.route("**/judge/draft", lambda route: route.abort())
+    intercept(two, "**/judge/draft", lambda route: route.abort())
     press_and_go_on(two, "t", "Space", "2", "Enter")
     expect(two.locator("[data-echo-text]")).to_contain_text("Saved: A better")
     assert stored(answered).strength == (-2 if stored(answered).swapped else 2)
@@ -158,7 +158,7 @@ def test_an_answer_offers_no_words_that_it_holds_itself(enter: Any, alice: Any, 
         make_pair()
     one, two = enter(alice, JUDGE), enter(alice, JUDGE)
     written(one, "The same words")
-    two.route("**/judge/draft", lambda route: route.abort())
+    intercept(two, "**/judge/draft", lambda route: route.abort())
     two.locator("#note").fill("The same words")
     press_and_go_on(two, "Escape", "2", "Enter")
     expect(two.locator("[data-echo-text]")).to_contain_text("Saved: A better")
@@ -170,7 +170,7 @@ def test_words_that_never_reached_the_server_stand_beside_those_of_another_devic
 ) -> None:
     make_pair()
     one, two = enter(alice, JUDGE), on_a_device_behind(enter, alice, JUDGE)
-    two.route("**/judge/draft", lambda route: route.abort())
+    intercept(two, "**/judge/draft", lambda route: route.abort())
     two.locator("#note").fill("Only on the second")
     written(one, "From the first")
     two.unroute("**/judge/draft")
@@ -189,7 +189,7 @@ def test_words_that_never_reached_the_server_come_back_though_the_clock_is_behin
     one.locator("#note").fill("First")
     expect(one.locator("[data-save-text]")).to_have_text("Saved")
     two = on_a_device_behind(enter, alice, JUDGE)
-    two.route("**/judge/draft", lambda route: route.abort())
+    intercept(two, "**/judge/draft", lambda route: route.abort())
     two.locator("#note").fill("First, then this")
     two.reload()
     expect(two.locator("#note")).to_have_value("First, then this")
@@ -206,12 +206,12 @@ def test_a_save_whose_reply_was_lost_is_no_other_version(enter: Any, alice: Any,
         route.fetch()
         route.abort()
 
-    page.route("**/judge/draft", store_and_lose, times=1)
+    intercept(page, "**/judge/draft", store_and_lose, times=1)
     page.locator("#note").fill("Half")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
     assert Draft.objects.get().body["note"] == "Half"
     written(page, "Half a thought")
-    page.route("**/judge/draft", store_and_lose, times=1)
+    intercept(page, "**/judge/draft", store_and_lose, times=1)
     page.locator("#note").fill("A whole thought")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: kept here, 1 waiting")
     assert Draft.objects.get().body["note"] == "A whole thought"

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from annotation import guiding, ranking
 from annotation.models import Judgement, Project, Ranking, Turn
-from tests.browser.sitting import comes_true, soon, text_kept
+from tests.browser.sitting import comes_true, intercept, soon, text_kept
 from tests.browser.test_pages import LOOKS, faults
 from tests.lineups import answers
 
@@ -30,7 +30,9 @@ def lined_up(project: Any, n: int = 4, prompts: int = 1, more: str = "") -> None
 
 
 def ready(page: Any) -> Any:
+    """The page as somebody sees it: keys that are pressed before it is first painted may go nowhere."""
     expect(page.locator("[data-lists][data-ready]")).to_be_visible()
+    page.evaluate("new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))")
     return page
 
 
@@ -159,6 +161,7 @@ def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project
     assert order(ready(page)) == ["b", "a", "=d"]
     page.locator("#place-c").fill("1")
     page.locator("#place-c").press("Tab")
+    assert order(page) == ["b", "=c", "a", "=d"]
     page.reload()
     assert order(ready(page)) == ["b", "=c", "a", "=d"]
 
@@ -432,7 +435,7 @@ def test_a_ranking_from_a_device_that_saw_no_draft_offers_its_words(enter: Any, 
     one, two = ready(enter(alice, RANK)), ready(enter(alice, RANK))
     one.locator("#note").fill("From the first")
     expect(one.locator("[data-save-text]")).to_have_text("Saved")
-    two.route("**/rank/draft", lambda route: route.abort())
+    intercept(two, "**/rank/draft", lambda route: route.abort())
     two.keyboard.press("o")
     for key in ("1", "ArrowDown", "2", "Control+Enter", "Control+Enter"):
         two.keyboard.press(key)
