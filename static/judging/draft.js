@@ -106,11 +106,11 @@ export function freshDraft() { settled(); at.nudged = false; at.unsaved = false;
    stands here, and is sent: where another device wrote meanwhile, the answer brings its version. */
 export function newest(item) {
   const local = store.get(draftName(item.assignment)), server = item.draft, there = server?.version || 0;
-  at.overtaken = false; versions.start(there, server?.tried); if (!local) return server;
+  at.overtaken = false; versions.start(there, server?.tried, server?.past); if (!local) return server;
   /* An unsaved change of an answer that has been changed since: it is offered, and never laid over what is stored. */
   if (editing) { at.overtaken = local.revision !== form.revision.value; if (!at.overtaken) return local; if (!wordsOf(server).includes(wordsOf(local))) keepDraft(local, false); } else if (!server || !local.sent || Versions.ofOurs(local, there)) {
     /* With all that was sent: the last of it, sent while a page closed, may arrive after this one was made. */
-    versions.start(local.tried ? local.base : there, local.tried); return local;
+    versions.start(local.tried ? local.base : there, local.tried, local.past); return local;
   }
   store.drop(draftName(item.assignment)); return server;
 }
@@ -124,5 +124,5 @@ ACTS.discard = () => { store.drop(draftName(at.item.assignment)); freshDraft(); 
 /* Another tab wrote in this pair: what stands there is newer than what stands here, unless somebody writes here too. */
 addEventListener('storage', e => {
   if (!at.item?.assignment || at.unsaved || e.key !== store.name(draftName(at.item.assignment)) || !e.newValue) return;
-  if (document.hasFocus()) return; const other = store.get(draftName(at.item.assignment)); versions.start(other.base, other.tried); fillForm(other); say(phrase('changed_elsewhere'));
+  if (document.hasFocus()) return; const other = store.get(draftName(at.item.assignment)); versions.start(other.base, other.tried, other.past); fillForm(other); say(phrase('changed_elsewhere'));
 });

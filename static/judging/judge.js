@@ -165,7 +165,7 @@ async function takeBack() {
   counts(data.counts); back(data.item, data.item.draft);
 }
 /* Nobody but this browser knows of it; of its draft, the server may. */
-const known = () => ({ version: versions.base, tried: versions.tried });
+const known = () => ({ version: versions.base, tried: versions.tried, past: versions.past });
 function backHere(item, draft) { back({ ...item, key: uuid() }, draft); at.unsaved = true; keepHere(); draftSoon(); }
 function back(item, draft) {
   if (at.item.assignment && at.item.assignment !== item.assignment) upcoming.unshift(at.item);

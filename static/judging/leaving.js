@@ -4,7 +4,7 @@ import { $, counted, phrase, store } from './kit.js';
 import { guard, queued, waiting } from './kept.js';
 import { later, quietly, stand, tooOld } from './server.js';
 
-const KINDS = ['draft:', 'rank:', 'after:'], OUTER = ['at', 'base', 'tried', 'sent', 'offered', 'revision'];
+const KINDS = ['draft:', 'rank:', 'after:'], OUTER = ['at', 'base', 'tried', 'past', 'sent', 'offered', 'revision'];
 const drafts = () => KINDS.flatMap(store.all);
 const blank = one => !Object.entries(one).some(([k, v]) => !OUTER.includes(k) && (typeof v === 'object' ? Object.values(v || {}).some(Boolean) : v));
 /* What was made of machine reasons and waits: answers, too. */

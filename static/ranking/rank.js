@@ -153,7 +153,7 @@ function start() {
   /* An unsaved change of a ranking that has been changed since is offered, and never laid over what is stored. */
   const local = store.get(name), server = embedded('draft'), there = server?.version || 0; overtaken = editing && !!local && local.revision !== form.revision.value;
   const newest = local && !overtaken && (editing || !server || !local.sent || Versions.ofOurs(local, there)) ? local : server, found = newest?.place || Object.fromEntries(letters.map(l => [l, number(l).value]));
-  if (local?.tried && newest === local) versions.start(local.base, local.tried); else versions.start(there);
+  if (local?.tried && newest === local) versions.start(local.base, local.tried, local.past); else versions.start(there);
   order = moves.fromPlaces(letters, found);
   if (local && newest !== local) { if (!local.sent && !(newest?.note ?? note.value).includes(local.note)) keep({ note: local.note, text: phrase('a_draft'), at: local.at }); store.drop(name); }
   if (newest) setForm(newest);

@@ -221,6 +221,20 @@ def test_a_save_whose_reply_was_lost_is_no_other_version(enter: Any, alice: Any,
     expect(page.locator("[data-echo]")).to_be_hidden()
 
 
+def test_a_page_that_was_made_before_the_last_save_shows_what_was_saved(enter: Any, alice: Any, make_pair: Any) -> None:
+    """A reload while a draft is being stored: the page brings an older one, and its reply has been heard here."""
+    make_pair()
+    page = written(enter(alice, JUDGE), "Half")
+    made = page.request.get(JUDGE)
+    written(page, "Half a thought")
+    written(page, "A whole thought")
+    page.route(f"**{JUDGE}", lambda route: route.fulfill(response=made))
+    page.reload()
+    expect(page.locator("#note")).to_have_value("A whole thought")
+    written(page, "A whole thought, and more")
+    expect(page.locator("[data-echo]")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_two_versions_are_there_for_everybody(enter: Any, alice: Any, make_pair: Any, scheme: str) -> None:
     make_pair()

@@ -50,6 +50,12 @@ def order(page: Any) -> list[str]:
     return found
 
 
+def put_in_places(page: Any, **places: str) -> None:
+    for letter, place in places.items():
+        page.locator(f"#place-{letter}").fill(place)
+        page.locator(f"#place-{letter}").press("Tab")
+
+
 def stored() -> list[int | None]:
     made: Ranking = soon(lambda: Ranking.objects.filter(is_current=True).order_by("-pk").first())
     return made.ranks
@@ -151,19 +157,34 @@ def test_letters_are_dragged_into_order_and_out_again(enter: Any, project: Any, 
 def test_places_can_be_written_and_a_draft_survives_a_reload(enter: Any, project: Any, alice: Any) -> None:
     lined_up(project)
     page = ready(enter(alice, RANK))
-    for letter, place in (("a", "2"), ("b", "1"), ("d", "2")):
-        page.locator(f"#place-{letter}").fill(place)
-        page.locator(f"#place-{letter}").press("Tab")
+    put_in_places(page, a="2", b="1", d="2")
     assert order(page) == ["b", "a", "=d"]
     soon(lambda: Turn.objects.filter(draft__place__d=2).exists())
     page.evaluate("localStorage.clear()")
     page.reload()
     assert order(ready(page)) == ["b", "a", "=d"]
-    page.locator("#place-c").fill("1")
-    page.locator("#place-c").press("Tab")
+    put_in_places(page, c="1")
     assert order(page) == ["b", "=c", "a", "=d"]
     page.reload()
     assert order(ready(page)) == ["b", "=c", "a", "=d"]
+
+
+def test_a_page_that_was_made_before_the_last_save_shows_what_was_saved(enter: Any, project: Any, alice: Any) -> None:
+    lined_up(project)
+    page = ready(enter(alice, RANK))
+    put_in_places(page, a="2", b="1")
+    expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    made = page.request.get(RANK)
+    put_in_places(page, d="2")
+    expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__place__d=2).exists()
+    page.route(f"**{RANK}", lambda route: route.fulfill(response=made))
+    page.reload()
+    assert order(ready(page)) == ["b", "a", "=d"]
+    put_in_places(page, c="1")
+    expect(page.locator("[data-save-text]")).to_have_text("Saved")
+    assert Turn.objects.filter(draft__place__c=1, draft__place__d=2).exists()
+    expect(page.locator("[data-echo-versions]")).to_be_hidden()
 
 
 def test_what_is_called_saved_is_what_the_database_has_though_a_clock_is_behind(
