@@ -19,7 +19,7 @@ from annotation.access import account_of, assignment_for, membership_for, projec
 from annotation.answering import CONTROLS, LONGEST_MS, MOST_SPANS, Marked, Shown, control_of, sides
 from annotation.api.errors import WRITES, ErrorOutput
 from annotation.api.inputs import Input
-from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, asked, paged
 from annotation.api.prompts import MessageOutput
 from annotation.editing import LONGEST_EDIT
 from annotation.models import Annotator, Assignment, Flag, Judgement, PrincipleVote, Rationale, Role, SkipReason, Span
@@ -155,6 +155,16 @@ class JudgementOutput(serializers.ModelSerializer[Judgement]):
         ]
 
 
+class JudgementFilter(serializers.Serializer[Any]):
+    pair = serializers.IntegerField(
+        source="assignment__pair", min_value=1, max_value=LARGEST_KEY, required=False, help_text="Those of this pair."
+    )
+    annotator = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_KEY, required=False, help_text="Those of this annotator."
+    )
+    is_current = serializers.BooleanField(required=False, help_text="true: those that count; false: the others.")
+
+
 class JudgementPage(serializers.Serializer[Any]):
     results = JudgementOutput(many=True)
     next = serializers.IntegerField(allow_null=True)
@@ -232,15 +242,19 @@ class Assignments(APIView):
 
 class Judgements(APIView):
     @extend_schema(
-        operation_id="judgements_list", parameters=PAGE_PARAMETERS, responses={200: JudgementPage, 404: ErrorOutput}
+        operation_id="judgements_list",
+        parameters=[*PAGE_PARAMETERS, JudgementFilter],
+        responses={200: JudgementPage, 400: ErrorOutput, 404: ErrorOutput},
     )
     def get(self, request: Request, slug: str) -> Response:
         """Every revision of every judgement, for leads; strengths are positive for the pair's first candidate."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        rows = Judgement.objects.filter(assignment__project=project).select_related(
-            "assignment", "annotator", "guideline", "edit"
+        rows = (
+            Judgement.objects.filter(assignment__project=project, **asked(request, JudgementFilter))
+            .select_related("assignment", "annotator", "guideline", "edit")
+            .prefetch_related("rationales", "votes__principle")
         )
-        return paged(request, rows.prefetch_related("rationales", "votes__principle"), JudgementOutput)
+        return paged(request, rows, JudgementOutput, filters=JudgementFilter().fields)
 
     @extend_schema(
         operation_id="judgements_submit",

@@ -36,6 +36,14 @@ def refuse_unknown(request: Request, *, known: set[str]) -> None:
         )
 
 
+def asked(request: Request, filters: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """What a request filters by, as `filters` reads it; what is not asked for is absent. Raises ValidationError."""
+    names = list(filters().fields)
+    given = filters(data={name: request.query_params[name] for name in names if name in request.query_params})
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
 def paged(
     request: Request, rows: QuerySet[M], output: type[serializers.Serializer[Any]], *, filters: Collection[str] = ()
 ) -> Response:

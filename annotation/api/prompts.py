@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from annotation.access import pair_for, project_for, prompt_for
 from annotation.api.errors import ErrorOutput
-from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, paged
+from annotation.api.paging import LARGEST_KEY, PAGE_PARAMETERS, asked, paged
 from annotation.generating import STRATEGIES
 from annotation.models import Candidate, Pair, Prompt, Role
 
@@ -173,13 +173,8 @@ class Candidates(APIView):
     def get(self, request: Request, slug: str) -> Response:
         """The project's candidates, paired or not, with everything that is known of their origin."""
         project = project_for(request.user, slug, role=Role.LEAD)
-        known = list(CandidateFilter().fields)
-        asked = CandidateFilter(
-            data={name: request.query_params[name] for name in known if name in request.query_params}
-        )
-        asked.is_valid(raise_exception=True)
-        rows = Candidate.objects.filter(prompt__project=project, **asked.validated_data).defer("html")
-        return paged(request, rows, CandidateOutput, filters=known)
+        rows = Candidate.objects.filter(prompt__project=project, **asked(request, CandidateFilter)).defer("html")
+        return paged(request, rows, CandidateOutput, filters=CandidateFilter().fields)
 
 
 class Pairs(APIView):

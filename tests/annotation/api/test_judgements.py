@@ -112,6 +112,34 @@ def test_undo_and_revise_keep_every_revision(api, alice, lead, make_pair):
     assert [(row["revision"], row["is_current"]) for row in rows] == [(1, False), (2, False), (3, True)]
 
 
+def test_judgements_are_filtered_by_pair_annotator_and_whether_they_count(api, alice, bob, lead, make_pair):
+    pairs = [make_pair(slots=2) for _ in range(2)]
+    for who in (alice, bob):
+        for _ in pairs:
+            client = api(who)
+            taken = client.post(f"{HOME}/assignments").json()["assignments"][0]["assignment"]
+            client.post(f"{HOME}/judgements", {"assignment": taken, "verdict": "a3"}, format="json")
+    api(bob).delete(f"{HOME}/judgements/last")
+
+    def listed(query):
+        rows = api(lead).get(f"{HOME}/judgements?{query}").json()["results"]
+        return sorted((row["annotator"], row["is_current"]) for row in rows)
+
+    assert listed("") == [(alice.pk, True), (alice.pk, True), (bob.pk, False), (bob.pk, True)]
+    assert listed(f"annotator={bob.pk}") == [(bob.pk, False), (bob.pk, True)]
+    assert listed(f"annotator={bob.pk}&is_current=false") == [(bob.pk, False)]
+    assert sorted(row for pair in pairs for row in listed(f"pair={pair.pk}")) == listed("")
+    assert listed(f"pair={pairs[0].pk}&annotator={alice.pk}&is_current=true") == [(alice.pk, True)]
+    assert listed(f"pair={pairs[-1].pk + 1}") == []
+
+
+@pytest.mark.parametrize("query", ["pair=x", "pair=0", "annotator=", "is_current=perhaps", "is_current=", "run=1"])
+def test_a_filter_of_judgements_that_does_not_fit_is_refused(api, lead, query):
+    answer = api(lead).get(f"{HOME}/judgements?{query}")
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["detail"]
+
+
 def test_what_the_project_does_not_offer_is_refused(api, alice, make_pair, project):
     make_pair()
     project.scale, project.allow_tie = 2, False
