@@ -69,7 +69,9 @@ export function touched() {
 }
 export async function sendDraft(keepalive = false) {
   clearTimeout(draftTimer); if (editing || at.busy || !at.unsaved || !at.item?.assignment) return;
-  if (another()) { ask(); return save('local'); }
+  /* The choice has gone when one of the two says nothing any more: the server is asked for the newest, and that one stands. */
+  if (another() && !agreed(readForm(), another().draft)) { ask(); return save('local'); }
+  settled();
   const item = at.item, then = edits, form = readForm(), beyond = versions.beyond(), version = versions.next(); draftSent = Date.now();
   sending?.abort(); sending = new AbortController(); keepHere();
   const fields = new URLSearchParams({ assignment: item.assignment, version, body: JSON.stringify(form) }); beyond.forEach(one => fields.append('beyond', one));
@@ -87,11 +89,12 @@ export async function sendDraft(keepalive = false) {
 /* Another device has stored one that this page has not seen. Where only one of the two says anything, it stands; otherwise
    somebody chooses, when they like: this one is kept here until then. */
 const plain = f => JSON.stringify([f.verdict, f.note, f.tag, f.flag, f.span?.map(one => Object.entries(one).sort()), Object.entries(f.vote || {}).sort(), f.deciding, Object.entries(f.edit || {}).sort()].map(one => one?.length ? one : 0));
+const agreed = (mine, theirs) => empty(mine) || empty(theirs) || plain(mine) === plain(theirs);
 function overtakenBy(other) {
   const mine = readForm();
-  if (empty(mine) || plain(mine) === plain(other.draft)) return take(other);
-  if (empty(other.draft)) { versions.start(other.version); return sendDraft(); }
-  save('local'); offerOther({ other, told, mine: readForm, take, keep: () => { versions.start(other.version); keepHere(); save('saving'); sendDraft(); } });
+  if (!agreed(mine, other.draft)) { save('local'); return offerOther({ other, told, mine: readForm, take, keep: () => { versions.start(other.version); keepHere(); save('saving'); sendDraft(); } }); }
+  if (empty(mine) || !empty(other.draft)) return take(other);
+  versions.start(other.version); sendDraft();
 }
 function take({ version, draft }) {
   const same = plain(readForm()) === plain(draft); versions.start(version); at.item.draft = { ...draft, version };

@@ -7,7 +7,7 @@ import { signOut } from '../judging/leaving.js';
 import { mathIn } from '../judging/math.js';
 import { heldBack, showNews, toggle } from '../judging/overlays.js';
 import { echo, later, locked, post, quietly, refused, stand, unstand } from '../judging/server.js';
-import { another, ask, offerOther, Versions, warn } from '../judging/versions.js';
+import { another, ask, offerOther, settled, Versions, warn } from '../judging/versions.js';
 import * as moves from './moves.js';
 
 const form = $('#ranking'), note = $('#note'), lists = $('[data-lists]'), said = lists.dataset, ranked = $('[data-ranked]'), unranked = $('[data-unranked]'), line = $('[data-line]'), question = line.textContent;
@@ -118,7 +118,9 @@ function touched() {
 }
 async function send(keepalive) {
   clearTimeout(timer); if (editing || busy || !unsaved) return;
-  if (another()) { ask(); return state('local'); }
+  /* The choice has gone when one of the two says nothing any more: the newest is asked for, and that one stands. */
+  if (another() && !agreed(read(), another().draft)) { ask(); return state('local'); }
+  settled();
   const then = edits, beyond = versions.beyond(), version = versions.next(); keepHere();
   const fields = new URLSearchParams({ turn: form.turn.value, claim: form.claim.value, version, body: JSON.stringify(read()) }); beyond.forEach(one => fields.append('beyond', one));
   const { status, data } = await quietly(post(cfg.rankDraft, fields, { keepalive: keepalive === true && fields.toString().length < 60000 }));
@@ -131,11 +133,12 @@ async function send(keepalive) {
 /* Another device has stored one that this page has not seen. Where only one of the two says anything, it stands. */
 const plain = f => JSON.stringify([letters.map(l => `${f.place?.[l] ?? ''}`), f.note || '', f.skip || '', f.skip_reason || '', f.flag || []]);
 const blank = f => plain(f) === plain({});
+const agreed = (mine, theirs) => blank(mine) || blank(theirs) || plain(mine) === plain(theirs);
 function overtakenBy(other) {
   const mine = read();
-  if (blank(mine) || plain(mine) === plain(other.draft)) return takeOther(other);
-  if (blank(other.draft)) { versions.start(other.version); return send(); }
-  state('local'); offerOther({ other, told, mine: read, take: takeOther, keep: () => { versions.start(other.version); keepHere(); state('saving'); send(); } });
+  if (!agreed(mine, other.draft)) { state('local'); return offerOther({ other, told, mine: read, take: takeOther, keep: () => { versions.start(other.version); keepHere(); state('saving'); send(); } }); }
+  if (blank(mine) || !blank(other.draft)) return takeOther(other);
+  versions.start(other.version); send();
 }
 function takeOther({ version, draft }) {
   versions.start(version); setForm(draft); order = moves.fromPlaces(letters, draft.place || {}); held = before = null; render();

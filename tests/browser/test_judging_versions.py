@@ -108,6 +108,7 @@ def test_where_only_one_of_two_says_anything_nobody_is_asked(enter: Any, alice: 
     make_pair()
     one, two = enter(alice, JUDGE), enter(alice, JUDGE)
     written(one, "From the first")
+    # Whether the server has answered in between or not.
     two.locator("#note").fill("x")
     two.locator("#note").fill("")
     expect(two.locator("#note")).to_have_value("From the first")
@@ -118,6 +119,19 @@ def test_where_only_one_of_two_says_anything_nobody_is_asked(enter: Any, alice: 
     one.locator("#note").fill("From both")
     expect(one.locator("[data-save-text]")).to_have_text("Saved")
     expect(one.locator("[data-echo]")).to_be_hidden()
+
+
+def test_who_empties_their_own_after_they_were_asked_has_the_others_as_it_is_now(
+    enter: Any, alice: Any, make_pair: Any
+) -> None:
+    make_pair()
+    one, two = on_two_devices(enter, alice)
+    written(one, "From the first, and more")
+    two.locator("#note").fill("")
+    expect(two.locator("#note")).to_have_value("From the first, and more")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    expect(two.locator("[data-echo]")).to_be_hidden()
+    written(two, "From both")
 
 
 def test_an_answer_is_sent_over_another_version_after_one_warning(enter: Any, alice: Any, make_pair: Any) -> None:

@@ -451,6 +451,21 @@ def test_two_devices_rank_one_lineup_and_one_is_chosen(enter: Any, project: Any,
     assert Turn.objects.filter(draft__note="A is short.").exists()
 
 
+def test_who_empties_their_own_ranking_after_they_were_asked_has_the_others(
+    enter: Any, project: Any, alice: Any
+) -> None:
+    lined_up(project)
+    one, two = ready(enter(alice, RANK)), ready(enter(alice, RANK))
+    one.locator("#note").fill("From the first")
+    expect(one.locator("[data-save-text]")).to_have_text("Saved")
+    two.locator("#note").fill("From the second")
+    expect(two.locator("[data-echo-versions]")).to_be_visible()
+    two.locator("#note").fill("")
+    expect(two.locator("#note")).to_have_value("From the first")
+    expect(two.locator("[data-save-text]")).to_have_text("Saved")
+    expect(two.locator("[data-echo-versions]")).to_be_hidden()
+
+
 def test_a_ranking_from_a_device_that_saw_no_draft_offers_its_words(enter: Any, project: Any, alice: Any) -> None:
     lined_up(project, prompts=2)
     one, two = ready(enter(alice, RANK)), ready(enter(alice, RANK))
