@@ -22,7 +22,7 @@ import numpy as np
 
 from bench import harness
 
-QUICK = 20_000
+QUICK = 10_000
 FULL = 100_000
 WORDS = 20_000
 

@@ -320,14 +320,14 @@ def as_function(*, user: int, seconds: float) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Submit and next over HTTP.")
-    parser.add_argument("--quick", action="store_true", help="2,500 pairs, two seconds a run; ends within 30 s")
+    parser.add_argument("--quick", action="store_true", help="1,250 pairs, one second a run; ends within 30 s")
     parser.add_argument("--pairs", type=int, default=0)
     parser.add_argument("--clients", default="1,16,64")
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    seconds = options.seconds or (2.0 if options.quick else 15.0)
-    pairs = options.pairs or (2_500 if options.quick else 10_000)
+    seconds = options.seconds or (1.0 if options.quick else 15.0)
+    pairs = options.pairs or (1_250 if options.quick else 10_000)
     sizes = [int(size) for size in options.clients.split(",")]
     set_up()
     from config import embedded
@@ -336,7 +336,7 @@ def main() -> int:
         people = fill(pairs=pairs, people=max(sizes) + 1)
         log = embedded.var_folder() / "bench-web.log"
         with web_server(database=database, workers=options.workers, log=log) as (port, server):
-            warm_up = 1.0 if options.quick else 2.0
+            warm_up = 0.5 if options.quick else 2.0
             runs = [
                 measure(port=port, server=server, people=people[:size], warm_up=warm_up, seconds=seconds)
                 for size in sizes

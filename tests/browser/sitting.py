@@ -45,6 +45,12 @@ def intercept(page: Page, pattern: str, answer: Callable[[Route], Any], **more: 
     page.unroute("**/is-it-routed")
 
 
+def go_offline(page: Page) -> None:
+    """Take the page's connection away, and wait until it has heard that too."""
+    page.context.set_offline(True)
+    comes_true(page, "fetch('/is-it-online', { method: 'HEAD' }).then(() => false, () => !navigator.onLine)")
+
+
 def answering() -> list[threading.Thread]:
     """The threads of the live server that hold a connection, each perhaps in the middle of an answer."""
     return [one for one in threading.enumerate() if one.name.endswith("(process_request_thread)")]

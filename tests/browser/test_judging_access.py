@@ -14,7 +14,7 @@ from annotation import rendering
 from annotation.guiding import Entry, publish_guideline
 from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Guideline, Pair
-from tests.browser.sitting import JUDGE, as_read, has_read, intercept, press_and_go_on
+from tests.browser.sitting import JUDGE, as_read, go_offline, has_read, intercept, press_and_go_on
 from tests.browser.test_judging_paper import OVER_EACH_OTHER, long_pair
 from tests.browser.test_pages import faults
 
@@ -250,7 +250,7 @@ def test_what_happens_is_said(enter: Any, alice: Any, make_pair: Any) -> None:
     expect(status).to_contain_text("Saved: A better")
     expect(status).to_contain_text("Pair 2.")
     expect(alert).to_have_text("")
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("3")
     expect(status).to_have_text("Offline: kept here, 1 waiting")
 

@@ -15,6 +15,7 @@ from tests.browser.sitting import (
     JUDGE,
     as_read,
     comes_true,
+    go_offline,
     intercept,
     kept_words,
     press_and_go_on,
@@ -345,7 +346,7 @@ def test_an_edit_survives_closing_a_reload_and_a_lost_connection(
     text.focus()
     page.keyboard.press("End")
     page.keyboard.type("tence.")
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#after")).to_be_hidden()
     expect(page.locator("[data-live]")).to_contain_text("Kept here")
@@ -362,7 +363,7 @@ def test_answers_kept_without_connection_are_drawn_when_they_arrive(
     turn_on(project)
     with_reasons(make_pair, 8)
     page = enter(alice, JUDGE)
-    page.context.set_offline(True)
+    go_offline(page)
     for _ in range(2):
         answer(page)
     waits(page, 0)

@@ -20,6 +20,7 @@ from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
     answer_and_go_on,
+    go_offline,
     intercept,
     press_and_go_on,
     shown,
@@ -69,7 +70,7 @@ def test_answers_given_offline_are_sent_once_when_the_connection_returns(
     for _ in range(5):
         make_pair()
     page = enter(alice, JUDGE)
-    page.context.set_offline(True)
+    go_offline(page)
     answered = []
     for _ in range(2):
         answered.append(shown(page))
@@ -96,7 +97,7 @@ def test_an_answer_that_waits_can_be_taken_back(enter: Any, alice: Any, make_pai
         make_pair()
     page = enter(alice, JUDGE)
     answered = shown(page)
-    page.context.set_offline(True)
+    go_offline(page)
     answer_and_go_on(page)
     press_and_go_on(page, "u")
     assert shown(page) == answered

@@ -13,6 +13,7 @@ from tests.browser.sitting import (
     JUDGE,
     KEEPS_NOTHING,
     answer_and_go_on,
+    go_offline,
     intercept,
     kept_words,
     press_and_go_on,
@@ -55,7 +56,7 @@ def test_a_browser_that_keeps_nothing_sends_what_waited_and_never_calls_it_kept(
     for _ in range(6):
         make_pair()
     page = enter_keeping_nothing(enter, alice)
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("r")
     page.keyboard.type("my words")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: only in this window, 1 waiting")
@@ -79,7 +80,7 @@ def test_a_window_that_alone_has_an_answer_is_not_left_unasked(enter: Any, alice
         make_pair()
     page = enter_keeping_nothing(enter, alice)
     answered = shown(page)
-    page.context.set_offline(True)
+    go_offline(page)
     answer_and_go_on(page)
     with page.expect_event("dialog") as asked:
         page.close(run_before_unload=True)
@@ -208,7 +209,7 @@ def test_answers_that_wait_are_sent_from_quiet_pages_too(enter: Any, alice: Any,
     make_pair()
     page = enter(alice, JUDGE)
     answered = shown(page)
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("r")
     page.keyboard.type("Said offline")
     for key in ("Escape", "2", "Enter"):
@@ -235,7 +236,7 @@ def test_an_answer_that_waits_for_a_pair_that_went_to_somebody_else_is_offered_o
     make_pair()
     page = enter(alice, JUDGE)
     lost = shown(page)
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("r")
     page.keyboard.type("Said offline")
     for key in ("Escape", "2", "Enter"):
@@ -361,7 +362,7 @@ def test_without_a_connection_nothing_is_dropped_and_nobody_is_signed_out(
     for _ in range(4):
         make_pair()
     page = enter(alice, JUDGE)
-    page.context.set_offline(True)
+    go_offline(page)
     answer_and_go_on(page)
     page.locator("#note").fill("Offline words")
     sign_out(page)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from annotation.guiding import Entry, publish_guideline
 from annotation.marking_gold import Gold, mark_gold
 from annotation.models import Judgement, Pair, User
-from tests.browser.sitting import JUDGE, as_read, has_read, press_and_go_on, soon
+from tests.browser.sitting import JUDGE, as_read, go_offline, has_read, press_and_go_on, soon
 from tests.browser.test_pages import faults
 from tests.lineups import answers, rank
 from tests.machines import explain, seat_of, turn_on
@@ -143,7 +143,7 @@ def test_scripts_speak_german_with_the_right_plurals(enter: Any, alice: Any, ful
     press_and_go_on(page, "Control+Enter")
     expect(page.locator("[data-echo-text]")).to_have_text("Gespeichert: A besser · 2 Wörter")
     expect(page.locator("[data-live]")).to_contain_text("Paar 2")
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("7")
     expect(page.locator("[data-save-text]")).to_have_text("Offline: hier aufgehoben, 1 wartet")
     page.context.set_offline(False)

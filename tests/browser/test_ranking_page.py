@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from annotation import guiding, ranking
 from annotation.models import Judgement, Project, Ranking, Turn
-from tests.browser.sitting import comes_true, intercept, soon, text_kept
+from tests.browser.sitting import comes_true, go_offline, intercept, soon, text_kept
 from tests.browser.test_pages import LOOKS, faults
 from tests.lineups import answers
 
@@ -229,7 +229,7 @@ def test_offline_everything_stays_and_goes_out_later_once(enter: Any, project: A
     page.keyboard.press("o")
     for key in ("1", "ArrowDown", "2", "ArrowDown", "3"):
         page.keyboard.press(key)
-    page.context.set_offline(True)
+    go_offline(page)
     page.keyboard.press("Control+Enter")
     expect(page.locator("[data-line]")).to_contain_text("No connection")
     page.context.set_offline(False)
